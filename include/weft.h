@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/* weft.h - everything weft offers. Each noun has a header of its own beside it. */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <weft/base.h>
+#include <weft/blocking.h>
+#include <weft/future.h>
+#include <weft/gather.h>
+#include <weft/group.h>
+#include <weft/io.h>
+#include <weft/runtime.h>
+#include <weft/shield.h>
+#include <weft/signal.h>
+#include <weft/stats.h>
+#include <weft/task.h>
+#include <weft/time.h>
+#include <weft/timeout.h>
+#include <weft/watch.h>
+
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/* gather.h - waiting for several tasks. All calls borrow the handles. */
+#ifndef WEFT_GATHER_H
+#define WEFT_GATHER_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN
+
+typedef enum weft_gather_mode {
+    WEFT_GATHER_FIRST_ERROR, /* the first error (or cancelled task) ends the wait; the rest goes on */
+    WEFT_GATHER_COLLECT,     /* waits for all; errors and -ECANCELED are results like others */
+} weft_gather_mode;
+
+/* Waits for `count` tasks; results[i] belongs to tasks[i]; the same task may stand several times.
+ *
+ * results       outcomes; in FIRST_ERROR mode after an error only those of finished tasks are
+ *               written. May be NULL
+ * first_failed  index of the error that ended it, `count` if none; may be NULL
+ * returns       what became of me: 0; -ECANCELED when a request to the caller was handed on (all
+ *               tasks have ended then); -EDEADLK (oneself among them); -EINVAL; -EPERM
+ * cancel        handed on to every unfinished task; returns only after all of them have ended
+ * context       fiber only; await point; count 0 does not suspend */
+WEFT_API WEFT_NODISCARD int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results,
+                                        weft_gather_mode mode, size_t *first_failed);
+
+typedef enum weft_wait_when {
+    WEFT_WAIT_ALL,
+    WEFT_WAIT_FIRST_DONE,
+    WEFT_WAIT_FIRST_ERROR, /* a cancelled task is not an error; without one this is ALL */
+} weft_wait_when;
+
+/* Waits until the condition holds or `delay_ns` has passed; never cancels a task, never fails for
+ * one. Always suspends once.
+ *
+ * done     receives how many tasks have ended by now; ask weft_task_state which. May be NULL
+ * returns  0, also when the time is over; -ECANCELED (the tasks are untouched); -EINVAL (no tasks);
+ *          -EPERM
+ * context  fiber only; await point */
+WEFT_API WEFT_NODISCARD int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when,
+                                      int64_t delay_ns, size_t *done);
+
+/* weft_join with a time limit: at the limit the task is cancelled, and the call returns when it has
+ * ended. A limit of 0 or less cancels an unfinished task at once.
+ *
+ * returns  0 and *result; -ETIMEDOUT when the task ended cancelled because of the limit;
+ *          -ECANCELED; -EDEADLK; -EINVAL; -EPERM. Borrows the handle
+ * context  fiber only; await point */
+WEFT_API WEFT_NODISCARD int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result);
+
+/* Calls fn(arg) in the calling task under a time limit. A limit of 0 or less: never called.
+ * Returns 0 and *result; -ETIMEDOUT; -ECANCELED; -EINVAL; -EPERM. Fiber only; await point. */
+WEFT_API WEFT_NODISCARD int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns,
+                                          intptr_t *result);
+
+WEFT_END
+
+#endif

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/* group.h - a group of tasks that ends together with the block that opened it.
+ *
+ *     weft_group group;
+ *     int rc = weft_group_open(&group, 0);
+ *     if (rc == 0) {
+ *         rc = weft_group_spawn(&group, NULL, fetch, &a, NULL);
+ *         rc = (int)weft_group_close(&group, rc);
+ *     }
+ *
+ * The first child that ends with an error aborts the group: the other children and the body are
+ * cancelled. A child that ends cancelled is no failure. Closing waits for every child.
+ */
+#ifndef WEFT_GROUP_H
+#define WEFT_GROUP_H
+
+#include <weft/base.h>
+#include <weft/task.h>
+
+WEFT_BEGIN
+
+/* Lives in the frame of the task that opened it, until closed. */
+typedef struct weft_group {
+    uint64_t reserved[24];
+} weft_group;
+
+enum {
+    /* For servers: a child's error is counted and told to the diagnostics hook, aborts nothing, and
+     * finished children are released at once. */
+    WEFT_GROUP_INDEPENDENT = 1,
+};
+
+/* Opens a group owned by the calling task. Returns 0, -EPERM, -EINVAL (NULL, unknown flag), -EBUSY
+ * (already open). Fiber only; never switches. */
+WEFT_API WEFT_NODISCARD int weft_group_open(weft_group *group, unsigned flags);
+
+/* Spawns a child. weft_group_spawn(&group, &task or NULL, fn, arg, &options or NULL); a handle taken
+ * through `task` is the caller's to drop, dropping it does not cancel: the group owns the child.
+ *
+ * returns  0; -ESHUTDOWN (aborting, draining, closed: fn is never called, arg stays the caller's);
+ *          -EINVAL; -ENOMEM; -EPERM
+ * context  any fiber of the runtime while the group is open; never switches */
+#define weft_group_spawn(...) weft_group_spawn_at(WEFT_SITE, __VA_ARGS__)
+WEFT_API WEFT_NODISCARD int weft_group_spawn_at(const char *site, weft_group *group,
+                                                weft_task **task, weft_fn *fn, void *arg,
+                                                const weft_spawn_options *options);
+
+/* Cancels the children and the body; closing then returns 0 rather than -ECANCELED. Idempotent.
+ * Before the group has been opened (zeroed memory) it takes effect at open. Any thread. */
+WEFT_API int weft_group_cancel(weft_group *group);
+
+/* Refuses new children and waits until there are none. Returns 0; -ETIMEDOUT after `delay_ns`, with
+ * nothing cancelled; -ECANCELED; -EPERM; -EINVAL. Only the task that opened it; await point. */
+WEFT_API WEFT_NODISCARD int weft_group_drain(weft_group *group, int64_t delay_ns);
+
+/* Ends the group: with `rc` an error (the body failed or was cancelled) the children are cancelled
+ * first. Waits for all children, whatever happens.
+ *
+ * rc       what the body ends with
+ * returns  the first error recorded (children, body); else -ECANCELED when the body was cancelled
+ *          or a request to the caller is left; else rc. -EINVAL: not the innermost open scope
+ * cancel   observed first, as if the body had ended with it; then the whole work is done: requests
+ *          while waiting cancel the children once and are returned at the end
+ * context  the task that opened it; await point, but one that always closes */
+WEFT_API WEFT_NODISCARD intptr_t weft_group_close(weft_group *group, intptr_t rc);
+
+/* The errors of a closed group in the order in which they were recorded: writes up to `cap` codes,
+ * returns how many there are. Valid until the task that closed it closes another group with errors,
+ * or ends. An independent group keeps no codes: it returns their number. */
+WEFT_API int weft_group_errors(const weft_group *group, int *codes, size_t cap);
+
+WEFT_END
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/* io.h - sockets and descriptors as await points.
+ *
+ * Plain file descriptors, straight-line calls. weft never changes the flags of a descriptor that it
+ * did not create. Each call tries the system call first and suspends only when it would block. The
+ * buffer is the caller's again when the call returns, whatever it returns.
+ */
+#ifndef WEFT_IO_H
+#define WEFT_IO_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <weft/base.h>
+
+WEFT_BEGIN
+
+enum {
+    WEFT_READABLE = 1,
+    WEFT_WRITABLE = 2,
+    WEFT_HANGUP = 4, /* reported, whether asked for or not */
+};
+
+/* Waits until `fd` is ready for one of `events`.
+ *
+ * returns  the events that are ready; -ECANCELED; -EBADF (also when weft_close closes it meanwhile);
+ *          -EPERM (not a fiber, or a descriptor that can't be polled, such as a regular file);
+ *          -EINVAL; -ENOMEM
+ * context  fiber only; await point; does not suspend when the descriptor is ready */
+WEFT_API WEFT_NODISCARD int weft_wait_fd(int fd, unsigned events);
+
+/* Reads up to `length` bytes: sockets, pipes, terminals; anything else on the blocking pool.
+ * Returns the bytes, 0 at the end, or a negative errno. -ECANCELED: nothing was read.
+ * Fiber only; await point. */
+WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buffer, size_t length);
+
+/* Writes up to `length` bytes; may be fewer. Never raises SIGPIPE on sockets: -EPIPE.
+ * -ECANCELED: nothing was written. Fiber only; await point. */
+WEFT_API WEFT_NODISCARD ssize_t weft_write(int fd, const void *buffer, size_t length);
+
+/* recv and send with `flags` of the system calls; MSG_DONTWAIT is always added. As above. */
+WEFT_API WEFT_NODISCARD ssize_t weft_recv(int fd, void *buffer, size_t length, int flags);
+WEFT_API WEFT_NODISCARD ssize_t weft_send(int fd, const void *buffer, size_t length, int flags);
+
+/* Accepts one connection; the new descriptor is non-blocking and closed on exec.
+ *
+ * address, address_length  as accept4's; may be NULL
+ * returns  the descriptor, or a negative errno. -ECANCELED: no connection was taken
+ * context  fiber only; await point. A listener shared with other processes should be O_NONBLOCK */
+WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
+                                        socklen_t *address_length);
+
+/* Connects a socket (best one made with SOCK_NONBLOCK; a blocking one is connected on the pool).
+ * Returns 0 or a negative errno. -ECANCELED: the attempt may still succeed; close the descriptor.
+ * Fiber only; await point. */
+WEFT_API WEFT_NODISCARD int weft_connect(int fd, const struct sockaddr *address,
+                                         socklen_t address_length);
+
+/* Closes `fd`. Fibers that wait for it get -EBADF, never a reused descriptor. Never refused because
+ * of a cancellation; no await point. Returns 0 or a negative errno. Any thread; fibers that wait on
+ * a descriptor closed behind weft's back wait for ever. */
+WEFT_API int weft_close(int fd);
+
+WEFT_END
+
+#endif

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/* atomic.h - the one door to atomic operations.
+ *
+ * What: C11 atomics under names that carry their memory order, so that an order can be read at the
+ *       call site and found by grep. Nothing else in the tree names a memory order.
+ * Why this way: ThreadSanitizer and weakly ordered machines must see the orders. ConcurrencyKit's
+ *       inline assembly hides them, so it is used only inside its own structures (see ck_tsan.h).
+ */
+#ifndef WF_BASE_ATOMIC_H
+#define WF_BASE_ATOMIC_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef _Atomic uint8_t wf_au8;
+typedef _Atomic uint32_t wf_au32;
+typedef _Atomic uint64_t wf_au64;
+typedef _Atomic int64_t wf_ai64;
+typedef _Atomic int wf_aint;
+
+#define wf_load_rlx(p) atomic_load_explicit((p), memory_order_relaxed)
+#define wf_load_acq(p) atomic_load_explicit((p), memory_order_acquire)
+#define wf_load_sc(p) atomic_load_explicit((p), memory_order_seq_cst)
+
+#define wf_store_rlx(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define wf_store_rel(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#define wf_store_sc(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
+
+#define wf_swap_acq(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
+#define wf_swap_acqrel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
+#define wf_swap_sc(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
+
+/* Compare and swap: true when *p was *expected; else *expected becomes what *p was (acquire). */
+#define wf_cas_acqrel(p, expected, v)                                                             \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel,           \
+                                            memory_order_acquire)
+#define wf_cas_sc(p, expected, v)                                                                 \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,           \
+                                            memory_order_seq_cst)
+/* May fail without a reason: for loops only. */
+#define wf_cas_weak_acqrel(p, expected, v)                                                        \
+    atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_acq_rel,             \
+                                          memory_order_acquire)
+
+#define wf_add_rlx(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define wf_add_acqrel(p, v) atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
+#define wf_add_sc(p, v) atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
+#define wf_sub_acqrel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
+#define wf_sub_sc(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
+#define wf_or_acqrel(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
+#define wf_and_acqrel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
+
+/* A counter that one thread writes and others only read: no locked instruction. */
+#define wf_bump_own(p, v) wf_store_rlx((p), wf_load_rlx(p) + (v))
+
+/* Store-load barrier. On x86-64 an empty locked operation on the stack costs a quarter of mfence,
+ * which is what clang makes of a seq_cst fence. */
+static inline void wf_fence_full(void)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("lock; orl $0, (%%rsp)" ::: "memory", "cc");
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/* A pause inside a bounded spin. */
+static inline void wf_relax(void)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("pause" ::: "memory");
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield" ::: "memory");
+#endif
+}
+
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/* futex.c - the system call behind every sleep that is not in the poller. */
+#include "base/futex.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void wf_futex_wait(wf_au32 *word, uint32_t value, int64_t deadline_ns)
+{
+    struct timespec until;
+    struct timespec *limit = NULL;
+    if (deadline_ns != INT64_MAX) {
+        if (deadline_ns < 0) {
+            deadline_ns = 0;
+        }
+        until.tv_sec = (time_t)(deadline_ns / 1000000000);
+        until.tv_nsec = (long)(deadline_ns % 1000000000);
+        limit = &until;
+    }
+    /* The bitset form takes an absolute deadline on the monotonic clock. */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, limit, NULL,
+                  FUTEX_BITSET_MATCH_ANY);
+}
+
+void wf_futex_wake(wf_au32 *word, int count)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}

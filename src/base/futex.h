@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+/* futex.h - sleeping on a 32-bit word. */
+#ifndef WF_BASE_FUTEX_H
+#define WF_BASE_FUTEX_H
+
+#include "base/atomic.h"
+
+/* Sleeps while *word == value, until woken, a signal, or `deadline_ns` (absolute, CLOCK_MONOTONIC;
+ * INT64_MAX waits for ever). May return for no reason: callers loop. */
+void wf_futex_wait(wf_au32 *word, uint32_t value, int64_t deadline_ns);
+
+/* Wakes at most `count` sleepers. The word's memory may already be gone: a wake is then spurious. */
+void wf_futex_wake(wf_au32 *word, int count);
+
+#endif

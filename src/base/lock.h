@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/* lock.h - the short lock: four bytes, spins for about a microsecond, then sleeps.
+ *
+ * What: guards a few list operations (a wheel, a future, a group). Never held across a suspension.
+ * Why this way: workers may outnumber cores, so a pure spin lock could wait for a descheduled owner.
+ * Threads: any. value: 0 free, 1 held, 2 held and somebody sleeps.
+ */
+#ifndef WF_BASE_LOCK_H
+#define WF_BASE_LOCK_H
+
+#include "base/atomic.h"
+
+struct wf_lock {
+    /* any thread: CAS or swap (acquire) takes it, swap (acq_rel) in wf_unlock gives it back. */
+    wf_au32 value;
+};
+
+void wf_lock_contended(struct wf_lock *lock);
+void wf_unlock_contended(struct wf_lock *lock);
+
+static inline bool wf_trylock(struct wf_lock *lock)
+{
+    uint32_t expected = 0;
+    return wf_load_rlx(&lock->value) == 0 && wf_cas_acqrel(&lock->value, &expected, 1U);
+}
+
+static inline void wf_lock(struct wf_lock *lock)
+{
+    uint32_t expected = 0;
+    if (__builtin_expect(!wf_cas_acqrel(&lock->value, &expected, 1U), 0)) {
+        wf_lock_contended(lock);
+    }
+}
+
+static inline void wf_unlock(struct wf_lock *lock)
+{
+    if (__builtin_expect(wf_swap_acqrel(&lock->value, 0U) == 2U, 0)) {
+        wf_unlock_contended(lock);
+    }
+}
+
+#endif
