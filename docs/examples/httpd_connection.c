@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+/* httpd_connection.c - one fiber a connection: read, handle, answer, in straight lines.
+ *
+ * Between requests the fiber waits with a shallow stack and no buffer. Everything that can wait has
+ * a time limit around it, and every result of an await point is looked at: 1 means go on, 0 that the
+ * conversation is over, a negative errno that it ends for that reason, -ECANCELED that the server
+ * wants it to end. */
+#include "httpd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define LINGER_NS (1 * WEFT_S)
+
+/* ---- sending ---- */
+
+/* Sends the answers that wait. Returns 1 or a negative errno. */
+static int flush(struct connection *connection)
+{
+    struct buffer *buffer = connection->buffer;
+    size_t sent = 0;
+    while (sent < buffer->out_length) {
+        intptr_t rc = weft_within(
+            connection->server->options.read_ns,
+            weft_send(connection->fd, buffer->out + sent, buffer->out_length - sent, 0));
+        if (rc < 0) {
+            connection->counts.disconnects += rc != -ECANCELED;
+            return (int)rc;
+        }
+        sent += (size_t)rc;
+    }
+    buffer->out_length = 0;
+    return 1;
+}
+
+/* Puts an answer behind those that wait, which go together as long as they fit. */
+static int queue_answer(struct connection *connection, const struct answer *answer,
+                        bool keep_alive)
+{
+    connection->counts.requests++;
+    connection->counts.by_status[answer->status]++;
+    while (!answer_append(connection->buffer, answer, keep_alive)) {
+        int rc = flush(connection);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 1;
+}
+
+/* Closing a socket with unread bytes makes the kernel send a reset, which may overtake the answer.
+ * So the client is given time to read it and to close its side. */
+static int linger(struct connection *connection)
+{
+    struct buffer *buffer = connection->buffer;
+    shutdown(connection->fd, SHUT_WR);
+    weft_timeout limit;
+    ssize_t rc = weft_timeout_enter(&limit, LINGER_NS);
+    if (rc < 0) {
+        return (int)rc;
+    }
+    do {
+        rc = weft_recv(connection->fd, buffer->in, buffer->in_bytes, 0);
+    } while (rc > 0);
+    rc = weft_timeout_leave(&limit, rc);
+    return rc == -ECANCELED ? -ECANCELED : 0;
+}
+
+/* The last answer of a connection whose input is of no use any more. */
+static int refuse(struct connection *connection, enum status status)
+{
+    struct answer refusal = {.status = status};
+    answer_print(&refusal, "%s\n", status_text(status));
+    int rc = queue_answer(connection, &refusal, false);
+    if (rc > 0) {
+        rc = flush(connection);
+    }
+    return rc > 0 ? linger(connection) : rc;
+}
+
+/* ---- handling a request ---- */
+
+/* Calls a handler that may wait. The scopes tell what ended it: -ECONNRESET, the client is gone;
+ * -ETIMEDOUT, it took too long; -ECANCELED, somebody outside wants this task to end. */
+static int handle_within_limits(struct connection *connection, const struct route *route,
+                                struct answer *answer)
+{
+    const struct request *request = &connection->buffer->request;
+    weft_watch watch;
+    int rc = weft_watch_enter(&watch, connection->fd, WEFT_WATCH_PROBE);
+    if (rc < 0) {
+        return rc;
+    }
+    intptr_t result = weft_within(connection->server->options.timeout_ns,
+                                  route->handle(request, answer));
+    return (int)weft_watch_leave(&watch, result);
+}
+
+/* More of what the client has sent before it knew of the shutdown is answered too. */
+static bool keeps_alive(struct connection *connection)
+{
+    const struct buffer *buffer = connection->buffer;
+    return buffer->request.keep_alive && (!atomic_load(&connection->server->is_draining) ||
+                                          buffer->parsed < buffer->filled);
+}
+
+static int close_politely(struct connection *connection)
+{
+    const struct buffer *buffer = connection->buffer;
+    int rc = flush(connection);
+    bool may_send_more = buffer->request.keep_alive || buffer->parsed < buffer->filled;
+    return rc > 0 && may_send_more ? linger(connection) : rc < 0 ? rc : 0;
+}
+
+/* Counts how a handler ended, and finds the answer for one that has none. False: nobody is there
+ * to be answered. */
+static bool conclude(struct counts *counts, int rc, struct answer *answer)
+{
+    bool is_gone = rc == -ECONNRESET;
+    bool is_unavailable = rc == -ETIMEDOUT || rc == -ECANCELED;
+    counts->cancelled += is_gone || is_unavailable;
+    counts->disconnects += is_gone;
+    if (rc < 0) {
+        answer->status = is_unavailable ? STATUS_UNAVAILABLE : STATUS_INTERNAL_ERROR;
+        answer_print(answer, "%s\n", status_text(answer->status));
+    }
+    return !is_gone;
+}
+
+static int serve(struct connection *connection)
+{
+    struct buffer *buffer = connection->buffer;
+    const struct route *route = route_find(&buffer->request);
+    struct answer answer = {.status = STATUS_OK};
+    int rc;
+    if (route->awaits) {
+        rc = flush(connection); /* earlier answers do not wait for this one */
+        if (rc < 0) {
+            return rc;
+        }
+        rc = handle_within_limits(connection, route, &answer);
+    } else {
+        rc = route->handle(&buffer->request, &answer);
+    }
+    if (!conclude(&connection->counts, rc, &answer)) {
+        return 0;
+    }
+    bool keep_alive = rc != -ECANCELED && keeps_alive(connection);
+    int answered = queue_answer(connection, &answer, keep_alive);
+    if (answered > 0 && !keep_alive) {
+        answered = close_politely(connection);
+    }
+    request_end(buffer);
+    return rc == -ECANCELED ? rc : answered;
+}
+
+/* ---- reading requests ---- */
+
+/* Receives some bytes. Returns 1, 0 at the end of the conversation, or a negative errno. */
+static int receive(struct connection *connection, int64_t deadline_ns)
+{
+    struct buffer *buffer = connection->buffer;
+    char *room;
+    size_t length = request_room(buffer, &connection->server->options, &room);
+    if (length == 0) {
+        return refuse(connection, STATUS_HEAD_TOO_LARGE);
+    }
+    weft_timeout limit;
+    intptr_t rc = weft_timeout_enter_at(&limit, deadline_ns);
+    if (rc == 0) {
+        rc = weft_timeout_leave(&limit, weft_recv(connection->fd, room, length, 0));
+    }
+    if (rc > 0) {
+        buffer->filled += (size_t)rc;
+        return 1;
+    }
+    bool is_waited_for = buffer->request.is_begun;
+    if (rc == -ETIMEDOUT) {
+        return is_waited_for ? refuse(connection, STATUS_REQUEST_TIMEOUT) : 0;
+    }
+    connection->counts.disconnects += is_waited_for && rc != -ECANCELED;
+    return (int)rc;
+}
+
+/* The same for a request of which a part is there. */
+static int receive_rest(struct connection *connection, int64_t deadline_ns)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct buffer *buffer = connection->buffer;
+    int rc = flush(connection); /* the client may send the rest only when it has its answers */
+    if (rc > 0 && request_wants_continue(buffer)) {
+        memcpy(buffer->out, go_on, sizeof go_on - 1);
+        buffer->out_length = sizeof go_on - 1;
+        rc = flush(connection);
+    }
+    return rc > 0 ? receive(connection, deadline_ns) : rc;
+}
+
+/* Answers what the client sends until nothing of it is left over. Returns 1 when there may be more
+ * later. A request has to be complete by its deadline, however many bytes it comes in. */
+static int converse(struct connection *connection)
+{
+    const struct options *options = &connection->server->options;
+    struct buffer *buffer = connection->buffer;
+    int64_t deadline_ns = weft_now() + options->read_ns;
+    int rc = receive(connection, deadline_ns);
+    while (rc > 0) {
+        switch (request_parse(buffer, options)) {
+        case PARSED_NOTHING:
+            return flush(connection);
+        case PARSED_PART:
+            rc = receive_rest(connection, deadline_ns);
+            break;
+        case PARSED_REQUEST:
+            rc = serve(connection);
+            if (buffer->parsed < buffer->filled) { /* the next one begins */
+                deadline_ns = weft_now() + options->read_ns;
+            }
+            break;
+        case PARSED_REFUSED:
+            return refuse(connection, buffer->request.refusal);
+        }
+    }
+    return rc;
+}
+
+/* ---- the life of a connection ---- */
+
+/* Waits for the client to send something, or to leave. Returns 1 when there is something to read. */
+static int wait_for_client(struct connection *connection)
+{
+    struct server *server = connection->server;
+    atomic_store(&connection->is_idle, true);
+    /* The shutdown sets is_draining and then looks for idle connections; here it is the other way
+     * round. So one of the two sees the other. What has come already is still served. */
+    if (atomic_load(&server->is_draining)) {
+        shutdown(connection->fd, SHUT_RD);
+    }
+    intptr_t rc = weft_within(server->options.idle_ns,
+                              weft_wait_fd(connection->fd, WEFT_READABLE));
+    atomic_store(&connection->is_idle, false);
+    return rc == -ETIMEDOUT ? 0 : (int)rc;
+}
+
+static int converse_with_buffer(struct connection *connection)
+{
+    struct server *server = connection->server;
+    connection->buffer =
+        buffer_take(&server->pool, connection->shard, server->options.head_bytes_max);
+    if (connection->buffer == NULL) {
+        return -ENOMEM;
+    }
+    int rc = converse(connection);
+    buffer_give(&server->pool, connection->shard, connection->buffer);
+    connection->buffer = NULL;
+    return rc;
+}
+
+void connection_drop(void *arg)
+{
+    struct connection *connection = arg;
+    registry_remove(&connection->server->registry, connection);
+    weft_close(connection->fd);
+    free(connection);
+}
+
+/* The group of the connections is told of errors; a client that goes away is none. */
+intptr_t connection_run(void *arg)
+{
+    struct connection *connection = arg;
+    int rc;
+    do {
+        rc = wait_for_client(connection);
+        if (rc > 0) {
+            rc = converse_with_buffer(connection);
+        }
+    } while (rc > 0);
+    connection_drop(connection);
+    return rc == -ECANCELED || rc == -ENOMEM ? rc : 0;
+}

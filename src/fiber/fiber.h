@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/* fiber.h - a stack and a saved context, and the switch between two of them.
+ *
+ * What: a worker switches from its own thread's context (an adopted host) to a fiber and back, or
+ *       from fiber to fiber. What runs on a fiber, and when, is the business of the rooms above.
+ * Why this way: the descriptor lies at the top of the fiber's own mapping and the frames begin right
+ *       below it, so a parked fiber costs one touched page; rejected: descriptors in a slab of their
+ *       own (a second cache miss and a second page for every switch).
+ * Threads: a fiber belongs to whoever runs it or took it out of a queue; the hand-over between
+ *       workers is the queue's release and acquire. Nothing here is atomic.
+ *
+ * Not switched: the floating point control words (mxcsr, x87, fpcr), the signal mask, and errno.
+ * They belong to the worker's thread. A task that changes rounding restores it before it awaits.
+ */
+#ifndef WF_FIBER_FIBER_H
+#define WF_FIBER_FIBER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fiber/tools.h"
+
+struct wf_slab;
+
+/* How the low end of a stack is protected. */
+enum wf_guard {
+    WF_GUARD_NONE = 0, /* a host: the thread library's own guard, if any */
+    WF_GUARD_MADVISE,  /* guard markers in the page tables: costs no mapping */
+    WF_GUARD_MPROTECT, /* a PROT_NONE hole: costs two mappings */
+    WF_GUARD_CANARY,   /* nothing faults: words that must still be zero at give */
+};
+
+struct wf_fiber {
+    /* The running side of a switch writes it, the next switch to this fiber reads it. */
+    void *sp;
+
+    /* The task room's to read and write: the innermost task that runs here, a link for its lists.
+     * Both NULL after wf_fiber_take. */
+    void *task;
+    struct wf_fiber *link;
+
+    /* Set by take or adopt, then constant. Frames live in [lo, hi); hi is 16-byte aligned.
+     * [lo - wf_guard_bytes(), lo) is the guard, except on a host. */
+    char *lo;
+    char *hi;
+    size_t promise_bytes; /* what was asked for; lo..hi is at least this times WF_STACK_SCALE */
+
+    /* Stack bookkeeping (stack.c). slab is NULL on a host. */
+    struct wf_slab *slab;
+    uint32_t valgrind_id;
+    uint8_t index;       /* of this stack in its slab */
+    uint8_t class_index; /* which cache and depot it goes back to */
+    uint8_t guard;       /* enum wf_guard */
+
+#if WF_ASAN
+    void *fake_stack; /* what the address sanitizer keeps for us while we are switched away */
+#endif
+#if WF_TSAN
+    void *tsan;          /* the thread sanitizer's shadow of this fiber, cached with the stack */
+    uint32_t tsan_lives; /* uses since it was created: see hooks.h */
+#endif
+};
+
+/* switch_<machine>.S: pushes the callee-saved registers, stores the stack pointer in *save_sp,
+ * loads load_sp and continues there. For this room only: others call wf_fiber_switch. */
+void wf_context_switch(void **save_sp, void *load_sp);
+
+/* switch_<machine>.S: writes a first frame below `top` (16-byte aligned) so that a switch to the
+ * returned stack pointer calls wf_fiber_begin(entry, arg) on an empty stack. */
+void *wf_context_make(void *top, void (*entry)(void *arg), void *arg);
+
+#if WF_SWITCH_HOOKS
+
+void wf_fiber_switch(struct wf_fiber *from, struct wf_fiber *to);
+__attribute__((noreturn)) void wf_fiber_switch_final(struct wf_fiber *from, struct wf_fiber *to);
+
+#else
+
+/* Suspends `from`, which is the running one, and continues `to`. Returns when somebody switches to
+ * `from` again, perhaps on another thread: nothing thread-local may be kept across it. Inline: the
+ * hottest call of the runtime is then a bare call of the assembly. */
+static inline void wf_fiber_switch(struct wf_fiber *from, struct wf_fiber *to)
+{
+    wf_context_switch(&from->sp, to->sp);
+}
+
+/* As wf_fiber_switch, for a fiber that will never be switched to again as it is. The arriving side
+ * may give it back (wf_fiber_give) or prepare it anew. */
+__attribute__((noreturn)) static inline void wf_fiber_switch_final(struct wf_fiber *from,
+                                                                   struct wf_fiber *to)
+{
+    wf_context_switch(&from->sp, to->sp);
+    __builtin_unreachable();
+}
+
+#endif
+
+/* The next switch to `f` calls entry(arg) on an empty stack. entry must not return: it leaves by
+ * wf_fiber_switch_final. Never call this on the fiber that runs. */
+void wf_fiber_prepare(struct wf_fiber *f, void (*entry)(void *arg), void *arg);
+
+/* Makes `host` stand for the calling thread's own stack, so that it can take part in switches.
+ * returns 0 or a negative errno (the C library could not say where the stack is). */
+__attribute__((warn_unused_result)) int wf_fiber_adopt(struct wf_fiber *host);
+
+/* Ends an adoption, on the same thread, while `host` is the running one. */
+void wf_fiber_unadopt(struct wf_fiber *host);
+
+/* Stack left below the caller's frame, in the unit of promises. `f` must be the running fiber.
+ * Inline: a joiner asks this on its fast path before it runs a task on its own stack. */
+static inline size_t wf_fiber_room(const struct wf_fiber *f)
+{
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t lo = (uintptr_t)f->lo;
+    return here > lo ? (here - lo) / WF_STACK_SCALE : 0;
+}
+
+#endif

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/* cancel.c - the walk of a request from the canceller to the await that returns -ECANCELED. */
+#include "task/cancel.h"
+
+#include <errno.h>
+
+/* The shield that a request of `level` waits in: the outermost one inside that level. */
+static struct wf_shield *shield_against(weft_task *task, uint8_t level)
+{
+    struct wf_shield *found = NULL;
+    struct wf_shield *shield = (struct wf_shield *)task->shield;
+    while (shield != NULL && shield->scope.level > level) {
+        found = shield;
+        shield = shield->outer_shield;
+    }
+    return found;
+}
+
+enum wf_request wf_cancel_add(weft_task *task, uint32_t count, uint8_t level, bool *is_deferred,
+                              uint64_t *after)
+{
+    *is_deferred = false;
+    enum wf_request answer = wf_state_request(&task->word, count, false, false, after);
+    if (answer != WF_REQUEST_SHIELDED) {
+        return answer;
+    }
+    wf_lock(&task->lock);
+    struct wf_shield *shield = shield_against(task, level);
+    answer = wf_state_request(&task->word, count, true, shield != NULL, after);
+    if (answer == WF_REQUEST_ADDED && shield != NULL) {
+        shield->deferred += count;
+        *is_deferred = true;
+    }
+    wf_unlock(&task->lock);
+    return answer;
+}
+
+void wf_kick_push(struct wf_later *later, weft_task *task)
+{
+    if (wf_swap_acqrel(&task->kicked, 1U) != 0) {
+        return;
+    }
+    task->kick_next = NULL;
+    if (later->kicks == NULL) {
+        later->kicks = task;
+    } else {
+        later->kicks_tail->kick_next = task;
+    }
+    later->kicks_tail = task;
+}
+
+static void kick(weft_task *task, struct wf_later *later)
+{
+    /* A wait that delegates is read on the victim's stack: under its lock, and only once WF_BUSY
+     * keeps it there. Others need no lock, but which it is stands in the same word. */
+    bool locked = (wf_load_acq(&task->word) & WF_DELEGATES) != 0;
+    if (locked) {
+        wf_lock(&task->lock);
+    }
+    enum wf_deliver answer = wf_state_deliver(&task->word);
+    if (answer == WF_DELIVER_HAND_ON && !locked) {
+        /* It parked anew between the two looks: take the lock, the mark keeps the record. */
+        wf_lock(&task->lock);
+        locked = true;
+    }
+    if (answer == WF_DELIVER_HAND_ON) {
+        struct wf_wait *wait = task->wait;
+        uint32_t count = wf_word_undelivered(wf_load_acq(&task->word));
+        bool taken = count > 0 && wait->hand_on(wait, count, later);
+        wait->handed_on = wait->handed_on || taken;
+        wf_state_handed(&task->word, taken ? count : 0);
+    } else if (answer == WF_DELIVER_READY) {
+        later->delivered++;
+        wf_later_wake(later, task);
+    }
+    if (locked) {
+        wf_unlock(&task->lock);
+    }
+}
+
+void wf_kick_all(struct wf_later *later)
+{
+    while (later->kicks != NULL) {
+        weft_task *task = later->kicks;
+        later->kicks = task->kick_next;
+        /* Before the look at the word: a request added after that look makes its own kick. */
+        (void)wf_swap_acqrel(&task->kicked, 0U);
+        kick(task, later);
+    }
+}
+
+int wf_cancel(weft_task *task, struct wf_later *later)
+{
+    uint64_t word;
+    bool is_deferred;
+    switch (wf_cancel_add(task, 1, 0, &is_deferred, &word)) {
+    case WF_REQUEST_ADDED:
+        if (!is_deferred) {
+            wf_kick_push(later, task);
+        }
+        return 1;
+    case WF_REQUEST_FULL:
+        return -EOVERFLOW;
+    case WF_REQUEST_ENDED:
+    case WF_REQUEST_SHIELDED:
+        break;
+    }
+    return 0;
+}
+
+uint32_t wf_uncancel(weft_task *task)
+{
+    bool shielded = (wf_load_acq(&task->word) & WF_SHIELDED) != 0;
+    if (!shielded) {
+        return wf_word_count(wf_state_uncancel(&task->word));
+    }
+    wf_lock(&task->lock);
+    uint32_t left = wf_word_count(wf_state_uncancel(&task->word));
+    /* What is deferred can't exceed what is left of the count. */
+    uint32_t deferred = wf_shield_deferred(task);
+    struct wf_shield *shield = (struct wf_shield *)task->shield;
+    while (shield != NULL && deferred > left) {
+        uint32_t surplus = deferred - left;
+        uint32_t cut = surplus < shield->deferred ? surplus : shield->deferred;
+        shield->deferred -= cut;
+        deferred -= cut;
+        shield = shield->outer_shield;
+    }
+    wf_unlock(&task->lock);
+    return left;
+}

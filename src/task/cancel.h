@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/* cancel.h - requests: adding them, and kicking the task that has one.
+ *
+ * What: every cancellation is two steps. First the request is added to the victim's state word
+ *       (count and undelivered); then the victim is kicked: if it is parked, its wait is ended, or
+ *       the request is handed on to what it waits for, which is kicked in turn. A task that runs, is
+ *       queued or has not started finds the request by itself.
+ * Why this way: a kick is idempotent and harmless for any slot at any time, so it needs no reference
+ *       and no particular moment. The walk is a loop over an intrusive list: no recursion, no bound.
+ * Threads: any. A task is on at most one kick list (`kicked`); whoever takes it off clears the mark
+ *       first, so that a request added meanwhile makes its own kick.
+ */
+#ifndef WF_TASK_CANCEL_H
+#define WF_TASK_CANCEL_H
+
+#include "task/scope.h"
+#include "task/wait.h"
+
+/* Adds `count` requests made at shield level `level` (0: from outside). Does not kick. */
+enum wf_request wf_cancel_add(weft_task *task, uint32_t count, uint8_t level, bool *is_deferred,
+                              uint64_t *after);
+
+/* Puts `task` on later's kick list unless it is on one. */
+void wf_kick_push(struct wf_later *later, weft_task *task);
+
+/* Kicks all of later's list, and whatever that adds to it. No locks held. */
+void wf_kick_all(struct wf_later *later);
+
+/* A request from outside, added and listed for kicking: 1 accepted, 0 ended, -EOVERFLOW. */
+int wf_cancel(weft_task *task, struct wf_later *later);
+
+/* Takes one request back; returns the remainder. */
+uint32_t wf_uncancel(weft_task *task);
+
+#endif

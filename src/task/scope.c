@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+/* scope.c - entering, firing and leaving, and what shields do to requests in between. */
+#include "task/scope.h"
+
+#include <errno.h>
+
+#include "task/cancel.h"
+
+static uint32_t requests_visible(const weft_task *task, uint64_t word)
+{
+    return wf_word_count(word) - wf_shield_deferred(task);
+}
+
+void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task)
+{
+    uint64_t word = wf_load_acq(&task->word);
+    scope->outer = task->scope;
+    scope->task = task;
+    scope->kind = (uint8_t)kind;
+    scope->level = wf_shield_level(task);
+    scope->has_request = false;
+    scope->is_deferred = false;
+    scope->baseline = requests_visible(task, word) - wf_word_undelivered(word);
+    scope->fired_at = 0;
+    scope->site = NULL;
+    wf_store_rel(&scope->phase, WF_SCOPE_ACTIVE);
+    task->scope = scope;
+}
+
+bool wf_scope_is_open(const weft_task *task, const void *scope)
+{
+    for (const struct wf_scope *s = task->scope; s != NULL; s = s->outer) {
+        if (s == scope) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void wf_scope_fire(struct wf_scope *scope, struct wf_later *later)
+{
+    if (wf_load_rlx(&scope->phase) != WF_SCOPE_ACTIVE) {
+        return;
+    }
+    uint64_t word = 0;
+    bool is_deferred = false;
+    enum wf_request answer =
+        wf_cancel_add(scope->task, 1, scope->level, &is_deferred, &word);
+    scope->has_request = answer == WF_REQUEST_ADDED;
+    scope->is_deferred = is_deferred;
+    scope->fired_at = wf_word_tolls(word);
+    wf_store_rel(&scope->phase, WF_SCOPE_EXPIRING);
+    if (scope->has_request && !is_deferred) {
+        wf_kick_push(later, scope->task);
+    }
+}
+
+bool wf_scope_withdraw(struct wf_scope *scope)
+{
+    if (!scope->has_request) {
+        return false;
+    }
+    scope->has_request = false;
+    uint64_t word;
+    bool was_undelivered = wf_state_withdraw(&scope->task->word, scope->fired_at, &word);
+    return !was_undelivered && requests_visible(scope->task, word) <= scope->baseline;
+}
+
+intptr_t wf_scope_close(struct wf_scope *scope, intptr_t rc, int own_error)
+{
+    weft_task *task = scope->task;
+    bool fired = wf_load_rlx(&scope->phase) == WF_SCOPE_EXPIRING;
+    bool is_own = wf_scope_withdraw(scope);
+    wf_store_rel(&scope->phase, fired ? WF_SCOPE_EXPIRED : WF_SCOPE_FINISHED);
+    task->scope = scope->outer;
+    return is_own && rc == -ECANCELED ? own_error : rc;
+}
+
+/* ---- shields ---- */
+
+uint32_t wf_shield_deferred(const weft_task *task)
+{
+    uint32_t sum = 0;
+    for (const struct wf_scope *s = task->shield; s != NULL;) {
+        const struct wf_shield *shield = (const struct wf_shield *)s;
+        sum += shield->deferred;
+        s = shield->outer_shield != NULL ? &shield->outer_shield->scope : NULL;
+    }
+    return sum;
+}
+
+/* Marks the scopes whose undelivered request moves into or out of a shield. Under the task's lock. */
+static void mark_scopes(struct wf_scope *first, uint8_t level, bool to_deferred, uint64_t word)
+{
+    for (struct wf_scope *s = first; s != NULL; s = s->outer) {
+        if (to_deferred) {
+            bool undelivered = s->has_request && !s->is_deferred &&
+                               s->fired_at == wf_word_tolls(word) &&
+                               wf_word_undelivered(word) > 0;
+            s->is_deferred = s->is_deferred || undelivered;
+        } else if (s->is_deferred && s->level == level) {
+            s->is_deferred = false;
+            s->fired_at = wf_word_tolls(word);
+        }
+    }
+}
+
+void wf_shield_open(struct wf_shield *shield, weft_task *task)
+{
+    wf_lock(&task->lock);
+    wf_scope_open(&shield->scope, WF_SCOPE_SHIELD, task);
+    uint64_t word = wf_load_acq(&task->word);
+    mark_scopes(shield->scope.outer, 0, true, word);
+    shield->deferred = wf_state_defer(&task->word, 0, false, true);
+    shield->outer_shield = (struct wf_shield *)task->shield;
+    shield->scope.level = (uint8_t)(wf_shield_level(task) + 1);
+    task->shield = &shield->scope;
+    uint64_t now = wf_load_acq(&task->word);
+    shield->scope.baseline = requests_visible(task, now) - wf_word_undelivered(now);
+    wf_unlock(&task->lock);
+}
+
+void wf_shield_lift(struct wf_shield *shield)
+{
+    weft_task *task = shield->scope.task;
+    wf_lock(&task->lock);
+    task->shield = shield->outer_shield != NULL ? &shield->outer_shield->scope : NULL;
+    (void)wf_state_defer(&task->word, shield->deferred, true, task->shield != NULL);
+    shield->deferred = 0;
+    mark_scopes(shield->scope.outer, wf_shield_level(task), false, wf_load_acq(&task->word));
+    wf_unlock(&task->lock);
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+/* scope.h - what a task has open: timeouts, watches, groups, shields.
+ *
+ * What: the part that all scopes share. Each may send its task at most one request of its own, and
+ *       takes exactly that one back when it is left (rule: a scope's own request never outlives it).
+ * Levels: `level` is how many shields were open around the scope. A request is deliverable while the
+ *       task has no more shields open than that; otherwise it waits in the shield just inside its
+ *       level, and becomes undelivered when that shield is left.
+ * Threads: the owning task enters and leaves. wf_scope_fire comes from any thread under the lock that
+ *       guards the trigger (wheel, descriptor, group) and that leaving takes too, so it never touches
+ *       a scope that has been left.
+ */
+#ifndef WF_TASK_SCOPE_H
+#define WF_TASK_SCOPE_H
+
+#include "task/wait.h"
+
+enum wf_scope_phase {
+    WF_SCOPE_CREATED = 0,
+    WF_SCOPE_ACTIVE,
+    WF_SCOPE_EXPIRING, /* fired: its request was made */
+    WF_SCOPE_EXPIRED,  /* fired and left */
+    WF_SCOPE_FINISHED, /* left without firing */
+};
+
+enum wf_scope_kind { WF_SCOPE_TIMEOUT = 1, WF_SCOPE_WATCH, WF_SCOPE_SHIELD, WF_SCOPE_GROUP };
+
+struct wf_scope {
+    struct wf_scope *outer;
+    weft_task *task;
+    wf_au32 phase; /* enum wf_scope_phase: written under the trigger's lock, read by anybody */
+    uint8_t kind;
+    uint8_t level;
+    bool has_request; /* its request counts in the task's word; under the trigger's lock */
+    bool is_deferred; /* ... and waits in a shield; under the task's lock */
+    uint32_t baseline; /* delivered requests at entry that nobody took back */
+    uint32_t fired_at; /* the word's deliveries when the request became undelivered */
+    const char *site;
+};
+
+struct wf_shield {
+    struct wf_scope scope; /* scope.level counts this shield: its own bound is deliverable inside */
+    struct wf_shield *outer_shield;
+    uint32_t deferred; /* requests that wait for this shield's end; under the task's lock */
+};
+
+/* Opens `scope` as the task's innermost. The task itself. */
+void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task);
+
+/* Sends the scope's own request, once, if it is active; later.h's kick list gets the task. Under the
+ * trigger's lock. */
+void wf_scope_fire(struct wf_scope *scope, struct wf_later *later);
+
+/* Closes the innermost scope. The trigger is disarmed and can't fire any more (its lock was taken).
+ * Returns what the body's `rc` becomes: `own_error` where it is the scope's own -ECANCELED. */
+intptr_t wf_scope_close(struct wf_scope *scope, intptr_t rc, int own_error);
+
+/* Takes the scope's own request back, if it made one, on any path exactly once. True when the
+ * request had been delivered (or handed on) and no other is above the baseline. */
+bool wf_scope_withdraw(struct wf_scope *scope);
+
+/* True when `scope` is open in `task`. */
+bool wf_scope_is_open(const weft_task *task, const void *scope);
+
+/* A shield: opened as a scope, then from outside nothing is delivered. */
+void wf_shield_open(struct wf_shield *shield, weft_task *task);
+
+/* Its deferred requests are undelivered again. Before wf_scope_close. */
+void wf_shield_lift(struct wf_shield *shield);
+
+/* Requests that are counted but deferred by the task's shields. The task itself, or under its lock. */
+uint32_t wf_shield_deferred(const weft_task *task);
+
+/* Shields open in `task`. */
+static inline uint8_t wf_shield_level(const weft_task *task)
+{
+    return task->shield != NULL ? task->shield->level : 0;
+}
+
+#endif

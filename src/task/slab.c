@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/* slab.c - slots of task records: worker caches in front of one depot.
+ *
+ * What: a worker keeps up to two batches of free slots and trades whole batches with the depot, so
+ *       the depot's lock is taken once in WF_TASK_BATCH spawns at most.
+ */
+#include "task/slab.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { ID_BLOCK = 1024 };
+
+static weft_task *slot_at(struct wf_task_slab *slab, uint32_t index)
+{
+    char *first = (char *)slab + 64;
+    return (weft_task *)(void *)(first + (size_t)index * sizeof(struct weft_task));
+}
+
+struct wf_registry *wf_task_registry(const weft_task *task)
+{
+    uintptr_t slab = (uintptr_t)task & ~(uintptr_t)(WF_SLAB_BYTES - 1);
+    return ((struct wf_task_slab *)slab)->registry;
+}
+
+size_t wf_task_describe(const weft_task *task, char *text, size_t size)
+{
+    const char *name = wf_task_name(task);
+    const char *site = task->site != NULL ? task->site : "?";
+    int n = name[0] != '\0'
+                ? snprintf(text, size, "task \"%s\" (#%llu), spawned at %s", name,
+                           (unsigned long long)wf_task_id(task), site)
+                : snprintf(text, size, "task #%llu, spawned at %s",
+                           (unsigned long long)wf_task_id(task), site);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+void wf_registry_init(struct wf_registry *registry)
+{
+    memset(registry, 0, sizeof *registry);
+    wf_store_rlx(&registry->next_ids, 1);
+}
+
+void wf_registry_destroy(struct wf_registry *registry)
+{
+    struct wf_task_slab *slab = wf_load_acq(&registry->slabs);
+    while (slab != NULL) {
+        struct wf_task_slab *older = slab->older;
+        (void)munmap(slab, WF_SLAB_BYTES);
+        slab = older;
+    }
+    wf_store_rel(&registry->slabs, NULL);
+}
+
+void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registry)
+{
+    memset(cache, 0, sizeof *cache);
+    cache->registry = registry;
+}
+
+/* A new slab, aligned to its size so that a slot finds its registry; under the lock. */
+static struct wf_task_slab *map_slab(struct wf_registry *registry)
+{
+    size_t span = 2 * (size_t)WF_SLAB_BYTES;
+    char *raw = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw == MAP_FAILED) {
+        return NULL;
+    }
+    uintptr_t start = ((uintptr_t)raw + WF_SLAB_BYTES - 1) & ~(uintptr_t)(WF_SLAB_BYTES - 1);
+    size_t before = start - (uintptr_t)raw;
+    if (before > 0) {
+        (void)munmap(raw, before);
+    }
+    (void)munmap((char *)start + WF_SLAB_BYTES, span - before - WF_SLAB_BYTES);
+    struct wf_task_slab *slab = (struct wf_task_slab *)start;
+    slab->registry = registry;
+    slab->older = wf_load_rlx(&registry->slabs);
+    wf_store_rel(&registry->slabs, slab);
+    return slab;
+}
+
+/* Takes a slot that was never used, or NULL; under the lock. */
+static weft_task *carve(struct wf_registry *registry)
+{
+    struct wf_task_slab *slab = wf_load_rlx(&registry->slabs);
+    if (slab == NULL || wf_load_rlx(&slab->carved) == WF_SLAB_SLOTS) {
+        slab = map_slab(registry);
+        if (slab == NULL) {
+            return NULL;
+        }
+    }
+    uint32_t index = wf_load_rlx(&slab->carved);
+    /* release: a walk that sees the count sees a slab with its registry set */
+    wf_store_rel(&slab->carved, index + 1);
+    return slot_at(slab, index);
+}
+
+static weft_task *alloc_outside(struct wf_registry *registry)
+{
+    wf_lock(&registry->lock);
+    weft_task *task = registry->loose;
+    if (task != NULL) {
+        registry->loose = task->next;
+    } else {
+        task = carve(registry);
+    }
+    wf_unlock(&registry->lock);
+    return task;
+}
+
+/* Fills an empty cache from the depot: a batch of used slots, or some that never were. */
+static void refill(struct wf_task_cache *cache)
+{
+    struct wf_registry *registry = cache->registry;
+    wf_lock(&registry->lock);
+    if (registry->batches != NULL) {
+        cache->hot = registry->batches;
+        cache->hot_count = WF_TASK_BATCH;
+        registry->batches = cache->hot->arg;
+    } else {
+        weft_task **tail = &cache->hot;
+        while (cache->hot_count < 32 && (*tail = carve(registry)) != NULL) {
+            tail = &(*tail)->next;
+            cache->hot_count++;
+        }
+        *tail = NULL;
+    }
+    wf_unlock(&registry->lock);
+}
+
+static uint64_t next_id(struct wf_registry *registry, struct wf_task_cache *cache)
+{
+    if (cache == NULL) {
+        return wf_add_rlx(&registry->next_ids, 1);
+    }
+    if (cache->next_id == cache->last_id) {
+        cache->next_id = wf_add_rlx(&registry->next_ids, ID_BLOCK);
+        cache->last_id = cache->next_id + ID_BLOCK;
+    }
+    return cache->next_id++;
+}
+
+weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cache)
+{
+    weft_task *task;
+    if (cache == NULL) {
+        task = alloc_outside(registry);
+    } else {
+        if (cache->hot == NULL) {
+            if (cache->cold != NULL) {
+                cache->hot = cache->cold;
+                cache->hot_count = WF_TASK_BATCH;
+                cache->cold = NULL;
+            } else {
+                refill(cache);
+            }
+        }
+        task = cache->hot;
+        if (task != NULL) {
+            cache->hot = task->next;
+            cache->hot_count--;
+        }
+    }
+    if (task == NULL) {
+        return NULL;
+    }
+    uint64_t id = next_id(registry, cache);
+    wf_store_rlx(&task->id, id);
+    /* release: who sees the new generation sees the new id */
+    wf_store_rel(&task->refs, ((id & 0xffffffffU) << 32) | WF_HOLD_ONE | WF_OWNER_ONE);
+    return task;
+}
+
+void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task)
+{
+    /* Free keeps the epoch: see wf_state_spawn. Nobody else refers to the slot. */
+    wf_store_rel(&task->word, wf_load_rlx(&task->word) & WF_EPOCH_MASK);
+    if (cache == NULL) {
+        wf_lock(&registry->lock);
+        task->next = registry->loose;
+        registry->loose = task;
+        wf_unlock(&registry->lock);
+        return;
+    }
+    if (cache->hot_count == WF_TASK_BATCH) {
+        if (cache->cold != NULL) {
+            wf_lock(&registry->lock);
+            cache->cold->arg = registry->batches;
+            registry->batches = cache->cold;
+            wf_unlock(&registry->lock);
+        }
+        cache->cold = cache->hot;
+        cache->hot = NULL;
+        cache->hot_count = 0;
+    }
+    task->next = cache->hot;
+    cache->hot = task;
+    cache->hot_count++;
+}
+
+void wf_registry_walk(struct wf_registry *registry, void (*visit)(weft_task *, void *), void *arg)
+{
+    struct wf_task_slab *slab = wf_load_acq(&registry->slabs);
+    for (; slab != NULL; slab = slab->older) {
+        uint32_t carved = wf_load_acq(&slab->carved);
+        for (uint32_t i = 0; i < carved; i++) {
+            visit(slot_at(slab, i), arg);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/* slab.h - where task records live, and their reference counts. The slab is the registry.
+ *
+ * What: slots in aligned slabs that are never unmapped while the runtime lives, so a stale pointer to
+ *       a slot can always be read and is told apart by its generation.
+ * Why this way: spawn pays nothing for being listed: a snapshot walks the slabs. Rejected: lists of
+ *       live tasks (two more writes and a lock for every spawn and finish).
+ * Threads: a wf_task_cache belongs to one worker; the depot has a lock; plain threads use the depot.
+ */
+#ifndef WF_TASK_SLAB_H
+#define WF_TASK_SLAB_H
+
+#include "task/task.h"
+
+enum { WF_SLAB_BYTES = 1 << 18, WF_TASK_BATCH = 128 };
+
+struct wf_task_slab {
+    struct wf_registry *registry; /* set once */
+    struct wf_task_slab *older;   /* set once */
+    wf_au32 carved;               /* slots ever handed out: under the depot's lock, read by walks */
+};
+
+enum { WF_SLAB_SLOTS = (WF_SLAB_BYTES - 64) / (int)sizeof(struct weft_task) };
+
+struct wf_registry {
+    /* Newest slab: stored (release) under lock, walks load (acquire). */
+    _Atomic(struct wf_task_slab *) slabs;
+    struct wf_lock lock;
+    weft_task *batches; /* under lock: free slots, in chains of WF_TASK_BATCH linked by `arg` */
+    weft_task *loose;   /* under lock: single free slots, from plain threads */
+    wf_au64 next_ids;   /* blocks of ids: any worker adds */
+
+    /* Set once: tells the diagnostics hook. Any thread, no locks held that a hook could want. */
+    void (*report)(struct wf_registry *registry, weft_diagnostic_kind kind, weft_task *task,
+                   int error);
+    /* Counters of plain threads; workers have their own. */
+    wf_au64 outside_spawned;
+};
+
+/* One worker's free slots and ids. */
+struct wf_task_cache {
+    struct wf_registry *registry;
+    weft_task *hot;
+    uint32_t hot_count;
+    weft_task *cold; /* NULL or a full batch */
+    uint64_t next_id;
+    uint64_t last_id;
+};
+
+void wf_registry_init(struct wf_registry *registry);
+void wf_registry_destroy(struct wf_registry *registry);
+void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registry);
+
+/* A free slot with identity, NULL when there is no memory. Its other fields are the spawner's to
+ * set; `cache` NULL for plain threads. owners and holds are both 1. */
+weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cache);
+
+/* Gives back a slot that nobody refers to. */
+void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task);
+
+/* Calls visit(task, arg) for every slot that was ever used; the callee checks that it is alive. */
+void wf_registry_walk(struct wf_registry *registry, void (*visit)(weft_task *, void *), void *arg);
+
+#define WF_OWNER_ONE UINT64_C(1)
+#define WF_OWNERS_MASK UINT64_C(0xfffff)
+#define WF_HOLD_ONE (UINT64_C(1) << 20)
+#define WF_HOLDS_MASK (UINT64_C(0xfff) << 20)
+#define WF_REFS_GENERATION(refs) ((uint32_t)((refs) >> 32))
+
+/* One more owner, by somebody who is one. */
+static inline void wf_task_own(weft_task *task)
+{
+    uint64_t before = wf_add_acqrel(&task->refs, WF_OWNER_ONE);
+    WF_CHECK((before & WF_OWNERS_MASK) != 0 && (before & WF_OWNERS_MASK) != WF_OWNERS_MASK,
+             "a handle of task #%llu was used after its last drop",
+             (unsigned long long)wf_task_id(task));
+}
+
+static inline void wf_task_hold(weft_task *task)
+{
+    (void)wf_add_acqrel(&task->refs, WF_HOLD_ONE);
+}
+
+/* Owners fall by one / holds fall by one. Returns what is left of both. */
+static inline uint64_t wf_task_disown(weft_task *task)
+{
+    uint64_t before = wf_sub_acqrel(&task->refs, WF_OWNER_ONE);
+    WF_CHECK((before & WF_OWNERS_MASK) != 0, "a handle of task #%llu was dropped twice",
+             (unsigned long long)wf_task_id(task));
+    return (before - WF_OWNER_ONE) & (WF_OWNERS_MASK | WF_HOLDS_MASK);
+}
+
+static inline uint64_t wf_task_unhold(weft_task *task)
+{
+    return (wf_sub_acqrel(&task->refs, WF_HOLD_ONE) - WF_HOLD_ONE) &
+           (WF_OWNERS_MASK | WF_HOLDS_MASK);
+}
+
+/* One more owner by somebody who has only seen slot and generation; false when it is too late. */
+static inline bool wf_task_upgrade(weft_task *task, uint32_t generation)
+{
+    uint64_t seen = wf_load_acq(&task->refs);
+    while (WF_REFS_GENERATION(seen) == generation && (seen & WF_OWNERS_MASK) != 0) {
+        if (wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_OWNER_ONE)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+#endif

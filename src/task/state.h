@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT
+/* state.h - the one word that decides everything about a task, and its legal transitions.
+ *
+ * What: lifecycle, the verdict of the current wait, cancellation counts, in 64 bits. Each function
+ *       here is one transition; nobody else sees bits.
+ * Why this way: cancel, wake, park and finish race with each other on any worker. With one word each
+ *       race has one winner, and "how many requests are undelivered" is read by the same CAS that
+ *       ends the task (no accepted cancellation is ever lost). Rejected: a claim word in each wait
+ *       record on the waiter's stack: a late waker would then need a reference to read it safely,
+ *       while a task's slot is type-stable memory.
+ * Threads: all transitions are read-modify-write with acquire and release, so each synchronises with
+ *       the one before it. See docs/architecture.md, "The state word".
+ *
+ *          spawn             claim              park                 wake, deliver
+ *     FREE ------> NEW ---------------> RUN ------------> PARKED -------------------> RUN
+ *                                        |
+ *                                        | finish
+ *                                        +------> OK | ERROR | CANCELLED ---> FREE (last reference)
+ *
+ *   transition  function             who
+ *   NEW->RUN    wf_state_start       the worker that took the queue entry
+ *   RUN->PARKED wf_state_park        the worker that left the fiber, once nobody stands on its stack
+ *   PARKED->RUN wf_state_wake        whoever grants the wait (timer, finisher, setter, poller)
+ *   PARKED->RUN wf_state_deliver     whoever kicks the task after adding a request
+ *   RUN->end    wf_state_finish      the task's own worker, after fn returned
+ *
+ * A waker that comes before the fiber is off its stack finds RUN: it leaves its verdict under the
+ * epoch of the coming wait, and the parking worker queues the fiber instead of parking it.
+ */
+#ifndef WF_TASK_STATE_H
+#define WF_TASK_STATE_H
+
+#include "base/atomic.h"
+#include "base/log.h"
+
+enum wf_life {
+    WF_FREE = 0,
+    WF_NEW,       /* queued, never run */
+    WF_RUN,       /* running, or in a queue to go on */
+    WF_PARKED,    /* waits; nobody stands on its stack */
+    WF_OK,        /* ended with a value */
+    WF_ERROR,     /* ended with a negative errno */
+    WF_CANCELLED, /* ended by a cancellation */
+};
+
+enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED };
+
+/* Bit layout, low to high. */
+#define WF_LIFE_MASK UINT64_C(7)
+#define WF_VERDICT_SHIFT 3
+#define WF_VERDICT_MASK (UINT64_C(7) << WF_VERDICT_SHIFT)
+#define WF_DELEGATES (UINT64_C(1) << 6)  /* this wait hands requests on instead of ending */
+#define WF_BUSY (UINT64_C(1) << 7)       /* a canceller reads the wait record on the task's stack */
+#define WF_SHIELDED (UINT64_C(1) << 8)   /* requests from outside are deferred: see scope.h */
+#define WF_TOLD (UINT64_C(1) << 9)       /* was told -ECANCELED and has not uncancelled */
+#define WF_SEEN (UINT64_C(1) << 10)      /* somebody has looked at the outcome */
+#define WF_JOINED (UINT64_C(1) << 11)    /* waiters may be linked: finishing takes the task's lock */
+#define WF_EPOCH_SHIFT 12                /* number of the last wait that was claimed or parked */
+#define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
+#define WF_TOLLS_SHIFT 20 /* deliveries so far, modulo 1024 */
+#define WF_TOLLS_MASK (UINT64_C(0x3ff) << WF_TOLLS_SHIFT)
+#define WF_UNDELIVERED_SHIFT 30
+#define WF_UNDELIVERED_ONE (UINT64_C(1) << WF_UNDELIVERED_SHIFT)
+#define WF_UNDELIVERED_MAX UINT64_C(0x3fff)
+#define WF_UNDELIVERED_MASK (WF_UNDELIVERED_MAX << WF_UNDELIVERED_SHIFT)
+#define WF_COUNT_SHIFT 44
+#define WF_COUNT_ONE (UINT64_C(1) << WF_COUNT_SHIFT)
+#define WF_COUNT_MAX UINT64_C(0xfffff)
+#define WF_COUNT_MASK (WF_COUNT_MAX << WF_COUNT_SHIFT)
+
+static inline enum wf_life wf_word_life(uint64_t word)
+{
+    return (enum wf_life)(word & WF_LIFE_MASK);
+}
+
+static inline bool wf_word_has_ended(uint64_t word)
+{
+    return wf_word_life(word) >= WF_OK;
+}
+
+static inline enum wf_verdict wf_word_verdict(uint64_t word)
+{
+    return (enum wf_verdict)((word & WF_VERDICT_MASK) >> WF_VERDICT_SHIFT);
+}
+
+static inline uint8_t wf_word_epoch(uint64_t word)
+{
+    return (uint8_t)((word & WF_EPOCH_MASK) >> WF_EPOCH_SHIFT);
+}
+
+static inline uint32_t wf_word_tolls(uint64_t word)
+{
+    return (uint32_t)((word & WF_TOLLS_MASK) >> WF_TOLLS_SHIFT);
+}
+
+static inline uint32_t wf_word_undelivered(uint64_t word)
+{
+    return (uint32_t)((word & WF_UNDELIVERED_MASK) >> WF_UNDELIVERED_SHIFT);
+}
+
+static inline uint32_t wf_word_count(uint64_t word)
+{
+    return (uint32_t)(word >> WF_COUNT_SHIFT);
+}
+
+static inline uint64_t wf_word_with_life(uint64_t word, enum wf_life life)
+{
+    return (word & ~WF_LIFE_MASK) | (uint64_t)life;
+}
+
+/* All undelivered requests become delivered. */
+static inline uint64_t wf_word_tolled(uint64_t word)
+{
+    uint64_t tolls = (word + (UINT64_C(1) << WF_TOLLS_SHIFT)) & WF_TOLLS_MASK;
+    return (word & ~(WF_TOLLS_MASK | WF_UNDELIVERED_MASK)) | tolls;
+}
+
+static inline uint64_t wf_word_claimed(uint64_t word, uint8_t epoch, enum wf_verdict verdict)
+{
+    word &= ~(WF_LIFE_MASK | WF_VERDICT_MASK | WF_EPOCH_MASK);
+    return word | WF_RUN | ((uint64_t)verdict << WF_VERDICT_SHIFT) |
+           ((uint64_t)epoch << WF_EPOCH_SHIFT);
+}
+
+/* A fresh task in a free slot; the epoch goes on so that stale queue entries fail. The spawner's own
+ * store: nobody else looks at a free slot's word but to find that it is free. */
+static inline void wf_state_spawn(wf_au64 *word)
+{
+    uint64_t epoch = (wf_load_rlx(word) + (UINT64_C(1) << WF_EPOCH_SHIFT)) & WF_EPOCH_MASK;
+    wf_store_rel(word, epoch | WF_NEW);
+}
+
+enum wf_start { WF_START_RUN, WF_START_CANCELLED, WF_START_LOST };
+
+/* NEW -> RUN for whoever holds the queue entry; CANCELLED: it is RUN, but must end unrun. `seen` is
+ * the word that the caller has checked to be NEW and of the right generation. */
+static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen)
+{
+    while (wf_word_life(seen) == WF_NEW) {
+        if (wf_cas_weak_acqrel(word, &seen, wf_word_with_life(seen, WF_RUN))) {
+            return wf_word_undelivered(seen) > 0 ? WF_START_CANCELLED : WF_START_RUN;
+        }
+    }
+    return WF_START_LOST;
+}
+
+/* The running task takes what is undelivered: true when there was something. */
+static inline bool wf_state_observe(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    while (__builtin_expect((seen & WF_UNDELIVERED_MASK) != 0, 0)) {
+        if (wf_cas_weak_acqrel(word, &seen, wf_word_tolled(seen) | WF_TOLD)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum wf_park { WF_PARK_DONE, WF_PARK_KICK, WF_PARK_REQUEUE };
+
+/* RUN -> PARKED, by the worker that left the fiber. REQUEUE: the wait was decided meanwhile, by a
+ * waker or by a request; the fiber must be queued. KICK: parked with a request to hand on. */
+static inline enum wf_park wf_state_park(wf_au64 *word, uint8_t epoch, bool delegates)
+{
+    uint64_t seen = wf_load_acq(word);
+    for (;;) {
+        WF_ASSERT(wf_word_life(seen) == WF_RUN);
+        if (wf_word_epoch(seen) == epoch) {
+            return WF_PARK_REQUEUE;
+        }
+        uint64_t next;
+        bool undelivered = (seen & WF_UNDELIVERED_MASK) != 0;
+        if (undelivered && !delegates) {
+            next = wf_word_tolled(wf_word_claimed(seen, epoch, WF_TOLD_OFF)) | WF_TOLD;
+            next &= ~WF_DELEGATES;
+        } else {
+            next = wf_word_with_life(wf_word_claimed(seen, epoch, WF_NONE), WF_PARKED);
+            next = delegates ? next | WF_DELEGATES : next & ~WF_DELEGATES;
+        }
+        if (wf_cas_weak_acqrel(word, &seen, next)) {
+            if (undelivered) {
+                return delegates ? WF_PARK_KICK : WF_PARK_REQUEUE;
+            }
+            return WF_PARK_DONE;
+        }
+    }
+}
+
+enum wf_wake {
+    WF_WAKE_LOST,  /* somebody else decided the wait: pass the grant on */
+    WF_WAKE_READY, /* ours, and the caller must queue the fiber */
+    WF_WAKE_EARLY, /* ours; the worker that is leaving the fiber will queue it */
+};
+
+/* Decides wait `epoch` of a task. The caller holds the lock under which the wait is registered, so
+ * that the wait can't be over unnoticed. */
+static inline enum wf_wake wf_state_wake(wf_au64 *word, uint8_t epoch, enum wf_verdict verdict)
+{
+    uint64_t seen = wf_load_acq(word);
+    for (;;) {
+        bool is_parked = wf_word_life(seen) == WF_PARKED;
+        if (is_parked ? wf_word_epoch(seen) != epoch
+                      : wf_word_life(seen) != WF_RUN ||
+                            wf_word_epoch(seen) != (uint8_t)(epoch - 1U)) {
+            return WF_WAKE_LOST;
+        }
+        if (wf_cas_weak_acqrel(word, &seen, wf_word_claimed(seen, epoch, verdict))) {
+            return is_parked ? WF_WAKE_READY : WF_WAKE_EARLY;
+        }
+    }
+}
+
+enum wf_deliver {
+    WF_DELIVER_NOTHING, /* nothing undelivered, or the task will see it by itself */
+    WF_DELIVER_READY,   /* the wait ends cancelled: queue the fiber */
+    WF_DELIVER_HAND_ON, /* WF_BUSY is set: read the wait record, then wf_state_handed */
+};
+
+/* Ends an abortable wait with the undelivered requests. Under the task's lock when it may delegate. */
+static inline enum wf_deliver wf_state_deliver(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    for (;;) {
+        if (wf_word_life(seen) != WF_PARKED || (seen & WF_UNDELIVERED_MASK) == 0) {
+            return WF_DELIVER_NOTHING;
+        }
+        bool delegates = (seen & WF_DELEGATES) != 0;
+        uint64_t next = delegates ? seen | WF_BUSY
+                                  : wf_word_tolled(wf_word_claimed(seen, wf_word_epoch(seen),
+                                                                   WF_TOLD_OFF)) |
+                                        WF_TOLD;
+        if (wf_cas_weak_acqrel(word, &seen, next)) {
+            return delegates ? WF_DELIVER_HAND_ON : WF_DELIVER_READY;
+        }
+    }
+}
+
+/* Ends WF_BUSY. `count` requests found somebody who took them; the rest stays undelivered. */
+static inline void wf_state_handed(wf_au64 *word, uint32_t count)
+{
+    uint64_t seen = wf_load_acq(word);
+    uint64_t next;
+    do {
+        next = seen & ~WF_BUSY;
+        if (count > 0) {
+            uint64_t left = wf_word_undelivered(seen) > count
+                                ? wf_word_undelivered(seen) - count
+                                : 0;
+            next = wf_word_tolled(next) | (left << WF_UNDELIVERED_SHIFT);
+        }
+    } while (!wf_cas_weak_acqrel(word, &seen, next));
+}
+
+enum wf_request {
+    WF_REQUEST_ENDED,    /* the task had ended: nothing changed */
+    WF_REQUEST_ADDED,    /* counted and undelivered: kick it */
+    WF_REQUEST_SHIELDED, /* nothing changed: take the task's lock and ask its shields */
+    WF_REQUEST_FULL,     /* too many: nothing changed */
+};
+
+/* Adds `count` requests; `deferred`: under the task's lock, counts them without delivering. `after`
+ * receives the word as it then is. */
+static inline enum wf_request wf_state_request(wf_au64 *word, uint32_t count, bool is_locked,
+                                               bool deferred, uint64_t *after)
+{
+    uint64_t seen = wf_load_acq(word);
+    for (;;) {
+        if (wf_word_has_ended(seen) || wf_word_life(seen) == WF_FREE) {
+            return WF_REQUEST_ENDED;
+        }
+        if ((seen & WF_SHIELDED) != 0 && !is_locked) {
+            return WF_REQUEST_SHIELDED;
+        }
+        if (wf_word_count(seen) + count > WF_COUNT_MAX ||
+            wf_word_undelivered(seen) + count > WF_UNDELIVERED_MAX) {
+            return WF_REQUEST_FULL;
+        }
+        uint64_t next = seen + count * WF_COUNT_ONE;
+        next += deferred ? 0 : count * WF_UNDELIVERED_ONE;
+        if (wf_cas_weak_acqrel(word, &seen, next)) {
+            *after = next;
+            return WF_REQUEST_ADDED;
+        }
+    }
+}
+
+/* Takes back one request: the count falls to at least 0, and what is undelivered can't exceed it.
+ * Returns the word as it then is. */
+static inline uint64_t wf_state_uncancel(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    uint64_t next;
+    do {
+        if (wf_word_count(seen) == 0) {
+            return seen;
+        }
+        next = seen - WF_COUNT_ONE;
+        if (wf_word_undelivered(next) > wf_word_count(next)) {
+            next = (next & ~WF_UNDELIVERED_MASK) |
+                   ((uint64_t)wf_word_count(next) << WF_UNDELIVERED_SHIFT);
+        }
+        if (wf_word_count(next) == 0) {
+            next &= ~WF_TOLD;
+        }
+    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    return next;
+}
+
+/* A scope takes its own request back at its exit, exactly one: undelivered if no delivery came since
+ * it was made (`tolls_then`), else from the count alone. True when it was still undelivered. */
+static inline bool wf_state_withdraw(wf_au64 *word, uint32_t tolls_then, uint64_t *after)
+{
+    uint64_t seen = wf_load_acq(word);
+    uint64_t next;
+    bool was_undelivered;
+    do {
+        was_undelivered =
+            wf_word_undelivered(seen) > 0 && wf_word_tolls(seen) == (tolls_then & 0x3ffU);
+        next = wf_word_count(seen) > 0 ? seen - WF_COUNT_ONE : seen;
+        if (was_undelivered || wf_word_undelivered(next) > wf_word_count(next)) {
+            next -= WF_UNDELIVERED_ONE;
+        }
+        if (wf_word_count(next) == 0) {
+            next &= ~WF_TOLD;
+        }
+    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    *after = next;
+    return was_undelivered;
+}
+
+/* Moves requests between undelivered and deferred, by the running task under its own lock. Returns
+ * how many were undelivered before. `shielded`: whether a shield is open from now on. */
+static inline uint32_t wf_state_defer(wf_au64 *word, uint32_t undelivered_now, bool add,
+                                      bool shielded)
+{
+    uint64_t seen = wf_load_acq(word);
+    uint64_t next;
+    do {
+        uint64_t left = add ? wf_word_undelivered(seen) + undelivered_now : undelivered_now;
+        left = left > WF_UNDELIVERED_MAX ? WF_UNDELIVERED_MAX : left;
+        next = (seen & ~(WF_UNDELIVERED_MASK | WF_SHIELDED)) | (left << WF_UNDELIVERED_SHIFT);
+        next |= shielded ? WF_SHIELDED : 0;
+    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    return wf_word_undelivered(seen);
+}
+
+/* Makes a request undelivered again that was taken for somebody else (count unchanged). */
+static inline void wf_state_rearm(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    while (wf_word_undelivered(seen) < wf_word_count(seen) &&
+           !wf_cas_weak_acqrel(word, &seen, seen + WF_UNDELIVERED_ONE)) {
+    }
+}
+
+static inline void wf_state_set(wf_au64 *word, uint64_t flag)
+{
+    if ((wf_load_acq(word) & flag) == 0) {
+        (void)wf_or_acqrel(word, flag);
+    }
+}
+
+/* RUN -> ended, with the outcome that `is_error`, `is_cancel` and the undelivered requests decide.
+ * False: waiters may be linked and the caller does not hold the task's lock (`is_locked`).
+ * `before` receives the word as it was. */
+static inline bool wf_state_finish(wf_au64 *word, bool is_error, bool is_cancel, bool is_locked,
+                                   uint64_t *before)
+{
+    uint64_t seen = wf_load_acq(word);
+    uint64_t next;
+    do {
+        if ((seen & WF_JOINED) != 0 && !is_locked) {
+            return false;
+        }
+        enum wf_life end = is_cancel                              ? WF_CANCELLED
+                           : is_error                             ? WF_ERROR
+                           : (seen & WF_UNDELIVERED_MASK) != 0    ? WF_CANCELLED
+                                                                  : WF_OK;
+        next = wf_word_with_life(seen, end) & ~WF_UNDELIVERED_MASK;
+    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    *before = seen;
+    return true;
+}
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/* task.h - the task record: three cache lines from spawn to the last handle.
+ *
+ * What: identity, state word, references, what the task waits for and which scopes are open.
+ * References: `owners` (handles, the owning group, the runtime for a detached task) and `holds` (the
+ *       run itself, snapshots). At 0 owners an unfinished task is cancelled; at 0 of both the slot is
+ *       free. Both live in one word together with the generation (the low half of the id), so that a
+ *       weak handle can be upgraded by one CAS without owning anything.
+ * Allocation: a task that exists never needs memory again: suspending, waking, cancelling and
+ *       finishing link what is there. `extra` is made at spawn, for what few tasks have.
+ * Threads: captions below say who writes what.
+ */
+#ifndef WF_TASK_TASK_H
+#define WF_TASK_TASK_H
+
+#include <weft/runtime.h>
+
+#include "base/atomic.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "task/state.h"
+
+struct wf_fiber;
+struct wf_registry;
+struct wf_scope;
+struct wf_later;
+
+/* A function to call when a task has ended (weft_on_done). Under the task's lock until then. */
+struct wf_callback {
+    struct wf_callback *next;
+    void (*fn)(weft_task *, void *);
+    void *arg;
+};
+
+/* What few tasks have. Set at spawn, freed with the slot. */
+struct wf_extra {
+    void (*drop_arg)(void *);
+    void (*drop_result)(intptr_t);
+    size_t stack_bytes;
+    struct wf_callback *callbacks; /* newest first; under the task's lock */
+    int *errors;                   /* of the last group that the task closed with errors */
+    char name[64];
+};
+
+/* Whoever owns a task and wants to know when it ends: a group. `ended` runs on the finishing worker,
+ * without locks, and must give up the owner's reference. */
+struct wf_owner {
+    void (*ended)(struct wf_owner *owner, weft_task *task, struct wf_later *later);
+};
+
+struct weft_task {
+    /* Any thread, by state.h's transitions. */
+    wf_au64 word;
+
+    /* {generation:32, holds:12, owners:20}: any thread, by the functions in slab.h (acq_rel). */
+    wf_au64 refs;
+
+    /* Set before the task is queued. */
+    weft_fn *fn;
+    void *arg;
+    const char *site;
+    wf_au64 id; /* relaxed: a snapshot reads it while the slot may be reused, and checks refs */
+
+    /* What fn returned; the finisher writes before the terminal transition publishes it. */
+    intptr_t raw;
+
+    /* The worker that runs the task. */
+    struct wf_fiber *fiber;
+
+    /* Whoever has the task in a queue, a list of woken tasks or a free list. */
+    weft_task *next;
+
+    /* Kick list: whoever set `kicked` from 0 links; survives reuse of the slot. See cancel.h. */
+    weft_task *kick_next;
+    wf_au32 kicked;
+
+    /* Guards waiters, callbacks, the deferral of requests, and what a wait on this task's stack
+     * keeps readable while WF_BUSY. */
+    struct wf_lock lock;
+
+    /* Under lock: wf_waiter.link of those who wait for the end. NULL-linked until the first. */
+    struct wf_list *waiters;
+
+    /* Innermost open scope and shield: the task itself writes; shields under lock. */
+    struct wf_scope *scope;
+    struct wf_scope *shield;
+
+    /* What it waits for: the task writes before it parks, read by cancellers while WF_BUSY and by
+     * reports. */
+    struct wf_wait *wait;
+
+    struct wf_extra *extra;
+    struct wf_owner *owner;
+    struct wf_list siblings; /* in the owner's list, under its lock */
+
+    uint16_t home;       /* worker a pinned task belongs to; the scheduler's */
+    uint8_t flags;       /* WF_TASK_*: set before the task is queued */
+    uint8_t streak;      /* wakes in a row through the slot; the running worker's */
+    wf_au32 budget_left; /* ready waits until a forced yield; own, relaxed */
+};
+
+enum {
+    WF_TASK_PINNED = 1,   /* runs on worker `home` only */
+    WF_TASK_NEVER_RAN = 2, /* finished without running: raw is no result of fn */
+    WF_TASK_MAIN = 4,     /* the main task of weft_run: nobody retrieves its error but weft_run */
+    WF_TASK_RAW_TAKEN = 8, /* the value was handed to somebody: no drop_result */
+};
+
+_Static_assert(sizeof(struct weft_task) <= 192, "a task that has not started costs 192 bytes");
+
+static inline uint64_t wf_task_id(const weft_task *task)
+{
+    return wf_load_rlx(&((weft_task *)(uintptr_t)task)->id);
+}
+
+static inline const char *wf_task_name(const weft_task *task)
+{
+    return task->extra != NULL ? task->extra->name : "";
+}
+
+/* The registry that `task` belongs to. */
+struct wf_registry *wf_task_registry(const weft_task *task);
+
+/* The outcome of an ended task: value, error or -ECANCELED. */
+static inline intptr_t wf_task_outcome(weft_task *task, uint64_t word)
+{
+    return wf_word_life(word) == WF_CANCELLED ? -125 /* -ECANCELED */ : task->raw;
+}
+
+/* Writes: task "name" (#7), spawned at file.c:12. Async-signal-safe. Returns the length. */
+size_t wf_task_describe(const weft_task *task, char *text, size_t size);
+
+#endif

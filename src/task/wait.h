@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+/* wait.h - what a waiting task leaves behind: a wait, and its entries in what it waits for.
+ *
+ * What: wf_wait is one suspension of one task; wf_waiter is its entry in one source's list (a task's
+ *       end, a future, a descriptor). A source wakes by wf_waiter_grant under its own lock; the claim
+ *       is on the task's state word, so of several sources, a canceller and a timer exactly one wins.
+ * Rules: a waiter is linked and unlinked under its source's lock, and granted under it. The waiting
+ *       task unlinks what is still linked before its wait returns, so records may live on its stack.
+ * wf_later collects what a locked section must leave undone: woken tasks to queue, tasks to kick.
+ */
+#ifndef WF_TASK_WAIT_H
+#define WF_TASK_WAIT_H
+
+#include "task/task.h"
+
+/* Work for after the locks: the rooms below the scheduler fill it, wf_sched_flush empties it. */
+struct wf_later {
+    weft_task *woken; /* linked by next, oldest first */
+    weft_task *woken_tail;
+    weft_task *kicks; /* linked by kick_next, oldest first */
+    weft_task *kicks_tail;
+    uint32_t delivered; /* cancellations delivered on the way, for statistics */
+};
+
+/* What a task waits for, in reports. */
+enum wf_reason {
+    WF_WAIT_NONE = 0,
+    WF_WAIT_JOIN,
+    WF_WAIT_SLEEP,
+    WF_WAIT_FUTURE,
+    WF_WAIT_GROUP,
+    WF_WAIT_GATHER,
+    WF_WAIT_TASKS,
+    WF_WAIT_FD,
+    WF_WAIT_SIGNAL,
+    WF_WAIT_BLOCKING,
+};
+
+struct wf_wait {
+    weft_task *task;
+    uint8_t epoch;  /* of the state word: names this wait */
+    uint8_t reason; /* enum wf_reason */
+    /* Written by a canceller while WF_BUSY, read by the task after it. */
+    bool handed_on;
+    /* Not NULL: requests are not delivered here but handed on, by this. Adds at most one request to
+     * each unfinished target and pushes it on later's kick list. Returns whether any target took
+     * it. Runs on the canceller's thread under the task's lock. */
+    bool (*hand_on)(struct wf_wait *wait, uint32_t count, struct wf_later *later);
+    const void *target; /* for reports and for hand_on */
+};
+
+struct wf_waiter {
+    struct wf_list link;
+    struct wf_wait *wait;
+    /* NULL: the source's event grants the wait. Else called instead, under the source's lock, after
+     * the waiter has been unlinked. */
+    void (*notify)(struct wf_waiter *waiter, struct wf_later *later);
+};
+
+static inline void wf_later_init(struct wf_later *later)
+{
+    later->woken = NULL;
+    later->kicks = NULL;
+    later->delivered = 0;
+}
+
+static inline void wf_later_wake(struct wf_later *later, weft_task *task)
+{
+    task->next = NULL;
+    if (later->woken == NULL) {
+        later->woken = task;
+    } else {
+        later->woken_tail->next = task;
+    }
+    later->woken_tail = task;
+}
+
+/* Decides `wait`; on READY the task is put on later's woken list. */
+static inline bool wf_wait_claim(struct wf_wait *wait, enum wf_verdict verdict,
+                                 struct wf_later *later)
+{
+    weft_task *task = wait->task; /* read first: once claimed, the record may be gone */
+    switch (wf_state_wake(&task->word, wait->epoch, verdict)) {
+    case WF_WAKE_READY:
+        wf_later_wake(later, task);
+        return true;
+    case WF_WAKE_EARLY:
+        return true;
+    case WF_WAKE_LOST:
+        break;
+    }
+    return false;
+}
+
+/* Unlinks a waiter and tells it that its event has come. True when its wait took the grant. Under
+ * the source's lock. */
+static inline bool wf_waiter_grant(struct wf_waiter *waiter, enum wf_verdict verdict,
+                                   struct wf_later *later)
+{
+    wf_list_remove(&waiter->link);
+    if (waiter->notify != NULL) {
+        waiter->notify(waiter, later);
+        return true;
+    }
+    return wf_wait_claim(waiter->wait, verdict, later);
+}
+
+#endif
