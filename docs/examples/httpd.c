@@ -112,21 +112,25 @@ static bool is_exhaustion(int rc)
 /* Errors of the client that was to be accepted: the next one may do better. */
 static bool is_clients_fault(int rc)
 {
-    return rc == -ECONNABORTED || rc == -EPROTO || rc == -EINTR || rc == -EPERM ||
-           rc == -ENETDOWN || rc == -EHOSTUNREACH || rc == -ENETUNREACH;
+    return rc == -ECONNABORTED || rc == -EPROTO || rc == -EINTR || rc == -ENETDOWN ||
+           rc == -EHOSTUNREACH || rc == -ENETUNREACH;
+}
+
+/* Returns 0 or a negative errno. */
+static int accept_client(struct server *server)
+{
+    int rc = registry_wait_for_room(&server->registry, server->options.connections_max);
+    if (rc == 0) {
+        rc = weft_accept(server->listener, NULL, NULL);
+    }
+    return rc < 0 ? rc : start_connection(server, rc);
 }
 
 static intptr_t accept_clients(void *arg)
 {
     struct server *server = arg;
     for (;;) {
-        int rc = registry_wait_for_room(&server->registry, server->options.connections_max);
-        if (rc == 0) {
-            rc = weft_accept(server->listener, NULL, NULL);
-        }
-        if (rc >= 0) {
-            rc = start_connection(server, rc);
-        }
+        int rc = accept_client(server);
         if (is_exhaustion(rc)) {
             rc = weft_sleep(ACCEPT_PAUSE_NS);
         }
@@ -136,16 +140,14 @@ static intptr_t accept_clients(void *arg)
     }
 }
 
-/* Clients that the kernel has accepted for us may have sent their requests: taken too. */
+/* Clients that the kernel has accepted for us may have sent their requests already. A limit of 0
+ * ends the first call that would have to wait. */
 static void accept_backlog(struct server *server)
 {
-    int rc = 0;
-    while (rc >= 0 && server->registry.count < server->options.connections_max) {
-        rc = (int)weft_within(0, weft_accept(server->listener, NULL, NULL));
-        if (rc >= 0) {
-            rc = start_connection(server, rc);
-        }
-    }
+    intptr_t rc;
+    do {
+        rc = weft_within(0, accept_client(server));
+    } while (rc == 0);
 }
 
 /* ---- the main task ---- */

@@ -49,32 +49,31 @@ void wf_kick_push(struct wf_later *later, weft_task *task)
     later->kicks_tail = task;
 }
 
+/* The victim waits for something that takes its requests. Its wait record is on its stack: WF_BUSY,
+ * set under its lock, keeps it there until the lock is free again (wf_door_park). */
+static void hand_on(weft_task *task, struct wf_later *later)
+{
+    struct wf_wait *wait = task->wait;
+    uint32_t count = wf_word_undelivered(wf_load_acq(&task->word));
+    bool taken = count > 0 && wait->hand_on(wait, count, later);
+    wait->handed_on = wait->handed_on || taken;
+    wf_state_handed(&task->word, taken ? count : 0);
+}
+
 static void kick(weft_task *task, struct wf_later *later)
 {
-    /* A wait that delegates is read on the victim's stack: under its lock, and only once WF_BUSY
-     * keeps it there. Others need no lock, but which it is stands in the same word. */
-    bool locked = (wf_load_acq(&task->word) & WF_DELEGATES) != 0;
-    if (locked) {
+    enum wf_deliver answer = wf_state_deliver(&task->word, false);
+    if (answer == WF_DELIVER_LOCK) {
         wf_lock(&task->lock);
+        answer = wf_state_deliver(&task->word, true);
+        if (answer == WF_DELIVER_HAND_ON) {
+            hand_on(task, later);
+        }
+        wf_unlock(&task->lock);
     }
-    enum wf_deliver answer = wf_state_deliver(&task->word);
-    if (answer == WF_DELIVER_HAND_ON && !locked) {
-        /* It parked anew between the two looks: take the lock, the mark keeps the record. */
-        wf_lock(&task->lock);
-        locked = true;
-    }
-    if (answer == WF_DELIVER_HAND_ON) {
-        struct wf_wait *wait = task->wait;
-        uint32_t count = wf_word_undelivered(wf_load_acq(&task->word));
-        bool taken = count > 0 && wait->hand_on(wait, count, later);
-        wait->handed_on = wait->handed_on || taken;
-        wf_state_handed(&task->word, taken ? count : 0);
-    } else if (answer == WF_DELIVER_READY) {
+    if (answer == WF_DELIVER_READY) {
         later->delivered++;
         wf_later_wake(later, task);
-    }
-    if (locked) {
-        wf_unlock(&task->lock);
     }
 }
 

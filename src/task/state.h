@@ -55,13 +55,15 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_TOLD (UINT64_C(1) << 9)       /* was told -ECANCELED and has not uncancelled */
 #define WF_SEEN (UINT64_C(1) << 10)      /* somebody has looked at the outcome */
 #define WF_JOINED (UINT64_C(1) << 11)    /* waiters may be linked: finishing takes the task's lock */
+#define WF_TAKEN WF_BUSY                 /* once ended: somebody took the raw value */
 #define WF_EPOCH_SHIFT 12                /* number of the last wait that was claimed or parked */
 #define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
 #define WF_TOLLS_SHIFT 20 /* deliveries so far, modulo 1024 */
 #define WF_TOLLS_MASK (UINT64_C(0x3ff) << WF_TOLLS_SHIFT)
-#define WF_UNDELIVERED_SHIFT 30
+#define WF_DETACHED (UINT64_C(1) << 30) /* the runtime holds a handle: finishing drops it */
+#define WF_UNDELIVERED_SHIFT 31
 #define WF_UNDELIVERED_ONE (UINT64_C(1) << WF_UNDELIVERED_SHIFT)
-#define WF_UNDELIVERED_MAX UINT64_C(0x3fff)
+#define WF_UNDELIVERED_MAX UINT64_C(0x1fff)
 #define WF_UNDELIVERED_MASK (WF_UNDELIVERED_MAX << WF_UNDELIVERED_SHIFT)
 #define WF_COUNT_SHIFT 44
 #define WF_COUNT_ONE (UINT64_C(1) << WF_COUNT_SHIFT)
@@ -213,11 +215,12 @@ static inline enum wf_wake wf_state_wake(wf_au64 *word, uint8_t epoch, enum wf_v
 enum wf_deliver {
     WF_DELIVER_NOTHING, /* nothing undelivered, or the task will see it by itself */
     WF_DELIVER_READY,   /* the wait ends cancelled: queue the fiber */
+    WF_DELIVER_LOCK,    /* the wait delegates: take the task's lock and ask again */
     WF_DELIVER_HAND_ON, /* WF_BUSY is set: read the wait record, then wf_state_handed */
 };
 
-/* Ends an abortable wait with the undelivered requests. Under the task's lock when it may delegate. */
-static inline enum wf_deliver wf_state_deliver(wf_au64 *word)
+/* Ends an abortable wait with the undelivered requests. */
+static inline enum wf_deliver wf_state_deliver(wf_au64 *word, bool is_locked)
 {
     uint64_t seen = wf_load_acq(word);
     for (;;) {
@@ -225,6 +228,9 @@ static inline enum wf_deliver wf_state_deliver(wf_au64 *word)
             return WF_DELIVER_NOTHING;
         }
         bool delegates = (seen & WF_DELEGATES) != 0;
+        if (delegates && !is_locked) {
+            return WF_DELIVER_LOCK;
+        }
         uint64_t next = delegates ? seen | WF_BUSY
                                   : wf_word_tolled(wf_word_claimed(seen, wf_word_epoch(seen),
                                                                    WF_TOLD_OFF)) |

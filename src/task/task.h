@@ -78,8 +78,8 @@ struct weft_task {
      * keeps readable while WF_BUSY. */
     struct wf_lock lock;
 
-    /* Under lock: wf_waiter.link of those who wait for the end. NULL-linked until the first. */
-    struct wf_list *waiters;
+    /* Under lock: wf_waiter.link of those who wait for the end, in the order of their coming. */
+    struct wf_list waiters;
 
     /* Innermost open scope and shield: the task itself writes; shields under lock. */
     struct wf_scope *scope;
@@ -100,10 +100,9 @@ struct weft_task {
 };
 
 enum {
-    WF_TASK_PINNED = 1,   /* runs on worker `home` only */
+    WF_TASK_PINNED = 1,    /* runs on worker `home` only */
     WF_TASK_NEVER_RAN = 2, /* finished without running: raw is no result of fn */
-    WF_TASK_MAIN = 4,     /* the main task of weft_run: nobody retrieves its error but weft_run */
-    WF_TASK_RAW_TAKEN = 8, /* the value was handed to somebody: no drop_result */
+    WF_TASK_MAIN = 4,      /* the main task of weft_run: nobody retrieves its error but weft_run */
 };
 
 _Static_assert(sizeof(struct weft_task) <= 192, "a task that has not started costs 192 bytes");

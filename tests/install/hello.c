@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* hello.c - the smallest program; built against an installed weft by the install test. */
+#include <stddef.h>
 #include <weft.h>
 
 static intptr_t seven(void *arg)

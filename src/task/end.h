@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/* end.h - how a task ends, and how its record does.
+ *
+ * Order at the end of a task: drop_arg if it never ran; the terminal transition (the linearization
+ * point: cancel returns 0 from here on); waiters granted in the order in which they came; callbacks;
+ * the owner; the run's hold. The record goes with its last reference.
+ */
+#ifndef WF_TASK_END_H
+#define WF_TASK_END_H
+
+#include "task/slab.h"
+#include "task/wait.h"
+
+/* `task`, which this worker runs (or claimed and must not run), ends with `raw`. Calls user code:
+ * drop_arg, callbacks. No locks held. */
+void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
+                    struct wf_later *later);
+
+/* Gives up one handle: what weft_drop does. `cache` NULL on plain threads. */
+void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later *later);
+
+/* Gives up one hold. */
+void wf_task_let_go(weft_task *task, struct wf_task_cache *cache);
+
+/* Links `waiter` to the task's end; false if it has ended (nothing is linked). */
+bool wf_task_watch(weft_task *task, struct wf_waiter *waiter);
+
+/* Unlinks a waiter that may still be linked. */
+void wf_task_unwatch(weft_task *task, struct wf_waiter *waiter);
+
+/* Adds a callback; false if the task has ended. */
+bool wf_task_add_callback(weft_task *task, struct wf_callback *callback);
+
+/* The outcome for somebody who looks at it: counts as seen. */
+intptr_t wf_task_look(weft_task *task);
+
+#endif
