@@ -7,7 +7,7 @@
  *       For both: wt_check for code in fibers and other threads, wt_seed, wt_skip, WT_TIME_SCALE.
  * Why not cr_assert in a fiber: it leaves by longjmp, onto another stack. wt_check only records;
  *       the test calls wt_assert_clean() after the fibers have ended.
- * Exit: 0 if at least one test ran or was skipped and none failed. A filter without a match fails.
+ * Exit: 0 if a test ran and none failed, 77 if all skipped; a filter that matches nothing fails.
  * Arguments (plain): [--filter=]PATTERN picks tests by `suite/name` (shell wildcards), --list lists
  *       them; other options are Criterion's and do nothing here. */
 
@@ -74,17 +74,30 @@ WT_FN bool wt_check_at(bool holds, const char *file, int line, const char *text)
         cr_skip_test();                                                \
     } while (0)
 
+#define WT_SKIPPED 77 /* exit status for "skipped", as ctest is told */
+
+/* Of a run without failures; `chosen` tests met the filter, `ended` of them did not skip. */
+WT_FN int wt_exit_status(int chosen, int ended)
+{
+    if (chosen == 0)
+        fprintf(stderr, "no test matched\n");
+    return chosen == 0 ? 1 : ended == 0 ? WT_SKIPPED : 0;
+}
+
 #ifndef WEFT_TEST_PLAIN
 
 #include <criterion/criterion.h>
 #include <criterion/hooks.h>
 
-static size_t wt_ran;
+static int wt_chosen, wt_ended;
 
-/* Filtered tests count as skipped here, so the number that ended either way tells. */
+/* A test that the filter left out is `disabled`; the totals count it as skipped, so they don't tell. */
 ReportHook(POST_ALL)(struct criterion_global_stats *stats)
 {
-    fprintf(stderr, "DBG %zu %zu %zu %zu %zu\n", stats->nb_tests, stats->tests_skipped, stats->tests_passed, stats->tests_failed, stats->tests_crashed);wt_ran = stats->nb_tests;
+    for (struct criterion_suite_stats *suite = stats->suites; suite != NULL; suite = suite->next)
+        for (struct criterion_test_stats *test = suite->tests; test != NULL; test = test->next)
+            wt_chosen += !test->test->data->disabled;
+    wt_ended = (int)(stats->tests_passed + stats->tests_failed + stats->tests_crashed);
 }
 
 /* Criterion's own main, but for a filter that matches nothing, which it takes for success. */
@@ -95,10 +108,8 @@ int main(int argc, char **argv)
 
     if (criterion_handle_args(argc, argv, true)) {
         status = criterion_run_all_tests(tests) ? 0 : 1;
-        if (wt_ran == 0) {
-            fprintf(stderr, "no test matched\n");
-            status = 1;
-        }
+        if (status == 0)
+            status = wt_exit_status(wt_chosen, wt_ended);
     }
     criterion_finalize(tests);
     return status;
@@ -113,7 +124,6 @@ int main(int argc, char **argv)
 #include <unistd.h>
 
 #define WT_TIMEOUT_S 60.0 /* for a test that sets none */
-#define WT_SKIPPED   77   /* exit status of a child that skipped */
 
 struct wt_test {
     const char *suite;
@@ -293,11 +303,9 @@ int main(int argc, char **argv)
     if (list)
         return 0;
     printf("%d passed, %d failed, %d skipped\n", counts[WT_PASS], counts[WT_FAIL], counts[WT_SKIP]);
-    if (counts[WT_PASS] + counts[WT_FAIL] + counts[WT_SKIP] == 0) {
-        fprintf(stderr, "no test matched\n");
+    if (counts[WT_FAIL] != 0)
         return 1;
-    }
-    return counts[WT_FAIL] == 0 ? 0 : 1;
+    return wt_exit_status(counts[WT_PASS] + counts[WT_SKIP], counts[WT_PASS]);
 }
 
 /* The macros below may end in nothing, as Criterion's do, which ISO C would warn about. */

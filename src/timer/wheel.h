@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/* wheel.h - each worker's timers: a hierarchical wheel behind one short lock.
+ *
+ * What: arm and disarm are list operations, from any worker; disarming is final, so a timer may live
+ *       on a fiber's stack. Six levels of 64 slots; a tick is 2^16 ns (65.5 us), six levels are 52
+ *       days, what is later is filed again from the top level.
+ * Promise: never early. A due timer fires at most a tick after its deadline plus the time until
+ *       somebody looks. Timers that are due together fire by (deadline, order of arming).
+ * Exact wheels (virtual time) know the deadline itself instead of the tick.
+ * Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987.
+ */
+#ifndef WF_TIMER_WHEEL_H
+#define WF_TIMER_WHEEL_H
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/lock.h"
+
+enum { WF_WHEEL_LEVELS = 6, WF_WHEEL_SLOTS = 64, WF_TICK_SHIFT = 16 };
+
+struct wf_wheel;
+
+struct wf_timer {
+    struct wf_list link;
+    /* Set when armed, under that wheel's lock; NULL when not armed: loads are hints that disarming
+     * checks again under the lock. */
+    _Atomic(struct wf_wheel *) wheel;
+    int64_t deadline_ns;
+    uint64_t number; /* order of arming */
+    /* Called once, under the wheel's lock, after unlinking; must not touch the timer afterwards if
+     * its owner may go on. `context` is wf_wheel_expire's. */
+    void (*fire)(struct wf_timer *timer, void *context);
+};
+
+struct wf_wheel {
+    struct wf_lock lock;
+    bool is_exact;
+    uint64_t tick;   /* up to which all slots have been emptied; under lock */
+    uint64_t number; /* timers armed so far; under lock */
+    uint64_t pending;
+    uint64_t occupied[WF_WHEEL_LEVELS]; /* bit per slot that is not empty; under lock */
+    /* When to look next: stored under lock, loaded by anybody (acquire); WF_FOREVER when empty. */
+    wf_ai64 next_ns;
+    struct wf_list slots[WF_WHEEL_LEVELS][WF_WHEEL_SLOTS];
+};
+
+void wf_wheel_init(struct wf_wheel *wheel, int64_t now_ns, bool is_exact);
+
+static inline void wf_timer_init(struct wf_timer *timer,
+                                 void (*fire)(struct wf_timer *, void *))
+{
+    wf_list_init(&timer->link);
+    wf_store_rlx(&timer->wheel, NULL);
+    timer->fire = fire;
+}
+
+/* Arms a timer that is not armed. Returns true when it became the earliest of the wheel. */
+bool wf_wheel_arm(struct wf_wheel *wheel, struct wf_timer *timer, int64_t deadline_ns);
+
+/* After this the timer will not fire, and is not firing. True when it was still armed. `last` is the
+ * wheel that it was armed on last: its lock is taken even when the timer has fired, so that the fire
+ * callback has returned. NULL `last`: never armed. */
+bool wf_wheel_disarm(struct wf_wheel *last, struct wf_timer *timer);
+
+/* Fires what is due at `now_ns`. Returns how many. */
+uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context);
+
+/* When to look next. Any thread. */
+static inline int64_t wf_wheel_next(struct wf_wheel *wheel)
+{
+    return wf_load_acq(&wheel->next_ns);
+}
+
+#endif
