@@ -2,8 +2,9 @@
 /* weft_test.h - what every test file includes, and nothing else of a test framework.
  *
  * What: Criterion where it works. With WEFT_TEST_PLAIN the same files build without it, for
- *       ThreadSanitizer (which Criterion does not survive) and for machines that lack it: Test,
- *       cr_assert*, cr_expect*, each test in a forked child with a time limit.
+ *       the sanitizers (Criterion aborts under ThreadSanitizer, and passes a test whose leaks are
+ *       found as it exits) and for machines that lack it: Test, cr_assert*, cr_expect*, each test
+ *       in a forked child with a time limit.
  *       For both: wt_check for code in fibers and other threads, wt_seed, wt_skip, WT_TIME_SCALE.
  * Why not cr_assert in a fiber: it leaves by longjmp, onto another stack. wt_check only records;
  *       the test calls wt_assert_clean() after the fibers have ended.
@@ -59,19 +60,19 @@ WT_FN bool wt_check_at(bool holds, const char *file, int line, const char *text)
 #define wt_check(Condition) wt_check_at((Condition) != 0, __FILE__, __LINE__, #Condition)
 
 /* On the test's own thread: fails if any wt_check failed since the last call. */
-#define wt_assert_clean()                                                     \
-    do {                                                                      \
-        int wt_count = atomic_exchange(&wt_failures, 0);                      \
-        cr_assert(wt_count == 0, "%d checks failed, see above", wt_count);    \
+#define wt_assert_clean()                                                  \
+    do {                                                                   \
+        int wt_count = atomic_exchange(&wt_failures, 0);                   \
+        cr_assert(wt_count == 0, "%d checks failed, see above", wt_count); \
     } while (0)
 
 /* Ends the test as skipped; the reason is printed. On the test's own thread. */
-#define wt_skip(...)                                                   \
-    do {                                                               \
-        fprintf(stderr, "%s:%d: skipped: ", __FILE__, __LINE__);       \
-        fprintf(stderr, __VA_ARGS__);                                  \
-        fputc('\n', stderr);                                           \
-        cr_skip_test();                                                \
+#define wt_skip(...)                                             \
+    do {                                                         \
+        fprintf(stderr, "%s:%d: skipped: ", __FILE__, __LINE__); \
+        fprintf(stderr, __VA_ARGS__);                            \
+        fputc('\n', stderr);                                     \
+        cr_skip_test();                                          \
     } while (0)
 
 #define WT_SKIPPED 77 /* exit status for "skipped", as ctest is told */
@@ -247,7 +248,8 @@ WT_FN enum wt_outcome wt_run_test(const struct wt_test *test)
     else if (WIFSIGNALED(status) && WTERMSIG(status) == test->signal)
         return WT_PASS;
     else if (WIFSIGNALED(status))
-        fprintf(stderr, "killed by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        fprintf(stderr, "killed by signal %d (%s)\n", WTERMSIG(status),
+                strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) == WT_SKIPPED)
         return WT_SKIP;
     else if (test->signal == 0 && WEXITSTATUS(status) == test->exit_code)
@@ -312,28 +314,28 @@ int main(int argc, char **argv)
 #pragma GCC system_header
 
 #define Test(...) WT_TEST(__VA_ARGS__, .wt_end = 0)
-#define WT_TEST(Suite, Name, ...)                                                               \
-    static void wt_body_##Suite##_##Name(void);                                                 \
-    __attribute__((constructor)) static void wt_add_##Suite##_##Name(void)                      \
-    {                                                                                           \
-        static struct wt_test test = {                                                          \
-            .suite = #Suite, .name = #Name, .body = wt_body_##Suite##_##Name, __VA_ARGS__};     \
-        wt_register(&test);                                                                     \
-    }                                                                                           \
+#define WT_TEST(Suite, Name, ...)                                                           \
+    static void wt_body_##Suite##_##Name(void);                                             \
+    __attribute__((constructor)) static void wt_add_##Suite##_##Name(void)                  \
+    {                                                                                       \
+        static struct wt_test test = {                                                      \
+            .suite = #Suite, .name = #Name, .body = wt_body_##Suite##_##Name, __VA_ARGS__}; \
+        wt_register(&test);                                                                 \
+    }                                                                                       \
     static void wt_body_##Suite##_##Name(void)
 
-#define WT_REQUIRE(Holds, Text, OnFailure, ...)                          \
-    do {                                                                 \
-        if (!(Holds)) {                                                  \
-            wt_report(__FILE__, __LINE__, Text, "" __VA_ARGS__);         \
-            OnFailure;                                                   \
-        }                                                                \
+#define WT_REQUIRE(Holds, Text, OnFailure, ...)                  \
+    do {                                                         \
+        if (!(Holds)) {                                          \
+            wt_report(__FILE__, __LINE__, Text, "" __VA_ARGS__); \
+            OnFailure;                                           \
+        }                                                        \
     } while (0)
 #define WT_DIE  wt_end_child(1)
 #define WT_NOTE (void)atomic_fetch_add(&wt_failures, 1)
 
-#define WT_TRUE(F, A, ...)      WT_REQUIRE((A), #A, F, ##__VA_ARGS__)
-#define WT_FALSE(F, A, ...)     WT_REQUIRE(!(A), "!(" #A ")", F, ##__VA_ARGS__)
+#define WT_TRUE(F, A, ...)       WT_REQUIRE((A), #A, F, ##__VA_ARGS__)
+#define WT_FALSE(F, A, ...)      WT_REQUIRE(!(A), "!(" #A ")", F, ##__VA_ARGS__)
 #define WT_CMP(F, A, Op, B, ...) WT_REQUIRE((A)Op(B), #A " " #Op " " #B, F, ##__VA_ARGS__)
 #define WT_STR(F, A, Op, B, ...) \
     WT_REQUIRE(strcmp((A), (B)) Op 0, #A " " #Op " " #B " (strings)", F, ##__VA_ARGS__)
@@ -342,37 +344,37 @@ int main(int argc, char **argv)
 #define WT_FLOAT(F, A, B, E, ...) \
     WT_REQUIRE((A) - (B) <= (E) && (B) - (A) <= (E), #A " == " #B " within " #E, F, ##__VA_ARGS__)
 
-#define cr_assert(A, ...)             WT_TRUE(WT_DIE, A, ##__VA_ARGS__)
-#define cr_assert_not(A, ...)         WT_FALSE(WT_DIE, A, ##__VA_ARGS__)
-#define cr_assert_eq(A, B, ...)       WT_CMP(WT_DIE, A, ==, B, ##__VA_ARGS__)
-#define cr_assert_neq(A, B, ...)      WT_CMP(WT_DIE, A, !=, B, ##__VA_ARGS__)
-#define cr_assert_lt(A, B, ...)       WT_CMP(WT_DIE, A, <, B, ##__VA_ARGS__)
-#define cr_assert_leq(A, B, ...)      WT_CMP(WT_DIE, A, <=, B, ##__VA_ARGS__)
-#define cr_assert_gt(A, B, ...)       WT_CMP(WT_DIE, A, >, B, ##__VA_ARGS__)
-#define cr_assert_geq(A, B, ...)      WT_CMP(WT_DIE, A, >=, B, ##__VA_ARGS__)
-#define cr_assert_null(A, ...)        WT_CMP(WT_DIE, A, ==, NULL, ##__VA_ARGS__)
-#define cr_assert_not_null(A, ...)    WT_CMP(WT_DIE, A, !=, NULL, ##__VA_ARGS__)
-#define cr_assert_str_eq(A, B, ...)   WT_STR(WT_DIE, A, ==, B, ##__VA_ARGS__)
-#define cr_assert_str_neq(A, B, ...)  WT_STR(WT_DIE, A, !=, B, ##__VA_ARGS__)
+#define cr_assert(A, ...)                WT_TRUE(WT_DIE, A, ##__VA_ARGS__)
+#define cr_assert_not(A, ...)            WT_FALSE(WT_DIE, A, ##__VA_ARGS__)
+#define cr_assert_eq(A, B, ...)          WT_CMP(WT_DIE, A, ==, B, ##__VA_ARGS__)
+#define cr_assert_neq(A, B, ...)         WT_CMP(WT_DIE, A, !=, B, ##__VA_ARGS__)
+#define cr_assert_lt(A, B, ...)          WT_CMP(WT_DIE, A, <, B, ##__VA_ARGS__)
+#define cr_assert_leq(A, B, ...)         WT_CMP(WT_DIE, A, <=, B, ##__VA_ARGS__)
+#define cr_assert_gt(A, B, ...)          WT_CMP(WT_DIE, A, >, B, ##__VA_ARGS__)
+#define cr_assert_geq(A, B, ...)         WT_CMP(WT_DIE, A, >=, B, ##__VA_ARGS__)
+#define cr_assert_null(A, ...)           WT_CMP(WT_DIE, A, ==, NULL, ##__VA_ARGS__)
+#define cr_assert_not_null(A, ...)       WT_CMP(WT_DIE, A, !=, NULL, ##__VA_ARGS__)
+#define cr_assert_str_eq(A, B, ...)      WT_STR(WT_DIE, A, ==, B, ##__VA_ARGS__)
+#define cr_assert_str_neq(A, B, ...)     WT_STR(WT_DIE, A, !=, B, ##__VA_ARGS__)
 #define cr_assert_arr_eq(A, B, N, ...)   WT_MEM(WT_DIE, A, ==, B, N, ##__VA_ARGS__)
 #define cr_assert_float_eq(A, B, E, ...) WT_FLOAT(WT_DIE, A, B, E, ##__VA_ARGS__)
-#define cr_assert_fail(...)           WT_REQUIRE(false, "reached", WT_DIE, ##__VA_ARGS__)
+#define cr_assert_fail(...)              WT_REQUIRE(false, "reached", WT_DIE, ##__VA_ARGS__)
 
-#define cr_expect(A, ...)             WT_TRUE(WT_NOTE, A, ##__VA_ARGS__)
-#define cr_expect_not(A, ...)         WT_FALSE(WT_NOTE, A, ##__VA_ARGS__)
-#define cr_expect_eq(A, B, ...)       WT_CMP(WT_NOTE, A, ==, B, ##__VA_ARGS__)
-#define cr_expect_neq(A, B, ...)      WT_CMP(WT_NOTE, A, !=, B, ##__VA_ARGS__)
-#define cr_expect_lt(A, B, ...)       WT_CMP(WT_NOTE, A, <, B, ##__VA_ARGS__)
-#define cr_expect_leq(A, B, ...)      WT_CMP(WT_NOTE, A, <=, B, ##__VA_ARGS__)
-#define cr_expect_gt(A, B, ...)       WT_CMP(WT_NOTE, A, >, B, ##__VA_ARGS__)
-#define cr_expect_geq(A, B, ...)      WT_CMP(WT_NOTE, A, >=, B, ##__VA_ARGS__)
-#define cr_expect_null(A, ...)        WT_CMP(WT_NOTE, A, ==, NULL, ##__VA_ARGS__)
-#define cr_expect_not_null(A, ...)    WT_CMP(WT_NOTE, A, !=, NULL, ##__VA_ARGS__)
-#define cr_expect_str_eq(A, B, ...)   WT_STR(WT_NOTE, A, ==, B, ##__VA_ARGS__)
-#define cr_expect_str_neq(A, B, ...)  WT_STR(WT_NOTE, A, !=, B, ##__VA_ARGS__)
+#define cr_expect(A, ...)                WT_TRUE(WT_NOTE, A, ##__VA_ARGS__)
+#define cr_expect_not(A, ...)            WT_FALSE(WT_NOTE, A, ##__VA_ARGS__)
+#define cr_expect_eq(A, B, ...)          WT_CMP(WT_NOTE, A, ==, B, ##__VA_ARGS__)
+#define cr_expect_neq(A, B, ...)         WT_CMP(WT_NOTE, A, !=, B, ##__VA_ARGS__)
+#define cr_expect_lt(A, B, ...)          WT_CMP(WT_NOTE, A, <, B, ##__VA_ARGS__)
+#define cr_expect_leq(A, B, ...)         WT_CMP(WT_NOTE, A, <=, B, ##__VA_ARGS__)
+#define cr_expect_gt(A, B, ...)          WT_CMP(WT_NOTE, A, >, B, ##__VA_ARGS__)
+#define cr_expect_geq(A, B, ...)         WT_CMP(WT_NOTE, A, >=, B, ##__VA_ARGS__)
+#define cr_expect_null(A, ...)           WT_CMP(WT_NOTE, A, ==, NULL, ##__VA_ARGS__)
+#define cr_expect_not_null(A, ...)       WT_CMP(WT_NOTE, A, !=, NULL, ##__VA_ARGS__)
+#define cr_expect_str_eq(A, B, ...)      WT_STR(WT_NOTE, A, ==, B, ##__VA_ARGS__)
+#define cr_expect_str_neq(A, B, ...)     WT_STR(WT_NOTE, A, !=, B, ##__VA_ARGS__)
 #define cr_expect_arr_eq(A, B, N, ...)   WT_MEM(WT_NOTE, A, ==, B, N, ##__VA_ARGS__)
 #define cr_expect_float_eq(A, B, E, ...) WT_FLOAT(WT_NOTE, A, B, E, ##__VA_ARGS__)
-#define cr_expect_fail(...)           WT_REQUIRE(false, "reached", WT_NOTE, ##__VA_ARGS__)
+#define cr_expect_fail(...)              WT_REQUIRE(false, "reached", WT_NOTE, ##__VA_ARGS__)
 
 #define cr_skip_test(...) wt_end_child(WT_SKIPPED)
 #define cr_log_info(...)  (fprintf(stderr, __VA_ARGS__), (void)fputc('\n', stderr))

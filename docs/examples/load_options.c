@@ -113,7 +113,8 @@ static void parse_option(struct options *options, int letter, char *text, struct
     }
 }
 
-/* Host and port go to the options, "/path" stays; cuts the text up. */
+/* Host and port go to the options, "/path" stays. Cuts the text up: the host moves over the last '/'
+ * of the scheme, which makes room for its end before the path. */
 static void parse_url(struct options *options, struct texts *texts)
 {
     static const char scheme[] = "http://";
@@ -121,19 +122,16 @@ static void parse_url(struct options *options, struct texts *texts)
         usage_error("'%s' does not begin with http://", texts->url);
     }
     char *host = texts->url + sizeof scheme - 1;
-    char *path = strchr(host, '/');
-    if (path != NULL && texts->mix == NULL) {
-        texts->mix = strdup(path); /* lives as long as the program */
+    size_t length = strcspn(host, "/");
+    if (host[length] == '/' && texts->mix == NULL) {
+        texts->mix = host + length;
     }
-    if (path != NULL) {
-        *path = '\0';
-    }
+    host = memmove(host - 1, host, length);
+    host[length] = '\0';
     char *port = strrchr(host, ':');
+    options->port = port == NULL ? 80 : parse_number("port", port + 1, 1, 65535);
     if (port != NULL) {
         *port = '\0';
-        options->port = parse_number("port", port + 1, 1, 65535);
-    } else {
-        options->port = 80;
     }
     options->host = host;
 }

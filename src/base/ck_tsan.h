@@ -46,83 +46,83 @@
 #define WF_CK_SC __ATOMIC_SEQ_CST
 
 /* X(suffix, type of the target as CK declares it, type of the value) */
-#define WF_CK_INTEGERS(X)              \
-    X(char, char, char)                \
-    X(int, int, int)                   \
+#define WF_CK_INTEGERS(X)               \
+    X(char, char, char)                 \
+    X(int, int, int)                    \
     X(uint, unsigned int, unsigned int) \
-    X(64, uint64_t, uint64_t)          \
-    X(32, uint32_t, uint32_t)          \
-    X(16, uint16_t, uint16_t)          \
+    X(64, uint64_t, uint64_t)           \
+    X(32, uint32_t, uint32_t)           \
+    X(16, uint16_t, uint16_t)           \
     X(8, uint8_t, uint8_t)
 
 /* Everything but arithmetic; a pointer target is a `void *` to any pointer. */
-#define WF_CK_ACCESS(S, M, T)                                                            \
-    WF_CK_FN T ck_pr_md_load_##S(const M *target)                                        \
-    {                                                                                    \
-        return __atomic_load_n((const T *)target, WF_CK_SC);                             \
-    }                                                                                    \
-    WF_CK_FN void ck_pr_md_store_##S(M *target, T value)                                 \
-    {                                                                                    \
-        __atomic_store_n((T *)target, value, WF_CK_SC);                                  \
-    }                                                                                    \
-    WF_CK_FN T ck_pr_fas_##S(M *target, T value)                                         \
-    {                                                                                    \
-        return __atomic_exchange_n((T *)target, value, WF_CK_SC);                        \
-    }                                                                                    \
-    WF_CK_FN bool ck_pr_cas_##S##_value(M *target, T old, T value, M *seen)              \
-    {                                                                                    \
-        bool swapped =                                                                   \
-            __atomic_compare_exchange_n((T *)target, &old, value, 0, WF_CK_SC, WF_CK_SC); \
-        *(T *)seen = old;                                                                \
-        return swapped;                                                                  \
-    }                                                                                    \
-    WF_CK_FN bool ck_pr_cas_##S(M *target, T old, T value)                               \
-    {                                                                                    \
+#define WF_CK_ACCESS(S, M, T)                                                                \
+    WF_CK_FN T ck_pr_md_load_##S(const M *target)                                            \
+    {                                                                                        \
+        return __atomic_load_n((const T *)target, WF_CK_SC);                                 \
+    }                                                                                        \
+    WF_CK_FN void ck_pr_md_store_##S(M *target, T value)                                     \
+    {                                                                                        \
+        __atomic_store_n((T *)target, value, WF_CK_SC);                                      \
+    }                                                                                        \
+    WF_CK_FN T ck_pr_fas_##S(M *target, T value)                                             \
+    {                                                                                        \
+        return __atomic_exchange_n((T *)target, value, WF_CK_SC);                            \
+    }                                                                                        \
+    WF_CK_FN bool ck_pr_cas_##S##_value(M *target, T old, T value, M *seen)                  \
+    {                                                                                        \
+        bool swapped =                                                                       \
+            __atomic_compare_exchange_n((T *)target, &old, value, 0, WF_CK_SC, WF_CK_SC);    \
+        *(T *)seen = old;                                                                    \
+        return swapped;                                                                      \
+    }                                                                                        \
+    WF_CK_FN bool ck_pr_cas_##S(M *target, T old, T value)                                   \
+    {                                                                                        \
         return __atomic_compare_exchange_n((T *)target, &old, value, 0, WF_CK_SC, WF_CK_SC); \
     }
 
-#define WF_CK_ARITHMETIC(S, T, K, Op)                          \
-    WF_CK_FN void ck_pr_##K##_##S(T *target, T value)          \
-    {                                                          \
-        (void)__atomic_fetch_##Op(target, value, WF_CK_SC);    \
+#define WF_CK_ARITHMETIC(S, T, K, Op)                       \
+    WF_CK_FN void ck_pr_##K##_##S(T *target, T value)       \
+    {                                                       \
+        (void)__atomic_fetch_##Op(target, value, WF_CK_SC); \
     }
 
-#define WF_CK_STEP(S, T, K, Op, Last)                                      \
-    WF_CK_FN void ck_pr_##K##_##S(T *target)                               \
-    {                                                                      \
-        (void)__atomic_fetch_##Op(target, (T)1, WF_CK_SC);                 \
-    }                                                                      \
-    WF_CK_FN bool ck_pr_##K##_##S##_is_zero(T *target)                     \
-    {                                                                      \
-        return __atomic_fetch_##Op(target, (T)1, WF_CK_SC) == (T)(Last);   \
-    }                                                                      \
-    WF_CK_FN void ck_pr_##K##_##S##_zero(T *target, bool *zero)            \
-    {                                                                      \
-        *zero = ck_pr_##K##_##S##_is_zero(target);                         \
+#define WF_CK_STEP(S, T, K, Op, Last)                                    \
+    WF_CK_FN void ck_pr_##K##_##S(T *target)                             \
+    {                                                                    \
+        (void)__atomic_fetch_##Op(target, (T)1, WF_CK_SC);               \
+    }                                                                    \
+    WF_CK_FN bool ck_pr_##K##_##S##_is_zero(T *target)                   \
+    {                                                                    \
+        return __atomic_fetch_##Op(target, (T)1, WF_CK_SC) == (T)(Last); \
+    }                                                                    \
+    WF_CK_FN void ck_pr_##K##_##S##_zero(T *target, bool *zero)          \
+    {                                                                    \
+        *zero = ck_pr_##K##_##S##_is_zero(target);                       \
     }
 
-#define WF_CK_BIT(S, T, K, Op, Sign)                                              \
-    WF_CK_FN bool ck_pr_##K##_##S(T *target, unsigned int bit)                    \
-    {                                                                             \
-        T mask = (T)((T)1 << bit);                                                \
+#define WF_CK_BIT(S, T, K, Op, Sign)                                                \
+    WF_CK_FN bool ck_pr_##K##_##S(T *target, unsigned int bit)                      \
+    {                                                                               \
+        T mask = (T)((T)1 << bit);                                                  \
         return (__atomic_fetch_##Op(target, (T)(Sign mask), WF_CK_SC) & mask) != 0; \
     }
 
-#define WF_CK_INTEGER(S, M, T)                           \
-    WF_CK_ACCESS(S, M, T)                                \
-    WF_CK_FN T ck_pr_faa_##S(T *target, T value)         \
-    {                                                    \
+#define WF_CK_INTEGER(S, M, T)                              \
+    WF_CK_ACCESS(S, M, T)                                   \
+    WF_CK_FN T ck_pr_faa_##S(T *target, T value)            \
+    {                                                       \
         return __atomic_fetch_add(target, value, WF_CK_SC); \
-    }                                                    \
-    WF_CK_ARITHMETIC(S, T, add, add)                     \
-    WF_CK_ARITHMETIC(S, T, sub, sub)                     \
-    WF_CK_ARITHMETIC(S, T, and, and)                     \
-    WF_CK_ARITHMETIC(S, T, or, or)                       \
-    WF_CK_ARITHMETIC(S, T, xor, xor)                     \
-    WF_CK_STEP(S, T, inc, add, -1)                       \
-    WF_CK_STEP(S, T, dec, sub, 1)                        \
-    WF_CK_BIT(S, T, bts, or, )                           \
-    WF_CK_BIT(S, T, btr, and, ~)                         \
+    }                                                       \
+    WF_CK_ARITHMETIC(S, T, add, add)                        \
+    WF_CK_ARITHMETIC(S, T, sub, sub)                        \
+    WF_CK_ARITHMETIC(S, T, and, and)                        \
+    WF_CK_ARITHMETIC(S, T, or, or)                          \
+    WF_CK_ARITHMETIC(S, T, xor, xor)                        \
+    WF_CK_STEP(S, T, inc, add, -1)                          \
+    WF_CK_STEP(S, T, dec, sub, 1)                           \
+    WF_CK_BIT(S, T, bts, or, )                              \
+    WF_CK_BIT(S, T, btr, and, ~)                            \
     WF_CK_BIT(S, T, btc, xor, )
 
 WF_CK_INTEGERS(WF_CK_INTEGER)
@@ -131,23 +131,23 @@ WF_CK_ACCESS(ptr, void, void *)
 #define WF_CK_STORE(Target, Value, S) \
     ck_pr_md_store_##S(((void)sizeof(*(Target) = (Value)), (Target)), (Value))
 #define ck_pr_store_char(Target, Value) WF_CK_STORE(Target, Value, char)
-#define ck_pr_store_int(Target, Value) WF_CK_STORE(Target, Value, int)
+#define ck_pr_store_int(Target, Value)  WF_CK_STORE(Target, Value, int)
 #define ck_pr_store_uint(Target, Value) WF_CK_STORE(Target, Value, uint)
-#define ck_pr_store_64(Target, Value) WF_CK_STORE(Target, Value, 64)
-#define ck_pr_store_32(Target, Value) WF_CK_STORE(Target, Value, 32)
-#define ck_pr_store_16(Target, Value) WF_CK_STORE(Target, Value, 16)
-#define ck_pr_store_8(Target, Value) WF_CK_STORE(Target, Value, 8)
+#define ck_pr_store_64(Target, Value)   WF_CK_STORE(Target, Value, 64)
+#define ck_pr_store_32(Target, Value)   WF_CK_STORE(Target, Value, 32)
+#define ck_pr_store_16(Target, Value)   WF_CK_STORE(Target, Value, 16)
+#define ck_pr_store_8(Target, Value)    WF_CK_STORE(Target, Value, 8)
 #define ck_pr_store_ptr(Target, Value) \
     ck_pr_md_store_ptr(((void)sizeof(*(Target) = (Value)), (Target)), CK_CC_DECONST_PTR(Value))
 #define ck_pr_store_ptr_unsafe(Target, Value) ck_pr_md_store_ptr((Target), CK_CC_DECONST_PTR(Value))
 
 #define ck_pr_load_char(Source) ck_pr_md_load_char(Source)
-#define ck_pr_load_int(Source) ck_pr_md_load_int(Source)
+#define ck_pr_load_int(Source)  ck_pr_md_load_int(Source)
 #define ck_pr_load_uint(Source) ck_pr_md_load_uint(Source)
-#define ck_pr_load_64(Source) ck_pr_md_load_64(Source)
-#define ck_pr_load_32(Source) ck_pr_md_load_32(Source)
-#define ck_pr_load_16(Source) ck_pr_md_load_16(Source)
-#define ck_pr_load_8(Source) ck_pr_md_load_8(Source)
+#define ck_pr_load_64(Source)   ck_pr_md_load_64(Source)
+#define ck_pr_load_32(Source)   ck_pr_md_load_32(Source)
+#define ck_pr_load_16(Source)   ck_pr_md_load_16(Source)
+#define ck_pr_load_8(Source)    ck_pr_md_load_8(Source)
 #define ck_pr_load_ptr(Source) \
     (CK_CC_TYPEOF(*(Source), (void *))) ck_pr_md_load_ptr(CK_CC_DECONST_PTR(Source))
 
@@ -171,14 +171,14 @@ WF_CK_FN void ck_pr_rfo(const void *target)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
-#define WF_CK_FENCE(K)                          \
-    WF_CK_FN void ck_pr_fence_strict_##K(void)  \
-    {                                           \
-        __atomic_thread_fence(WF_CK_SC);        \
-    }                                           \
-    WF_CK_FN void ck_pr_fence_##K(void)         \
-    {                                           \
-        __atomic_thread_fence(WF_CK_SC);        \
+#define WF_CK_FENCE(K)                         \
+    WF_CK_FN void ck_pr_fence_strict_##K(void) \
+    {                                          \
+        __atomic_thread_fence(WF_CK_SC);       \
+    }                                          \
+    WF_CK_FN void ck_pr_fence_##K(void)        \
+    {                                          \
+        __atomic_thread_fence(WF_CK_SC);       \
     }
 WF_CK_FENCE(atomic)
 WF_CK_FENCE(atomic_load)

@@ -7,8 +7,6 @@
  */
 #include "timer/wheel.h"
 
-#include "base/log.h"
-
 enum { LEVEL_BITS = 6 };
 
 /* One slot that is due: which, and the tick at which it begins. */
@@ -107,77 +105,111 @@ static void publish_next(struct wf_wheel *wheel)
     wf_store_rel(&wheel->next_ns, next);
 }
 
-bool wf_wheel_arm(struct wf_wheel *wheel, struct wf_timer *timer, int64_t deadline_ns)
-{
-    wf_lock(&wheel->lock);
-    timer->deadline_ns = deadline_ns;
-    timer->number = wheel->number++;
-    wheel->pending++;
-    file_timer(wheel, timer);
-    wf_store_rel(&timer->wheel, wheel);
-    int64_t before = wf_load_rlx(&wheel->next_ns);
-    bool is_earliest = deadline_ns < before;
-    if (is_earliest) {
-        publish_next(wheel);
-    }
-    wf_unlock(&wheel->lock);
-    return is_earliest;
-}
-
-/* Takes an armed timer out; a slot's bit may stay set for an empty slot until it comes round. */
+/* Takes an armed timer out of its slot. */
 static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
 {
     struct wf_list *slot = timer->link.next;
     wf_list_remove(&timer->link);
-    wf_store_rel(&timer->wheel, NULL);
+    timer->is_armed = false;
     wheel->pending--;
-    struct wf_list *all = &wheel->slots[0][0];
-    if (wf_list_is_empty(slot) && slot >= all &&
-        slot < all + WF_WHEEL_LEVELS * WF_WHEEL_SLOTS) {
-        long index = slot - all;
-        wheel->occupied[index / WF_WHEEL_SLOTS] &= ~(UINT64_C(1) << (index % WF_WHEEL_SLOTS));
+    if (!wf_list_is_empty(slot)) {
+        return;
     }
+    /* It was alone, so its neighbour is the slot itself. */
+    long index = slot - &wheel->slots[0][0];
+    wheel->occupied[index / WF_WHEEL_SLOTS] &= ~(UINT64_C(1) << (index % WF_WHEEL_SLOTS));
 }
 
-bool wf_wheel_disarm(struct wf_wheel *last, struct wf_timer *timer)
+bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
 {
-    struct wf_wheel *wheel = last;
-    while (wheel != NULL) {
-        wf_lock(&wheel->lock);
-        struct wf_wheel *armed_on = wf_load_rlx(&timer->wheel);
-        if (armed_on == wheel || armed_on == NULL) {
-            bool was_armed = armed_on != NULL;
-            if (was_armed) {
-                unfile(wheel, timer);
-                if (wheel->pending == 0 || wheel->is_exact) {
-                    publish_next(wheel);
-                }
-            }
-            wf_unlock(&wheel->lock);
-            return was_armed;
-        }
-        wf_unlock(&wheel->lock);
-        wheel = armed_on; /* somebody moved it to another wheel */
+    struct wf_wheel *wheel = timer->wheel;
+    if (timer->is_armed) {
+        unfile(wheel, timer);
     }
-    return false;
+    if (deadline_ns == WF_FOREVER) {
+        return false;
+    }
+    timer->deadline_ns = deadline_ns;
+    timer->number = wheel->number++;
+    timer->is_armed = true;
+    wheel->pending++;
+    file_timer(wheel, timer);
+    bool is_earliest = deadline_ns < wf_load_rlx(&wheel->next_ns);
+    if (is_earliest) {
+        publish_next(wheel);
+    }
+    return is_earliest;
 }
 
-/* Inserts by (deadline, number); due timers are few and nearly sorted. */
-static void insert_sorted(struct wf_list *due, struct wf_timer *timer)
+bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns)
 {
-    struct wf_list *after = due->prev;
-    while (after != due) {
-        struct wf_timer *other = WF_CONTAINER(after, struct wf_timer, link);
-        if (other->deadline_ns < timer->deadline_ns ||
-            (other->deadline_ns == timer->deadline_ns && other->number < timer->number)) {
-            break;
+    wf_lock(&timer->wheel->lock);
+    bool is_earliest = wf_timer_arm_locked(timer, deadline_ns);
+    wf_unlock(&timer->wheel->lock);
+    return is_earliest;
+}
+
+bool wf_timer_disarm(struct wf_timer *timer)
+{
+    struct wf_wheel *wheel = timer->wheel;
+    wf_lock(&wheel->lock);
+    bool was_armed = timer->is_armed;
+    if (was_armed) {
+        unfile(wheel, timer);
+        /* Else next_ns may be early by now: whoever looks then publishes anew. */
+        if (wheel->pending == 0 || wheel->is_exact) {
+            publish_next(wheel);
         }
-        after = after->prev;
     }
-    timer->link.prev = after;
-    timer->link.next = after->next;
-    after->next->prev = &timer->link;
-    after->next = &timer->link;
+    wf_unlock(&wheel->lock);
+    return was_armed;
+}
+
+/* ---- due timers, sorted ---- */
+
+static bool is_before(const struct wf_timer *a, const struct wf_timer *b)
+{
+    return a->deadline_ns != b->deadline_ns ? a->deadline_ns < b->deadline_ns
+                                            : a->number < b->number;
+}
+
+/* Merges two sorted chains linked by link.next and ended by NULL. */
+static struct wf_list *merge(struct wf_list *a, struct wf_list *b)
+{
+    struct wf_list *first = NULL;
+    struct wf_list **tail = &first;
+    while (a != NULL && b != NULL) {
+        bool take_a = !is_before(WF_CONTAINER(b, struct wf_timer, link),
+                                 WF_CONTAINER(a, struct wf_timer, link));
+        struct wf_list **from = take_a ? &a : &b;
+        *tail = *from;
+        tail = &(*from)->next;
+        *from = (*from)->next;
+    }
+    *tail = a != NULL ? a : b;
+    return first;
+}
+
+/* Bottom-up merge sort: bins[i] holds a sorted chain of 2^i timers. Leaves a chain, no ring. */
+static struct wf_list *sort_due(struct wf_list *due)
+{
+    struct wf_list *bins[40] = {NULL};
+    due->prev->next = NULL;
+    for (struct wf_list *next, *node = due->next; node != NULL && node != due; node = next) {
+        next = node->next;
+        node->next = NULL;
+        int i = 0;
+        for (; bins[i] != NULL; i++) {
+            node = merge(bins[i], node);
+            bins[i] = NULL;
+        }
+        bins[i] = node;
+    }
+    struct wf_list *sorted = NULL;
+    for (int i = 0; i < 40; i++) {
+        sorted = merge(bins[i], sorted);
+    }
+    return sorted;
 }
 
 /* Empties one slot: due timers go to `due`, the others are filed again. Returns false when nothing of
@@ -197,7 +229,7 @@ static bool empty_slot(struct wf_wheel *wheel, const struct due_slot *at, int64_
         bool is_due = wheel->is_exact ? timer->deadline_ns <= now_ns
                                       : tick_of(wheel, timer->deadline_ns) <= now_tick;
         if (is_due) {
-            insert_sorted(due, timer);
+            wf_list_push(due, &timer->link);
             progress = true;
         } else {
             file_timer(wheel, timer);
@@ -217,10 +249,7 @@ static void collect_due(struct wf_wheel *wheel, int64_t now_ns, struct wf_list *
         }
     }
     if (now_tick > wheel->tick) {
-        /* Nothing is left before now_tick; what is filed relative to an older tick stays right only
-         * if no group of six above its own level changed, so file again what a jump would cross. */
-        struct due_slot next;
-        wheel->tick = first_slot(wheel, &next) && next.tick < now_tick ? next.tick : now_tick;
+        wheel->tick = now_tick; /* every slot that begins before it is empty */
     }
 }
 
@@ -234,10 +263,12 @@ uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context)
     uint32_t fired = 0;
     wf_lock(&wheel->lock);
     collect_due(wheel, now_ns, &due);
-    while (!wf_list_is_empty(&due)) {
-        struct wf_timer *timer = WF_CONTAINER(due.next, struct wf_timer, link);
-        wf_list_remove(&timer->link);
-        wf_store_rel(&timer->wheel, NULL);
+    struct wf_list *node = wf_list_is_empty(&due) ? NULL : sort_due(&due);
+    while (node != NULL) {
+        struct wf_timer *timer = WF_CONTAINER(node, struct wf_timer, link);
+        node = node->next;
+        wf_list_init(&timer->link);
+        timer->is_armed = false;
         wheel->pending--;
         fired++;
         timer->fire(timer, context);

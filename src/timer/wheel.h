@@ -23,11 +23,10 @@ struct wf_wheel;
 
 struct wf_timer {
     struct wf_list link;
-    /* Set when armed, under that wheel's lock; NULL when not armed: loads are hints that disarming
-     * checks again under the lock. */
-    _Atomic(struct wf_wheel *) wheel;
+    struct wf_wheel *wheel; /* set by the first arming, then constant: its lock guards the rest */
     int64_t deadline_ns;
     uint64_t number; /* order of arming */
+    bool is_armed;
     /* Called once, under the wheel's lock, after unlinking; must not touch the timer afterwards if
      * its owner may go on. `context` is wf_wheel_expire's. */
     void (*fire)(struct wf_timer *timer, void *context);
@@ -47,21 +46,24 @@ struct wf_wheel {
 
 void wf_wheel_init(struct wf_wheel *wheel, int64_t now_ns, bool is_exact);
 
-static inline void wf_timer_init(struct wf_timer *timer,
+static inline void wf_timer_init(struct wf_timer *timer, struct wf_wheel *wheel,
                                  void (*fire)(struct wf_timer *, void *))
 {
     wf_list_init(&timer->link);
-    wf_store_rlx(&timer->wheel, NULL);
+    timer->wheel = wheel;
+    timer->is_armed = false;
     timer->fire = fire;
 }
 
-/* Arms a timer that is not armed. Returns true when it became the earliest of the wheel. */
-bool wf_wheel_arm(struct wf_wheel *wheel, struct wf_timer *timer, int64_t deadline_ns);
+/* Arms a timer, or moves one that is armed; WF_FOREVER disarms it. Returns true when it became the
+ * earliest of its wheel: if the wheel's worker sleeps, it must be woken. */
+bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns);
 
-/* After this the timer will not fire, and is not firing. True when it was still armed. `last` is the
- * wheel that it was armed on last: its lock is taken even when the timer has fired, so that the fire
- * callback has returned. NULL `last`: never armed. */
-bool wf_wheel_disarm(struct wf_wheel *last, struct wf_timer *timer);
+/* The same under the wheel's lock, for who must look at something else under it too. */
+bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns);
+
+/* After this the timer will not fire, and its fire callback is not running. True when it was armed. */
+bool wf_timer_disarm(struct wf_timer *timer);
 
 /* Fires what is due at `now_ns`. Returns how many. */
 uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context);

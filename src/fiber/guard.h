@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/* guard.h - what catches a fiber that runs off the low end of its stack.
+ *
+ * Threads: any.
+ */
+#ifndef WF_FIBER_GUARD_H
+#define WF_FIBER_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fiber/fiber.h"
+
+/* Bytes of guard below every stack: 16 KiB, or a page where pages are larger. Signal-safe. */
+size_t wf_guard_bytes(void);
+
+size_t wf_page_bytes(void);
+
+/* The best kind that this kernel has. A few system calls. */
+enum wf_guard wf_guard_probe(void);
+
+/* Guards [at, at + wf_guard_bytes()) by `kind`, or by the next worse one that works; the canary
+ * always does. `at` must be fresh from mmap. returns the kind in force. */
+enum wf_guard wf_guard_install(char *at, enum wf_guard kind);
+
+/* `count` guards of one kind have been unmapped. */
+void wf_guard_unmapped(enum wf_guard kind, unsigned count);
+
+/* False if something was written to the canary at `at`. */
+bool wf_guard_is_clean(const char *at);
+
+#endif
