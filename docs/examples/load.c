@@ -89,8 +89,12 @@ static intptr_t run_clients(struct load *load, struct client *clients)
     if (rc == 0) {
         rc = watch_clients(load);
     }
-    if (rc == 0 && weft_group_drain(&group, FINISH_NS) == -ETIMEDOUT) {
+    if (rc == 0) {
+        rc = weft_group_drain(&group, FINISH_NS);
+    }
+    if (rc == -ETIMEDOUT) {
         weft_group_cancel(&group);
+        rc = 0;
     }
     return weft_group_close(&group, rc);
 }

@@ -5,7 +5,7 @@
  *       A worker's cache answers both without a lock; it trades batches with the depot.
  * Why this way: stacks are reused newest first, because the newest is warm in the cache and the first
  *       touch of a page costs as much as hundreds of switches. The depot bounds what free stacks keep
- *       resident: see the head of stack.c.
+ *       resident: see depot.c.
  * Threads: wf_stacks any thread; a wf_stack_cache its owner only.
  */
 #ifndef WF_FIBER_STACK_H

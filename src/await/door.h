@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/* door.h - the one function that every await point goes through.
+ *
+ * An await point is always this:
+ *     worker = wf_fiber_worker(&error)                fiber only
+ *     rc = wf_door_enter(self)                        an undelivered request? then nothing else
+ *     wf_wait_begin(&wait, self, reason)
+ *     link waiters under the sources' locks           or find the source ready and return
+ *     verdict = wf_door_park(&wait)                   suspend; who claimed the wait?
+ *     unlink what is still linked
+ * Cancellation, timeouts, budget, tracing and reports hang on these calls and on nothing else.
+ */
+#ifndef WF_AWAIT_DOOR_H
+#define WF_AWAIT_DOOR_H
+
+#include "sched/sched.h"
+#include "task/cancel.h"
+#include "task/end.h"
+#include "task/scope.h"
+
+/* The entry rule: -ECANCELED for an undelivered request, else 0. Spends fairness budget: a task whose
+ * waits were all ready for long yields here once, and looks again. May switch. */
+int wf_door_enter(weft_task *self);
+
+/* Only looks: 0 or -ECANCELED. Never switches. */
+int wf_door_observe(weft_task *self);
+
+/* Starts a wait. From here on its waiters may be granted. */
+void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason);
+
+/* Suspends until the wait is claimed; who won: WF_GRANTED, WF_TOLD_OFF (the request counts as
+ * delivered), WF_TIMED_OUT, WF_CLOSED. After it no canceller reads the wait any more. */
+enum wf_verdict wf_door_park(struct wf_wait *wait);
+
+/* Runs `later` (see wait.h), from any thread. */
+static inline void wf_later_run(struct wf_later *later)
+{
+    if (later->woken != NULL || later->kicks != NULL) {
+        wf_sched_flush(later);
+    }
+}
+
+/* A timer that ends a wait: WF_TIMED_OUT, or WF_GRANTED for a sleep. On the waiter's stack. */
+struct wf_alarm {
+    struct wf_timer timer;
+    struct wf_wait *wait;
+    enum wf_verdict verdict;
+};
+
+/* Arms it on the calling worker's wheel; WF_FOREVER does nothing. Before wf_door_park. */
+void wf_alarm_set(struct wf_alarm *alarm, struct wf_wait *wait, int64_t deadline_ns,
+                  enum wf_verdict verdict);
+
+/* After it the alarm is not running. */
+void wf_alarm_clear(struct wf_alarm *alarm);
+
+#endif

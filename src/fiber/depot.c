@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+/* depot.c - the free stacks of one class that no worker has, and when their memory goes back.
+ *
+ * What: a free stack is dirty if it has pages. The depot keeps no more dirty stacks than are out, nor
+ *       fewer than a floor: what is resident is then at most twice what is used, a steady load never
+ *       trims, and after a burst only the floor remains. Beyond that it trims the slab that has most
+ *       dirty stacks, by one system call if all of it is free. Taking prefers the slab that has
+ *       fewest, so slabs fill up or run empty. A slab that is all free is unmapped instead if there
+ *       are many clean stacks already: their page tables cost half a kilobyte each.
+ * Why this way: no background thread, and no system call for each stack. Rejected: dropping pages when
+ *       a stack is given back (1.5 us each, and a page fault for the next user), and fixed limits (a
+ *       load that swings around one trims and faults for ever).
+ * Threads: any. System calls are made without the lock: what they work on was taken out of the free
+ *       sets before.
+ */
+#include "fiber/depot.h"
+
+#include <string.h>
+
+#include "fiber/hooks.h"
+
+enum { ALL_FREE = WF_STACK_GRADES - 1 }; /* the last grade of dirty slabs */
+
+const struct wf_stack_limits wf_stack_limits[WF_STACK_CLASSES] = {
+    {WF_STACK_CACHED, 1024, 4096}, /* 4 MiB if one page each, 2 MiB of page tables */
+    {16, 64, 256},
+    {4, 16, 64},
+    {2, 4, 16},
+};
+
+/* ---- which list a slab is in ---- */
+
+static struct wf_list *list_for(struct wf_depot *depot, const struct wf_slab *slab)
+{
+    if (slab->free_bits == 0) {
+        return &depot->full;
+    }
+    if (slab->dirty_bits == 0) {
+        return &depot->clean;
+    }
+    if (slab->free_bits == slab->all_bits) {
+        return &depot->dirty[ALL_FREE];
+    }
+    return &depot->dirty[wf_bits_count(slab->dirty_bits) * ALL_FREE /
+                         (wf_bits_count(slab->all_bits) + 1)];
+}
+
+/* Every change of a slab's sets goes through here: counts and lists follow. */
+static void set_bits_locked(struct wf_depot *depot, struct wf_slab *slab, uint64_t free_bits,
+                            uint64_t dirty_bits)
+{
+    depot->dirty_count -= wf_bits_count(slab->dirty_bits);
+    depot->clean_count -= wf_bits_count(slab->free_bits & ~slab->dirty_bits);
+    slab->free_bits = free_bits;
+    slab->dirty_bits = dirty_bits;
+    depot->dirty_count += wf_bits_count(dirty_bits);
+    depot->clean_count += wf_bits_count(free_bits & ~dirty_bits);
+    wf_list_remove(&slab->link);
+    wf_list_push(list_for(depot, slab), &slab->link);
+}
+
+static struct wf_slab *first_of(struct wf_list *list)
+{
+    return wf_list_is_empty(list) ? NULL : WF_CONTAINER(list->next, struct wf_slab, link);
+}
+
+static void count_slab_locked(struct wf_depot *depot, const struct wf_slab *slab, bool is_added)
+{
+    for (int kind = WF_GUARD_MADVISE; kind <= WF_GUARD_CANARY; kind++) {
+        uint64_t n = wf_bits_count(slab->guard_bits[kind]);
+        depot->guarded[kind] = is_added ? depot->guarded[kind] + n : depot->guarded[kind] - n;
+    }
+}
+
+/* Adds a slab that is new, or that the kernel refused to take back. */
+static void add_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
+{
+    uint64_t free_bits = slab->free_bits;
+    uint64_t dirty_bits = slab->dirty_bits;
+    slab->free_bits = 0;
+    slab->dirty_bits = 0;
+    count_slab_locked(depot, slab, true);
+    set_bits_locked(depot, slab, free_bits, dirty_bits);
+}
+
+/* Takes an all free slab out of the depot, for unmapping; its own sets stay as they were. */
+static void remove_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
+{
+    depot->dirty_count -= wf_bits_count(slab->dirty_bits);
+    depot->clean_count -= wf_bits_count(slab->free_bits & ~slab->dirty_bits);
+    count_slab_locked(depot, slab, false);
+    wf_list_remove(&slab->link);
+}
+
+/* ---- memory goes back ---- */
+
+static bool wants_trim_locked(const struct wf_depot *depot)
+{
+    uint64_t keep = wf_stack_limits[depot->class_index].dirty_keep;
+    uint64_t most = depot->out_count > keep ? depot->out_count : keep;
+    return depot->dirty_count > most && !depot->is_resident && !wf_hook_keeps_pages();
+}
+
+static bool wants_unmap_locked(const struct wf_depot *depot, const struct wf_slab *slab)
+{
+    return slab->free_bits == slab->all_bits &&
+           depot->clean_count > wf_stack_limits[depot->class_index].clean_keep && !wf_hook_keeps_pages();
+}
+
+/* Drops the pages of all free stacks of a slab. Nobody sees them as free meanwhile. */
+static void drop_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
+{
+    uint64_t bits = slab->free_bits;
+    uint64_t dirty_bits = slab->dirty_bits;
+    set_bits_locked(depot, slab, 0, 0);
+    wf_unlock(&depot->lock);
+    bool dropped = wf_slab_drop(slab, bits);
+    wf_lock(&depot->lock);
+    if (dropped) {
+        depot->decommitted += wf_bits_count(dirty_bits);
+    } else {
+        depot->is_resident = true;
+    }
+    /* Clean even if refused: some may have lost their descriptors, and clean ones get a new one. */
+    set_bits_locked(depot, slab, slab->free_bits | bits, slab->dirty_bits);
+}
+
+static void unmap_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
+{
+    unsigned count = wf_bits_count(slab->all_bits);
+    unsigned dirty = wf_bits_count(slab->dirty_bits);
+    remove_slab_locked(depot, slab);
+    wf_unlock(&depot->lock);
+    bool unmapped = wf_slab_unmap(slab);
+    wf_lock(&depot->lock);
+    if (unmapped) {
+        depot->unmapped += count;
+        depot->decommitted += dirty;
+    } else {
+        add_slab_locked(depot, slab);
+        drop_slab_locked(depot, slab);
+    }
+}
+
+static void trim_locked(struct wf_depot *depot)
+{
+    while (wants_trim_locked(depot)) {
+        struct wf_slab *slab = NULL;
+        for (int grade = ALL_FREE; slab == NULL; grade--) {
+            slab = first_of(&depot->dirty[grade]);
+        }
+        if (wants_unmap_locked(depot, slab)) {
+            unmap_slab_locked(depot, slab);
+        } else {
+            drop_slab_locked(depot, slab);
+        }
+    }
+}
+
+/* ---- batches ---- */
+
+/* Some free stacks of `slab` come home. */
+static void put_back_locked(struct wf_depot *depot, struct wf_slab *slab, uint64_t bits,
+                            uint64_t dirty_bits)
+{
+    depot->out_count -= wf_bits_count(bits);
+    set_bits_locked(depot, slab, slab->free_bits | bits, slab->dirty_bits | dirty_bits);
+    if (wants_unmap_locked(depot, slab)) {
+        unmap_slab_locked(depot, slab);
+    }
+}
+
+void wf_depot_give(struct wf_depot *depot, struct wf_fiber **fibers, unsigned count)
+{
+    struct {
+        struct wf_slab *slab;
+        uint64_t bit;
+    } homes[WF_STACK_CACHED];
+    /* The descriptors are cold: read before the lock is held, not under it. */
+    for (unsigned i = 0; i < count; i++) {
+        homes[i].slab = fibers[i]->slab;
+        homes[i].bit = (uint64_t)1 << fibers[i]->index;
+    }
+    wf_lock(&depot->lock);
+    for (unsigned i = 0; i < count; i++) {
+        put_back_locked(depot, homes[i].slab, homes[i].bit, homes[i].bit);
+    }
+    trim_locked(depot);
+    wf_unlock(&depot->lock);
+}
+
+/* Clears the lowest `most` bits of a set and returns them. */
+static uint64_t split_lowest(uint64_t *set, unsigned most)
+{
+    uint64_t taken = 0;
+    for (; most > 0 && *set != 0; most--) {
+        uint64_t bit = *set & -*set;
+        taken |= bit;
+        *set &= ~bit;
+    }
+    return taken;
+}
+
+/* Fills the shelf with dirty stacks, from the slabs that have fewest of them. */
+static void take_dirty_locked(struct wf_depot *depot, struct wf_stack_shelf *shelf, unsigned most)
+{
+    unsigned n = wf_load_rlx(&shelf->count);
+    for (unsigned grade = 0; grade < WF_STACK_GRADES && n < most;) {
+        struct wf_slab *slab = first_of(&depot->dirty[grade]);
+        if (slab == NULL) {
+            grade++;
+            continue;
+        }
+        uint64_t rest = slab->dirty_bits;
+        uint64_t taken = split_lowest(&rest, most - n);
+        set_bits_locked(depot, slab, slab->free_bits & ~taken, rest);
+        depot->out_count += wf_bits_count(taken);
+        for (; taken != 0; taken &= taken - 1) {
+            shelf->items[n++] = wf_slab_fiber(slab, wf_bits_lowest(taken));
+        }
+    }
+    wf_store_rlx(&shelf->count, n);
+}
+
+/* Reserves clean stacks of one slab; they are built one by one as they are taken, for building
+ * costs a page. */
+static bool take_clean_locked(struct wf_depot *depot, struct wf_stack_shelf *shelf, unsigned most)
+{
+    struct wf_slab *slab = first_of(&depot->clean);
+    if (slab == NULL) {
+        return false;
+    }
+    uint64_t rest = slab->free_bits;
+    uint64_t taken = split_lowest(&rest, most);
+    set_bits_locked(depot, slab, rest, 0);
+    depot->out_count += wf_bits_count(taken);
+    shelf->fresh_slab = slab;
+    shelf->fresh_bits = taken;
+    wf_store_rlx(&shelf->fresh_count, wf_bits_count(taken));
+    return true;
+}
+
+bool wf_depot_take(struct wf_depot *depot, struct wf_stack_shelf *shelf, enum wf_guard best_guard)
+{
+    unsigned batch = wf_stack_limits[depot->class_index].cached / 2;
+    wf_lock(&depot->lock);
+    take_dirty_locked(depot, shelf, batch);
+    bool found = wf_load_rlx(&shelf->count) > 0 || take_clean_locked(depot, shelf, batch);
+    wf_unlock(&depot->lock);
+    if (found) {
+        return true;
+    }
+    struct wf_slab *slab = wf_slab_map(depot->class_index, 0, best_guard);
+    if (slab == NULL) {
+        return false;
+    }
+    wf_lock(&depot->lock);
+    add_slab_locked(depot, slab);
+    found = take_clean_locked(depot, shelf, batch); /* the clean list is not empty now */
+    wf_unlock(&depot->lock);
+    return found;
+}
+
+void wf_depot_give_clean(struct wf_depot *depot, struct wf_slab *slab, uint64_t bits)
+{
+    wf_lock(&depot->lock);
+    put_back_locked(depot, slab, bits, 0);
+    wf_unlock(&depot->lock);
+}
+
+/* ---- stacks with a mapping of their own ---- */
+
+struct wf_fiber *wf_depot_take_own(struct wf_depot *depot, size_t promise_bytes,
+                                   enum wf_guard best_guard)
+{
+    struct wf_slab *slab = wf_slab_map(WF_STACK_OWN, promise_bytes, best_guard);
+    if (slab == NULL) {
+        return NULL;
+    }
+    slab->free_bits = 0;
+    wf_lock(&depot->lock);
+    add_slab_locked(depot, slab);
+    depot->out_count++;
+    wf_unlock(&depot->lock);
+    return wf_slab_build(slab, 0);
+}
+
+void wf_depot_give_own(struct wf_depot *depot, struct wf_slab *slab)
+{
+    wf_lock(&depot->lock);
+    depot->out_count--;
+    set_bits_locked(depot, slab, slab->all_bits, slab->all_bits);
+    unmap_slab_locked(depot, slab);
+    wf_unlock(&depot->lock);
+}
+
+/* ---- lifecycle ---- */
+
+void wf_depot_init(struct wf_depot *depot, unsigned class_index)
+{
+    memset(depot, 0, sizeof *depot);
+    depot->class_index = (uint8_t)class_index;
+    wf_list_init(&depot->full);
+    wf_list_init(&depot->clean);
+    for (unsigned grade = 0; grade < WF_STACK_GRADES; grade++) {
+        wf_list_init(&depot->dirty[grade]);
+    }
+}
+
+static void unmap_all(struct wf_list *list)
+{
+    for (struct wf_slab *slab; (slab = first_of(list)) != NULL;) {
+        wf_list_remove(&slab->link);
+        (void)wf_slab_unmap(slab); /* what can't be unmapped is lost */
+    }
+}
+
+void wf_depot_destroy(struct wf_depot *depot)
+{
+    unmap_all(&depot->full);
+    unmap_all(&depot->clean);
+    for (unsigned grade = 0; grade < WF_STACK_GRADES; grade++) {
+        unmap_all(&depot->dirty[grade]);
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/* idle.h - who sleeps, who searches, and whom a new task wakes.
+ *
+ * What: one word counts the workers that are awake and those among them that search for work; a small
+ *       stack names the sleepers. A new task wakes a sleeper only if nobody searches; the last
+ *       searcher that finds something wakes the next. So wake-ups are throttled and none is lost:
+ *         queue a task:    publish it; full fence;            read the word
+ *         stop searching:  leave the word (a locked add);     look at every queue again
+ *       Either the queuer sees the searcher gone, or the searcher sees the task.
+ * Source: the protocol of Go's scheduler and of Tokio's idle set; proof in docs/architecture.md.
+ */
+#ifndef WF_SCHED_IDLE_H
+#define WF_SCHED_IDLE_H
+
+#include "base/atomic.h"
+#include "base/lock.h"
+
+enum { WF_NOBODY = -1 };
+
+struct wf_idle {
+    /* {awake:16 at bit 16, searching:16}: any worker, by locked adds (seq_cst). */
+    wf_au64 word;
+    struct wf_lock lock;
+    uint32_t worker_count;
+    uint32_t sleeper_count; /* under lock */
+    uint16_t *sleepers;     /* under lock: the last to fall asleep is woken first */
+};
+
+int wf_idle_init(struct wf_idle *idle, uint32_t worker_count);
+void wf_idle_destroy(struct wf_idle *idle);
+
+/* A worker to wake for new work, already counted as awake and searching; WF_NOBODY if it is not
+ * needed. The caller has published the work; contains the full fence. */
+int wf_idle_pick(struct wf_idle *idle);
+
+/* May this worker search? At most half of them do. */
+bool wf_idle_start_searching(struct wf_idle *idle);
+
+/* Returns true when it was the last searcher: then another must be woken, or, going to sleep, every
+ * queue looked at once more. */
+bool wf_idle_stop_searching(struct wf_idle *idle);
+
+/* Goes to the sleepers. True when it was the last searcher. */
+bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
+
+/* Takes a certain worker off the sleepers, awake but not searching. False: it was not among them. */
+bool wf_idle_rouse(struct wf_idle *idle, uint32_t worker);
+
+static inline bool wf_idle_all_asleep(struct wf_idle *idle)
+{
+    return ((wf_load_sc(&idle->word) >> 16) & 0xffff) == 0;
+}
+
+#endif

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/* runtime.h - what one weft_run owns: workers, registry, poller, pool. No global state beside it.
+ *
+ * Life: created -> running -> closing (no new tasks; leftovers cancelled) -> drained (workers leave)
+ *       -> freed. See lifecycle.c.
+ */
+#ifndef WF_SCHED_RUNTIME_H
+#define WF_SCHED_RUNTIME_H
+
+#include <weft/runtime.h>
+
+#include "base/clock.h"
+#include "poll/poller.h"
+#include "sched/idle.h"
+#include "sched/worker.h"
+
+struct wf_pool;
+
+enum wf_phase { WF_RUNNING = 0, WF_CLOSING, WF_DRAINED };
+
+/* Something an upper room hangs on a runtime, to be freed with it. */
+struct wf_attachment {
+    void *data;
+    void (*destroy)(void *data);
+};
+enum { WF_ATTACH_SIGNALS, WF_ATTACH_SIGINT, WF_ATTACH_COUNT };
+
+struct weft_runtime {
+    struct wf_registry registry; /* first: a task finds its runtime through its slab */
+
+    /* Set once by start. */
+    weft_options options;
+    struct wf_clock clock;
+    struct wf_worker *workers;
+    uint32_t worker_count;
+    uint32_t fork_epoch; /* of fork.c when the runtime was made */
+    struct wf_poller *poller; /* NULL in a simulation */
+    struct wf_stacks stacks;
+
+    /* Ready tasks from plain threads: anybody pushes, workers take all. */
+    ck_stack_t inject;
+
+    struct wf_idle idle;
+
+    /* Whoever holds it is in the poller. */
+    struct wf_lock poll_lock;
+
+    /* enum wf_phase: the closer stores (seq_cst), everybody loads. */
+    wf_au32 phase;
+    wf_aint closers; /* plain threads that are inside submit: closing waits for them */
+
+    /* The blocking pool, made by the first call. Under attach_lock. */
+    struct wf_pool *pool;
+    struct wf_attachment attachments[WF_ATTACH_COUNT];
+    struct wf_lock attach_lock;
+
+    weft_task *main;          /* weft_run's main task, NULL for weft_runtime_start */
+    wf_au32 main_has_ended;
+    int64_t grace_deadline_ns; /* set when closing begins */
+    wf_au64 hogs;
+    wf_au64 outside_requests;
+
+    /* Watchdog: see watchdog.c. */
+    pthread_t watchdog;
+    bool has_watchdog;
+    wf_au32 watchdog_word;
+
+    /* Simulation: nothing can ever run again. */
+    bool is_deadlocked;
+};
+
+static inline weft_runtime *wf_runtime_of(const weft_task *task)
+{
+    return (weft_runtime *)(void *)wf_task_registry(task);
+}
+
+static inline int64_t wf_runtime_now(const weft_runtime *runtime)
+{
+    return wf_clock_now(&runtime->clock);
+}
+
+/* True in a process that forked after the runtime was made. */
+bool wf_runtime_is_forked(const weft_runtime *runtime);
+
+#endif

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/* worker.h - one OS thread that runs fibers, and everything only it owns.
+ *
+ * Threads: the worker's own thread unless a caption says otherwise. Code that runs on a fiber finds
+ *       its worker by wf_here() and forgets it at every call that may switch: the fiber may go on
+ *       elsewhere.
+ */
+#ifndef WF_SCHED_WORKER_H
+#define WF_SCHED_WORKER_H
+
+#include <pthread.h>
+
+#include <ck_stack.h>
+
+#include "fiber/fiber.h"
+#include "fiber/overflow.h"
+#include "fiber/stack.h"
+#include "queue/deque.h"
+#include "task/slab.h"
+#include "task/wait.h"
+#include "timer/wheel.h"
+
+/* What the worker owes to the fiber that it has just left: done on arrival, by the next stack. */
+enum wf_leave {
+    WF_LEAVE_NOTHING = 0,
+    WF_LEAVE_PARK,  /* publish the wait, or queue the fiber if it was decided meanwhile */
+    WF_LEAVE_YIELD, /* queue it at the tail */
+    WF_LEAVE_END,   /* the stack is free */
+};
+
+/* Counters: the worker writes (no locked instruction), weft_stats reads. */
+struct wf_counters {
+    wf_au64 spawned, finished;
+    wf_au64 steals, stolen;
+    wf_au64 parks, yields, wakes;
+    wf_au64 requests, delivered, swallowed;
+    wf_au64 armed, fired;
+    wf_au64 sleeps, woken, polls, events;
+    wf_au64 group_errors;
+};
+
+struct wf_worker {
+    weft_runtime *runtime;
+    uint32_t index;
+
+    /* Who runs here now: the host between tasks. The overflow handler of this thread reads it. */
+    struct wf_fiber *fiber;
+    struct wf_fiber host;
+
+    enum wf_leave leave;
+    struct wf_fiber *left;
+
+    struct wf_deque deque;
+
+    /* The task that was woken last, runs next: owner swaps (acq_rel), a thief on its last pass takes
+     * it by CAS (acq_rel). A queue entry, 0 = empty. */
+    wf_au64 slot;
+    uint32_t slot_streak; /* runs from the slot in a row */
+
+    /* Ready tasks that may run here only. */
+    weft_task *pinned;
+    weft_task *pinned_tail;
+
+    /* Pinned tasks made ready elsewhere: any thread pushes, the owner takes all. */
+    ck_stack_t inbox;
+
+    struct wf_wheel wheel;          /* own lock: any worker may expire it */
+    struct wf_task_cache tasks;
+    struct wf_stack_cache stacks;
+    struct wf_counters counters;
+    uint64_t random;                /* state of the generator for victims */
+    uint32_t until_poll;            /* turns until the next look at timers, inject and poller */
+    bool is_searching;              /* counted in the idle word */
+
+    /* A task that was claimed but must end unrun; the host finishes it. */
+    weft_task *to_bury;
+
+    /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, for it too. */
+    _Alignas(64) wf_au64 turns;
+    _Atomic(weft_task *) running;
+
+    /* enum of idle.c: the owner and its wakers swap (acq_rel); see there. */
+    wf_au32 parker;
+
+    pthread_t thread;
+    struct wf_overflow_thread overflow;
+};
+
+/* The worker of the calling thread, NULL on a plain thread. Never inlined: a compiler that kept the
+ * thread-local's address across a switch would find another thread's worker. */
+struct wf_worker *wf_here(void);
+void wf_here_set(struct wf_worker *worker);
+
+/* The running task, NULL outside a fiber. */
+static inline weft_task *wf_self_on(const struct wf_worker *worker)
+{
+    return worker != NULL ? (weft_task *)worker->fiber->task : NULL;
+}
+
+#endif
