@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* depot.c - the free stacks of one class that no worker has, and when their memory goes back.
  *
- * What: a free stack is dirty if it has pages. The depot keeps no more dirty stacks than are out, nor
- *       fewer than a floor: what is resident is then at most twice what is used, a steady load never
- *       trims, and after a burst only the floor remains. Beyond that it trims the slab that has most
- *       dirty stacks, by one system call if all of it is free. Taking prefers the slab that has
- *       fewest, so slabs fill up or run empty. A slab that is all free is unmapped instead if there
- *       are many clean stacks already: their page tables cost half a kilobyte each.
- * Why this way: no background thread, and no system call for each stack. Rejected: dropping pages when
- *       a stack is given back (1.5 us each, and a page fault for the next user), and fixed limits (a
- *       load that swings around one trims and faults for ever).
+ * What: a free stack is dirty if it has pages. The depot keeps no more dirty stacks than are out,
+ *       nor fewer than a floor: what is resident is then at most twice what is used, a steady load
+ *       never trims, and after a burst only the floor remains. Beyond that it trims the slab that
+ *       has most dirty stacks, by one system call if all of it is free. Taking prefers the slab
+ *       that has fewest, so slabs fill up or run empty. A slab that is all free is unmapped
+ *       instead if there are many clean stacks already: their page tables cost half a kilobyte
+ *       each.
+ * Why this way: no background thread, and no system call for each stack. Rejected: dropping pages
+ *       when a stack is given back (1.5 us each, and a page fault for the next user), and fixed
+ *       limits (a load that swings around one trims and faults for ever).
  * Threads: any. System calls are made without the lock: what they work on was taken out of the free
  *       sets before.
  */
@@ -103,8 +104,8 @@ static bool wants_trim_locked(const struct wf_depot *depot)
 
 static bool wants_unmap_locked(const struct wf_depot *depot, const struct wf_slab *slab)
 {
-    return slab->free_bits == slab->all_bits &&
-           depot->clean_count > wf_stack_limits[depot->class_index].clean_keep && !wf_hook_keeps_pages();
+    uint64_t keep = wf_stack_limits[depot->class_index].clean_keep;
+    return slab->free_bits == slab->all_bits && depot->clean_count > keep && !wf_hook_keeps_pages();
 }
 
 /* Drops the pages of all free stacks of a slab. Nobody sees them as free meanwhile. */

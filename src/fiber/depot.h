@@ -23,8 +23,8 @@ void wf_depot_init(struct wf_depot *depot, unsigned class_index);
 /* Unmaps all slabs, whoever has their stacks. */
 void wf_depot_destroy(struct wf_depot *depot);
 
-/* Fills an empty shelf with half of what it can hold: dirty stacks if there are any, else clean ones
- * of one slab, mapped now if need be. False: no memory. */
+/* Fills an empty shelf with half of what it can hold: dirty stacks if there are any, else clean
+ * ones of one slab, mapped now if need be. False: no memory. */
 bool wf_depot_take(struct wf_depot *depot, struct wf_stack_shelf *shelf, enum wf_guard best_guard);
 
 /* Takes stacks back, and trims. */

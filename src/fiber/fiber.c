@@ -2,8 +2,8 @@
 /* fiber.c - first arrival on a stack, adopted threads, and the switch as sanitizers need it.
  *
  * What: in an ordinary build the switch is inline (fiber.h) and only begin and adopt are here.
- * Why this way: whoever returns from a switch has nothing to do: the hooked switch tells the tools on
- *       both of its ends, and a fresh fiber, which has no end to return to, tells them in
+ * Why this way: whoever returns from a switch has nothing to do: the hooked switch tells the tools
+ *       on both of its ends, and a fresh fiber, which has no end to return to, tells them in
  *       wf_fiber_begin.
  */
 #include "fiber/fiber.h"
@@ -16,8 +16,8 @@
 #include "fiber/hooks.h"
 
 /* Called by the entry stub of switch_<machine>.S, as the second frame of every fiber. */
-__attribute__((noreturn, visibility("hidden"))) void wf_fiber_begin(void (*entry)(void *arg),
-                                                                    void *arg);
+__attribute__((noreturn, used, visibility("hidden"))) void wf_fiber_begin(void (*entry)(void *arg),
+                                                                          void *arg);
 
 /* ---- the switch under a sanitizer ----
  *

@@ -3,9 +3,9 @@
  *
  * What: a worker switches from its own thread's context (an adopted host) to a fiber and back, or
  *       from fiber to fiber. What runs on a fiber, and when, is the business of the rooms above.
- * Why this way: the descriptor lies at the top of the fiber's own mapping and the frames begin right
- *       below it, so a parked fiber costs one touched page; rejected: descriptors in a slab of their
- *       own (a second cache miss and a second page for every switch).
+ * Why this way: the descriptor lies at the top of the fiber's own mapping and the frames begin
+ *       right below it, so a parked fiber costs one touched page; rejected: descriptors in a slab
+ *       of their own (a second cache miss and a second page for every switch).
  * Threads: a fiber belongs to whoever runs it or took it out of a queue; the hand-over between
  *       workers is the queue's release and acquire. Nothing here is atomic.
  *

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* guard.c - three kinds of guard.
  *
- * What: markers in the page tables (MADV_GUARD_INSTALL, Linux 6.13): no mapping of their own and kept
- *       by MADV_DONTNEED, so a million guarded stacks fit in a few dozen mappings. Before that,
- *       PROT_NONE holes, which cost two mappings each, until half of vm.max_map_count is spent: the
- *       rest of the process needs mappings too. Beyond that, canaries.
- * Why this way: the canary is the zeros that mmap put there. Reading them maps the kernel's shared zero
- *       page and costs no memory, where any other pattern would cost a page for every stack. What it
- *       can't see is an overrun that writes nothing but zeros; frames hold return addresses.
+ * What: markers in the page tables (MADV_GUARD_INSTALL, Linux 6.13): no mapping of their own and
+ *       kept by MADV_DONTNEED, so a million guarded stacks fit in a few dozen mappings. Before
+ *       that, PROT_NONE holes, which cost two mappings each, until half of vm.max_map_count is
+ *       spent: the rest of the process needs mappings too. Beyond that, canaries.
+ * Why this way: the canary is the zeros that mmap put there. Reading them maps the kernel's shared
+ *       zero page and costs no memory, where any other pattern would cost a page for every stack.
+ *       What it can't see is an overrun that writes nothing but zeros; frames hold return
+ *       addresses.
  * Threads: any. One counter is per process, because vm.max_map_count is.
  */
 #include "fiber/guard.h"
@@ -33,7 +34,7 @@ enum {
     MAPPINGS_PER_GUARD = 2, /* the hole, and the rest of the slab above it */
 };
 
-/* PROT_NONE guards in this process: any thread adds and subtracts, relaxed, for it orders nothing. */
+/* PROT_NONE guards in this process. Any thread adds and subtracts, relaxed: it orders nothing. */
 static wf_aint mprotect_count;
 
 /* What /proc said, 0 before anybody asked. Relaxed: every reader would store the same. */

@@ -2,13 +2,14 @@
 /* hooks.h - the moments in a stack's life that sanitizers and valgrind must hear of.
  *
  * What: built, life begins, life ends, dismantled, dropped. Each is empty in an ordinary build, but
- *       for valgrind, whose requests cost a few instructions and are made only when a stack is built
- *       or dismantled.
+ *       for valgrind, whose requests cost a few instructions and are made only when a stack is
+ *       built or dismantled.
  * Address sanitizer: a free stack is poisoned, so that a stale pointer into it is reported. A life
  *       may end in the middle of frames, whose red zones the unpoisoning clears.
- * Thread sanitizer: it keeps a shadow call stack for each fiber. A fiber that ends never returns from
- *       its frames, so their entries stay; after many lives they would overrun the shadow. The handle
- *       is therefore cached with the stack, as making one costs 8 us, but replaced after some lives.
+ * Thread sanitizer: it keeps a shadow call stack for each fiber. A fiber that ends never returns
+ *       from its frames, so their entries stay; after many lives they would overrun the shadow.
+ *       The handle is therefore cached with the stack, as making one costs 8 us, but replaced
+ *       after some lives.
  */
 #ifndef WF_FIBER_HOOKS_H
 #define WF_FIBER_HOOKS_H

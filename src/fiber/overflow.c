@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* overflow.c - the fault handler.
  *
- * What: the first runtime installs it, the last one takes it away. It looks whether the fault lies in
- *       the guard of the fiber that runs here, says so, and hands every fault on to what was
+ * What: the first runtime installs it, the last one takes it away. It looks whether the fault lies
+ *       in the guard of the fiber that runs here, says so, and hands every fault on to what was
  *       installed before. Where that is the default, the default is restored and the handler
  *       returns: the instruction faults again and the core dump shows it, not us.
  * Why this way: a report, not a repair. The fault may have hit the user's code anywhere, with locks
  *       held, so nothing but dying is safe.
- * Threads: start and stop under `lock`. The handler takes no lock: what it reads was stored before it
- *       was installed, and is never taken back while it is.
+ * Threads: start and stop under `lock`. The handler takes no lock: what it reads was stored before
+ *       it was installed, and is never taken back while it is.
  */
 #include "fiber/overflow.h"
 

@@ -24,8 +24,8 @@ struct wf_overflow_hooks {
 
 /* What a thread keeps while it reports overflows. */
 struct wf_overflow_thread {
-    stack_t former;  /* what the thread had before */
-    void *stack;     /* our mapping; NULL: not entered */
+    stack_t former; /* what the thread had before */
+    void *stack;    /* our mapping; NULL: not entered */
     size_t size;
 };
 
@@ -37,8 +37,7 @@ void wf_overflow_stop(void);
 
 /* Gives the calling thread an alternate signal stack, and its former one back.
  * returns 0 or a negative errno. */
-__attribute__((warn_unused_result)) int
-wf_overflow_enter_thread(struct wf_overflow_thread *thread);
+__attribute__((warn_unused_result)) int wf_overflow_enter_thread(struct wf_overflow_thread *thread);
 void wf_overflow_leave_thread(struct wf_overflow_thread *thread);
 
 #endif

@@ -4,12 +4,13 @@
  *     base + i * stride                                              base + (i + 1) * stride
  *     | guard | lo ................ frames grow down ............ hi | descriptor | colour |
  *
- * Why this way: two things keep stacks from getting into each other's way in the processor's caches.
- *       The stride is a power of two and one page: with exactly a power of two the top pages of all
- *       stacks would share a few entries of the address translation cache (1024 fibers in turn: 23 ns
- *       a visit against 13). And the top is lowered by 0 to 15 cache lines, for lines at the same
- *       place in every page share a few ways of the first cache (16 fibers: 9.7 ns against 4.3).
- *       Huge pages are refused: they would commit two mebibytes for eight parked fibers.
+ * Why this way: two things keep stacks from getting into each other's way in the processor's
+ *       caches. The stride is a power of two and one page: with exactly a power of two the top
+ *       pages of all stacks would share a few entries of the address translation cache (1024
+ *       fibers in turn: 23 ns a visit against 13). And the top is lowered by 0 to 15 cache lines,
+ *       for lines at the same place in every page share a few ways of the first cache (16 fibers:
+ *       9.7 ns against 4.3). Huge pages are refused: they would commit two mebibytes for eight
+ *       parked fibers.
  */
 #include "fiber/slab.h"
 

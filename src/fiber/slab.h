@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* slab.h - one mapping that holds up to 64 stacks, and what the kernel is told about it.
  *
- * What: mapping, guarding, dropping pages, building descriptors. Which stack is free is written here
- *       but decided in stack.c.
- * Why this way: what must be known about a free stack is kept in a few bit sets outside the mapping,
- *       because the pages of a free stack may be dropped: about 1.5 bytes a stack.
+ * What: mapping, guarding, dropping pages, building descriptors. Which stack is free is written
+ *       here but decided in stack.c.
+ * Why this way: what must be known about a free stack is kept in a few bit sets outside the
+ *       mapping, because the pages of a free stack may be dropped: about 1.5 bytes a stack.
  * Threads: the bit sets under the depot's lock; the rest is set once.
  */
 #ifndef WF_FIBER_SLAB_H

@@ -3,9 +3,9 @@
  *
  * What: wf_fiber_take gives a fiber with at least the promised stack, wf_fiber_give takes it back.
  *       A worker's cache answers both without a lock; it trades batches with the depot.
- * Why this way: stacks are reused newest first, because the newest is warm in the cache and the first
- *       touch of a page costs as much as hundreds of switches. The depot bounds what free stacks keep
- *       resident: see depot.c.
+ * Why this way: stacks are reused newest first, because the newest is warm in the cache and the
+ *       first touch of a page costs as much as hundreds of switches. The depot bounds what free
+ *       stacks keep resident: see depot.c.
  * Threads: wf_stacks any thread; a wf_stack_cache its owner only.
  */
 #ifndef WF_FIBER_STACK_H
@@ -29,22 +29,22 @@ enum {
 };
 
 struct wf_stack_stats {
-    uint64_t mapped;               /* stacks that have address space */
-    uint64_t in_use;               /* taken and not given back */
-    uint64_t cached;               /* free, in a worker's cache */
-    uint64_t dirty;                /* free, in the depot, with touched pages */
-    uint64_t guarded_by_madvise;   /* of mapped */
-    uint64_t guarded_by_mprotect;  /* of mapped */
-    uint64_t guarded_by_canary;    /* of mapped */
-    uint64_t decommitted;          /* stacks whose pages went back to the kernel, ever */
-    uint64_t unmapped;             /* stacks whose address space went back, ever */
+    uint64_t mapped;              /* stacks that have address space */
+    uint64_t in_use;              /* taken and not given back */
+    uint64_t cached;              /* free, in a worker's cache */
+    uint64_t dirty;               /* free, in the depot, with touched pages */
+    uint64_t guarded_by_madvise;  /* of mapped */
+    uint64_t guarded_by_mprotect; /* of mapped */
+    uint64_t guarded_by_canary;   /* of mapped */
+    uint64_t decommitted;         /* stacks whose pages went back to the kernel, ever */
+    uint64_t unmapped;            /* stacks whose address space went back, ever */
 };
 
 /* Free stacks of one class, and all of its slabs: each is in one of the lists. Under `lock`. */
 struct wf_depot {
     struct wf_lock lock;
     uint8_t class_index;                   /* set once */
-    bool is_resident;                      /* the kernel keeps our pages (mlockall): don't ask again */
+    bool is_resident;                      /* the kernel keeps our pages (mlockall) */
     struct wf_list full;                   /* slabs with no free stack */
     struct wf_list clean;                  /* slabs with free stacks, none of them dirty */
     struct wf_list dirty[WF_STACK_GRADES]; /* the last: all of the slab is free */
@@ -58,7 +58,7 @@ struct wf_depot {
 
 /* All stacks of one runtime. */
 struct wf_stacks {
-    /* Set once by init: the best that this kernel has. A test may lower it before the first take. */
+    /* Set once by init: the best that this kernel has. A test may set a worse one at once. */
     enum wf_guard best_guard;
 
     /* One per class, and a last one for stacks with a mapping of their own. */
@@ -75,7 +75,7 @@ struct wf_stack_shelf {
     wf_au32 count;                           /* of items */
     wf_au32 fresh_count;                     /* of fresh_bits */
     struct wf_fiber *items[WF_STACK_CACHED]; /* newest last */
-    struct wf_slab *fresh_slab;              /* clean stacks of one slab, built when they are taken */
+    struct wf_slab *fresh_slab;              /* of clean stacks, built as they are taken */
     uint64_t fresh_bits;
 };
 
@@ -108,8 +108,8 @@ void wf_stack_cache_close(struct wf_stack_cache *cache);
 __attribute__((warn_unused_result)) struct wf_fiber *wf_fiber_take(struct wf_stack_cache *cache,
                                                                    size_t promise_bytes);
 
-/* Takes a fiber back; nobody may stand on its stack. It may have been taken through any cache of the
- * same runtime. Aborts with a report if the stack overran a guard that could not fault. */
+/* Takes a fiber back; nobody may stand on its stack. It may have been taken through any cache of
+ * the same runtime. Aborts with a report if the stack overran a guard that could not fault. */
 void wf_fiber_give(struct wf_stack_cache *cache, struct wf_fiber *f);
 
 /* A snapshot, from any thread; numbers that change meanwhile may not add up. */

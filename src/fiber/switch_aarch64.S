@@ -6,9 +6,9 @@
  *
  *           x29 x30  x19 .. x28  d8 .. d15
  *
- * Why this way: the end is `ret`, because a branch through another register would need a landing pad
- *       at every return address where BTI is on. fpcr is deliberately not switched. Return addresses
- *       signed by callers stay valid, because a stack never moves.
+ * Why this way: the end is `ret`, because a branch through another register would need a landing
+ *       pad at every return address where BTI is on. fpcr is deliberately not switched. Return
+ *       addresses signed by callers stay valid, because a stack never moves.
  * Debuggers: of a parked fiber, set sp to the saved stack pointer and pc to wf_context_resume. The
  *       entry stub marks its own return address undefined, which ends the trace there.
  */

@@ -7,14 +7,14 @@
  *           r15  r14  r13  r12  rbx  rbp  return address
  *
  * Why this way: the end is pop and jmp because `ret` would be predicted to go back to the caller
- *       that this stack no longer belongs to; measured 2.8 ns against 8.3. mxcsr and the x87 control
- *       word are deliberately not switched: 2.8 ns more for what almost no program changes.
- *       `notrack`, because the jump goes to an ordinary return address, which has no endbr64.
- *       The property note claims IBT and not SHSTK, so the loader leaves shadow stacks off: a switch
- *       would have to change them as well.
+ *       that this stack no longer belongs to; measured 2.8 ns against 8.3. mxcsr and the x87
+ *       control word are deliberately not switched: 2.8 ns more for what almost no program
+ *       changes. `notrack`, because the jump goes to an ordinary return address, which has no
+ *       endbr64. The property note claims IBT and not SHSTK, so the loader leaves shadow stacks
+ *       off: a switch would have to change them as well.
  * Debuggers: unwinding is exact at every instruction. Of a parked fiber: set rsp to the saved stack
- *       pointer and rip to wf_context_resume. The entry stub marks its own return address undefined,
- *       which ends the trace there.
+ *       pointer and rip to wf_context_resume. The entry stub marks its own return address
+ *       undefined, which ends the trace there.
  */
         .text
 

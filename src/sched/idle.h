@@ -24,6 +24,7 @@ struct wf_idle {
     uint32_t worker_count;
     uint32_t sleeper_count; /* under lock */
     uint16_t *sleepers;     /* under lock: the last to fall asleep is woken first */
+    uint8_t *was_picked;    /* under lock, per worker: taken off the sleepers as a searcher */
 };
 
 int wf_idle_init(struct wf_idle *idle, uint32_t worker_count);
@@ -45,6 +46,9 @@ bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
 
 /* Takes a certain worker off the sleepers, awake but not searching. False: it was not among them. */
 bool wf_idle_rouse(struct wf_idle *idle, uint32_t worker);
+
+/* A sleeper wakes up, for whatever reason. True: somebody picked it, and it counts as searching. */
+bool wf_idle_wake_up(struct wf_idle *idle, uint32_t worker);
 
 static inline bool wf_idle_all_asleep(struct wf_idle *idle)
 {

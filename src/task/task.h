@@ -13,6 +13,7 @@
 #ifndef WF_TASK_TASK_H
 #define WF_TASK_TASK_H
 
+#include <ck_stack.h>
 #include <weft/runtime.h>
 
 #include "base/atomic.h"
@@ -68,7 +69,10 @@ struct weft_task {
     struct wf_fiber *fiber;
 
     /* Whoever has the task in a queue, a list of woken tasks or a free list. */
-    weft_task *next;
+    union {
+        weft_task *next;
+        ck_stack_entry_t inbox_entry;
+    };
 
     /* Kick list: whoever set `kicked` from 0 links; survives reuse of the slot. See cancel.h. */
     weft_task *kick_next;

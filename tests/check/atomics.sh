@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# atomics.sh - outside src/base nothing names a memory order, a compiler builtin or volatile: the
+# atomics.sh - outside src/base nothing names a memory order, an atomic operation or volatile: the
 # functions of base/atomic.h carry the order in their names, and there is no other door.
 # Comments don't count, nor does the volatile of an asm statement.
 set -u
@@ -27,7 +27,7 @@ FNR == 1 { inside = 0 }
     }
     sub(/\/\/.*/, "", code)
     gsub(/(asm|__asm__|__asm)[ \t]+(volatile|__volatile__)/, "asm", code)
-    if (code ~ /memory_order_|ck_pr_|__atomic_|__sync_|stdatomic\.h|(^|[^A-Za-z0-9_])(volatile|__volatile__|_Atomic)([^A-Za-z0-9_]|$)/) {
+    if (code ~ /memory_order_|ck_pr_|__atomic_|__sync_|stdatomic\.h|(^|[^A-Za-z0-9_])(volatile|__volatile__|atomic_(load|store|exchange|compare|fetch|thread|signal)[a-z_]*)([^A-Za-z0-9_]|$)/) {
         print FILENAME ":" FNR ": only src/base may do this: " $0
         bad = 1
     }

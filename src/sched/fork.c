@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/* fork.c - a forked child inherits the memory of a runtime, but not its threads.
+ *
+ * The one piece of state that is not a runtime's: a count that the child's fork handler raises, so that
+ * every call can tell a parent's runtime from one of its own.
+ */
+#include <pthread.h>
+
+#include "sched/loop.h"
+
+/* The child's only thread writes (relaxed), calls in that child read. */
+static wf_au32 epoch;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void in_child(void)
+{
+    (void)wf_add_rlx(&epoch, 1U);
+}
+
+static void install(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child);
+}
+
+uint32_t wf_fork_epoch(void)
+{
+    (void)pthread_once(&once, install);
+    return wf_load_rlx(&epoch);
+}
+
+bool wf_runtime_is_forked(const weft_runtime *runtime)
+{
+    return __builtin_expect(runtime->fork_epoch != wf_load_rlx(&epoch), 0);
+}

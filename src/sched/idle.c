@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/* idle.c - the transitions of the idle word. */
+#include "sched/idle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define SEARCHING_ONE UINT64_C(1)
+#define AWAKE_ONE (UINT64_C(1) << 16)
+
+static uint32_t searching_in(uint64_t word)
+{
+    return (uint32_t)(word & 0xffff);
+}
+
+static uint32_t awake_in(uint64_t word)
+{
+    return (uint32_t)((word >> 16) & 0xffff);
+}
+
+int wf_idle_init(struct wf_idle *idle, uint32_t worker_count)
+{
+    idle->sleepers = calloc(worker_count, sizeof idle->sleepers[0]);
+    idle->was_picked = calloc(worker_count, sizeof idle->was_picked[0]);
+    if (idle->sleepers == NULL || idle->was_picked == NULL) {
+        wf_idle_destroy(idle);
+        return -ENOMEM;
+    }
+    idle->worker_count = worker_count;
+    idle->sleeper_count = 0;
+    wf_store_rlx(&idle->lock.value, 0);
+    wf_store_rlx(&idle->word, worker_count * AWAKE_ONE);
+    return 0;
+}
+
+void wf_idle_destroy(struct wf_idle *idle)
+{
+    free(idle->sleepers);
+    free(idle->was_picked);
+    idle->sleepers = NULL;
+    idle->was_picked = NULL;
+}
+
+static bool needs_nobody(const struct wf_idle *idle, uint64_t word)
+{
+    return searching_in(word) > 0 || awake_in(word) >= idle->worker_count;
+}
+
+int wf_idle_pick(struct wf_idle *idle)
+{
+    /* Pairs with the locked add in wf_idle_stop_searching and wf_idle_sleep: if that searcher missed
+     * the work that the caller has published, then this load sees it gone. */
+    wf_fence_full();
+    if (needs_nobody(idle, wf_load_sc(&idle->word))) {
+        return WF_NOBODY;
+    }
+    int worker = WF_NOBODY;
+    wf_lock(&idle->lock);
+    if (!needs_nobody(idle, wf_load_sc(&idle->word)) && idle->sleeper_count > 0) {
+        (void)wf_add_sc(&idle->word, AWAKE_ONE + SEARCHING_ONE);
+        worker = idle->sleepers[--idle->sleeper_count];
+        idle->was_picked[worker] = 1;
+    }
+    wf_unlock(&idle->lock);
+    return worker;
+}
+
+bool wf_idle_start_searching(struct wf_idle *idle)
+{
+    uint64_t word = wf_load_sc(&idle->word);
+    if (2 * searching_in(word) >= idle->worker_count && idle->worker_count > 1) {
+        return false;
+    }
+    (void)wf_add_sc(&idle->word, SEARCHING_ONE);
+    return true;
+}
+
+bool wf_idle_stop_searching(struct wf_idle *idle)
+{
+    return searching_in(wf_sub_sc(&idle->word, SEARCHING_ONE)) == 1;
+}
+
+bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
+{
+    wf_lock(&idle->lock);
+    uint64_t before =
+        wf_sub_sc(&idle->word, AWAKE_ONE + (is_searching ? SEARCHING_ONE : UINT64_C(0)));
+    idle->sleepers[idle->sleeper_count++] = (uint16_t)worker;
+    idle->was_picked[worker] = 0;
+    wf_unlock(&idle->lock);
+    return is_searching && searching_in(before) == 1;
+}
+
+/* Takes `worker` off the sleepers if it is there; under the lock. */
+static bool remove_sleeper(struct wf_idle *idle, uint32_t worker)
+{
+    for (uint32_t i = 0; i < idle->sleeper_count; i++) {
+        if (idle->sleepers[i] == worker) {
+            idle->sleeper_count--;
+            for (uint32_t j = i; j < idle->sleeper_count; j++) {
+                idle->sleepers[j] = idle->sleepers[j + 1];
+            }
+            (void)wf_add_sc(&idle->word, AWAKE_ONE);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool wf_idle_rouse(struct wf_idle *idle, uint32_t worker)
+{
+    wf_lock(&idle->lock);
+    bool found = remove_sleeper(idle, worker);
+    wf_unlock(&idle->lock);
+    return found;
+}
+
+bool wf_idle_wake_up(struct wf_idle *idle, uint32_t worker)
+{
+    wf_lock(&idle->lock);
+    bool was_picked = !remove_sleeper(idle, worker) && idle->was_picked[worker] != 0;
+    wf_unlock(&idle->lock);
+    return was_picked;
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/* loop.h - what the worker loop and the life of the runtime ask of each other. */
+#ifndef WF_SCHED_LOOP_H
+#define WF_SCHED_LOOP_H
+
+#include "sched/sched.h"
+
+/* Runs tasks on the calling thread until the runtime is drained or abandoned (worker.c). */
+void wf_worker_run(struct wf_worker *worker);
+
+/* A task ends on this worker with `raw` (worker.c). */
+void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw);
+
+/* ---- lifecycle.c ---- */
+
+/* Stops taking new tasks and cancels those that are left, in the order of their ids. Any thread. */
+void wf_lifecycle_close(weft_runtime *runtime);
+
+/* The worker has nothing to do. False: it must leave. While closing, cancels what was missed and ends
+ * the runtime once nothing is left; in a simulation moves the clock or finds the deadlock. */
+bool wf_lifecycle_idle(struct wf_worker *worker);
+
+/* True once workers must leave. */
+bool wf_lifecycle_must_leave(weft_runtime *runtime);
+
+/* How long a worker with this next timer may sleep. */
+int64_t wf_lifecycle_deadline(weft_runtime *runtime, int64_t next_ns);
+
+/* ---- watchdog.c ---- */
+
+int wf_watchdog_start(weft_runtime *runtime);
+void wf_watchdog_stop(weft_runtime *runtime);
+
+/* A worker wakes up: the watchdog must not sleep on. */
+void wf_watchdog_wake(weft_runtime *runtime);
+
+/* ---- fork.c ---- */
+
+/* Counts the forks that this process has come out of as the child. */
+uint32_t wf_fork_epoch(void);
+
+#endif

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+/* ready.c - queueing and taking ready tasks. A wake-up is decided in task/wait.h (wf_wait_claim) and
+ * becomes a queue entry in wf_sched_flush below. */
+#include "sched/ready.h"
+
+#include <errno.h>
+
+#include "sched/park.h"
+#include "task/cancel.h"
+
+#define KIND_NEW UINT64_C(1)
+#define ADDRESS_MASK UINT64_C(0x0000fffffffffffe)
+
+enum { SLOT_STREAK = 3, STEAL_BATCH = 32 };
+
+CK_STACK_CONTAINER(struct weft_task, inbox_entry, task_of_entry)
+
+static uint64_t entry_of(const weft_task *task, bool is_new)
+{
+    uint64_t generation = wf_task_id(task) & 0xffff;
+    return (generation << 48) | (uint64_t)(uintptr_t)task | (is_new ? KIND_NEW : 0);
+}
+
+/* Claims what an entry names. False: stale, or to be buried. */
+static bool resolve(struct wf_worker *worker, uint64_t entry, struct wf_pick *pick)
+{
+    weft_task *task = (weft_task *)(uintptr_t)(entry & ADDRESS_MASK);
+    pick->task = task;
+    pick->is_new = (entry & KIND_NEW) != 0;
+    if (!pick->is_new) {
+        return true;
+    }
+    uint64_t word = wf_load_acq(&task->word);
+    if ((wf_task_id(task) & 0xffff) != entry >> 48) {
+        return false;
+    }
+    switch (wf_state_start(&task->word, word)) {
+    case WF_START_RUN:
+        return true;
+    case WF_START_CANCELLED:
+        task->raw = -ECANCELED;
+        worker->to_bury = task;
+        return false;
+    case WF_START_LOST:
+        break;
+    }
+    return false;
+}
+
+/* ---- queueing ---- */
+
+static void push_pinned(struct wf_worker *worker, weft_task *task)
+{
+    task->next = NULL;
+    if (worker->pinned == NULL) {
+        worker->pinned = task;
+    } else {
+        worker->pinned_tail->next = task;
+    }
+    worker->pinned_tail = task;
+}
+
+static void push_inject(weft_runtime *runtime, weft_task *task)
+{
+    ck_stack_push_upmc(&runtime->inject, &task->inbox_entry);
+}
+
+static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task)
+{
+    return (task->flags & WF_TASK_PINNED) != 0 &&
+           (worker == NULL || task->home != worker->index);
+}
+
+static void send_home(weft_runtime *runtime, weft_task *task)
+{
+    uint32_t home = task->home;
+    ck_stack_push_upmc(&runtime->workers[home].inbox, &task->inbox_entry);
+    wf_sched_rouse(runtime, home);
+}
+
+static void push_entry(struct wf_worker *worker, uint64_t entry)
+{
+    if (!wf_deque_push(&worker->deque, entry)) {
+        /* No memory to grow: the inject stack links through the task itself. A new task in it keeps
+         * its state, so the kind is found again. */
+        push_inject(worker->runtime, (weft_task *)(uintptr_t)(entry & ADDRESS_MASK));
+    }
+}
+
+void wf_ready_push(struct wf_worker *worker, weft_task *task)
+{
+    if (goes_elsewhere(worker, task)) {
+        send_home(worker->runtime, task);
+    } else if ((task->flags & WF_TASK_PINNED) != 0) {
+        push_pinned(worker, task);
+    } else {
+        push_entry(worker, entry_of(task, false));
+    }
+}
+
+/* A task woken by the running fiber runs next: what it was sent is still warm. The one that was there
+ * goes to the deque. */
+static void push_slot(struct wf_worker *worker, weft_task *task)
+{
+    uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
+    if (before != 0) {
+        push_entry(worker, before);
+    }
+}
+
+static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+{
+    bool is_local = worker != NULL && worker->runtime == runtime;
+    if (!is_local) {
+        if (goes_elsewhere(NULL, task)) {
+            send_home(runtime, task);
+        } else {
+            push_inject(runtime, task);
+            wf_sched_notify(runtime);
+        }
+        return;
+    }
+    wf_bump_own(&worker->counters.wakes, 1);
+    bool on_fiber = worker->fiber != &worker->host;
+    if (on_fiber && (task->flags & WF_TASK_PINNED) == 0 && !runtime->options.simulate) {
+        push_slot(worker, task);
+    } else {
+        wf_ready_push(worker, task);
+    }
+}
+
+void wf_sched_flush(struct wf_later *later)
+{
+    struct wf_worker *worker = wf_here();
+    wf_kick_all(later);
+    if (worker != NULL) {
+        wf_bump_own(&worker->counters.delivered, later->delivered);
+    }
+    later->delivered = 0;
+    while (later->woken != NULL) {
+        weft_task *task = later->woken;
+        later->woken = task->next;
+        queue_woken(wf_runtime_of(task), worker, task);
+    }
+    /* On a fiber one task in the slot wakes nobody; more in the deque do. The host takes one itself. */
+    uint64_t own = worker != NULL && worker->fiber == &worker->host ? 1 : 0;
+    if (worker != NULL && wf_deque_count(&worker->deque) > own) {
+        wf_sched_notify(worker->runtime);
+    }
+}
+
+int wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+{
+    if ((task->flags & WF_TASK_PINNED) != 0) {
+        if (worker == NULL) {
+            send_home(runtime, task);
+        } else {
+            push_pinned(worker, task);
+        }
+        return 0;
+    }
+    if (worker == NULL) {
+        push_inject(runtime, task);
+    } else if (!wf_deque_push(&worker->deque, entry_of(task, true))) {
+        return -ENOMEM;
+    }
+    wf_sched_notify(runtime);
+    return 0;
+}
+
+/* ---- taking ---- */
+
+static bool take_pinned(struct wf_worker *worker, struct wf_pick *pick)
+{
+    weft_task *task = worker->pinned;
+    if (task == NULL) {
+        return false;
+    }
+    worker->pinned = task->next;
+    bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
+    return resolve(worker, entry_of(task, is_new), pick);
+}
+
+static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
+{
+    if (worker->slot_streak >= SLOT_STREAK || wf_load_rlx(&worker->slot) == 0) {
+        worker->slot_streak = 0;
+        return false;
+    }
+    uint64_t entry = wf_swap_acqrel(&worker->slot, UINT64_C(0));
+    if (entry == 0) {
+        return false; /* stolen meanwhile */
+    }
+    worker->slot_streak++;
+    return resolve(worker, entry, pick);
+}
+
+struct wf_pick wf_ready_take(struct wf_worker *worker)
+{
+    struct wf_pick pick = {NULL, false};
+    const struct wf_pick nothing = {NULL, false};
+    bool pinned_first = (wf_load_rlx(&worker->turns) & 1) != 0;
+    do {
+        if (take_slot(worker, &pick) || (pinned_first && take_pinned(worker, &pick))) {
+            return pick;
+        }
+        uint64_t entry = wf_deque_take(&worker->deque);
+        if (entry != 0 ? resolve(worker, entry, &pick) : take_pinned(worker, &pick)) {
+            return pick;
+        }
+    } while (worker->to_bury == NULL && !wf_ready_is_empty(worker));
+    return nothing;
+}
+
+bool wf_ready_is_empty(struct wf_worker *worker)
+{
+    return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL &&
+           wf_deque_count(&worker->deque) == 0;
+}
+
+/* Takes all of a stack, oldest first. */
+static weft_task *pop_all(ck_stack_t *stack)
+{
+    weft_task *oldest = NULL;
+    ck_stack_entry_t *entry = CK_STACK_FIRST(stack) != NULL ? ck_stack_batch_pop_upmc(stack) : NULL;
+    while (entry != NULL) {
+        ck_stack_entry_t *next = CK_STACK_NEXT(entry);
+        weft_task *task = task_of_entry(entry);
+        task->next = oldest;
+        oldest = task;
+        entry = next;
+    }
+    return oldest;
+}
+
+void wf_ready_collect(struct wf_worker *worker)
+{
+    weft_task *task = pop_all(&worker->inbox);
+    while (task != NULL) {
+        weft_task *next = task->next;
+        push_pinned(worker, task);
+        task = next;
+    }
+    task = pop_all(&worker->runtime->inject);
+    while (task != NULL) {
+        weft_task *next = task->next;
+        bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
+        if (!wf_deque_push(&worker->deque, entry_of(task, is_new))) {
+            push_inject(worker->runtime, task);
+        }
+        task = next;
+    }
+    if (wf_deque_count(&worker->deque) > 1) {
+        wf_sched_notify(worker->runtime);
+    }
+}
+
+struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim, bool last_pass)
+{
+    struct wf_pick pick = {NULL, false};
+    uint64_t batch[STEAL_BATCH];
+    uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
+    if (count == 0 && last_pass) {
+        uint64_t entry = wf_load_acq(&victim->slot);
+        if (entry != 0 && wf_cas_acqrel(&victim->slot, &entry, UINT64_C(0))) {
+            batch[0] = entry;
+            count = 1;
+        }
+    }
+    if (count == 0) {
+        return pick;
+    }
+    wf_bump_own(&worker->counters.steals, 1);
+    wf_bump_own(&worker->counters.stolen, count);
+    for (uint32_t i = 0; i < count; i++) {
+        push_entry(worker, batch[i]);
+    }
+    return wf_ready_take(worker);
+}
+
+bool wf_ready_anywhere(weft_runtime *runtime)
+{
+    if (CK_STACK_FIRST(&runtime->inject) != NULL) {
+        return true;
+    }
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        if (wf_deque_count(&runtime->workers[i].deque) > 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+/* ready.h - where a ready task waits for its turn, and who is told.
+ *
+ * What: four places. The worker's deque (anybody may steal), its slot (the task woken last, runs
+ *       next), its list of pinned tasks, and the runtime's inject stack for plain threads. A queue
+ *       entry is {generation:16, slot address:47, kind:1}: the entry of a task that has not started
+ *       may be stale (it was cancelled and freed), so it is checked when it is taken; a task that has
+ *       started has exactly one entry, and it is never stale.
+ */
+#ifndef WF_SCHED_READY_H
+#define WF_SCHED_READY_H
+
+#include "sched/sched.h"
+
+/* What a queue gave: the task, and whether it has never run. task NULL: nothing. */
+struct wf_pick {
+    weft_task *task;
+    bool is_new;
+};
+
+/* Queues a task that has started, on the calling worker, at the tail. */
+void wf_ready_push(struct wf_worker *worker, weft_task *task);
+
+/* Takes the next task from the worker's own places. A task that must end unrun goes to to_bury and
+ * nothing is returned. */
+struct wf_pick wf_ready_take(struct wf_worker *worker);
+
+/* True when the worker's own places are empty, as far as it can see. */
+bool wf_ready_is_empty(struct wf_worker *worker);
+
+/* Moves what plain threads and other workers sent here into the worker's own places. */
+void wf_ready_collect(struct wf_worker *worker);
+
+/* Takes work from another worker: a batch of its deque, or with `last_pass` also its slot. */
+struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim, bool last_pass);
+
+/* True if some queue that a thief may take from is not empty. */
+bool wf_ready_anywhere(weft_runtime *runtime);
+
+#endif

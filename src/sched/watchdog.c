@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/* watchdog.c - a thread that notices a worker stuck in one task.
+ *
+ * What: every TICK it looks whether each worker has turned. A worker that has not, with somebody else
+ *       asleep, gets a helper woken: thieves take its queue, its slot, its overdue timers and the
+ *       poller. After REPORT_TICKS the task is named once.
+ * Why this way: no preemption (C code may hold a lock of the C library). While all workers sleep the
+ *       watchdog sleeps too; the first worker that wakes after that pays one futex call.
+ */
+#include <stdlib.h>
+
+#include "base/futex.h"
+#include "sched/loop.h"
+#include "sched/ready.h"
+#include "task/end.h"
+
+enum { TICKING = 0, RESTING, STOPPED };
+enum { REPORT_TICKS = 10, QUIET_TICKS = 20 };
+#define TICK_NS INT64_C(10000000)
+
+struct observed {
+    uint64_t turns;
+    weft_task *running;
+    uint32_t stuck_ticks;
+};
+
+/* Names the task that holds a worker, if it still does. */
+static void report_stuck(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+{
+    uint64_t seen = wf_load_acq(&task->refs);
+    do {
+        if ((seen & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
+            return;
+        }
+    } while (!wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_HOLD_ONE));
+    if (wf_load_rlx(&worker->running) == task) {
+        runtime->registry.report(&runtime->registry, WEFT_DIAG_STUCK_WORKER, task, 0);
+    }
+    wf_task_let_go(task, NULL);
+}
+
+static void look_at(weft_runtime *runtime, struct wf_worker *worker, struct observed *before)
+{
+    uint64_t turns = wf_load_rlx(&worker->turns);
+    weft_task *running = wf_load_rlx(&worker->running);
+    if (running == NULL || turns != before->turns || running != before->running) {
+        before->turns = turns;
+        before->running = running;
+        before->stuck_ticks = 0;
+        return;
+    }
+    before->stuck_ticks++;
+    if (before->stuck_ticks == 1) {
+        (void)wf_add_rlx(&runtime->hogs, 1);
+    }
+    /* A helper finds the deque, the slot, overdue timers and the poller. */
+    wf_sched_notify(runtime);
+    if (before->stuck_ticks == REPORT_TICKS) {
+        report_stuck(runtime, worker, running);
+    }
+}
+
+static void rest(weft_runtime *runtime)
+{
+    uint32_t expected = TICKING;
+    if (!wf_cas_sc(&runtime->watchdog_word, &expected, (uint32_t)RESTING)) {
+        return;
+    }
+    /* Pairs with wf_watchdog_wake: a worker that woke before it could see RESTING is seen here. */
+    if (wf_idle_all_asleep(&runtime->idle)) {
+        wf_futex_wait(&runtime->watchdog_word, RESTING, INT64_MAX);
+    }
+    expected = RESTING;
+    (void)wf_cas_sc(&runtime->watchdog_word, &expected, (uint32_t)TICKING);
+}
+
+static void *watch(void *arg)
+{
+    weft_runtime *runtime = arg;
+    struct observed *seen = calloc(runtime->worker_count, sizeof *seen);
+    uint32_t quiet_ticks = 0;
+    while (seen != NULL && wf_load_acq(&runtime->watchdog_word) != STOPPED) {
+        wf_futex_wait(&runtime->watchdog_word, TICKING, wf_monotonic_ns() + TICK_NS);
+        quiet_ticks = wf_idle_all_asleep(&runtime->idle) ? quiet_ticks + 1 : 0;
+        for (uint32_t i = 0; i < runtime->worker_count && quiet_ticks == 0; i++) {
+            look_at(runtime, &runtime->workers[i], &seen[i]);
+        }
+        if (quiet_ticks >= QUIET_TICKS) {
+            rest(runtime);
+            quiet_ticks = 0;
+        }
+    }
+    free(seen);
+    return NULL;
+}
+
+int wf_watchdog_start(weft_runtime *runtime)
+{
+    if (runtime->worker_count < 2) {
+        return 0; /* nobody could help */
+    }
+    int rc = pthread_create(&runtime->watchdog, NULL, watch, runtime);
+    runtime->has_watchdog = rc == 0;
+    return -rc;
+}
+
+void wf_watchdog_stop(weft_runtime *runtime)
+{
+    if (!runtime->has_watchdog) {
+        return;
+    }
+    (void)wf_swap_sc(&runtime->watchdog_word, (uint32_t)STOPPED);
+    wf_futex_wake(&runtime->watchdog_word, 1);
+    (void)pthread_join(runtime->watchdog, NULL);
+    runtime->has_watchdog = false;
+}
+
+void wf_watchdog_wake(weft_runtime *runtime)
+{
+    uint32_t expected = RESTING;
+    if (wf_load_sc(&runtime->watchdog_word) == RESTING &&
+        wf_cas_sc(&runtime->watchdog_word, &expected, (uint32_t)TICKING)) {
+        wf_futex_wake(&runtime->watchdog_word, 1);
+    }
+}

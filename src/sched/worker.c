@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+/* worker.c - the life of a worker: take a task, run it, leave it, find the next.
+ *
+ * Whoever leaves a fiber picks the next one itself, on the stack it is about to leave, and switches
+ * straight to it; the arriving side then publishes the one that was left (nobody stands on its stack
+ * any more). Only what is rare runs on the worker's own stack, the host: timers, the poller, messages
+ * from other threads, stealing, sleeping. A task that ends hands its stack to the next new task
+ * without a switch.
+ */
+#include "sched/loop.h"
+
+#include <errno.h>
+
+#include "sched/park.h"
+#include "sched/ready.h"
+#include "task/cancel.h"
+#include "task/end.h"
+
+enum { POLL_TURNS = 61, SEARCH_PASSES = 4 };
+
+static void fiber_main(void *unused);
+
+struct wf_worker *wf_fiber_worker(int *error)
+{
+    struct wf_worker *worker = wf_here();
+    if (worker == NULL || worker->fiber == &worker->host) {
+        *error = -EPERM;
+        return NULL;
+    }
+    if (wf_runtime_is_forked(worker->runtime)) {
+        *error = -ECHILD;
+        return NULL;
+    }
+    return worker;
+}
+
+/* ---- switching ---- */
+
+/* Does what this worker owes to the fiber that it has just left. */
+static void arrive(struct wf_worker *worker)
+{
+    struct wf_fiber *left = worker->left;
+    enum wf_leave leave = worker->leave;
+    worker->leave = WF_LEAVE_NOTHING;
+    if (leave == WF_LEAVE_NOTHING) {
+        return;
+    }
+    weft_task *task = left->task;
+    struct wf_later later;
+    switch (leave) {
+    case WF_LEAVE_PARK:
+        switch (wf_state_park(&task->word, task->wait->epoch, task->wait->hand_on != NULL)) {
+        case WF_PARK_DONE:
+            break;
+        case WF_PARK_KICK:
+            wf_later_init(&later);
+            wf_kick_push(&later, task);
+            wf_sched_flush(&later);
+            break;
+        case WF_PARK_REQUEUE:
+            wf_ready_push(worker, task);
+            break;
+        }
+        wf_bump_own(&worker->counters.parks, 1);
+        break;
+    case WF_LEAVE_YIELD:
+        wf_bump_own(&worker->counters.yields, 1);
+        wf_ready_push(worker, task);
+        break;
+    case WF_LEAVE_END:
+        wf_fiber_give(&worker->stacks, left);
+        break;
+    case WF_LEAVE_NOTHING:
+        break;
+    }
+}
+
+static void begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
+{
+    worker->fiber = fiber;
+    wf_bump_own(&worker->turns, 1);
+    wf_store_rlx(&worker->running, (weft_task *)fiber->task);
+}
+
+/* The fiber for a picked task, NULL if it needs a stack and there is none: it is buried then. */
+static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
+{
+    if (!pick.is_new) {
+        return pick.task->fiber;
+    }
+    size_t stack = pick.task->extra != NULL ? pick.task->extra->stack_bytes : 0;
+    stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
+    struct wf_fiber *fiber = wf_fiber_take(&worker->stacks, stack);
+    if (fiber == NULL) {
+        pick.task->raw = -ENOMEM;
+        worker->to_bury = pick.task;
+        return NULL;
+    }
+    fiber->task = pick.task;
+    pick.task->fiber = fiber;
+    wf_fiber_prepare(fiber, fiber_main, NULL);
+    return fiber;
+}
+
+/* The next fiber from this worker's own places; the host if there is none, or if it is time for it to
+ * look around. */
+static struct wf_fiber *next_fiber(struct wf_worker *worker)
+{
+    if (worker->until_poll > 0) {
+        worker->until_poll--;
+    }
+    if (worker->to_bury == NULL && worker->until_poll > 0) {
+        struct wf_pick pick = wf_ready_take(worker);
+        struct wf_fiber *fiber = pick.task != NULL ? fiber_for(worker, pick) : NULL;
+        if (fiber != NULL) {
+            return fiber;
+        }
+    }
+    return &worker->host;
+}
+
+void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
+{
+    struct wf_fiber *from = worker->fiber;
+    if (leave == WF_LEAVE_YIELD && worker->until_poll > 1 && wf_ready_is_empty(worker) &&
+        !worker->runtime->options.simulate) {
+        worker->until_poll--; /* nobody to yield to: a turn of its own */
+        wf_bump_own(&worker->turns, 1);
+        wf_bump_own(&worker->counters.yields, 1);
+        return;
+    }
+    struct wf_fiber *to = next_fiber(worker);
+    worker->leave = leave;
+    worker->left = from;
+    begin_turn(worker, to);
+    wf_fiber_switch(from, to);
+    arrive(wf_here());
+}
+
+/* ---- running tasks ---- */
+
+static void check_scopes(weft_task *task)
+{
+    if (__builtin_expect(task->scope != NULL, 0)) {
+        static const char *const kinds[] = {"?", "timeout", "watch", "shield", "group"};
+        char who[160];
+        (void)wf_task_describe(task, who, sizeof who);
+        wf_die("%s ended with a %s still open: its trigger would fire into a dead frame", who,
+               kinds[task->scope->kind <= WF_SCOPE_GROUP ? task->scope->kind : 0]);
+    }
+}
+
+void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    bool is_main = (task->flags & WF_TASK_MAIN) != 0;
+    weft_runtime *runtime = worker->runtime;
+    wf_task_finish(task, raw, &worker->tasks, &later);
+    wf_sched_flush(&later);
+    /* release: whoever sums the counters and finds all finished sees what they did */
+    wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
+    if (is_main) {
+        wf_store_rel(&runtime->main_has_ended, 1U);
+        wf_lifecycle_close(runtime);
+    }
+}
+
+/* A new task that this fiber's stack can run as it is; NULL: `*to` is where to go instead. */
+static weft_task *next_on_this_stack(struct wf_worker *worker, struct wf_fiber **to)
+{
+    *to = &worker->host;
+    if (worker->until_poll > 0) {
+        worker->until_poll--;
+    }
+    if (worker->to_bury != NULL || worker->until_poll == 0) {
+        return NULL;
+    }
+    struct wf_pick pick = wf_ready_take(worker);
+    if (pick.task == NULL) {
+        return NULL;
+    }
+    bool is_plain = pick.task->extra == NULL || pick.task->extra->stack_bytes == 0;
+    if (pick.is_new && is_plain &&
+        worker->fiber->promise_bytes == worker->runtime->options.stack_bytes) {
+        return pick.task;
+    }
+    struct wf_fiber *fiber = fiber_for(worker, pick);
+    *to = fiber != NULL ? fiber : &worker->host;
+    return NULL;
+}
+
+static void fiber_main(void *unused)
+{
+    (void)unused;
+    arrive(wf_here());
+    for (;;) {
+        struct wf_worker *worker = wf_here();
+        weft_task *task = worker->fiber->task;
+        intptr_t raw = task->fn(task->arg);
+        check_scopes(task);
+        worker = wf_here(); /* it may have moved */
+        wf_task_end_on(worker, task, raw);
+        struct wf_fiber *self = worker->fiber;
+        self->task = NULL;
+        struct wf_fiber *to;
+        weft_task *next = next_on_this_stack(worker, &to);
+        if (next != NULL) {
+            self->task = next;
+            next->fiber = self;
+            begin_turn(worker, self);
+            continue;
+        }
+        worker->leave = WF_LEAVE_END;
+        worker->left = self;
+        begin_turn(worker, to);
+        wf_fiber_switch_final(self, to);
+    }
+}
+
+/* ---- the host ---- */
+
+static void bury(struct wf_worker *worker)
+{
+    weft_task *task = worker->to_bury;
+    worker->to_bury = NULL;
+    task->flags |= WF_TASK_NEVER_RAN;
+    wf_task_end_on(worker, task, task->raw);
+}
+
+static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now_ns)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t fired = wf_wheel_expire(wheel, now_ns, &later);
+    if (fired > 0) {
+        wf_bump_own(&worker->counters.fired, fired);
+        wf_sched_flush(&later);
+    }
+}
+
+/* Timers, messages and, once in POLL_TURNS turns, events: what happens outside this worker. */
+static void look_around(struct wf_worker *worker)
+{
+    wf_ready_collect(worker);
+    if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
+        expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
+    }
+    if (worker->until_poll == 0) {
+        (void)wf_poll_now(worker);
+        worker->until_poll = POLL_TURNS;
+    }
+}
+
+static uint32_t random_below(struct wf_worker *worker, uint32_t bound)
+{
+    uint64_t x = worker->random; /* xorshift64*: Marsaglia 2003, Vigna 2016 */
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    worker->random = x;
+    return (uint32_t)(((x * UINT64_C(2685821657736338717)) >> 32) % bound);
+}
+
+static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
+{
+    weft_runtime *runtime = worker->runtime;
+    uint32_t count = runtime->worker_count;
+    uint32_t start = random_below(worker, count);
+    struct wf_pick pick = {NULL, false};
+    for (uint32_t i = 0; i < count && pick.task == NULL; i++) {
+        struct wf_worker *victim = &runtime->workers[(start + i) % count];
+        if (victim == worker) {
+            continue;
+        }
+        pick = wf_ready_steal(worker, victim, last_pass);
+        if (pick.task == NULL && last_pass &&
+            wf_wheel_next(&victim->wheel) != WF_FOREVER) {
+            expire(worker, &victim->wheel, wf_runtime_now(runtime));
+            pick = wf_ready_take(worker);
+        }
+    }
+    return pick;
+}
+
+/* Looks for work everywhere, as one of the searchers. */
+static struct wf_pick search(struct wf_worker *worker)
+{
+    struct wf_pick pick = {NULL, false};
+    weft_runtime *runtime = worker->runtime;
+    if (!worker->is_searching && !wf_idle_start_searching(&runtime->idle)) {
+        return pick;
+    }
+    worker->is_searching = true;
+    for (int pass = 0; pass < SEARCH_PASSES && pick.task == NULL; pass++) {
+        pick = steal_pass(worker, pass == SEARCH_PASSES - 1);
+        if (pick.task == NULL) {
+            for (int i = 0; i < 8; i++) {
+                wf_relax();
+            }
+            wf_ready_collect(worker);
+            pick = wf_ready_take(worker);
+        }
+    }
+    return pick;
+}
+
+/* Found something: the last searcher that stops wakes the next, so that a burst spreads. */
+static void stop_searching(struct wf_worker *worker)
+{
+    if (worker->is_searching) {
+        worker->is_searching = false;
+        if (wf_idle_stop_searching(&worker->runtime->idle)) {
+            wf_sched_notify(worker->runtime);
+        }
+    }
+}
+
+static void go_to_sleep(struct wf_worker *worker)
+{
+    weft_runtime *runtime = worker->runtime;
+    struct wf_later later;
+    wf_later_init(&later);
+    bool was_last = wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
+    if (was_last && wf_ready_anywhere(runtime)) {
+        wf_sched_notify(runtime); /* perhaps this very worker */
+    }
+    /* After going to the sleepers: who sends something from now on finds us there. */
+    bool has_mail = CK_STACK_FIRST(&worker->inbox) != NULL;
+    if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
+        wf_park(worker, wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel)), &later);
+    }
+    worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
+    wf_watchdog_wake(runtime);
+    wf_sched_flush(&later);
+    worker->until_poll = POLL_TURNS;
+}
+
+static struct wf_pick next_anywhere(struct wf_worker *worker)
+{
+    struct wf_pick pick;
+    const struct wf_pick nothing = {NULL, false};
+    for (;;) {
+        if (worker->to_bury != NULL) {
+            bury(worker);
+        }
+        look_around(worker);
+        pick = wf_ready_take(worker);
+        if (pick.task == NULL && worker->to_bury == NULL && worker->runtime->worker_count > 1) {
+            pick = search(worker);
+        }
+        if (pick.task != NULL) {
+            stop_searching(worker);
+            return pick;
+        }
+        if (worker->to_bury != NULL) {
+            continue;
+        }
+        if (!wf_lifecycle_idle(worker)) {
+            return nothing;
+        }
+        if (wf_ready_is_empty(worker) && !worker->runtime->options.simulate) {
+            go_to_sleep(worker);
+        }
+    }
+}
+
+void wf_worker_run(struct wf_worker *worker)
+{
+    for (;;) {
+        struct wf_pick pick = next_anywhere(worker);
+        if (pick.task == NULL) {
+            stop_searching(worker);
+            return;
+        }
+        struct wf_fiber *fiber = fiber_for(worker, pick);
+        if (fiber == NULL) {
+            continue;
+        }
+        worker->leave = WF_LEAVE_NOTHING;
+        begin_turn(worker, fiber);
+        wf_fiber_switch(&worker->host, fiber);
+        arrive(worker);
+    }
+}
+
+/* ---- waking ---- */
+
+void wf_sched_notify(weft_runtime *runtime)
+{
+    int worker = wf_idle_pick(&runtime->idle);
+    if (worker != WF_NOBODY) {
+        wf_unpark(&runtime->workers[worker]);
+    }
+}
+
+void wf_sched_rouse(weft_runtime *runtime, uint32_t worker)
+{
+    if (wf_idle_rouse(&runtime->idle, worker)) {
+        wf_unpark(&runtime->workers[worker]);
+    }
+}
