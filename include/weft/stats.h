@@ -7,7 +7,7 @@
 
 WEFT_BEGIN
 
-typedef struct weft_stats {
+typedef struct weft_stats_t {
     size_t size;               /* set to sizeof(weft_stats) by the caller; 0 = the fields below */
     uint64_t workers;          /* worker threads */
     uint64_t tasks_spawned;    /* tasks ever made */

@@ -23,6 +23,9 @@ bool wf_lifecycle_idle(struct wf_worker *worker);
 /* True once workers must leave. */
 bool wf_lifecycle_must_leave(weft_runtime *runtime);
 
+/* Ends the runtime: workers leave, whoever waits for it is woken. */
+void wf_lifecycle_leave(weft_runtime *runtime, enum wf_phase phase);
+
 /* How long a worker with this next timer may sleep. */
 int64_t wf_lifecycle_deadline(weft_runtime *runtime, int64_t next_ns);
 

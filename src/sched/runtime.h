@@ -16,7 +16,7 @@
 
 struct wf_pool;
 
-enum wf_phase { WF_RUNNING = 0, WF_CLOSING, WF_DRAINED };
+enum wf_phase { WF_RUNNING = 0, WF_CLOSING, WF_DRAINED, WF_ABANDONED };
 
 /* Something an upper room hangs on a runtime, to be freed with it. */
 struct wf_attachment {
@@ -56,7 +56,9 @@ struct weft_runtime {
 
     weft_task *main;          /* weft_run's main task, NULL for weft_runtime_start */
     wf_au32 main_has_ended;
-    int64_t grace_deadline_ns; /* set when closing begins */
+    /* Set when closing begins (release), read by idle workers and the stopper (acquire). */
+    wf_ai64 grace_deadline_ns;
+    wf_au64 round_spawned; /* tasks spawned when they were last all cancelled; idle workers */
     wf_au64 hogs;
     wf_au64 outside_requests;
 
@@ -67,6 +69,7 @@ struct weft_runtime {
 
     /* Simulation: nothing can ever run again. */
     bool is_deadlocked;
+    bool was_interrupted; /* by SIGINT, with options.sigint */
 };
 
 static inline weft_runtime *wf_runtime_of(const weft_task *task)

@@ -100,7 +100,8 @@ struct weft_task {
     uint16_t home;       /* worker a pinned task belongs to; the scheduler's */
     uint8_t flags;       /* WF_TASK_*: set before the task is queued */
     uint8_t streak;      /* wakes in a row through the slot; the running worker's */
-    wf_au32 budget_left; /* ready waits until a forced yield; own, relaxed */
+    uint32_t budget_left; /* ready waits until a forced yield; the task's own */
+    wf_au32 shut;        /* closing has cancelled it: rounds of closing, acq_rel */
 };
 
 enum {

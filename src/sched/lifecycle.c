@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/* lifecycle.c - how a runtime comes to its end.
+ *
+ *   RUNNING   --main ends, or stop-->   CLOSING    no new tasks; every task is cancelled once
+ *   CLOSING   --all have finished-->    DRAINED    workers leave, memory goes
+ *   CLOSING   --grace is over------->   ABANDONED  weft_run only: workers leave, memory stays
+ *
+ * All have finished when as many tasks have finished as were spawned. The counters are per worker: a
+ * worker that goes idle while closing adds them up, finished ones first, after a full fence. Of the
+ * workers that finish the last tasks one comes last to its fence, and sees everything.
+ */
+#include <sched.h>
+#include <stdlib.h>
+
+#include "base/futex.h"
+#include "sched/loop.h"
+#include "sched/park.h"
+#include "sched/report.h"
+#include "task/cancel.h"
+#include "task/end.h"
+
+static uint64_t sum_finished(weft_runtime *runtime)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        sum += wf_load_acq(&runtime->workers[i].counters.finished);
+    }
+    return sum;
+}
+
+static uint64_t sum_spawned(weft_runtime *runtime)
+{
+    uint64_t sum = wf_load_acq(&runtime->registry.outside_spawned);
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        sum += wf_load_acq(&runtime->workers[i].counters.spawned);
+    }
+    return sum;
+}
+
+static bool all_have_finished(weft_runtime *runtime)
+{
+    wf_fence_full();
+    uint64_t finished = sum_finished(runtime);
+    return finished == sum_spawned(runtime);
+}
+
+/* ---- closing ---- */
+
+struct roll {
+    weft_task **tasks;
+    size_t count;
+    size_t cap;
+};
+
+/* Keeps the task's slot with a hold while it is on the roll. */
+static void call_roll(weft_task *task, void *arg)
+{
+    struct roll *roll = arg;
+    enum wf_life life = wf_word_life(wf_load_acq(&task->word));
+    if (life != WF_NEW && life != WF_RUN && life != WF_PARKED) {
+        return;
+    }
+    uint64_t seen = wf_load_acq(&task->refs);
+    do {
+        if ((seen & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
+            return;
+        }
+    } while (!wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_HOLD_ONE));
+    if (roll->count == roll->cap) {
+        size_t cap = roll->cap != 0 ? 2 * roll->cap : 256;
+        weft_task **tasks = realloc(roll->tasks, cap * sizeof(weft_task *));
+        if (tasks == NULL) {
+            wf_task_let_go(task, NULL); /* the next round finds it */
+            return;
+        }
+        roll->tasks = tasks;
+        roll->cap = cap;
+    }
+    roll->tasks[roll->count++] = task;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint64_t left = wf_task_id(*(weft_task *const *)a);
+    uint64_t right = wf_task_id(*(weft_task *const *)b);
+    return left < right ? -1 : left > right;
+}
+
+static void cancel_once(weft_task *task, struct wf_later *later)
+{
+    if ((wf_or_acqrel(&task->shut, 1U) & 1U) == 0) {
+        (void)wf_cancel(task, later);
+    }
+}
+
+/* Cancels every unfinished task that has not been cancelled by closing before. */
+static void cancel_round(weft_runtime *runtime)
+{
+    struct wf_worker *worker = wf_here();
+    struct roll roll = {NULL, 0, 0};
+    wf_registry_walk(&runtime->registry, call_roll, &roll);
+    if (roll.count > 0) {
+        qsort(roll.tasks, roll.count, sizeof(weft_task *), by_id);
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    for (size_t i = 0; i < roll.count; i++) {
+        cancel_once(roll.tasks[i], &later);
+    }
+    wf_sched_flush(&later);
+    bool is_ours = worker != NULL && worker->runtime == runtime;
+    for (size_t i = 0; i < roll.count; i++) {
+        wf_task_let_go(roll.tasks[i], is_ours ? &worker->tasks : NULL);
+    }
+    free(roll.tasks);
+}
+
+static void unpark_all(weft_runtime *runtime)
+{
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        (void)wf_idle_rouse(&runtime->idle, i);
+        wf_unpark(&runtime->workers[i]);
+    }
+}
+
+void wf_lifecycle_close(weft_runtime *runtime)
+{
+    uint32_t expected = WF_RUNNING;
+    int64_t grace = runtime->options.shutdown_grace_ns;
+    int64_t deadline =
+        grace > 0 ? wf_deadline_after(wf_runtime_now(runtime), grace) : WF_FOREVER;
+    wf_store_rel(&runtime->grace_deadline_ns, deadline);
+    if (!wf_cas_sc(&runtime->phase, &expected, (uint32_t)WF_CLOSING)) {
+        return;
+    }
+    while (wf_load_sc(&runtime->closers) > 0) {
+        sched_yield(); /* a submit that saw RUNNING is about to return */
+    }
+    wf_store_rel(&runtime->round_spawned, sum_spawned(runtime));
+    cancel_round(runtime);
+    unpark_all(runtime); /* so that somebody finds that nothing is left */
+}
+
+bool wf_lifecycle_must_leave(weft_runtime *runtime)
+{
+    return wf_load_acq(&runtime->phase) >= WF_DRAINED;
+}
+
+int64_t wf_lifecycle_deadline(weft_runtime *runtime, int64_t next_ns)
+{
+    if (wf_load_acq(&runtime->phase) != WF_CLOSING || runtime->main == NULL) {
+        return next_ns;
+    }
+    int64_t grace_ns = wf_load_acq(&runtime->grace_deadline_ns);
+    return grace_ns < next_ns ? grace_ns : next_ns;
+}
+
+void wf_lifecycle_leave(weft_runtime *runtime, enum wf_phase phase)
+{
+    wf_store_sc(&runtime->phase, (uint32_t)phase);
+    wf_futex_wake(&runtime->phase, INT32_MAX);
+    unpark_all(runtime);
+}
+
+/* Nothing is ready: virtual time jumps to the next timer, or this is the end. */
+static bool simulate_idle(struct wf_worker *worker)
+{
+    weft_runtime *runtime = worker->runtime;
+    int64_t next_ns = wf_wheel_next(&worker->wheel);
+    int64_t limit_ns = wf_lifecycle_deadline(runtime, next_ns);
+    if (limit_ns != WF_FOREVER) {
+        if (limit_ns > runtime->clock.virtual_ns) {
+            runtime->clock.virtual_ns = limit_ns;
+        }
+        return true;
+    }
+    runtime->is_deadlocked = true;
+    wf_report_left(runtime, WEFT_DIAG_DEADLOCK);
+    wf_lifecycle_leave(runtime, WF_ABANDONED);
+    return false;
+}
+
+/* While closing. False: leave. */
+static bool close_idle(weft_runtime *runtime)
+{
+    if (all_have_finished(runtime)) {
+        wf_lifecycle_leave(runtime, WF_DRAINED);
+        return false;
+    }
+    uint64_t spawned = sum_spawned(runtime);
+    if (wf_load_acq(&runtime->round_spawned) != spawned) {
+        wf_store_rel(&runtime->round_spawned, spawned);
+        cancel_round(runtime); /* spawned while closing began */
+    }
+    if (runtime->main != NULL &&
+        wf_runtime_now(runtime) >= wf_load_acq(&runtime->grace_deadline_ns)) {
+        wf_report_left(runtime, WEFT_DIAG_LEFT_AT_SHUTDOWN);
+        wf_lifecycle_leave(runtime, WF_ABANDONED);
+        return false;
+    }
+    return true;
+}
+
+bool wf_lifecycle_idle(struct wf_worker *worker)
+{
+    weft_runtime *runtime = worker->runtime;
+    uint32_t phase = wf_load_acq(&runtime->phase);
+    if (phase >= WF_DRAINED || (phase == WF_CLOSING && !close_idle(runtime))) {
+        return false;
+    }
+    return !runtime->options.simulate || simulate_idle(worker);
+}

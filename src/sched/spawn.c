@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+/* spawn.c - making a task and queueing it.
+ *
+ * A spawn takes a slot of the worker's cache, fills the record, and pushes one word on the worker's
+ * deque. The stack comes when a worker first runs it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/sched.h"
+#include "task/end.h"
+
+/* The fields that the first published version of the options had. */
+static const size_t first_size = sizeof(weft_spawn_options);
+
+static int check_options(const weft_spawn_options *options)
+{
+    if (options == NULL) {
+        return 0;
+    }
+    size_t size = options->size != 0 ? options->size : first_size;
+    if (size != sizeof *options) {
+        return -EINVAL; /* fields that this version does not know */
+    }
+    return options->stack_bytes > WF_STACK_MAX ? -EINVAL : 0;
+}
+
+static bool needs_extra(const weft_spawn_options *options)
+{
+    return options != NULL && (options->name != NULL || options->stack_bytes != 0 ||
+                               options->drop_arg != NULL || options->drop_result != NULL);
+}
+
+static struct wf_extra *make_extra(const weft_spawn_options *options)
+{
+    struct wf_extra *extra = calloc(1, sizeof *extra);
+    if (extra != NULL && options != NULL) {
+        extra->drop_arg = options->drop_arg;
+        extra->drop_result = options->drop_result;
+        extra->stack_bytes = options->stack_bytes;
+        if (options->name != NULL) {
+            size_t length = strnlen(options->name, sizeof extra->name - 1);
+            memcpy(extra->name, options->name, length);
+        }
+    }
+    return extra;
+}
+
+static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
+{
+    task->fn = fn;
+    task->arg = arg;
+    task->site = site;
+    task->raw = 0;
+    task->fiber = NULL;
+    task->next = NULL;
+    wf_store_rlx(&task->lock.value, 0);
+    wf_list_init(&task->waiters);
+    task->scope = NULL;
+    task->shield = NULL;
+    task->wait = NULL;
+    task->extra = NULL;
+    task->owner = NULL;
+    wf_list_init(&task->siblings);
+    task->home = 0;
+    task->flags = 0;
+    task->budget_left = 0;
+    wf_store_rlx(&task->shut, 0);
+}
+
+int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site,
+                     weft_fn *fn, void *arg, const weft_spawn_options *options, weft_task **out)
+{
+    int rc = fn == NULL ? -EINVAL : check_options(options);
+    if (rc < 0) {
+        return rc;
+    }
+    if (wf_load_acq(&runtime->phase) != WF_RUNNING) {
+        return -ESHUTDOWN;
+    }
+    struct wf_extra *extra = NULL;
+    if (needs_extra(options)) {
+        extra = make_extra(options);
+        if (extra == NULL) {
+            return -ENOMEM;
+        }
+    }
+    weft_task *task = wf_task_alloc(&runtime->registry, worker != NULL ? &worker->tasks : NULL);
+    if (task == NULL) {
+        free(extra);
+        return -ENOMEM;
+    }
+    fill(task, site, fn, arg);
+    task->extra = extra;
+    if (options != NULL && options->pinned) {
+        task->flags = WF_TASK_PINNED;
+        task->home = worker != NULL ? (uint16_t)worker->index : 0;
+    }
+    /* Counted before it can be seen: closing ends when as many have finished as were spawned. */
+    if (worker != NULL) {
+        wf_bump_own(&worker->counters.spawned, 1);
+    } else {
+        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
+    }
+    wf_state_spawn(&task->word);
+    *out = task;
+    return 0;
+}
+
+void wf_spawn_abandon(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+{
+    free(task->extra);
+    task->extra = NULL;
+    if (worker != NULL) {
+        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) - 1);
+    } else {
+        (void)wf_sub_acqrel(&runtime->registry.outside_spawned, 1U);
+    }
+    wf_task_free(&runtime->registry, worker != NULL ? &worker->tasks : NULL, task);
+}
+
+/* Queues a prepared task, as a handle for the caller or detached. */
+static int launch(weft_runtime *runtime, struct wf_worker *worker, weft_task *task,
+                  weft_task **out)
+{
+    if (out == NULL) {
+        wf_state_set(&task->word, WF_DETACHED);
+    } else {
+        *out = task;
+    }
+    int rc = wf_sched_submit(runtime, worker, task);
+    if (rc < 0) {
+        wf_spawn_abandon(runtime, worker, task);
+    }
+    return rc;
+}
+
+int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
+                  const weft_spawn_options *options)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL) {
+        return rc;
+    }
+    weft_task *made;
+    rc = wf_spawn_prepare(worker->runtime, worker, site, fn, arg, options, &made);
+    return rc < 0 ? rc : launch(worker->runtime, worker, made, task);
+}
+
+int weft_runtime_submit_at(const char *site, weft_runtime *runtime, weft_task **task, weft_fn *fn,
+                           void *arg, const weft_spawn_options *options)
+{
+    if (runtime == NULL) {
+        return -EINVAL;
+    }
+    if (wf_runtime_is_forked(runtime)) {
+        return -ECHILD;
+    }
+    struct wf_worker *worker = wf_here();
+    if (worker != NULL && worker->runtime == runtime) {
+        return weft_spawn_at(site, task, fn, arg, options);
+    }
+    if (runtime->options.simulate) {
+        return -EPERM;
+    }
+    /* Pairs with closing: it stores the phase and then waits for this count to fall to 0. */
+    (void)wf_add_sc(&runtime->closers, 1);
+    weft_task *made;
+    int rc = wf_spawn_prepare(runtime, NULL, site, fn, arg, options, &made);
+    if (rc == 0) {
+        rc = launch(runtime, NULL, made, task);
+    }
+    (void)wf_sub_sc(&runtime->closers, 1);
+    return rc;
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: MIT
+/* start.c - making a runtime, its threads, and the public calls that start and stop one. */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpus.h"
+#include "base/futex.h"
+#include "sched/blocking.h"
+#include "sched/loop.h"
+#include "sched/report.h"
+#include "task/end.h"
+
+enum { WORKERS_MAX = 1024 };
+
+static int check_options(const weft_options *options)
+{
+    if (options->size != 0 && options->size != sizeof *options) {
+        return -EINVAL; /* fields that this version does not know */
+    }
+    if (options->workers < 0 || options->workers > WORKERS_MAX ||
+        options->stack_bytes > WF_STACK_MAX || options->shutdown_grace_ns < 0 ||
+        options->io < WEFT_IO_AUTO || options->io > WEFT_IO_URING) {
+        return -EINVAL;
+    }
+    bool uring = options->io == WEFT_IO_URING;
+    const char *io = getenv("WEFT_IO");
+    if (options->io == WEFT_IO_AUTO && io != NULL && strcmp(io, "uring") == 0) {
+        uring = true;
+    }
+    if (uring || (options->simulate && (options->seed != 0 || options->sigint))) {
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
+static uint32_t choose_workers(const weft_options *options)
+{
+    if (options->simulate) {
+        return 1;
+    }
+    if (options->workers > 0) {
+        return (uint32_t)options->workers;
+    }
+    const char *text = getenv("WEFT_WORKERS");
+    if (text != NULL && text[0] != '\0') {
+        char *end;
+        long count = strtol(text, &end, 10);
+        if (*end == '\0' && count >= 1 && count <= WORKERS_MAX) {
+            return (uint32_t)count;
+        }
+        wf_say("WEFT_WORKERS=%s is not a number from 1 to %d: ignored", text, WORKERS_MAX);
+    }
+    int allowed = wf_cpus_allowed();
+    return (uint32_t)(allowed < WORKERS_MAX ? allowed : WORKERS_MAX);
+}
+
+static void close_worker(struct wf_worker *worker)
+{
+    wf_stack_cache_close(&worker->stacks);
+    wf_deque_destroy(&worker->deque);
+}
+
+static int open_worker(weft_runtime *runtime, uint32_t index)
+{
+    struct wf_worker *worker = &runtime->workers[index];
+    memset(worker, 0, sizeof *worker);
+    worker->runtime = runtime;
+    worker->index = index;
+    worker->fiber = &worker->host;
+    worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
+    worker->until_poll = 1;
+    ck_stack_init(&worker->inbox);
+    int rc = wf_deque_init(&worker->deque);
+    if (rc < 0) {
+        return rc;
+    }
+    wf_wheel_init(&worker->wheel, wf_runtime_now(runtime), runtime->options.simulate);
+    wf_task_cache_init(&worker->tasks, &runtime->registry);
+    wf_stack_cache_open(&worker->stacks, &runtime->stacks);
+    return 0;
+}
+
+static void free_runtime(weft_runtime *runtime)
+{
+    wf_watchdog_stop(runtime);
+    wf_pool_destroy(runtime->pool);
+    for (uint32_t i = 0; i < WF_ATTACH_COUNT; i++) {
+        if (runtime->attachments[i].destroy != NULL) {
+            runtime->attachments[i].destroy(runtime->attachments[i].data);
+        }
+    }
+    wf_report_unseen(runtime);
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        close_worker(&runtime->workers[i]);
+    }
+    free(runtime->workers);
+    if (runtime->poller != NULL) {
+        wf_poller_destroy(runtime->poller);
+    }
+    wf_idle_destroy(&runtime->idle);
+    wf_stacks_destroy(&runtime->stacks);
+    wf_registry_destroy(&runtime->registry);
+    free(runtime);
+}
+
+static int open_workers(weft_runtime *runtime, uint32_t count)
+{
+    size_t bytes = count * sizeof(struct wf_worker);
+    runtime->workers = aligned_alloc(_Alignof(struct wf_worker), bytes);
+    if (runtime->workers == NULL) {
+        return -ENOMEM;
+    }
+    int rc = wf_idle_init(&runtime->idle, count);
+    while (rc == 0 && runtime->worker_count < count) {
+        rc = open_worker(runtime, runtime->worker_count);
+        runtime->worker_count += rc == 0 ? 1U : 0U;
+    }
+    return rc;
+}
+
+static int create(const weft_options *options, weft_runtime **out)
+{
+    static const weft_options defaults = {.size = sizeof(weft_options)};
+    options = options != NULL ? options : &defaults;
+    int rc = check_options(options);
+    if (rc < 0) {
+        return rc;
+    }
+    weft_runtime *runtime = calloc(1, sizeof *runtime);
+    if (runtime == NULL) {
+        return -ENOMEM;
+    }
+    runtime->options = *options;
+    if (runtime->options.stack_bytes == 0) {
+        runtime->options.stack_bytes = WF_STACK_DEFAULT;
+    }
+    runtime->fork_epoch = wf_fork_epoch();
+    runtime->clock.is_virtual = options->simulate;
+    wf_registry_init(&runtime->registry);
+    runtime->registry.report = wf_report;
+    wf_stacks_init(&runtime->stacks);
+    ck_stack_init(&runtime->inject);
+    rc = open_workers(runtime, choose_workers(options));
+    if (rc == 0 && !options->simulate) {
+        rc = wf_epoll_create(&runtime->poller);
+    }
+    if (rc < 0) {
+        free_runtime(runtime);
+        return rc;
+    }
+    *out = runtime;
+    return 0;
+}
+
+/* ---- threads ---- */
+
+static void pin_worker(const struct wf_worker *worker)
+{
+    cpu_set_t allowed;
+    cpu_set_t one;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+        return;
+    }
+    int nth = (int)worker->index % CPU_COUNT(&allowed);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &allowed) && nth-- == 0) {
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            (void)pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+            return;
+        }
+    }
+}
+
+/* The calling thread becomes the worker for as long as the runtime lives. */
+static int serve(struct wf_worker *worker)
+{
+    int rc = wf_fiber_adopt(&worker->host);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = wf_overflow_enter_thread(&worker->overflow);
+    if (rc < 0) {
+        wf_fiber_unadopt(&worker->host);
+        return rc;
+    }
+    cpu_set_t former;
+    bool is_pinned = worker->runtime->options.pin &&
+                     sched_getaffinity(0, sizeof former, &former) == 0;
+    if (is_pinned) {
+        pin_worker(worker);
+    }
+    wf_here_set(worker);
+    wf_worker_run(worker);
+    wf_here_set(NULL);
+    if (is_pinned) {
+        (void)sched_setaffinity(0, sizeof former, &former);
+    }
+    wf_overflow_leave_thread(&worker->overflow);
+    wf_fiber_unadopt(&worker->host);
+    return 0;
+}
+
+static void *thread_main(void *arg)
+{
+    struct wf_worker *worker = arg;
+    int rc = serve(worker);
+    WF_CHECK(rc == 0, "worker %u could not start: error %d", worker->index, -rc);
+    return NULL;
+}
+
+static void join_threads(weft_runtime *runtime, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        (void)pthread_join(runtime->workers[i].thread, NULL);
+    }
+}
+
+static int start_threads(weft_runtime *runtime, uint32_t first)
+{
+    int rc = wf_overflow_start(&wf_report_overflow_hooks);
+    if (rc < 0) {
+        return rc;
+    }
+    uint32_t i = first;
+    for (; i < runtime->worker_count && rc == 0; i++) {
+        rc = -pthread_create(&runtime->workers[i].thread, NULL, thread_main,
+                             &runtime->workers[i]);
+    }
+    if (rc == 0) {
+        rc = wf_watchdog_start(runtime);
+    } else {
+        i--; /* that one has no thread */
+    }
+    if (rc < 0) {
+        wf_lifecycle_leave(runtime, WF_DRAINED);
+        join_threads(runtime, first, i);
+        wf_overflow_stop();
+    }
+    return rc;
+}
+
+/* ---- the public calls ---- */
+
+static intptr_t take_outcome(weft_runtime *runtime)
+{
+    weft_task *main_task = runtime->main;
+    uint64_t word = wf_load_acq(&main_task->word);
+    if (!wf_word_has_ended(word)) {
+        return -EDEADLK;
+    }
+    intptr_t outcome = wf_task_look(main_task);
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_task_drop(main_task, NULL, &later);
+    return outcome;
+}
+
+static intptr_t finish_run(weft_runtime *runtime)
+{
+    bool is_drained = wf_load_acq(&runtime->phase) == WF_DRAINED;
+    if (!is_drained && !runtime->is_deadlocked) {
+        /* Leftover tasks still own their stacks; their workers leave when they can. */
+        return -EBUSY;
+    }
+    join_threads(runtime, 1, runtime->worker_count);
+    intptr_t outcome = take_outcome(runtime);
+    outcome = runtime->is_deadlocked ? -EDEADLK : outcome;
+    outcome = runtime->was_interrupted && outcome == -ECANCELED ? -EINTR : outcome;
+    wf_overflow_stop();
+    free_runtime(runtime);
+    return outcome;
+}
+
+intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options)
+{
+    if (fn == NULL) {
+        return -EINVAL;
+    }
+    if (wf_here() != NULL) {
+        return -EPERM;
+    }
+    weft_runtime *runtime;
+    int rc = create(options, &runtime);
+    if (rc < 0) {
+        return rc;
+    }
+    weft_task *task = NULL;
+    rc = wf_spawn_prepare(runtime, &runtime->workers[0], "main", fn, arg, NULL, &task);
+    if (rc == 0) {
+        task->flags |= WF_TASK_MAIN;
+        runtime->main = task;
+        rc = start_threads(runtime, 1);
+    }
+    if (rc < 0) {
+        free_runtime(runtime);
+        return rc;
+    }
+    rc = wf_sched_submit(runtime, &runtime->workers[0], task);
+    if (rc == 0) {
+        rc = serve(&runtime->workers[0]);
+    }
+    WF_CHECK(rc == 0, "the first worker could not start: error %d", -rc);
+    return finish_run(runtime);
+}
+
+int weft_runtime_start(weft_runtime **runtime, const weft_options *options)
+{
+    if (runtime == NULL || (options != NULL && options->simulate)) {
+        return -EINVAL;
+    }
+    weft_runtime *made;
+    int rc = create(options, &made);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = start_threads(made, 0);
+    if (rc < 0) {
+        free_runtime(made);
+        return rc;
+    }
+    *runtime = made;
+    return 0;
+}
+
+int weft_runtime_stop(weft_runtime *runtime)
+{
+    if (runtime == NULL) {
+        return -EINVAL;
+    }
+    if (wf_runtime_is_forked(runtime)) {
+        return -ECHILD;
+    }
+    struct wf_worker *worker = wf_here();
+    if (worker != NULL && worker->runtime == runtime) {
+        return -EDEADLK;
+    }
+    wf_lifecycle_close(runtime);
+    for (;;) {
+        uint32_t phase = wf_load_acq(&runtime->phase);
+        if (phase >= WF_DRAINED) {
+            break;
+        }
+        int64_t grace_ns = wf_load_acq(&runtime->grace_deadline_ns);
+        if (wf_monotonic_ns() >= grace_ns) {
+            wf_report_left(runtime, WEFT_DIAG_LEFT_AT_SHUTDOWN);
+            return -EBUSY;
+        }
+        wf_futex_wait(&runtime->phase, phase, grace_ns);
+    }
+    join_threads(runtime, 0, runtime->worker_count);
+    wf_overflow_stop();
+    free_runtime(runtime);
+    return 0;
+}
+
+weft_runtime *weft_runtime_current(void)
+{
+    int error;
+    struct wf_worker *worker = wf_fiber_worker(&error);
+    return worker != NULL ? worker->runtime : NULL;
+}
