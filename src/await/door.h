@@ -25,6 +25,9 @@ int wf_door_enter(weft_task *self);
 /* Only looks: 0 or -ECANCELED. Never switches. */
 int wf_door_observe(weft_task *self);
 
+/* Only the budget, for calls that hand their requests on. May switch. */
+void wf_door_spend(weft_task *self);
+
 /* Starts a wait. From here on its waiters may be granted. */
 void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason);
 
@@ -47,7 +50,7 @@ struct wf_alarm {
     enum wf_verdict verdict;
 };
 
-/* Arms it on the calling worker's wheel; WF_FOREVER does nothing. Before wf_door_park. */
+/* Arms it on the calling worker's wheel; WF_FOREVER arms nothing. Before wf_door_park. */
 void wf_alarm_set(struct wf_alarm *alarm, struct wf_wait *wait, int64_t deadline_ns,
                   enum wf_verdict verdict);
 

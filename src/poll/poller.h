@@ -6,9 +6,12 @@
  * Contract of a back end:
  *   wait   collects events, grants what they grant into `later`, sleeps for at most `timeout_ns`
  *          (0: only looks, WF_FOREVER: no limit) if there are none. Returns the number of events.
- *          The scheduler lets one worker at a time in.
- *   poke   ends a wait that sleeps, or the next one. Any thread, signal handlers too.
- *   add    starts edge-triggered events for `fd`; 0 or a negative errno. `renew`: it may be known.
+ *          The scheduler lets one worker at a time in. A signal ends it with 0 events.
+ *   poke   ends a wait that sleeps, or the next one that would. Any thread, signal handlers too.
+ *   add    starts edge-triggered events for `fd` that carry `tag`; what it is ready for already is
+ *          the first event. Under the descriptor's lock. `renew`: it may be known; then it only
+ *          gets the tag. Returns WF_POLL_NEW, WF_POLL_KNOWN or a negative errno (-EPERM: can't be
+ *          polled).
  *   remove stops them; the descriptor may be gone already.
  */
 #ifndef WF_POLL_POLLER_H
@@ -19,13 +22,15 @@
 #include "task/wait.h"
 
 struct wf_poller;
-struct wf_fd;
+struct wf_fd_table;
+
+enum { WF_POLL_NEW = 0, WF_POLL_KNOWN = 1 };
 
 struct wf_poller_ops {
     const char *name;
     int (*wait)(struct wf_poller *poller, int64_t timeout_ns, struct wf_later *later);
     void (*poke)(struct wf_poller *poller);
-    int (*add)(struct wf_poller *poller, int fd, bool renew);
+    int (*add)(struct wf_poller *poller, int fd, uint32_t tag, bool renew);
     void (*remove)(struct wf_poller *poller, int fd);
     void (*destroy)(struct wf_poller *poller);
 };

@@ -110,10 +110,11 @@ static void visit_unseen(weft_task *task, void *arg)
         wf_report(&runtime->registry, WEFT_DIAG_ERROR_NEVER_RETRIEVED, task, (int)task->raw);
     }
     /* A handle that was never dropped: what the record owns goes with the runtime. */
-    if (wf_word_life(word) != WF_FREE && task->extra != NULL) {
-        free(task->extra->errors);
+    if (wf_word_life(word) != WF_FREE) {
         free(task->extra);
+        free(task->errors);
         task->extra = NULL;
+        task->errors = NULL;
     }
 }
 

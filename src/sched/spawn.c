@@ -56,16 +56,19 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->fiber = NULL;
     task->next = NULL;
     wf_store_rlx(&task->lock.value, 0);
+    task->callbacks = NULL;
     wf_list_init(&task->waiters);
     task->scope = NULL;
     task->shield = NULL;
     task->wait = NULL;
     task->extra = NULL;
+    task->errors = NULL;
+    wf_store_rlx(&task->joins, NULL);
     task->owner = NULL;
     wf_list_init(&task->siblings);
     task->home = 0;
     task->flags = 0;
-    task->budget_left = 0;
+    task->budget_spent = 0;
     wf_store_rlx(&task->shut, 0);
 }
 

@@ -36,6 +36,17 @@ struct wf_worker *wf_fiber_worker(int *error)
 
 /* ---- switching ---- */
 
+static enum wf_park park(weft_task *task)
+{
+    struct wf_wait *wait = task->wait; /* ours to read: nobody else runs the fiber yet */
+    enum wf_park answer =
+        wf_state_park(&task->word, wf_load_rlx(&wait->epoch), wait->hand_on != NULL);
+    if (answer == WF_PARK_REQUEUE) {
+        wait->was_early = true;
+    }
+    return answer;
+}
+
 /* Does what this worker owes to the fiber that it has just left. */
 static void arrive(struct wf_worker *worker)
 {
@@ -49,7 +60,7 @@ static void arrive(struct wf_worker *worker)
     struct wf_later later;
     switch (leave) {
     case WF_LEAVE_PARK:
-        switch (wf_state_park(&task->word, task->wait->epoch, task->wait->hand_on != NULL)) {
+        switch (park(task)) {
         case WF_PARK_DONE:
             break;
         case WF_PARK_KICK:
@@ -245,6 +256,11 @@ static void look_around(struct wf_worker *worker)
     wf_ready_collect(worker);
     if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
         expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
+    }
+    if (worker->runtime->options.simulate) {
+        /* A turn of the loop is what is ready at its beginning; then timers that have become due. */
+        worker->until_poll = (uint32_t)wf_deque_count(&worker->deque) + 1;
+        return;
     }
     if (worker->until_poll == 0) {
         (void)wf_poll_now(worker);

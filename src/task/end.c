@@ -32,8 +32,8 @@ bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
     wf_state_set(&task->word, WF_JOINED);
     bool is_open = !wf_word_has_ended(wf_load_acq(&task->word));
     if (is_open) {
-        callback->next = task->extra->callbacks;
-        task->extra->callbacks = callback;
+        callback->next = task->callbacks;
+        task->callbacks = callback;
     }
     wf_unlock(&task->lock);
     return is_open;
@@ -65,9 +65,10 @@ static void release(weft_task *task, struct wf_task_cache *cache)
             extra->drop_result(task->raw);
         }
         task->extra = NULL;
-        free(extra->errors);
         free(extra);
     }
+    free(task->errors);
+    task->errors = NULL;
     wf_task_free(registry, cache, task);
 }
 
@@ -89,11 +90,8 @@ static struct wf_callback *close_waiters(weft_task *task, bool is_error, bool is
         struct wf_waiter *waiter = WF_CONTAINER(waiters->next, struct wf_waiter, link);
         (void)wf_waiter_grant(waiter, WF_GRANTED, later);
     }
-    struct wf_callback *callbacks = NULL;
-    if (task->extra != NULL) {
-        callbacks = task->extra->callbacks;
-        task->extra->callbacks = NULL;
-    }
+    struct wf_callback *callbacks = task->callbacks;
+    task->callbacks = NULL;
     wf_unlock(&task->lock);
     return callbacks;
 }

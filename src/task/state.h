@@ -366,6 +366,18 @@ static inline void wf_state_set(wf_au64 *word, uint64_t flag)
     }
 }
 
+/* The runtime takes a handle over; false when it has one, or when the task has ended. */
+static inline bool wf_state_detach(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    do {
+        if (wf_word_has_ended(seen) || (seen & WF_DETACHED) != 0) {
+            return false;
+        }
+    } while (!wf_cas_weak_acqrel(word, &seen, seen | WF_DETACHED));
+    return true;
+}
+
 /* RUN -> ended, with the outcome that `is_error`, `is_cancel` and the undelivered requests decide.
  * False: waiters may be linked and the caller does not hold the task's lock (`is_locked`).
  * `before` receives the word as it was. */

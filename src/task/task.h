@@ -38,8 +38,6 @@ struct wf_extra {
     void (*drop_arg)(void *);
     void (*drop_result)(intptr_t);
     size_t stack_bytes;
-    struct wf_callback *callbacks; /* newest first; under the task's lock */
-    int *errors;                   /* of the last group that the task closed with errors */
     char name[64];
 };
 
@@ -82,6 +80,9 @@ struct weft_task {
      * keeps readable while WF_BUSY. */
     struct wf_lock lock;
 
+    /* Under lock: newest first. */
+    struct wf_callback *callbacks;
+
     /* Under lock: wf_waiter.link of those who wait for the end, in the order of their coming. */
     struct wf_list waiters;
 
@@ -93,15 +94,20 @@ struct weft_task {
      * reports. */
     struct wf_wait *wait;
 
+    /* The task that it joins and hands its requests on to: the task itself stores (seq_cst) around the
+     * wait, joiners that look for a cycle load. */
+    _Atomic(weft_task *) joins;
+
     struct wf_extra *extra;
+    int *errors; /* codes of the last group that the task closed with many errors; its own */
     struct wf_owner *owner;
     struct wf_list siblings; /* in the owner's list, under its lock */
 
     uint16_t home;       /* worker a pinned task belongs to; the scheduler's */
     uint8_t flags;       /* WF_TASK_*: set before the task is queued */
     uint8_t streak;      /* wakes in a row through the slot; the running worker's */
-    uint32_t budget_left; /* ready waits until a forced yield; the task's own */
-    wf_au32 shut;        /* closing has cancelled it: rounds of closing, acq_rel */
+    uint32_t budget_spent; /* ready waits in a row; the task's own */
+    wf_au32 shut;         /* closing has cancelled it: rounds of closing, acq_rel */
 };
 
 enum {
@@ -110,7 +116,7 @@ enum {
     WF_TASK_MAIN = 4,      /* the main task of weft_run: nobody retrieves its error but weft_run */
 };
 
-_Static_assert(sizeof(struct weft_task) <= 192, "a task that has not started costs 192 bytes");
+_Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");
 
 static inline uint64_t wf_task_id(const weft_task *task)
 {

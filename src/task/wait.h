@@ -38,10 +38,14 @@ enum wf_reason {
 
 struct wf_wait {
     weft_task *task;
-    uint8_t epoch;  /* of the state word: names this wait */
+    wf_au8 epoch;   /* of the state word: names this wait. The task stores, claimers load: relaxed,
+                     * the claim itself is a CAS */
     uint8_t reason; /* enum wf_reason */
     /* Written by a canceller while WF_BUSY, read by the task after it. */
     bool handed_on;
+    /* The wait was decided before the fiber was off its stack: the waker may still hold its source's
+     * lock. Written by the worker that left the fiber, read by the task. */
+    bool was_early;
     /* Not NULL: requests are not delivered here but handed on, by this. Adds at most one request to
      * each unfinished target and pushes it on later's kick list. Returns whether any target took
      * it. Runs on the canceller's thread under the task's lock. */
@@ -80,7 +84,7 @@ static inline bool wf_wait_claim(struct wf_wait *wait, enum wf_verdict verdict,
                                  struct wf_later *later)
 {
     weft_task *task = wait->task; /* read first: once claimed, the record may be gone */
-    switch (wf_state_wake(&task->word, wait->epoch, verdict)) {
+    switch (wf_state_wake(&task->word, wf_load_rlx(&wait->epoch), verdict)) {
     case WF_WAKE_READY:
         wf_later_wake(later, task);
         return true;

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+/* door.c - observe, spend budget, publish, leave; then: who won? */
+#include "await/door.h"
+
+#include <errno.h>
+
+enum { BUDGET = 128 }; /* ready waits in a row before a forced yield; Tokio's figure, not tuned */
+
+int wf_door_observe(weft_task *self)
+{
+    if (!wf_state_observe(&self->word)) {
+        return 0;
+    }
+    struct wf_worker *worker = wf_here();
+    wf_bump_own(&worker->counters.delivered, 1);
+    return -ECANCELED;
+}
+
+void wf_door_spend(weft_task *self)
+{
+    if (++self->budget_spent < BUDGET) {
+        return;
+    }
+    self->budget_spent = 0;
+    struct wf_worker *worker = wf_here();
+    if (!worker->runtime->options.simulate) {
+        wf_sched_leave(worker, WF_LEAVE_YIELD);
+    }
+}
+
+int wf_door_enter(weft_task *self)
+{
+    int rc = wf_door_observe(self);
+    if (rc == 0) {
+        wf_door_spend(self);
+        rc = wf_door_observe(self);
+    }
+    return rc;
+}
+
+void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
+{
+    uint8_t epoch = (uint8_t)(wf_word_epoch(wf_load_rlx(&self->word)) + 1U);
+    wait->task = self;
+    wf_store_rlx(&wait->epoch, epoch);
+    wait->reason = (uint8_t)reason;
+    wait->handed_on = false;
+    wait->was_early = false;
+    wait->hand_on = NULL;
+    wait->target = NULL;
+}
+
+enum wf_verdict wf_door_park(struct wf_wait *wait)
+{
+    weft_task *self = wait->task;
+    self->budget_spent = 0;
+    self->wait = wait;
+    wf_sched_leave(wf_here(), WF_LEAVE_PARK);
+    uint64_t word = wf_load_acq(&self->word);
+    if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
+        /* A canceller reads this wait: it holds the lock for as long as the mark stands. */
+        wf_lock(&self->lock);
+        wf_unlock(&self->lock);
+        word = wf_load_acq(&self->word);
+        WF_CHECK((word & WF_BUSY) == 0, "a wait was left while a canceller reads it");
+    }
+    self->wait = NULL;
+    return wf_word_verdict(word);
+}
+
+/* ---- alarms ---- */
+
+static void ring(struct wf_timer *timer, void *context)
+{
+    struct wf_alarm *alarm = WF_CONTAINER(timer, struct wf_alarm, timer);
+    (void)wf_wait_claim(alarm->wait, alarm->verdict, context);
+}
+
+void wf_alarm_set(struct wf_alarm *alarm, struct wf_wait *wait, int64_t deadline_ns,
+                  enum wf_verdict verdict)
+{
+    struct wf_worker *worker = wf_here();
+    wf_timer_init(&alarm->timer, &worker->wheel, ring);
+    alarm->wait = wait;
+    alarm->verdict = verdict;
+    if (deadline_ns != WF_FOREVER) {
+        wf_bump_own(&worker->counters.armed, 1);
+        (void)wf_timer_arm(&alarm->timer, deadline_ns);
+    }
+}
+
+void wf_alarm_clear(struct wf_alarm *alarm)
+{
+    (void)wf_timer_disarm(&alarm->timer);
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/* future.c - a lock, a result, a list of waiters. */
+#include <errno.h>
+#include <string.h>
+
+#include <weft/future.h>
+
+#include "await/door.h"
+
+/* Zeroed memory is a pending future: an unlinked list head counts as empty. */
+struct wf_future {
+    struct wf_lock lock;
+    wf_au32 state; /* weft_state: stored (release) under lock, loaded (acquire) by anybody */
+    intptr_t result; /* before state leaves WEFT_PENDING */
+    struct wf_list waiters; /* under lock */
+};
+
+_Static_assert(sizeof(struct wf_future) <= sizeof(weft_future), "weft_future is too small");
+
+static struct wf_future *inside(const weft_future *future)
+{
+    return (struct wf_future *)(uintptr_t)future;
+}
+
+int weft_future_init(weft_future *future)
+{
+    if (future == NULL) {
+        return -EINVAL;
+    }
+    memset(future, 0, sizeof *future);
+    return 0;
+}
+
+/* The completed future may go as soon as its waiters run, which is after the lock: see wf_future's
+ * waiter below. */
+static int complete(weft_future *future, weft_state state, intptr_t result)
+{
+    struct wf_future *f = inside(future);
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_lock(&f->lock);
+    bool is_first = wf_load_rlx(&f->state) == WEFT_PENDING;
+    if (is_first) {
+        f->result = result;
+        wf_store_rel(&f->state, (uint32_t)state);
+        while (f->waiters.next != NULL && !wf_list_is_empty(&f->waiters)) {
+            struct wf_waiter *waiter =
+                WF_CONTAINER(f->waiters.next, struct wf_waiter, link);
+            (void)wf_waiter_grant(waiter, WF_GRANTED, &later);
+        }
+    }
+    wf_unlock(&f->lock);
+    wf_later_run(&later);
+    return is_first ? 0 : -EALREADY;
+}
+
+int weft_future_set(weft_future *future, intptr_t value)
+{
+    return future == NULL || weft_is_error(value) ? -EINVAL : complete(future, WEFT_OK, value);
+}
+
+int weft_future_fail(weft_future *future, int error)
+{
+    return future == NULL || !weft_is_error(error) ? -EINVAL
+                                                   : complete(future, WEFT_ERROR, error);
+}
+
+int weft_future_cancel(weft_future *future)
+{
+    if (future == NULL) {
+        return -EINVAL;
+    }
+    return complete(future, WEFT_CANCELLED, -ECANCELED) == 0 ? 1 : 0;
+}
+
+weft_state weft_future_state(const weft_future *future)
+{
+    return future == NULL ? WEFT_PENDING : (weft_state)wf_load_acq(&inside(future)->state);
+}
+
+int weft_future_result(const weft_future *future, intptr_t *result)
+{
+    if (future == NULL || result == NULL) {
+        return -EINVAL;
+    }
+    if (weft_future_state(future) == WEFT_PENDING) {
+        return -EAGAIN;
+    }
+    *result = inside(future)->result;
+    return 0;
+}
+
+/* Links the waiter; false when the future is complete. */
+static bool watch(struct wf_future *f, struct wf_waiter *waiter)
+{
+    wf_lock(&f->lock);
+    bool is_pending = wf_load_rlx(&f->state) == WEFT_PENDING;
+    if (is_pending) {
+        if (f->waiters.next == NULL) {
+            wf_list_init(&f->waiters);
+        }
+        wf_list_push(&f->waiters, &waiter->link);
+    }
+    wf_unlock(&f->lock);
+    return is_pending;
+}
+
+static void unwatch(struct wf_future *f, struct wf_waiter *waiter)
+{
+    wf_lock(&f->lock);
+    wf_list_remove(&waiter->link);
+    wf_unlock(&f->lock);
+}
+
+int weft_future_await(weft_future *future, intptr_t *result)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || future == NULL) {
+        return worker == NULL ? rc : -EINVAL;
+    }
+    weft_task *self = wf_self_on(worker);
+    rc = wf_door_enter(self);
+    if (rc < 0) {
+        return rc;
+    }
+    struct wf_future *f = inside(future);
+    struct wf_wait wait;
+    struct wf_waiter waiter = {.wait = &wait};
+    wf_wait_begin(&wait, self, WF_WAIT_FUTURE);
+    wait.target = future;
+    if (wf_load_acq(&f->state) == WEFT_PENDING && watch(f, &waiter)) {
+        enum wf_verdict verdict = wf_door_park(&wait);
+        if (verdict != WF_GRANTED || wait.was_early) {
+            unwatch(f, &waiter); /* and out of a setter's lock, before the future may go */
+        }
+        rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
+    }
+    if (rc == 0 && result != NULL) {
+        *result = f->result;
+    }
+    return rc;
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+/* join.c - waiting for one task, with the request handed on or kept. */
+#include <errno.h>
+
+#include <weft/task.h>
+
+#include "await/door.h"
+#include "base/futex.h"
+
+/* A request to the joiner goes to the task that it joins; one that has ended refuses, and the request
+ * stays for the joiner's next await point. */
+static bool hand_to_task(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+{
+    weft_task *child = (weft_task *)(uintptr_t)wait->target;
+    uint64_t word;
+    bool is_deferred;
+    if (wf_cancel_add(child, count, 0, &is_deferred, &word) != WF_REQUEST_ADDED) {
+        return false;
+    }
+    if (!is_deferred) {
+        wf_kick_push(later, child);
+    }
+    return true;
+}
+
+static bool leads_to(weft_task *from, const weft_task *self)
+{
+    weft_task *task = from;
+    for (int hops = 0; task != NULL && hops < 1000000; hops++) {
+        if (task == self) {
+            return true;
+        }
+        task = wf_load_sc(&task->joins);
+    }
+    return false;
+}
+
+/* Publishes that self joins `task`, then looks whether that closes a cycle: of two tasks that close
+ * one together, at least one sees it. A chain may change while it is walked, so it must hold twice. */
+static bool closes_cycle(weft_task *self, weft_task *task)
+{
+    wf_store_sc(&self->joins, task);
+    if (!leads_to(task, self) || !leads_to(task, self)) {
+        return false;
+    }
+    wf_store_sc(&self->joins, NULL);
+    return true;
+}
+
+static int join_plain(weft_task *self, weft_task *task)
+{
+    if (closes_cycle(self, task)) {
+        return -EDEADLK;
+    }
+    struct wf_wait wait;
+    struct wf_waiter waiter = {.wait = &wait};
+    wf_wait_begin(&wait, self, WF_WAIT_JOIN);
+    wait.hand_on = hand_to_task;
+    wait.target = task;
+    if (wf_task_watch(task, &waiter)) {
+        (void)wf_door_park(&wait);
+        if (wait.was_early) {
+            wf_task_unwatch(task, &waiter); /* the finisher may still hold the lock */
+        }
+    }
+    wf_store_sc(&self->joins, NULL);
+    bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
+    if (!wait.handed_on || !was_cancelled) {
+        return 0;
+    }
+    wf_state_set(&self->word, WF_TOLD);
+    return -ECANCELED;
+}
+
+static int join_shielded(weft_task *self, weft_task *task)
+{
+    struct wf_wait wait;
+    struct wf_waiter waiter = {.wait = &wait};
+    wf_wait_begin(&wait, self, WF_WAIT_JOIN);
+    wait.target = task;
+    if (!wf_task_watch(task, &waiter)) {
+        return 0;
+    }
+    enum wf_verdict verdict = wf_door_park(&wait);
+    if (verdict != WF_GRANTED || wait.was_early) {
+        wf_task_unwatch(task, &waiter);
+    }
+    return verdict == WF_GRANTED ? 0 : -ECANCELED;
+}
+
+static int join(weft_task *task, intptr_t *result, bool is_shielded)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || task == NULL) {
+        return worker == NULL ? rc : -EINVAL;
+    }
+    weft_task *self = wf_self_on(worker);
+    if (task == self) {
+        return -EDEADLK;
+    }
+    if (is_shielded) {
+        rc = wf_door_enter(self);
+    } else {
+        wf_door_spend(self);
+    }
+    if (rc == 0 && !wf_word_has_ended(wf_load_acq(&task->word))) {
+        rc = is_shielded ? join_shielded(self, task) : join_plain(self, task);
+    }
+    if (wf_word_has_ended(wf_load_acq(&task->word)) && rc != -EDEADLK &&
+        !(is_shielded && rc < 0)) {
+        intptr_t outcome = wf_task_look(task);
+        if (result != NULL) {
+            *result = outcome;
+        }
+    }
+    return rc;
+}
+
+int weft_join(weft_task *task, intptr_t *result)
+{
+    return join(task, result, false);
+}
+
+int weft_join_shielded(weft_task *task, intptr_t *result)
+{
+    return join(task, result, true);
+}
+
+int weft_await(weft_task *task, intptr_t *result)
+{
+    int rc = join(task, result, false);
+    if (rc == 0 || rc == -ECANCELED) {
+        weft_drop(task);
+    }
+    return rc;
+}
+
+/* ---- plain threads ---- */
+
+struct thread_waiter {
+    struct wf_waiter waiter;
+    wf_au32 done; /* finisher stores (release) under the task's lock, the thread loads (acquire) */
+};
+
+static void wake_thread(struct wf_waiter *waiter, struct wf_later *later)
+{
+    (void)later;
+    struct thread_waiter *thread = WF_CONTAINER(waiter, struct thread_waiter, waiter);
+    wf_store_rel(&thread->done, 1U);
+    wf_futex_wake(&thread->done, 1);
+}
+
+int weft_thread_join(weft_task *task, int64_t delay_ns, intptr_t *result)
+{
+    if (task == NULL) {
+        return -EINVAL;
+    }
+    if (wf_runtime_is_forked(wf_runtime_of(task))) {
+        return -ECHILD;
+    }
+    if (wf_here() != NULL) {
+        return -EDEADLK;
+    }
+    int64_t deadline_ns = wf_deadline_after(wf_monotonic_ns(), delay_ns);
+    struct thread_waiter thread = {.waiter.notify = wake_thread};
+    bool timed_out = false;
+    if (wf_task_watch(task, &thread.waiter)) {
+        while (wf_load_acq(&thread.done) == 0 && !timed_out) {
+            wf_futex_wait(&thread.done, 0, deadline_ns);
+            timed_out = deadline_ns != WF_FOREVER && wf_monotonic_ns() >= deadline_ns;
+        }
+        /* Also when done: the finisher has left this frame once it has left the lock. */
+        wf_task_unwatch(task, &thread.waiter);
+    }
+    if (!wf_word_has_ended(wf_load_acq(&task->word))) {
+        return -ETIMEDOUT;
+    }
+    intptr_t outcome = wf_task_look(task);
+    if (result != NULL) {
+        *result = outcome;
+    }
+    return 0;
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/* task.c - the calls on a handle that wait for nothing. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weft/task.h>
+
+#include "await/door.h"
+
+/* The cache for slots that the calling thread may use for tasks of this runtime. */
+static struct wf_task_cache *cache_for(const weft_task *task)
+{
+    struct wf_worker *worker = wf_here();
+    return worker != NULL && worker->runtime == wf_runtime_of(task) ? &worker->tasks : NULL;
+}
+
+static int check(const weft_task *task)
+{
+    if (task == NULL) {
+        return -EINVAL;
+    }
+    return wf_runtime_is_forked(wf_runtime_of(task)) ? -ECHILD : 0;
+}
+
+weft_task *weft_self(void)
+{
+    int error;
+    return wf_self_on(wf_fiber_worker(&error));
+}
+
+weft_task *weft_retain(weft_task *task)
+{
+    if (check(task) == 0) {
+        wf_task_own(task);
+    }
+    return task;
+}
+
+void weft_drop(weft_task *task)
+{
+    if (check(task) < 0) {
+        return;
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_task_drop(task, cache_for(task), &later);
+    wf_later_run(&later);
+}
+
+void weft_drop_all(weft_task *const *tasks, size_t count)
+{
+    for (size_t i = 0; tasks != NULL && i < count; i++) {
+        weft_drop(tasks[i]);
+    }
+}
+
+int weft_detach(weft_task *task)
+{
+    int rc = check(task);
+    if (rc < 0) {
+        return rc;
+    }
+    /* The runtime takes the handle over, unless it has one already or the task has ended. */
+    if (!wf_state_detach(&task->word)) {
+        weft_drop(task);
+    }
+    return 0;
+}
+
+int weft_cancel(weft_task *task)
+{
+    int rc = check(task);
+    if (rc < 0) {
+        return rc;
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    rc = wf_cancel(task, &later);
+    if (rc == 0) {
+        wf_state_set(&task->word, WF_SEEN); /* who cancels a failed task has seen that it failed */
+    } else if (rc == 1) {
+        struct wf_worker *worker = wf_here();
+        if (worker != NULL) {
+            wf_bump_own(&worker->counters.requests, 1);
+        } else {
+            (void)wf_add_rlx(&wf_runtime_of(task)->outside_requests, 1U);
+        }
+        wf_later_run(&later);
+    }
+    return rc;
+}
+
+int weft_uncancel(weft_task *task)
+{
+    int rc = check(task);
+    return rc < 0 ? rc : (int)wf_uncancel(task);
+}
+
+int weft_cancelling(weft_task *task)
+{
+    int rc = check(task);
+    return rc < 0 ? rc : (int)wf_word_count(wf_load_acq(&task->word));
+}
+
+weft_state weft_task_state(weft_task *task)
+{
+    if (task == NULL) {
+        return WEFT_PENDING;
+    }
+    switch (wf_word_life(wf_load_acq(&task->word))) {
+    case WF_OK:
+        return WEFT_OK;
+    case WF_ERROR:
+        return WEFT_ERROR;
+    case WF_CANCELLED:
+        return WEFT_CANCELLED;
+    default:
+        return WEFT_PENDING;
+    }
+}
+
+int weft_task_result(weft_task *task, intptr_t *result)
+{
+    if (task == NULL || result == NULL) {
+        return -EINVAL;
+    }
+    if (!wf_word_has_ended(wf_load_acq(&task->word))) {
+        return -EAGAIN;
+    }
+    *result = wf_task_look(task);
+    return 0;
+}
+
+int weft_task_raw_result(weft_task *task, intptr_t *raw)
+{
+    if (task == NULL || raw == NULL) {
+        return -EINVAL;
+    }
+    if (!wf_word_has_ended(wf_load_acq(&task->word))) {
+        return -EAGAIN;
+    }
+    if ((task->flags & WF_TASK_NEVER_RAN) != 0) {
+        return -ENODATA;
+    }
+    wf_state_set(&task->word, WF_TAKEN);
+    wf_state_set(&task->word, WF_SEEN);
+    *raw = task->raw;
+    return 0;
+}
+
+uint64_t weft_task_id(weft_task *task)
+{
+    return task != NULL ? wf_task_id(task) : 0;
+}
+
+const char *weft_task_name(weft_task *task)
+{
+    return task != NULL ? wf_task_name(task) : "";
+}
+
+const char *weft_task_site(weft_task *task)
+{
+    return task != NULL && task->site != NULL ? task->site : "";
+}
+
+int weft_on_done(weft_task *task, void (*fn)(weft_task *, void *), void *arg)
+{
+    int rc = check(task);
+    if (rc < 0 || fn == NULL) {
+        return rc < 0 ? rc : -EINVAL;
+    }
+    struct wf_callback *callback = malloc(sizeof *callback);
+    if (callback == NULL) {
+        return -ENOMEM;
+    }
+    callback->fn = fn;
+    callback->arg = arg;
+    if (!wf_task_add_callback(task, callback)) {
+        free(callback);
+        fn(task, arg);
+    }
+    return 0;
+}
+
+weft_weak weft_weak_of(weft_task *task)
+{
+    weft_weak weak = {task, task != NULL ? wf_task_id(task) : 0};
+    return weak;
+}
+
+weft_task *weft_upgrade(weft_weak weak)
+{
+    if (check(weak.slot) < 0 || weak.id == 0) {
+        return NULL;
+    }
+    return wf_task_upgrade(weak.slot, (uint32_t)weak.id) ? weak.slot : NULL;
+}

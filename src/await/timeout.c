@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/* timeout.c - timeout scopes.
+ *
+ * The timer's callback and leaving both take the wheel's lock, so leaving finds either an armed timer
+ * that it takes out, or a request that has been added and that it takes back.
+ */
+#include <errno.h>
+
+#include <weft/timeout.h>
+
+#include "await/limit.h"
+
+_Static_assert(sizeof(struct wf_timeout) <= sizeof(weft_timeout), "weft_timeout is too small");
+
+static struct wf_timeout *inside(const weft_timeout *scope)
+{
+    return (struct wf_timeout *)(uintptr_t)scope;
+}
+
+static void fire(struct wf_timer *timer, void *context)
+{
+    wf_scope_fire(WF_CONTAINER(timer, struct wf_limit, timer)->scope, context);
+}
+
+struct wf_limit *wf_limit_of(struct wf_scope *scope)
+{
+    switch (scope->kind) {
+    case WF_SCOPE_TIMEOUT:
+        return &((struct wf_timeout *)(void *)scope)->limit;
+    case WF_SCOPE_SHIELD:
+        return &((struct wf_section *)(void *)scope)->limit;
+    default:
+        return NULL;
+    }
+}
+
+void wf_limit_arm(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns)
+{
+    struct wf_worker *worker = wf_here();
+    limit->scope = scope;
+    wf_timer_init(&limit->timer, &worker->wheel, fire);
+    limit->timer.deadline_ns = deadline_ns;
+    if (deadline_ns != WF_FOREVER) {
+        wf_bump_own(&worker->counters.armed, 1);
+        (void)wf_timer_arm(&limit->timer, deadline_ns);
+    }
+}
+
+void wf_limit_check(weft_task *self)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    int64_t now_ns = -1;
+    for (struct wf_scope *scope = self->scope; scope != NULL; scope = scope->outer) {
+        struct wf_limit *limit = wf_limit_of(scope);
+        if (limit == NULL || wf_load_acq(&scope->phase) != WF_SCOPE_ACTIVE) {
+            continue;
+        }
+        now_ns = now_ns >= 0 ? now_ns : wf_runtime_now(wf_runtime_of(self));
+        if (wf_wheel_next(limit->timer.wheel) <= now_ns) {
+            (void)wf_wheel_expire(limit->timer.wheel, now_ns, &later);
+        }
+    }
+    wf_later_run(&later);
+}
+
+static int enter(weft_timeout *scope, int64_t when_ns, bool is_deadline)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || scope == NULL) {
+        return worker == NULL ? rc : -EINVAL;
+    }
+    weft_task *self = wf_self_on(worker);
+    if (self->scope != NULL && wf_scope_is_open(self, scope)) {
+        return -EBUSY;
+    }
+    if (!is_deadline && when_ns != WF_FOREVER) {
+        when_ns = wf_deadline_after(wf_runtime_now(worker->runtime), when_ns);
+    }
+    struct wf_timeout *timeout = inside(scope);
+    wf_scope_open(&timeout->scope, WF_SCOPE_TIMEOUT, self);
+    wf_limit_arm(&timeout->limit, &timeout->scope, when_ns);
+    return 0;
+}
+
+int weft_timeout_enter(weft_timeout *scope, int64_t delay_ns)
+{
+    return enter(scope, delay_ns, false);
+}
+
+int weft_timeout_enter_at(weft_timeout *scope, int64_t deadline_ns)
+{
+    return enter(scope, deadline_ns, true);
+}
+
+intptr_t weft_timeout_leave(weft_timeout *scope, intptr_t rc)
+{
+    int error = 0;
+    struct wf_worker *worker = wf_fiber_worker(&error);
+    if (worker == NULL) {
+        return error;
+    }
+    struct wf_timeout *timeout = inside(scope);
+    if (scope == NULL || wf_self_on(worker)->scope != &timeout->scope) {
+        return -EINVAL;
+    }
+    (void)wf_timer_disarm(&timeout->limit.timer);
+    return wf_scope_close(&timeout->scope, rc, -ETIMEDOUT);
+}
+
+int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns)
+{
+    if (scope == NULL) {
+        return -EINVAL;
+    }
+    struct wf_timeout *timeout = inside(scope);
+    if (wf_load_acq(&timeout->scope.phase) != WF_SCOPE_ACTIVE) {
+        return -EINVAL;
+    }
+    weft_runtime *runtime = wf_runtime_of(timeout->scope.task);
+    int64_t deadline_ns = delay_ns == WF_FOREVER
+                              ? WF_FOREVER
+                              : wf_deadline_after(wf_runtime_now(runtime), delay_ns);
+    struct wf_wheel *wheel = timeout->limit.timer.wheel;
+    bool is_earliest = false;
+    wf_lock(&wheel->lock);
+    bool is_active = wf_load_rlx(&timeout->scope.phase) == WF_SCOPE_ACTIVE;
+    if (is_active) {
+        is_earliest = wf_timer_arm_locked(&timeout->limit.timer, deadline_ns);
+    }
+    wf_unlock(&wheel->lock);
+    if (is_earliest) {
+        wf_sched_rouse(runtime, WF_CONTAINER(wheel, struct wf_worker, wheel)->index);
+    }
+    return is_active ? 0 : -EINVAL;
+}
+
+weft_timeout_phase weft_timeout_state(const weft_timeout *scope)
+{
+    return scope == NULL ? WEFT_TIMEOUT_CREATED
+                         : (weft_timeout_phase)wf_load_acq(&inside(scope)->scope.phase);
+}
+
+bool weft_timeout_expired(const weft_timeout *scope)
+{
+    weft_timeout_phase phase = weft_timeout_state(scope);
+    return phase == WEFT_TIMEOUT_EXPIRING || phase == WEFT_TIMEOUT_EXPIRED;
+}

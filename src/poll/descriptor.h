@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/* descriptor.h - what a runtime knows of each file descriptor: who waits for it, what was seen of it.
+ *
+ * What: a record for each number, in memory that stays where it is until the runtime ends.
+ * Protocol of a wait, the same for all:
+ *         stamp = wf_fd_stamp(record)
+ *         try the system call                        EAGAIN? then
+ *         wf_fd_link(..., stamp, ...)                 LINKED: park, wf_fd_unlink; RETRY: try again
+ *       The stamp counts events. If one came after it was read, the answer of the system call may be
+ *       out of date, and linking says RETRY; one that came before was seen by the system call. An event
+ *       grants everybody who waits for its direction, and a grant is only the permission to try
+ *       again. So an event is never lost, whoever it met, and nothing needs to be handed over.
+ *       Rejected: a ready bit that one waiter takes. Two datagrams may come as one event; the waiter
+ *       that takes it reads one of them, and a second reader on its way to sleep misses the other.
+ * Numbers are reused. The stamp counts closes too, so nobody who began with the old descriptor ever
+ *       waits for the new one. Events carry the tag of their registration; one of an earlier
+ *       registration is ignored. A descriptor that was closed by plain close(2) leaves a registration
+ *       behind that is none: records of descriptors that weft makes are wiped (wf_fd_wipe), and
+ *       when another task than last time is about to wait, the registration is renewed, which finds
+ *       out. What remains: one task that waits for a descriptor, closes it by close(2), gets the
+ *       number again for another one that weft did not make, and waits: it may wait for ever. Close by
+ *       weft_close.
+ * Threads: any; everything in a record is under its lock but where captions say otherwise. Claims of
+ *       waits are made under it (wait.h). System calls made under it: those on the epoll
+ *       descriptor, and what a watch does.
+ */
+#ifndef WF_POLL_DESCRIPTOR_H
+#define WF_POLL_DESCRIPTOR_H
+
+#include "base/atomic.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "poll/poller.h"
+#include "task/wait.h"
+
+/* Directions of a wait, and what an event says. */
+enum {
+    WF_FD_READ = 1,
+    WF_FD_WRITE = 2,
+    WF_FD_HANGUP = 4,    /* reset, error or full hang-up: meets both directions */
+    WF_FD_HALF_CLOSE = 8, /* the peer sends no more: meets readers */
+};
+
+/* Looks at a descriptor for longer than a wait: told of hang-ups. */
+struct wf_fd_watch {
+    struct wf_list link;
+    /* `seen`: all that was ever seen of HANGUP and HALF_CLOSE. Under the record's lock. */
+    void (*tell)(struct wf_fd_watch *watch, unsigned seen, struct wf_later *later);
+};
+
+/* Waiters of one wait in one record: it may wait for both directions. */
+struct wf_fd_entry {
+    unsigned directions;
+    struct wf_waiter waiters[2]; /* [0] reader, [1] writer */
+};
+
+struct wf_fd {
+    struct wf_lock lock;
+
+    /* Held by whoever accepts from a listener that may block: between finding a connection and taking
+     * it nobody else of this runtime takes it. */
+    struct wf_lock accept_guard;
+
+    /* {closes:24, write events:20, read events:20}. Written under lock (release); waiters load it
+     * (acquire) before their system call. */
+    wf_au64 stamp;
+
+    int fd;
+    uint32_t tag; /* of the registration: what its events carry */
+    bool is_registered;
+    uint8_t seen; /* WF_FD_HANGUP, WF_FD_HALF_CLOSE: sticky */
+
+    /* wf_listener_kind of accept.c: any acceptor stores (relaxed: all of them would store the same),
+     * wiping stores 0. */
+    wf_au8 listener;
+
+    /* Not NULL: the number is being closed; tells one closer from the next. */
+    const void *closer;
+
+    /* Tasks, by id, that waited last for each direction: they need not look at the registration. */
+    uint64_t users[2];
+
+    struct wf_list readers; /* wf_waiter.link */
+    struct wf_list writers;
+    struct wf_list watches; /* wf_fd_watch.link */
+};
+
+/* Segment k has 64 << k records: numbers up to INT_MAX, and a record never moves. */
+enum { WF_FD_FIRST_SHIFT = 6, WF_FD_SEGMENTS = 26 };
+
+struct wf_fd_table {
+    /* Any thread by CAS from NULL (acq_rel), once; loaded (acquire) by everybody. */
+    _Atomic(struct wf_fd *) segments[WF_FD_SEGMENTS];
+    struct wf_poller *poller;
+    struct wf_list link; /* all tables of the process, under a lock of descriptor.c */
+};
+
+enum { WF_FD_LINKED = 0, WF_FD_RETRY = 1 };
+
+int wf_fd_table_create(struct wf_fd_table **out, struct wf_poller *poller);
+
+/* Nobody waits any more. Waits for a weft_close on another thread that is in the table. */
+void wf_fd_table_destroy(struct wf_fd_table *table);
+
+/* The record of `fd`, made if need be. 0; -EBADF; -ENOMEM. */
+int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out);
+
+static inline uint64_t wf_fd_stamp(struct wf_fd *record)
+{
+    return wf_load_acq(&record->stamp);
+}
+
+/* Makes sure that events of the descriptor come in; `user` is the id of the task that asks. 0; -EPERM
+ * (can't be polled), -EBADF, -ENOMEM. */
+int wf_fd_register(struct wf_poller *poller, struct wf_fd *record, uint64_t user,
+                   struct wf_later *later);
+
+/* Enters `wait` among those who wait for `directions`. LINKED; RETRY; -EBADF (closed since `stamp`);
+ * or as wf_fd_register. */
+int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entry *entry,
+               struct wf_wait *wait, unsigned directions, uint64_t stamp, struct wf_later *later);
+
+/* Takes out what is still linked. */
+void wf_fd_unlink(struct wf_fd *record, struct wf_fd_entry *entry);
+
+/* Links a waiter with a notify function among the readers, for the runtime's own descriptors. */
+int wf_fd_subscribe(struct wf_poller *poller, struct wf_fd *record, struct wf_waiter *waiter);
+void wf_fd_unsubscribe(struct wf_fd *record, struct wf_waiter *waiter);
+
+/* From the notify function itself: stays subscribed. */
+static inline void wf_fd_resubscribe_locked(struct wf_fd *record, struct wf_waiter *waiter)
+{
+    wf_list_push(&record->readers, &waiter->link);
+}
+
+/* The number belongs to a descriptor that has just been made: whatever is known of it is old. */
+void wf_fd_wipe(struct wf_fd *record, struct wf_later *later);
+
+/* The descriptor is about to become something else (a connected socket). */
+void wf_fd_renew(struct wf_fd *record);
+
+/* A back end's event. */
+void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
+                 struct wf_later *later);
+
+/* Closes `fd` as weft_close does, in `own` and in every other table of the process; `own` NULL on a
+ * plain thread. `flush` makes the tasks ready that were woken. 0 or a negative errno. */
+int wf_fd_close(struct wf_fd_table *own, int fd, void (*flush)(struct wf_later *later));
+
+#endif
