@@ -88,7 +88,7 @@ static int by_id(const void *a, const void *b)
 
 static void cancel_once(weft_task *task, struct wf_later *later)
 {
-    if ((wf_or_acqrel(&task->shut, 1U) & 1U) == 0) {
+    if ((wf_or_acqrel(&task->marks, WF_MARK_SHUT) & WF_MARK_SHUT) == 0) {
         (void)wf_cancel(task, later);
     }
 }

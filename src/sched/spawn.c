@@ -69,7 +69,6 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->home = 0;
     task->flags = 0;
     task->budget_spent = 0;
-    wf_store_rlx(&task->shut, 0);
 }
 
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site,

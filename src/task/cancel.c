@@ -37,7 +37,7 @@ enum wf_request wf_cancel_add(weft_task *task, uint32_t count, uint8_t level, bo
 
 void wf_kick_push(struct wf_later *later, weft_task *task)
 {
-    if (wf_swap_acqrel(&task->kicked, 1U) != 0) {
+    if ((wf_or_acqrel(&task->marks, WF_MARK_KICKED) & WF_MARK_KICKED) != 0) {
         return;
     }
     task->kick_next = NULL;
@@ -83,7 +83,7 @@ void wf_kick_all(struct wf_later *later)
         weft_task *task = later->kicks;
         later->kicks = task->kick_next;
         /* Before the look at the word: a request added after that look makes its own kick. */
-        (void)wf_swap_acqrel(&task->kicked, 0U);
+        (void)wf_and_acqrel(&task->marks, ~(uint32_t)WF_MARK_KICKED);
         kick(task, later);
     }
 }

@@ -7,7 +7,7 @@
  *       queued or has not started finds the request by itself.
  * Why this way: a kick is idempotent and harmless for any slot at any time, so it needs no reference
  *       and no particular moment. The walk is a loop over an intrusive list: no recursion, no bound.
- * Threads: any. A task is on at most one kick list (`kicked`); whoever takes it off clears the mark
+ * Threads: any. A task is on at most one kick list (WF_MARK_KICKED); whoever takes it off clears the mark
  *       first, so that a request added meanwhile makes its own kick.
  */
 #ifndef WF_TASK_CANCEL_H

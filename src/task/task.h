@@ -72,9 +72,9 @@ struct weft_task {
         ck_stack_entry_t inbox_entry;
     };
 
-    /* Kick list: whoever set `kicked` from 0 links; survives reuse of the slot. See cancel.h. */
+    /* Kick list: whoever set WF_MARK_KICKED links; both survive reuse of the slot. See cancel.h. */
     weft_task *kick_next;
-    wf_au32 kicked;
+    wf_au32 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
 
     /* Guards waiters, callbacks, the deferral of requests, and what a wait on this task's stack
      * keeps readable while WF_BUSY. */
@@ -105,15 +105,18 @@ struct weft_task {
 
     uint16_t home;       /* worker a pinned task belongs to; the scheduler's */
     uint8_t flags;       /* WF_TASK_*: set before the task is queued */
-    uint8_t streak;      /* wakes in a row through the slot; the running worker's */
     uint32_t budget_spent; /* ready waits in a row; the task's own */
-    wf_au32 shut;         /* closing has cancelled it: rounds of closing, acq_rel */
 };
 
 enum {
     WF_TASK_PINNED = 1,    /* runs on worker `home` only */
     WF_TASK_NEVER_RAN = 2, /* finished without running: raw is no result of fn */
     WF_TASK_MAIN = 4,      /* the main task of weft_run: nobody retrieves its error but weft_run */
+};
+
+enum {
+    WF_MARK_KICKED = 1, /* on some kick list */
+    WF_MARK_SHUT = 2,   /* cancelled by closing: once is enough */
 };
 
 _Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");
