@@ -21,13 +21,15 @@ WEFT_BEGIN
 
 /* Lives in the frame of the task that opened it, until closed. */
 typedef struct weft_group {
-    uint64_t reserved[24];
+    uint64_t reserved[32];
 } weft_group;
 
 enum {
     /* For servers: a child's error is counted and told to the diagnostics hook, aborts nothing, and
      * finished children are released at once. */
     WEFT_GROUP_INDEPENDENT = 1,
+    /* The memory was zeroed before: honour a weft_group_cancel that came before the opening. */
+    WEFT_GROUP_ZEROED = 2,
 };
 
 /* Opens a group owned by the calling task. Returns 0, -EPERM, -EINVAL (NULL, unknown flag), -EBUSY
@@ -46,7 +48,8 @@ WEFT_API WEFT_NODISCARD int weft_group_spawn_at(const char *site, weft_group *gr
                                                 const weft_spawn_options *options);
 
 /* Cancels the children and the body; closing then returns 0 rather than -ECANCELED. Idempotent.
- * Before the group has been opened (zeroed memory) it takes effect at open. Any thread. */
+ * On zeroed memory it takes effect when the group is opened with WEFT_GROUP_ZEROED. Any thread while
+ * the group's memory is there. Returns 1; 0 when it had no effect (closed); -EINVAL. */
 WEFT_API int weft_group_cancel(weft_group *group);
 
 /* Refuses new children and waits until there are none. Returns 0; -ETIMEDOUT after `delay_ns`, with

@@ -1,109 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* descriptor.c - records of descriptors: waiting, events, closing, reuse.
- *
- * Closing (wf_fd_close) in this order, so that nobody waits for a number's next owner and nobody is
- * forgotten:
- *     1. under the lock: count the close in the stamp, tell all waiters, forget the registration,
- *        mark the record with the closer
- *     2. close(2)
- *     3. under the lock: take the mark away, grant who came meanwhile
- * Who tried its system call before 1 and links after it finds the stamp changed: -EBADF. Who begins
- * between 1 and 2 might register a descriptor that is about to go and wait for ever, so nobody
- * registers while the mark is there; 3 tells them to try again. Some of those may be rightful users of
- * the number's next descriptor, so they are granted, not refused.
- */
+/* descriptor.c - what happens to a record: waits, events, registration, reuse of the number. */
 #include "poll/descriptor.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define READ_MASK UINT64_C(0xfffff)
 #define WRITE_SHIFT 20
 #define WRITE_MASK (READ_MASK << WRITE_SHIFT)
 #define CLOSE_SHIFT 40
-
-/* ---- the table ---- */
-
-/* All tables of the process: a plain thread's weft_close knows no runtime. */
-static struct {
-    struct wf_lock lock;
-    wf_au32 count; /* written under lock; a fiber reads it (acquire): its own table is always in */
-    struct wf_list tables; /* wf_fd_table.link, under lock */
-    pthread_once_t once;
-} all = {.tables = {&all.tables, &all.tables}, .once = PTHREAD_ONCE_INIT};
-
-/* The parent's tables are nothing to a forked child; a thread that is no more may hold the lock. */
-static void forget_all(void)
-{
-    wf_store_rlx(&all.lock.value, 0U);
-    wf_store_rlx(&all.count, 0U);
-    wf_list_init(&all.tables);
-}
-
-static void install_fork_handler(void)
-{
-    (void)pthread_atfork(NULL, NULL, forget_all);
-}
-
-static size_t segment_bytes(unsigned segment)
-{
-    return (sizeof(struct wf_fd) << WF_FD_FIRST_SHIFT) << segment;
-}
-
-/* Fresh pages: zero, and most of them never touched. */
-static __attribute__((noinline)) int make_segment(struct wf_fd_table *table, unsigned segment, int fd,
-                                                  struct wf_fd **out)
-{
-    if (fcntl(fd, F_GETFD) < 0) {
-        return -EBADF; /* no memory for arbitrary numbers */
-    }
-    void *pages = mmap(NULL, segment_bytes(segment), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (pages == MAP_FAILED) {
-        return -ENOMEM;
-    }
-    struct wf_fd *seen = NULL;
-    *out = pages;
-    if (!wf_cas_acqrel(&table->segments[segment], &seen, *out)) {
-        (void)munmap(pages, segment_bytes(segment)); /* somebody else was faster */
-        *out = seen;
-    }
-    return 0;
-}
-
-int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out)
-{
-    if (fd < 0) {
-        return -EBADF;
-    }
-    uint64_t index = (uint64_t)fd + (UINT64_C(1) << WF_FD_FIRST_SHIFT);
-    unsigned top = 63U - (unsigned)__builtin_clzll(index);
-    unsigned segment = top - WF_FD_FIRST_SHIFT;
-    struct wf_fd *records = wf_load_acq(&table->segments[segment]);
-    if (__builtin_expect(records == NULL, 0)) {
-        int rc = make_segment(table, segment, fd, &records);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    *out = &records[index - (UINT64_C(1) << top)];
-    return 0;
-}
-
-static void lock_record(struct wf_fd *record, int fd)
-{
-    wf_lock(&record->lock);
-    if (__builtin_expect(record->readers.next == NULL, 0)) { /* never used */
-        record->fd = fd;
-        wf_list_init(&record->readers);
-        wf_list_init(&record->writers);
-        wf_list_init(&record->watches);
-    }
-}
 
 /* ---- what happens under a record's lock ---- */
 
@@ -145,6 +49,7 @@ static void forget(struct wf_fd *record, struct wf_later *later)
     record->tag++;
     record->is_registered = false;
     record->seen = 0;
+    record->is_probed = false;
     record->users[0] = 0;
     record->users[1] = 0;
     wf_store_rlx(&record->listener, 0);
@@ -164,12 +69,12 @@ static void count_close(struct wf_fd *record)
 
 static bool is_trusted(const struct wf_fd *record, unsigned directions, uint64_t user)
 {
-    return record->is_registered &&
-           ((directions & WF_FD_READ) == 0 || record->users[0] == user) &&
+    return record->is_registered && ((directions & WF_FD_READ) == 0 || record->users[0] == user) &&
            ((directions & WF_FD_WRITE) == 0 || record->users[1] == user);
 }
 
-/* The new tag makes events on their way worthless; registering reports anew what they said. */
+/* The new tag makes events on their way worthless; registering reports anew what they said. While the
+ * number is being closed nobody may trust what was registered meanwhile. */
 static int register_locked(struct wf_poller *poller, struct wf_fd *record, unsigned directions,
                            uint64_t user, struct wf_later *later)
 {
@@ -177,6 +82,7 @@ static int register_locked(struct wf_poller *poller, struct wf_fd *record, unsig
         return 0;
     }
     bool renew = record->is_registered;
+    user = record->closer == NULL ? user : 0;
     int rc = poller->ops->add(poller, record->fd, record->tag + 1, renew);
     if (rc != WF_POLL_KNOWN) { /* it never was, or its registration went with an old descriptor */
         forget(record, later);
@@ -196,10 +102,10 @@ static int register_locked(struct wf_poller *poller, struct wf_fd *record, unsig
     return 0;
 }
 
-int wf_fd_register(struct wf_poller *poller, struct wf_fd *record, int fd, uint64_t user,
+int wf_fd_register(struct wf_poller *poller, struct wf_fd *record, uint64_t user,
                    struct wf_later *later)
 {
-    lock_record(record, fd);
+    wf_lock(&record->lock);
     int rc = register_locked(poller, record, WF_FD_READ, user, later);
     wf_unlock(&record->lock);
     return rc;
@@ -232,10 +138,10 @@ static int link_locked(struct wf_poller *poller, struct wf_fd *record, struct wf
     return WF_FD_LINKED;
 }
 
-int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, int fd, struct wf_fd_entry *entry,
+int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entry *entry,
                uint64_t stamp, struct wf_later *later)
 {
-    lock_record(record, fd);
+    wf_lock(&record->lock);
     int rc = link_locked(poller, record, entry, stamp, later);
     wf_unlock(&record->lock);
     return rc;
@@ -249,12 +155,11 @@ void wf_fd_unlink(struct wf_fd *record, struct wf_fd_entry *entry)
     wf_unlock(&record->lock);
 }
 
-int wf_fd_subscribe(struct wf_poller *poller, struct wf_fd *record, int fd,
-                    struct wf_waiter *waiter)
+int wf_fd_subscribe(struct wf_poller *poller, struct wf_fd *record, struct wf_waiter *waiter)
 {
     struct wf_later later; /* stays empty: a descriptor of the runtime's own has no old waiters */
     wf_later_init(&later);
-    lock_record(record, fd);
+    wf_lock(&record->lock);
     int rc = register_locked(poller, record, WF_FD_READ, 0, &later);
     if (rc == 0) {
         wf_list_push(&record->readers, &waiter->link);
@@ -272,12 +177,11 @@ void wf_fd_unsubscribe(struct wf_fd *record, struct wf_waiter *waiter)
 
 /* ---- watching ---- */
 
-int wf_fd_watch(struct wf_poller *poller, struct wf_fd *record, int fd, uint64_t user,
+int wf_fd_watch(struct wf_poller *poller, struct wf_fd *record, uint64_t user,
                 struct wf_fd_watch *watch, struct wf_later *later)
 {
-    lock_record(record, fd);
-    int rc = record->closer != NULL ? -EBADF
-                                    : register_locked(poller, record, WF_FD_READ, user, later);
+    wf_lock(&record->lock);
+    int rc = register_locked(poller, record, WF_FD_READ, user, later);
     if (rc == 0) {
         wf_list_push(&record->watches, &watch->link);
         watch->tell(watch, record, later);
@@ -311,7 +215,7 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
     if (wf_fd_find(table, fd, &record) < 0) {
         return;
     }
-    lock_record(record, fd);
+    wf_lock(&record->lock);
     if (record->is_registered && record->tag == tag) {
         bool reads = (seen & (WF_FD_READ | WF_FD_HANGUP | WF_FD_HALF_CLOSE)) != 0;
         bool writes = (seen & (WF_FD_WRITE | WF_FD_HANGUP)) != 0;
@@ -333,21 +237,22 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
 
 /* ---- numbers that change hands ---- */
 
-void wf_fd_wipe(struct wf_fd *record, int fd, struct wf_later *later)
+void wf_fd_wipe(struct wf_fd *record, struct wf_later *later)
 {
-    lock_record(record, fd);
+    wf_lock(&record->lock);
     forget(record, later);
     count_close(record);
     record->closer = NULL; /* that close(2) is what gave us the number */
     wf_unlock(&record->lock);
 }
 
-void wf_fd_renew(struct wf_fd *record, int fd)
+void wf_fd_renew(struct wf_fd *record)
 {
-    lock_record(record, fd);
+    wf_lock(&record->lock);
     bool is_in_use = !wf_list_is_empty(&record->readers) || !wf_list_is_empty(&record->writers) ||
                      !wf_list_is_empty(&record->watches);
     record->seen = 0;
+    record->is_probed = false;
     if (!is_in_use) {
         record->is_registered = false;
         record->tag++;
@@ -356,14 +261,14 @@ void wf_fd_renew(struct wf_fd *record, int fd)
     wf_unlock(&record->lock);
 }
 
-static void close_begin(struct wf_fd_table *table, int fd, const void *closer,
-                        struct wf_later *later)
+void wf_fd_close_begin(struct wf_fd_table *table, int fd, const void *closer,
+                       struct wf_later *later)
 {
     struct wf_fd *record;
     if (wf_fd_find(table, fd, &record) < 0) {
         return; /* no memory, so nobody could have waited; or close(2) will say -EBADF */
     }
-    lock_record(record, fd);
+    wf_lock(&record->lock);
     bool was_registered = record->is_registered;
     forget(record, later);
     count_close(record);
@@ -375,19 +280,14 @@ static void close_begin(struct wf_fd_table *table, int fd, const void *closer,
     wf_unlock(&record->lock);
 }
 
-static void close_end(struct wf_fd_table *table, int fd, const void *closer,
-                      struct wf_later *later)
+void wf_fd_close_end(struct wf_fd_table *table, int fd, const void *closer, struct wf_later *later)
 {
     struct wf_fd *record;
-    uint64_t index = (uint64_t)fd + (UINT64_C(1) << WF_FD_FIRST_SHIFT);
-    unsigned top = 63U - (unsigned)__builtin_clzll(index);
-    struct wf_fd *records = wf_load_acq(&table->segments[top - WF_FD_FIRST_SHIFT]);
-    if (records == NULL) {
-        return;
+    if (wf_fd_find(table, fd, &record) < 0) {
+        return; /* the table is younger than the closing */
     }
-    record = &records[index - (UINT64_C(1) << top)];
-    lock_record(record, fd);
-    if (record->closer == closer) {
+    wf_lock(&record->lock);
+    if (record->closer == closer) { /* else the number has been wiped or is being closed again */
         record->closer = NULL;
         grant_all(&record->readers, WF_GRANTED, later);
         grant_all(&record->writers, WF_GRANTED, later);

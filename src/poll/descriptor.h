@@ -37,15 +37,17 @@
 enum {
     WF_FD_READ = 1,
     WF_FD_WRITE = 2,
-    WF_FD_HANGUP = 4,    /* reset, error or full hang-up: meets both directions */
+    WF_FD_HANGUP = 4,     /* reset, error or full hang-up: meets both directions */
     WF_FD_HALF_CLOSE = 8, /* the peer sends no more: meets readers */
 };
 
-/* Looks at a descriptor for longer than a wait: told of hang-ups. */
+struct wf_fd;
+
+/* Looks at a descriptor for longer than a wait: told of hang-ups, also of those already seen. */
 struct wf_fd_watch {
     struct wf_list link;
-    /* `seen`: all that was ever seen of HANGUP and HALF_CLOSE. Under the record's lock. */
-    void (*tell)(struct wf_fd_watch *watch, unsigned seen, struct wf_later *later);
+    /* Look at record->seen. Under the record's lock. */
+    void (*tell)(struct wf_fd_watch *watch, struct wf_fd *record, struct wf_later *later);
 };
 
 /* Waiters of one wait in one record: it may wait for both directions. */
@@ -53,6 +55,17 @@ struct wf_fd_entry {
     unsigned directions;
     struct wf_waiter waiters[2]; /* [0] reader, [1] writer */
 };
+
+static inline void wf_fd_entry_init(struct wf_fd_entry *entry, struct wf_wait *wait,
+                                    unsigned directions)
+{
+    entry->directions = directions;
+    for (int i = 0; i < 2; i++) {
+        wf_list_init(&entry->waiters[i].link);
+        entry->waiters[i].wait = wait;
+        entry->waiters[i].notify = NULL;
+    }
+}
 
 struct wf_fd {
     struct wf_lock lock;
@@ -65,14 +78,19 @@ struct wf_fd {
      * (acquire) before their system call. */
     wf_au64 stamp;
 
+    /* Whether fd and the lists are set: stored once under lock (release), loaded by wf_fd_find
+     * (acquire). */
+    wf_au8 is_prepared;
+
+    /* enum of accept.c: any acceptor stores (relaxed: all of them store the same), forgetting
+     * stores 0. */
+    wf_au8 listener;
+
+    uint8_t seen; /* WF_FD_HANGUP, WF_FD_HALF_CLOSE: sticky */
+    bool is_registered;
+    bool is_probed; /* a watch has found out whether a half-closed peer is there */
     int fd;
     uint32_t tag; /* of the registration: what its events carry */
-    bool is_registered;
-    uint8_t seen; /* WF_FD_HANGUP, WF_FD_HALF_CLOSE: sticky */
-
-    /* wf_listener_kind of accept.c: any acceptor stores (relaxed: all of them would store the same),
-     * wiping stores 0. */
-    wf_au8 listener;
 
     /* Not NULL: the number is being closed; tells one closer from the next. */
     const void *closer;
@@ -115,10 +133,10 @@ static inline uint64_t wf_fd_stamp(struct wf_fd *record)
 int wf_fd_register(struct wf_poller *poller, struct wf_fd *record, uint64_t user,
                    struct wf_later *later);
 
-/* Enters `wait` among those who wait for `directions`. LINKED; RETRY; -EBADF (closed since `stamp`);
- * or as wf_fd_register. */
+/* Enters a wait among those who wait for the entry's directions. LINKED; RETRY; -EBADF (closed since
+ * `stamp`); or as wf_fd_register. */
 int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entry *entry,
-               struct wf_wait *wait, unsigned directions, uint64_t stamp, struct wf_later *later);
+               uint64_t stamp, struct wf_later *later);
 
 /* Takes out what is still linked. */
 void wf_fd_unlink(struct wf_fd *record, struct wf_fd_entry *entry);
@@ -133,6 +151,13 @@ static inline void wf_fd_resubscribe_locked(struct wf_fd *record, struct wf_wait
     wf_list_push(&record->readers, &waiter->link);
 }
 
+/* Starts a watch and tells it what has been seen so far, or refuses as wf_fd_register. */
+int wf_fd_watch(struct wf_poller *poller, struct wf_fd *record, uint64_t user,
+                struct wf_fd_watch *watch, struct wf_later *later);
+
+/* After it `tell` is not running. */
+void wf_fd_unwatch(struct wf_fd *record, struct wf_fd_watch *watch);
+
 /* The number belongs to a descriptor that has just been made: whatever is known of it is old. */
 void wf_fd_wipe(struct wf_fd *record, struct wf_later *later);
 
@@ -142,6 +167,12 @@ void wf_fd_renew(struct wf_fd *record);
 /* A back end's event. */
 void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
                  struct wf_later *later);
+
+/* The two halves of closing a number in one table: see table.c. `closer` tells apart those who close it
+ * at the same time. */
+void wf_fd_close_begin(struct wf_fd_table *table, int fd, const void *closer,
+                       struct wf_later *later);
+void wf_fd_close_end(struct wf_fd_table *table, int fd, const void *closer, struct wf_later *later);
 
 /* Closes `fd` as weft_close does, in `own` and in every other table of the process; `own` NULL on a
  * plain thread. `flush` makes the tasks ready that were woken. 0 or a negative errno. */

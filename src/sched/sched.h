@@ -35,16 +35,4 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
 /* Undoes wf_spawn_prepare for a task that was never queued; its arg stays the caller's. */
 void wf_spawn_abandon(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
 
-/* ---- the blocking pool (blocking.c) ---- */
-
-struct wf_job {
-    struct wf_job *next;
-    weft_fn *fn;
-    void *arg;
-    void (*drop_arg)(void *);
-    intptr_t result;
-    wf_au32 state; /* blocking.c */
-    struct wf_wait *wait;
-};
-
 #endif

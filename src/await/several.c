@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+/* several.c - waiting for several tasks: gather (requests are handed on to them) and wait (private).
+ *
+ * One waiter per task; each finisher counts down and, when the condition holds, claims the one wait.
+ * The caller may have to wait again (a gather that was cancelled waits for all), so a finisher may
+ * come with a claim that no longer matters: it loses, or costs one more look. Before the call returns
+ * every waiter has been unlinked under its task's lock, so no finisher is in the frame any more.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weft/gather.h>
+#include <weft/task.h>
+#include <weft/time.h>
+#include <weft/timeout.h>
+
+#include "await/door.h"
+
+enum { INLINE_WAITERS = 16, NOBODY_FAILED = -1 };
+
+struct member {
+    struct wf_waiter waiter;
+    struct several *all;
+    int64_t index;
+};
+
+struct several {
+    struct wf_wait wait;
+    weft_task *const *tasks;
+    size_t count;
+    weft_wait_when when; /* WEFT_WAIT_FIRST_ERROR here counts a cancelled task as gather asks */
+    bool cancelled_is_error;
+    /* Set by the canceller under the waiting task's lock (release), read by finishers and the task. */
+    wf_au32 must_see_all;
+    wf_ai64 remaining; /* finishers subtract (seq_cst) before they read the wait's epoch */
+    wf_ai64 failed;    /* index of the first error: finishers, CAS */
+    struct member *members;
+    struct member inline_members[INLINE_WAITERS];
+};
+
+static bool is_over(struct several *all)
+{
+    if (wf_load_sc(&all->remaining) == 0) {
+        return true;
+    }
+    if (wf_load_acq(&all->must_see_all) != 0) {
+        return false;
+    }
+    switch (all->when) {
+    case WEFT_WAIT_FIRST_DONE:
+        return wf_load_sc(&all->remaining) < (int64_t)all->count;
+    case WEFT_WAIT_FIRST_ERROR:
+        return wf_load_sc(&all->failed) != NOBODY_FAILED;
+    case WEFT_WAIT_ALL:
+        break;
+    }
+    return false;
+}
+
+static void count_down(struct several *all, struct member *member)
+{
+    enum wf_life life = wf_word_life(wf_load_acq(&all->tasks[member->index]->word));
+    if (life == WF_ERROR || (life == WF_CANCELLED && all->cancelled_is_error)) {
+        int64_t nobody = NOBODY_FAILED;
+        (void)wf_cas_sc(&all->failed, &nobody, member->index);
+    }
+    (void)wf_sub_sc(&all->remaining, 1);
+}
+
+/* A task has ended; under its lock. */
+static void on_end(struct wf_waiter *waiter, struct wf_later *later)
+{
+    struct member *member = WF_CONTAINER(waiter, struct member, waiter);
+    struct several *all = member->all;
+    count_down(all, member);
+    wf_fence_full(); /* pairs with wait_until_over: it stores the epoch, then reads the counts */
+    if (is_over(all)) {
+        (void)wf_wait_claim(&all->wait, WF_GRANTED, later);
+    }
+}
+
+/* A request to the gathering task: every unfinished task gets it. */
+static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+{
+    struct several *all = WF_CONTAINER(wait, struct several, wait);
+    bool any = false;
+    for (size_t i = 0; i < all->count; i++) {
+        uint64_t word;
+        bool is_deferred;
+        if (wf_cancel_add(all->tasks[i], count, 0, &is_deferred, &word) == WF_REQUEST_ADDED) {
+            any = true;
+            if (!is_deferred) {
+                wf_kick_push(later, all->tasks[i]);
+            }
+        }
+    }
+    if (any) {
+        wf_store_rel(&all->must_see_all, 1U);
+    }
+    return any;
+}
+
+static int link_all(struct several *all)
+{
+    all->members = all->inline_members;
+    if (all->count > INLINE_WAITERS) {
+        all->members = malloc(all->count * sizeof(struct member));
+        if (all->members == NULL) {
+            return -ENOMEM;
+        }
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        struct member *member = &all->members[i];
+        member->waiter = (struct wf_waiter){.wait = &all->wait, .notify = on_end};
+        wf_list_init(&member->waiter.link);
+        member->all = all;
+        member->index = (int64_t)i;
+        if (!wf_task_watch(all->tasks[i], &member->waiter)) {
+            count_down(all, member);
+        }
+    }
+    return 0;
+}
+
+static void unlink_all(struct several *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        wf_task_unwatch(all->tasks[i], &all->members[i].waiter);
+    }
+    if (all->members != all->inline_members) {
+        free(all->members);
+    }
+}
+
+static enum wf_verdict wait_once(struct several *all, weft_task *self, enum wf_reason reason,
+                                 int64_t deadline_ns)
+{
+    bool was_handed_on = all->wait.handed_on;
+    wf_wait_begin(&all->wait, self, reason);
+    all->wait.handed_on = was_handed_on;
+    all->wait.hand_on = reason == WF_WAIT_GATHER ? hand_to_all : NULL;
+    wf_fence_full(); /* pairs with on_end */
+    if (is_over(all)) {
+        return WF_GRANTED;
+    }
+    struct wf_alarm alarm;
+    if (deadline_ns != WF_FOREVER) {
+        wf_alarm_set(&alarm, &all->wait, deadline_ns, WF_TIMED_OUT);
+    }
+    enum wf_verdict verdict = wf_door_park(&all->wait);
+    if (deadline_ns != WF_FOREVER) {
+        wf_alarm_clear(&alarm);
+    }
+    return verdict;
+}
+
+static void prepare(struct several *all, weft_task *const *tasks, size_t count,
+                    weft_wait_when when, weft_task *self)
+{
+    all->tasks = tasks;
+    all->count = count;
+    all->when = when;
+    all->cancelled_is_error = false;
+    wf_store_rlx(&all->must_see_all, 0U);
+    wf_store_rlx(&all->remaining, (int64_t)count);
+    wf_store_rlx(&all->failed, (int64_t)NOBODY_FAILED);
+    wf_wait_begin(&all->wait, self, WF_WAIT_TASKS);
+}
+
+static int check(weft_task *const *tasks, size_t count, const weft_task *self)
+{
+    if (tasks == NULL && count > 0) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (tasks[i] == NULL || tasks[i] == self) {
+            return tasks[i] == NULL ? -EINVAL : -EDEADLK;
+        }
+    }
+    return 0;
+}
+
+/* ---- gather ---- */
+
+static void collect(struct several *all, intptr_t *results)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
+            intptr_t outcome = wf_task_look(all->tasks[i]);
+            if (results != NULL) {
+                results[i] = outcome;
+            }
+        }
+    }
+}
+
+int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_gather_mode mode,
+                size_t *first_failed)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL) {
+        return rc;
+    }
+    weft_task *self = wf_self_on(worker);
+    rc = mode > WEFT_GATHER_COLLECT ? -EINVAL : check(tasks, count, self);
+    if (rc < 0) {
+        return rc;
+    }
+    wf_door_spend(self);
+    bool first_error = mode == WEFT_GATHER_FIRST_ERROR;
+    struct several all;
+    prepare(&all, tasks, count, first_error ? WEFT_WAIT_FIRST_ERROR : WEFT_WAIT_ALL, self);
+    all.cancelled_is_error = true;
+    rc = link_all(&all);
+    if (rc < 0) {
+        return rc;
+    }
+    while (!is_over(&all)) {
+        (void)wait_once(&all, self, WF_WAIT_GATHER, WF_FOREVER);
+    }
+    unlink_all(&all);
+    collect(&all, results);
+    int64_t failed = first_error ? wf_load_sc(&all.failed) : NOBODY_FAILED;
+    if (first_failed != NULL) {
+        *first_failed = failed == NOBODY_FAILED ? count : (size_t)failed;
+    }
+    if (all.wait.handed_on) {
+        wf_state_set(&self->word, WF_TOLD);
+        return -ECANCELED;
+    }
+    return 0;
+}
+
+/* ---- wait ---- */
+
+int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_t delay_ns,
+              size_t *done)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL) {
+        return rc;
+    }
+    weft_task *self = wf_self_on(worker);
+    rc = count == 0 || when > WEFT_WAIT_FIRST_ERROR ? -EINVAL : check(tasks, count, NULL);
+    if (rc == 0) {
+        rc = wf_door_observe(self);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    int64_t deadline_ns =
+        delay_ns == WF_FOREVER ? WF_FOREVER : wf_deadline_after(weft_now(), delay_ns);
+    struct several all;
+    prepare(&all, tasks, count, when, self);
+    rc = link_all(&all);
+    if (rc < 0) {
+        return rc;
+    }
+    if (is_over(&all) || delay_ns <= 0) {
+        rc = weft_yield(); /* it always suspends once */
+    } else {
+        enum wf_verdict verdict = wait_once(&all, self, WF_WAIT_TASKS, deadline_ns);
+        rc = verdict == WF_TOLD_OFF ? -ECANCELED : 0;
+    }
+    unlink_all(&all);
+    if (done != NULL && rc == 0) {
+        *done = 0;
+        for (size_t i = 0; i < count; i++) {
+            *done += wf_word_has_ended(wf_load_acq(&tasks[i]->word)) ? 1U : 0U;
+        }
+    }
+    return rc;
+}
+
+/* ---- one task, or one call, under a limit ---- */
+
+/* A limit that has passed: an unfinished task is cancelled; the wait for its end is private. */
+static int end_now(weft_task *task, intptr_t *result)
+{
+    if (weft_cancel(task) != 1) {
+        return weft_join(task, result);
+    }
+    intptr_t outcome = 0;
+    int rc = weft_join_shielded(task, &outcome);
+    if (rc < 0) {
+        return rc;
+    }
+    if (outcome == -ECANCELED) {
+        return -ETIMEDOUT;
+    }
+    if (result != NULL) {
+        *result = outcome;
+    }
+    return 0;
+}
+
+int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || task == NULL) {
+        return worker == NULL ? rc : -EINVAL;
+    }
+    if (task == wf_self_on(worker)) {
+        return -EDEADLK;
+    }
+    if (delay_ns <= 0) {
+        return end_now(task, result);
+    }
+    weft_timeout limit;
+    rc = weft_timeout_enter(&limit, delay_ns);
+    return rc < 0 ? rc : (int)weft_timeout_leave(&limit, weft_join(task, result));
+}
+
+int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns, intptr_t *result)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || fn == NULL) {
+        return worker == NULL ? rc : -EINVAL;
+    }
+    if (delay_ns <= 0) {
+        rc = weft_yield();
+        return rc < 0 ? rc : -ETIMEDOUT;
+    }
+    weft_timeout limit;
+    rc = weft_timeout_enter(&limit, delay_ns);
+    if (rc < 0) {
+        return rc;
+    }
+    intptr_t outcome = fn(arg);
+    intptr_t left = weft_timeout_leave(&limit, outcome);
+    if (left == -ETIMEDOUT && outcome == -ECANCELED) {
+        return -ETIMEDOUT;
+    }
+    if (outcome == -ECANCELED) {
+        return -ECANCELED;
+    }
+    if (result != NULL) {
+        *result = outcome;
+    }
+    return 0;
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+/* table.c - from a number to its record, and closing a number in all tables.
+ *
+ * Closing (wf_fd_close) in this order, so that nobody waits for a number's next owner and nobody is
+ * forgotten:
+ *     1. under the lock: count the close in the stamp, tell all waiters, forget the registration,
+ *        mark the record with the closer
+ *     2. close(2)
+ *     3. under the lock: take the mark away, grant who came meanwhile
+ * Who tried its system call before 1 and links after it finds the stamp changed: -EBADF. Who begins
+ * between 1 and 2 might register a descriptor that is about to go and wait for ever, so nobody
+ * registers while the mark is there; 3 tells them to try again. Some of those may be rightful users of
+ * the number's next descriptor, so they are granted, not refused.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "poll/descriptor.h"
+
+/* All tables of the process: a plain thread's weft_close knows no runtime. */
+static struct {
+    struct wf_lock lock;
+    wf_au32 count; /* written under lock; a fiber reads it (acquire): its own table is always in */
+    struct wf_list tables; /* wf_fd_table.link, under lock */
+    pthread_once_t once;
+} all = {.tables = {&all.tables, &all.tables}, .once = PTHREAD_ONCE_INIT};
+
+/* The parent's tables are nothing to a forked child; a thread that is no more may hold the lock. */
+static void forget_all(void)
+{
+    wf_store_rlx(&all.lock.value, 0U);
+    wf_store_rlx(&all.count, 0U);
+    wf_list_init(&all.tables);
+}
+
+static void install_fork_handler(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget_all);
+}
+
+static size_t segment_bytes(unsigned segment)
+{
+    return (sizeof(struct wf_fd) << WF_FD_FIRST_SHIFT) << segment;
+}
+
+/* Fresh pages: zero, and most of them never touched. */
+static __attribute__((noinline)) int make_segment(struct wf_fd_table *table, unsigned segment,
+                                                  int fd, struct wf_fd **out)
+{
+    if (fcntl(fd, F_GETFD) < 0) {
+        return -EBADF; /* no memory for arbitrary numbers */
+    }
+    void *pages = mmap(NULL, segment_bytes(segment), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages == MAP_FAILED) {
+        return -ENOMEM;
+    }
+    struct wf_fd *seen = NULL;
+    *out = pages;
+    if (!wf_cas_acqrel(&table->segments[segment], &seen, *out)) {
+        (void)munmap(pages, segment_bytes(segment)); /* somebody else was faster */
+        *out = seen;
+    }
+    return 0;
+}
+
+/* First use. Whoever comes at the same time finds it done, or does it under the lock. */
+static void prepare(struct wf_fd *record, int fd)
+{
+    wf_lock(&record->lock);
+    if (wf_load_rlx(&record->is_prepared) == 0) {
+        record->fd = fd;
+        wf_list_init(&record->readers);
+        wf_list_init(&record->writers);
+        wf_list_init(&record->watches);
+        wf_store_rel(&record->is_prepared, 1);
+    }
+    wf_unlock(&record->lock);
+}
+
+int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out)
+{
+    if (fd < 0) {
+        return -EBADF;
+    }
+    uint64_t index = (uint64_t)fd + (UINT64_C(1) << WF_FD_FIRST_SHIFT);
+    unsigned top = 63U - (unsigned)__builtin_clzll(index);
+    unsigned segment = top - WF_FD_FIRST_SHIFT;
+    struct wf_fd *records = wf_load_acq(&table->segments[segment]);
+    if (__builtin_expect(records == NULL, 0)) {
+        int rc = make_segment(table, segment, fd, &records);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    struct wf_fd *record = &records[index - (UINT64_C(1) << top)];
+    if (__builtin_expect(wf_load_acq(&record->is_prepared) == 0, 0)) {
+        prepare(record, fd);
+    }
+    *out = record;
+    return 0;
+}
+
+/* ---- closing ---- */
+
+/* Applies `step` to `own`, or to all tables there are. Tables can't go meanwhile: their tasks are
+ * made ready before the lock of all is free, and a fiber's own table lives as long as the fiber. */
+static void each_table(struct wf_fd_table *own, int fd, const void *closer,
+                       void (*step)(struct wf_fd_table *, int, const void *, struct wf_later *),
+                       void (*flush)(struct wf_later *))
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    if (own != NULL && wf_load_acq(&all.count) == 1) {
+        step(own, fd, closer, &later);
+        flush(&later);
+        return;
+    }
+    wf_lock(&all.lock);
+    for (struct wf_list *link = all.tables.next; link != &all.tables; link = link->next) {
+        step(WF_CONTAINER(link, struct wf_fd_table, link), fd, closer, &later);
+        flush(&later);
+        wf_later_init(&later);
+    }
+    wf_unlock(&all.lock);
+}
+
+static __attribute__((noinline)) int close_descriptor(int fd)
+{
+    /* Interrupted or not, Linux has given the number back. */
+    return close(fd) == 0 || errno == EINTR ? 0 : -errno;
+}
+
+int wf_fd_close(struct wf_fd_table *own, int fd, void (*flush)(struct wf_later *later))
+{
+    char mark = 0; /* its address is nobody else's until we return */
+    if (fd < 0) {
+        return -EBADF;
+    }
+    each_table(own, fd, &mark, wf_fd_close_begin, flush);
+    int rc = close_descriptor(fd);
+    each_table(own, fd, &mark, wf_fd_close_end, flush);
+    return rc;
+}
+
+/* ---- life ---- */
+
+int wf_fd_table_create(struct wf_fd_table **out, struct wf_poller *poller)
+{
+    struct wf_fd_table *table = calloc(1, sizeof *table);
+    if (table == NULL) {
+        return -ENOMEM;
+    }
+    table->poller = poller;
+    (void)pthread_once(&all.once, install_fork_handler);
+    wf_lock(&all.lock);
+    wf_list_push(&all.tables, &table->link);
+    wf_store_rel(&all.count, wf_load_rlx(&all.count) + 1);
+    wf_unlock(&all.lock);
+    *out = table;
+    return 0;
+}
+
+void wf_fd_table_destroy(struct wf_fd_table *table)
+{
+    wf_lock(&all.lock);
+    wf_list_remove(&table->link);
+    wf_store_rel(&all.count, wf_load_rlx(&all.count) - 1);
+    wf_unlock(&all.lock);
+    for (unsigned i = 0; i < WF_FD_SEGMENTS; i++) {
+        struct wf_fd *records = wf_load_acq(&table->segments[i]);
+        if (records != NULL) {
+            (void)munmap(records, segment_bytes(i));
+        }
+    }
+    free(table);
+}
