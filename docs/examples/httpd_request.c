@@ -81,7 +81,9 @@ static int on_body(llhttp_t *parser, const char *at, size_t length)
 
 static int on_complete(llhttp_t *parser)
 {
-    buffer_of(parser)->request.keep_alive = llhttp_should_keep_alive(parser) != 0;
+    /* There is nothing to upgrade to: an answer, and then no more requests. */
+    buffer_of(parser)->request.keep_alive =
+        llhttp_should_keep_alive(parser) != 0 && !llhttp_get_upgrade(parser);
     return HPE_PAUSED; /* one request at a time */
 }
 
@@ -132,26 +134,20 @@ enum parsed request_parse(struct buffer *buffer, const struct options *options)
     struct request *request = &buffer->request;
     llhttp_errno_t result = llhttp_execute(&buffer->parser, buffer->in + buffer->parsed,
                                            buffer->filled - buffer->parsed);
-    switch (result) {
-    case HPE_OK:
+    if (result == HPE_PAUSED) { /* by on_complete */
+        buffer->parsed = (size_t)(llhttp_get_error_pos(&buffer->parser) - buffer->in);
+    } else if (result == HPE_OK) {
         buffer->parsed = buffer->filled;
-        if (request->has_head && is_body_too_large(buffer, options->body_bytes_max)) {
-            return refuse(request, STATUS_BODY_TOO_LARGE);
-        }
-        return request->is_begun ? PARSED_PART : PARSED_NOTHING;
-    case HPE_PAUSED_UPGRADE: /* nothing to upgrade to: an answer, and no more requests */
-        request->keep_alive = false;
-        break;
-    case HPE_PAUSED:
-        break;
-    default:
+    } else {
         return refuse(request, STATUS_BAD_REQUEST);
     }
-    buffer->parsed = (size_t)(llhttp_get_error_pos(&buffer->parser) - buffer->in);
-    if (request->body_bytes > options->body_bytes_max) {
+    if (request->has_head && is_body_too_large(buffer, options->body_bytes_max)) {
         return refuse(request, STATUS_BODY_TOO_LARGE);
     }
-    return PARSED_REQUEST;
+    if (result == HPE_PAUSED) {
+        return PARSED_REQUEST;
+    }
+    return request->is_begun ? PARSED_PART : PARSED_NOTHING;
 }
 
 /* Moves the beginning of a head to the front. The parser has seen it elsewhere and starts again,

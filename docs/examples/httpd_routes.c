@@ -179,10 +179,13 @@ const struct route *route_find(const struct request *request)
     static const struct route none = {"", not_found, false};
     static const struct route refused = {"", method_not_allowed, false};
 
+    if (!is_allowed(request->method)) {
+        return &refused;
+    }
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         if (strlen(routes[i].path) == request->path_length &&
             memcmp(routes[i].path, request->path, request->path_length) == 0) {
-            return is_allowed(request->method) ? &routes[i] : &refused;
+            return &routes[i];
         }
     }
     return &none;

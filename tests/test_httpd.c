@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: MIT */
+/* test_httpd.c - the example server seen from outside: plain sockets, a child process, its summary.
+ *
+ * Where the programs are: WEFT_EXAMPLES_DIR of the environment, else `examples` beside this one.
+ * How it synchronises: by what the server sends. "GET /" followed by a slow request in one write is
+ *       answered in two pieces; once the first is there the second is being handled. */
+#include "weft_test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ARGUMENTS_MAX = 24, TEXT_MAX = 16384, PATIENCE_MS = 8000 * WT_TIME_SCALE };
+
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: test\r\n\r\n"
+
+/* ---- programs ---- */
+
+struct program {
+    pid_t pid;
+    int output; /* its standard output; standard error goes there too */
+    int port;
+    long descriptors_max; /* 0: as inherited */
+    char text[TEXT_MAX];  /* what it has printed so far */
+    size_t length;
+};
+
+static void find_program(char *path, size_t size, const char *name)
+{
+    const char *dir = getenv("WEFT_EXAMPLES_DIR");
+    char self[1024];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (dir != NULL && *dir != '\0') {
+        snprintf(path, size, "%s/%s", dir, name);
+    } else {
+        self[length < 0 ? 0 : length] = '\0';
+        snprintf(path, size, "%.*s/examples/%s", (int)(strrchr(self, '/') - self), self, name);
+    }
+    if (access(path, X_OK) != 0) {
+        wt_skip("%s is not there", path);
+    }
+}
+
+__attribute__((noreturn)) static void run_program(const struct program *program, const char *path,
+                                                  const char *const *arguments, int output)
+{
+    const char *vector[ARGUMENTS_MAX + 2] = {path};
+    for (int i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++) {
+        vector[i + 1] = arguments[i];
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nothing behind */
+    if (program->descriptors_max > 0) {
+        struct rlimit limit = {(rlim_t)program->descriptors_max, (rlim_t)program->descriptors_max};
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    execv(path, (char *const *)(uintptr_t)vector);
+    fprintf(stderr, "%s: %s\n", path, strerror(errno));
+    _exit(127);
+}
+
+static void start_program(struct program *program, const char *name, const char *const *arguments)
+{
+    char path[2048];
+    int ends[2];
+    find_program(path, sizeof path, name);
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    fflush(NULL);
+    program->pid = fork();
+    cr_assert_geq(program->pid, 0);
+    if (program->pid == 0) {
+        run_program(program, path, arguments, ends[1]);
+    }
+    close(ends[1]);
+    program->output = ends[0];
+}
+
+/* Reads some output; false at its end. */
+static bool read_output(struct program *program)
+{
+    struct pollfd ready = {.fd = program->output, .events = POLLIN};
+    cr_assert_eq(poll(&ready, 1, PATIENCE_MS), 1, "the program says nothing; so far: %s",
+                 program->text);
+    ssize_t count = read(program->output, program->text + program->length,
+                         sizeof program->text - 1 - program->length);
+    cr_assert_geq(count, 0);
+    program->length += (size_t)count;
+    program->text[program->length] = '\0';
+    return count > 0;
+}
+
+static int finish(struct program *program)
+{
+    int status;
+    while (read_output(program)) {
+    }
+    close(program->output);
+    cr_assert_eq(waitpid(program->pid, &status, 0), program->pid);
+    cr_assert(WIFEXITED(status), "killed by signal %d: %s", WTERMSIG(status), program->text);
+    return WEXITSTATUS(status);
+}
+
+static void start_limited(struct program *server, long descriptors_max, const char *const *options)
+{
+    const char *arguments[ARGUMENTS_MAX] = {"--port", "0"};
+    for (int i = 0; i + 3 < ARGUMENTS_MAX && options != NULL && options[i] != NULL; i++) {
+        arguments[i + 2] = options[i];
+    }
+    memset(server, 0, sizeof *server);
+    server->descriptors_max = descriptors_max;
+    start_program(server, "httpd", arguments);
+    while (strchr(server->text, '\n') == NULL) {
+        cr_assert(read_output(server), "the server does not start: %s", server->text);
+    }
+    cr_assert_eq(sscanf(server->text, "listening on 127.0.0.1:%d\n", &server->port), 1, "%s",
+                 server->text);
+}
+
+#define START(server, ...) start_limited((server), 0, (const char *const[]){__VA_ARGS__, NULL})
+
+/* Ends it in order. */
+static void stop(struct program *server)
+{
+    kill(server->pid, SIGTERM);
+    int status = finish(server);
+    cr_assert_eq(status, 0, "exit status %d: %s", status, server->text);
+}
+
+/* A number of the summary; those that are 0 may be missing. */
+static long counter(const struct program *server, const char *name)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "%s=", name);
+    const char *line = strstr(server->text, "requests=");
+    cr_assert_not_null(line, "no summary: %s", server->text);
+    const char *at = strstr(line, wanted);
+    return at == NULL ? 0 : strtol(at + strlen(wanted), NULL, 10);
+}
+
+/* ---- clients ---- */
+
+static int dial(const struct program *server)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)server->port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    cr_assert_geq(fd, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)(const void *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    size_t length = strlen(text);
+    cr_assert_eq(send(fd, text, length, MSG_NOSIGNAL), (ssize_t)length);
+}
+
+static int dial_and_say(const struct program *server, const char *text)
+{
+    int fd = dial(server);
+    say(fd, text);
+    return fd;
+}
+
+struct reply {
+    int status;
+    bool closes;
+    size_t length; /* as announced */
+    char head[2048];
+    char body[256];
+};
+
+/* One byte at a time, so that nothing of the next answer is taken. */
+static void read_head(int fd, struct reply *reply)
+{
+    size_t length = 0;
+    memset(reply, 0, sizeof *reply);
+    while (strstr(reply->head, "\r\n\r\n") == NULL) {
+        cr_assert_lt(length, sizeof reply->head - 1);
+        ssize_t count = recv(fd, reply->head + length, 1, 0);
+        cr_assert_eq(count, 1, "no answer (%s) after: %s",
+                     count == 0 ? "end of stream" : strerror(errno), reply->head);
+        length++;
+    }
+    cr_assert_eq(sscanf(reply->head, "HTTP/1.1 %d ", &reply->status), 1, "%s", reply->head);
+    reply->closes = strstr(reply->head, "\r\nConnection: close\r\n") != NULL;
+    const char *announced = strstr(reply->head, "\r\nContent-Length: ");
+    reply->length = announced == NULL ? 0 : strtoul(announced + 18, NULL, 10);
+}
+
+static void read_reply(int fd, struct reply *reply)
+{
+    read_head(fd, reply);
+    cr_assert_lt(reply->length, sizeof reply->body);
+    if (reply->length > 0) {
+        cr_assert_eq(recv(fd, reply->body, reply->length, MSG_WAITALL), (ssize_t)reply->length);
+    }
+}
+
+static void expect_reply(int fd, int status, const char *body)
+{
+    struct reply reply;
+    read_reply(fd, &reply);
+    cr_assert_eq(reply.status, status, "status %d, not %d", reply.status, status);
+    if (body != NULL) {
+        cr_assert_str_eq(reply.body, body);
+    }
+}
+
+static void expect_end(int fd)
+{
+    char byte;
+    ssize_t count = recv(fd, &byte, 1, 0);
+    cr_assert_eq(count, 0, "%s instead of the end", count > 0 ? "a byte" : strerror(errno));
+    close(fd);
+}
+
+/* Sends a text and expects a last answer and the end. */
+static void expect_refusal(const struct program *server, const char *text, int status)
+{
+    struct reply reply;
+    int fd = dial_and_say(server, text);
+    read_reply(fd, &reply);
+    cr_assert_eq(reply.status, status, "status %d, not %d", reply.status, status);
+    cr_assert(reply.closes);
+    expect_end(fd);
+}
+
+/* A connection on which `target` is being handled. */
+static int begin_slow(const struct program *server, const char *target)
+{
+    char text[256];
+    snprintf(text, sizeof text, GET("/") "GET %s HTTP/1.1\r\n\r\n", target);
+    int fd = dial_and_say(server, text);
+    expect_reply(fd, 200, "hello\n");
+    return fd;
+}
+
+static void hang_up(int fd, bool with_reset)
+{
+    struct linger at_once = {.l_onoff = with_reset, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+}
+
+/* ---- answers ---- */
+
+Test(httpd, routes, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--workers", "2");
+    int fd = dial(&server);
+    say(fd, GET("/"));
+    expect_reply(fd, 200, "hello\n");
+    say(fd, GET("/sleep?ms=3"));
+    expect_reply(fd, 200, "slept 3 ms\n");
+    say(fd, GET("/fan?n=100"));
+    expect_reply(fd, 200, "5050\n");
+    say(fd, GET("/fan?n=0"));
+    expect_reply(fd, 200, "0\n");
+    say(fd, GET("/work?x=1&us=250"));
+    expect_reply(fd, 200, "worked 250 us\n");
+    say(fd, GET("/nowhere"));
+    expect_reply(fd, 404, NULL);
+    say(fd, GET("/sleep?ms=soon"));
+    expect_reply(fd, 400, NULL);
+    say(fd, GET("/fan"));
+    expect_reply(fd, 400, NULL);
+    say(fd, GET("http://elsewhere/fan?n=3"));
+    expect_reply(fd, 200, "6\n");
+    close(fd);
+    stop(&server);
+    cr_assert_eq(counter(&server, "requests"), 9);
+    cr_assert_eq(counter(&server, "200"), 6);
+    cr_assert_eq(counter(&server, "404"), 1);
+    cr_assert_eq(counter(&server, "400"), 2);
+    cr_assert_eq(counter(&server, "connections"), 1);
+}
+
+Test(httpd, methods, .timeout = 20)
+{
+    struct program server;
+    struct reply reply;
+    START(&server, "--workers", "2");
+    int fd = dial_and_say(&server, "DELETE / HTTP/1.1\r\n\r\n");
+    read_reply(fd, &reply);
+    cr_assert_eq(reply.status, 405);
+    cr_assert_not_null(strstr(reply.head, "\r\nAllow: GET, HEAD"));
+    say(fd, "HEAD / HTTP/1.1\r\n\r\n");
+    read_head(fd, &reply);
+    cr_assert_eq(reply.status, 200);
+    cr_assert_eq(reply.length, strlen("hello\n"));
+    say(fd, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde" GET("/fan?n=4"));
+    expect_reply(fd, 200, "hello\n");
+    expect_reply(fd, 200, "10\n");
+    say(fd, "POST /fan?n=5 HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+    read_head(fd, &reply);
+    cr_assert_eq(reply.status, 100);
+    say(fd, "5\r\nabcde\r\n0\r\n\r\n");
+    expect_reply(fd, 200, "15\n");
+    close(fd);
+    stop(&server);
+}
+
+Test(httpd, keep_alive, .timeout = 20)
+{
+    struct program server;
+    struct reply reply;
+    START(&server, "--workers", "2");
+    int fd = dial_and_say(&server, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    read_reply(fd, &reply);
+    cr_assert(reply.closes);
+    expect_end(fd);
+    fd = dial_and_say(&server, "GET / HTTP/1.0\r\n\r\n");
+    read_reply(fd, &reply);
+    cr_assert(reply.closes);
+    expect_end(fd);
+    fd = dial_and_say(&server, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    read_reply(fd, &reply);
+    cr_assert_not_null(strstr(reply.head, "\r\nConnection: keep-alive\r\n"));
+    say(fd, GET("/"));
+    expect_reply(fd, 200, "hello\n");
+    close(fd);
+    stop(&server);
+    cr_assert_eq(counter(&server, "connections"), 3);
+}
+
+/* Requests of all lengths in one stream, cut in pieces of `step` bytes. */
+static void pipeline(const struct program *server, size_t step)
+{
+    enum { COUNT = 120 };
+    static char text[COUNT * 128];
+    size_t length = 0;
+    for (int i = 0; i < COUNT; i++) {
+        length += (size_t)sprintf(text + length, "GET /%s%d HTTP/1.1\r\nX: %.*s\r\n\r\n",
+                                  i % 3 == 0 ? "nowhere" : "fan?n=", i, i % 50,
+                                  "..................................................");
+    }
+    int fd = dial(server);
+    for (size_t at = 0; at < length; at += step) {
+        size_t size = length - at < step ? length - at : step;
+        cr_assert_eq(send(fd, text + at, size, MSG_NOSIGNAL), (ssize_t)size);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        char sum[32];
+        sprintf(sum, "%d\n", i * (i + 1) / 2);
+        expect_reply(fd, i % 3 == 0 ? 404 : 200, i % 3 == 0 ? NULL : sum);
+    }
+    close(fd);
+}
+
+Test(httpd, pipelining_answers_in_order, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--max-header", "512");
+    pipeline(&server, 100000);
+    pipeline(&server, 333);
+    pipeline(&server, 7);
+    stop(&server);
+    cr_assert_eq(counter(&server, "requests"), 360);
+}
+
+/* ---- requests that are refused ---- */
+
+Test(httpd, malformed_gets_400, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--workers", "2");
+    expect_refusal(&server, "what is this\r\n\r\n", 400);
+    expect_refusal(&server, "GET / HTTP/9.9\r\n\r\n", 400);
+    expect_refusal(&server, "GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400);
+    expect_refusal(&server, "POST / HTTP/1.1\r\nContent-Length: 3\r\n"
+                            "Transfer-Encoding: chunked\r\n\r\n", 400);
+    expect_refusal(&server, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400);
+    stop(&server);
+    cr_assert_eq(counter(&server, "400"), 5);
+}
+
+Test(httpd, large_head_gets_431_and_large_body_413, .timeout = 20)
+{
+    static char text[70000];
+    struct program server;
+    START(&server, "--max-header", "1000", "--max-body", "50000");
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "GET / HTTP/1.1\r\nX: ", 19);
+    expect_refusal(&server, text, 431);
+    memcpy(text, "GET /", 5);
+    expect_refusal(&server, text, 431);
+    expect_refusal(&server, "POST / HTTP/1.1\r\nContent-Length: 50001\r\n\r\n", 413);
+    int begin = sprintf(text, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n");
+    text[begin] = 'x'; /* where sprintf has left its 0 */
+    expect_refusal(&server, text, 413);
+    int fd = dial_and_say(&server, "POST / HTTP/1.1\r\nContent-Length: 50000\r\n\r\n");
+    memset(text, 'x', 50000);
+    text[50000] = '\0';
+    say(fd, text);
+    expect_reply(fd, 200, "hello\n");
+    close(fd);
+    stop(&server);
+    cr_assert_eq(counter(&server, "431"), 2);
+    cr_assert_eq(counter(&server, "413"), 2);
+}
+
+Test(httpd, slow_client_gets_408, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--read-timeout", "100ms");
+    expect_refusal(&server, "GET / HTTP/1.1\r\nHo", 408);
+    expect_refusal(&server, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", 408);
+    stop(&server);
+    cr_assert_eq(counter(&server, "408"), 2);
+}
+
+Test(httpd, idle_client_is_hung_up, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--idle-timeout", "50ms");
+    expect_end(dial(&server));
+    int fd = dial_and_say(&server, GET("/"));
+    expect_reply(fd, 200, "hello\n");
+    expect_end(fd);
+    stop(&server);
+}
+
+Test(httpd, garbage_never_kills_it, .timeout = 20)
+{
+    enum { ROUNDS = 300 };
+    static const char model[] = "POST /fan?n=3 HTTP/1.1\r\nContent-Length: 4\r\nA: b\r\n\r\nbody" GET(
+        "/") "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" GET("/");
+    struct program server;
+    char text[sizeof model];
+    uint64_t random = wt_seed() | 1;
+    START(&server, "--workers", "2");
+    for (int round = 0; round < ROUNDS; round++) {
+        memcpy(text, model, sizeof model);
+        for (size_t i = 0; i < sizeof model; i++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            bool is_changed = round % 4 == 0 || (random >> 40) % 64 == 0;
+            text[i] = is_changed ? (char)(random >> 56) : text[i];
+        }
+        int fd = dial(&server);
+        size_t length = 1 + (random >> 33) % (sizeof model - 1);
+        cr_assert_eq(send(fd, text, length, MSG_NOSIGNAL), (ssize_t)length);
+        shutdown(fd, SHUT_WR);
+        while (recv(fd, text, sizeof text, 0) > 0) {
+        }
+        close(fd);
+    }
+    int fd = dial_and_say(&server, GET("/"));
+    expect_reply(fd, 200, "hello\n");
+    close(fd);
+    stop(&server);
+    cr_assert_eq(counter(&server, "connections"), ROUNDS + 1);
+    cr_assert_eq(counter(&server, "500"), 0);
+}
+
+/* ---- handlers that do not come to their end ---- */
+
+Test(httpd, timeout_gets_503_and_the_connection_goes_on, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--timeout", "50ms");
+    int fd = dial_and_say(&server, GET("/sleep?ms=600000"));
+    expect_reply(fd, 503, NULL);
+    say(fd, GET("/work?us=10000000"));
+    expect_reply(fd, 503, NULL);
+    say(fd, GET("/"));
+    expect_reply(fd, 200, "hello\n");
+    close(fd);
+    stop(&server);
+    cr_assert_eq(counter(&server, "cancelled"), 2);
+    cr_assert_eq(counter(&server, "disconnects"), 0);
+}
+
+/* The grace is long: the server only ends in time if the handlers have been cancelled. */
+Test(httpd, disconnect_cancels_handler, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--timeout", "600s", "--grace", "600s");
+    hang_up(begin_slow(&server, "/sleep?ms=600000"), false);
+    hang_up(begin_slow(&server, "/sleep?ms=600000"), true);
+    hang_up(begin_slow(&server, "/work?us=50000000"), false);
+    hang_up(dial_and_say(&server, GET("/sleep?ms=600000")), false);
+    stop(&server);
+    cr_assert_eq(counter(&server, "disconnects"), 4, "%s", server.text);
+    cr_assert_eq(counter(&server, "cancelled"), 4, "%s", server.text);
+    cr_assert_eq(counter(&server, "requests"), 3, "%s", server.text);
+}
+
+Test(httpd, half_close_is_still_answered, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--workers", "2");
+    int fd = dial_and_say(&server, GET("/sleep?ms=150") GET("/fan?n=2"));
+    shutdown(fd, SHUT_WR);
+    expect_reply(fd, 200, "slept 150 ms\n");
+    expect_reply(fd, 200, "3\n");
+    expect_end(fd);
+    stop(&server);
+    cr_assert_eq(counter(&server, "disconnects"), 0);
+}
+
+/* ---- limits ---- */
+
+Test(httpd, connections_beyond_the_limit_wait, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--max-connections", "2");
+    int first = dial_and_say(&server, GET("/"));
+    int second = dial_and_say(&server, GET("/"));
+    expect_reply(first, 200, "hello\n");
+    expect_reply(second, 200, "hello\n");
+    int third = dial_and_say(&server, GET("/fan?n=3"));
+    struct pollfd ready = {.fd = third, .events = POLLIN};
+    cr_assert_eq(poll(&ready, 1, 50), 0);
+    close(first);
+    expect_reply(third, 200, "6\n");
+    close(second);
+    close(third);
+    stop(&server);
+    cr_assert_eq(counter(&server, "connections"), 3);
+}
+
+Test(httpd, survives_running_out_of_descriptors, .timeout = 20)
+{
+    enum { COUNT = 40 };
+    int fds[COUNT];
+    struct program server;
+    start_limited(&server, 30, (const char *const[]){"--workers", "2", NULL});
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = dial_and_say(&server, GET("/"));
+    }
+    for (int i = 0; i < COUNT; i++) { /* each that ends makes room for another */
+        expect_reply(fds[i], 200, "hello\n");
+        close(fds[i]);
+    }
+    stop(&server);
+    cr_assert_eq(counter(&server, "connections"), COUNT);
+}
+
+Test(httpd, usage_errors_exit_2, .timeout = 20)
+{
+    static const char *const wrong[][3] = {
+        {"--port", "high", NULL},  {"--port", "65536", NULL},   {"--timeout", "5y", NULL},
+        {"--colour", NULL, NULL},  {"--workers", "0", NULL},    {"elsewhere", NULL, NULL},
+        {"--grace", NULL, NULL},   {"--host", "nowhere", NULL}, {"--max-header", "-1", NULL},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct program program = {0};
+        start_program(&program, "httpd", wrong[i]);
+        int status = finish(&program);
+        cr_assert_eq(status, 2, "%s: exit status %d", wrong[i][0], status);
+        const char *end = strchr(program.text, '\n');
+        cr_assert(end != NULL && end[1] == '\0', "not one line: %s", program.text);
+    }
+}
+
+/* ---- the end ---- */
+
+Test(httpd, sigterm_loses_no_request_in_flight, .timeout = 20)
+{
+    enum { COUNT = 60 };
+    int fds[COUNT];
+    struct program server;
+    START(&server, "--workers", "2", "--stats");
+    int idle = dial_and_say(&server, GET("/"));
+    expect_reply(idle, 200, "hello\n");
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = begin_slow(&server, "/sleep?ms=300");
+    }
+    int unread = dial_and_say(&server, GET("/fan?n=7") GET("/fan?n=8"));
+    kill(server.pid, SIGTERM);
+    expect_end(idle); /* at once, while others are served */
+    expect_reply(unread, 200, "28\n");
+    expect_reply(unread, 200, "36\n");
+    expect_end(unread);
+    for (int i = 0; i < COUNT; i++) {
+        struct reply reply;
+        read_reply(fds[i], &reply);
+        cr_assert_eq(reply.status, 200);
+        cr_assert(reply.closes);
+        expect_end(fds[i]);
+    }
+    cr_assert_eq(finish(&server), 0);
+    cr_assert_eq(counter(&server, "200"), 2 * COUNT + 3);
+    cr_assert_eq(counter(&server, "cancelled"), 0);
+    cr_assert_not_null(strstr(server.text, "tasks="));
+}
+
+Test(httpd, grace_over_cancels_the_rest, .timeout = 20)
+{
+    struct program server;
+    struct reply reply;
+    START(&server, "--timeout", "600s", "--grace", "50ms");
+    int fd = begin_slow(&server, "/sleep?ms=600000");
+    kill(server.pid, SIGINT);
+    read_reply(fd, &reply);
+    cr_assert_eq(reply.status, 503);
+    cr_assert(reply.closes);
+    expect_end(fd);
+    cr_assert_eq(finish(&server), 0);
+    cr_assert_eq(counter(&server, "cancelled"), 1);
+}
+
+Test(httpd, second_signal_exits_at_once, .timeout = 20)
+{
+    struct program server;
+    START(&server, "--timeout", "600s", "--grace", "600s");
+    int idle = dial(&server);
+    int fd = begin_slow(&server, "/sleep?ms=600000");
+    kill(server.pid, SIGTERM);
+    expect_end(idle); /* the first signal has arrived */
+    kill(server.pid, SIGTERM);
+    cr_assert_eq(finish(&server), 128 + SIGTERM);
+    close(fd);
+}
+
+/* ---- the load generator ---- */
+
+Test(httpd, load_answers_and_reports, .timeout = 20)
+{
+    struct program server;
+    struct program load = {0};
+    char port[16];
+    char pid[16];
+    START(&server, "--workers", "2");
+    sprintf(port, "%d", server.port);
+    sprintf(pid, "%d", (int)server.pid);
+    start_program(&load, "load",
+                  (const char *const[]){"--port", port, "--pid", pid, "--duration", "500ms",
+                                        "--connections", "10", "--flaky", "10", "--mix",
+                                        "/:80,/sleep?ms=5:10,/fan?n=10:8,/work?us=50:2", "--json",
+                                        NULL});
+    int status = finish(&load);
+    cr_assert_eq(status, 0, "exit status %d: %s", status, load.text);
+    cr_assert_not_null(strstr(load.text, "\"errors\":{\"connect\":0,\"reset\":0,\"closed\":0,"
+                                         "\"timeout\":0,\"protocol\":0}"), "%s", load.text);
+    cr_assert_not_null(strstr(load.text, "\"server_cpu_us_per_request\":"), "%s", load.text);
+    stop(&server);
+    cr_assert_gt(counter(&server, "200"), 0);
+    cr_assert_gt(counter(&server, "disconnects"), 0);
+}
+
+Test(httpd, load_keeps_its_rate, .timeout = 20)
+{
+    struct program server;
+    struct program load = {0};
+    char url[64];
+    long answered = 0;
+    START(&server, "--workers", "2");
+    sprintf(url, "http://127.0.0.1:%d/", server.port);
+    start_program(&load, "load",
+                  (const char *const[]){url, "--duration", "500ms", "--connections", "7", "--rate",
+                                        "400", "--quiet", "--json", NULL});
+    cr_assert_eq(finish(&load), 0, "%s", load.text);
+    const char *at = strstr(load.text, "\"answered\":");
+    cr_assert(at != NULL && sscanf(at, "\"answered\":%ld", &answered) == 1, "%s", load.text);
+    cr_assert(answered >= 190 && answered <= 207, "%ld requests, not 200", answered);
+    stop(&server);
+}
+
+Test(httpd, load_fails_without_a_server, .timeout = 20)
+{
+    struct program load = {0};
+    start_program(&load, "load",
+                  (const char *const[]){"--port", "1", "--duration", "100ms", "--quiet", NULL});
+    cr_assert_eq(finish(&load), 1);
+}
