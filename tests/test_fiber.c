@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unwind.h>
 
 #include "fiber/fiber.h"
 #include "fiber/stack.h"
@@ -223,6 +224,31 @@ Test(fiber, frames_are_aligned)
         finish_job(&job);
         cr_assert_eq(job.done, 0);
     }
+    close_all();
+}
+
+static _Unwind_Reason_Code count_frame(struct _Unwind_Context *context, void *arg)
+{
+    struct job *job = arg;
+    job->done += _Unwind_GetIP(context) != 0;
+    return job->done < 100 ? _URC_NO_REASON : _URC_NORMAL_STOP;
+}
+
+static void unwind(void *arg)
+{
+    struct job *job = arg;
+    wt_check(_Unwind_Backtrace(count_frame, job) == _URC_END_OF_STACK);
+    wt_check(job->done >= 3 && job->done < 10);
+    end_job(job);
+}
+
+Test(fiber, unwinding_ends_at_the_entry_stub)
+{
+    struct job job = {.rounds = 0};
+    open_all();
+    begin_job(&job, unwind, 0);
+    finish_job(&job);
+    wt_assert_clean();
     close_all();
 }
 

@@ -11,11 +11,19 @@
 
 #include "fiber/fiber.h"
 #include "fiber/guard.h"
+#include "fiber/hooks.h"
 #include "fiber/stack.h"
 #include "weft_test.h"
 
-/* Sanitizers keep shadows of what is touched, and refuse limits on address space. */
-#define IS_PLAIN_BUILD (!WF_ASAN && !WF_TSAN)
+/* True on bare Linux: sanitizers and valgrind keep shadows of what is touched and need the address
+ * space; an emulator, known by taking any advice, counts its own memory and ignores limits. */
+static bool is_memory_ours(void)
+{
+    static char page[1 << 16] __attribute__((aligned(1 << 16)));
+    enum { NO_SUCH_ADVICE = 9999 };
+    return !WF_ASAN && !WF_TSAN && !wf_hook_on_valgrind() &&
+           madvise(page, sizeof page, NO_SUCH_ADVICE) != 0;
+}
 
 static struct wf_stacks stacks;
 static struct wf_stack_cache cache;
@@ -199,8 +207,8 @@ Test(stack, guard_survives_decommit)
 {
     enum { COUNT = 4000 };
     static struct wf_fiber *fibers[COUNT];
-    if (WF_TSAN) {
-        wt_skip("pages stay under the thread sanitizer");
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
     }
     open_all();
     for (int i = 0; i < COUNT; i++) {
@@ -230,8 +238,8 @@ Test(stack, guards_degrade_with_the_map_budget)
 {
     enum { COUNT = 17000 };
     static struct wf_fiber *fibers[COUNT];
-    if (!IS_PLAIN_BUILD) {
-        wt_skip("address space under sanitizers");
+    if (!is_memory_ours()) {
+        wt_skip("a tool needs the address space");
     }
     open_all();
     stacks.best_guard = WF_GUARD_MPROTECT;
@@ -323,8 +331,8 @@ static void end_burst(bool is_shuffled)
 
 static void check_burst(bool is_shuffled)
 {
-    if (!IS_PLAIN_BUILD) {
-        wt_skip("shadows are counted too");
+    if (!is_memory_ours()) {
+        wt_skip("a tool's memory is counted too");
     }
     open_all();
     cr_assert_eq(wf_fiber_adopt(&host), 0);
@@ -359,8 +367,8 @@ Test(stack, out_of_address_space)
 {
     enum { MOST = 20000 };
     static struct wf_fiber *fibers[MOST];
-    if (!IS_PLAIN_BUILD) {
-        wt_skip("sanitizers need the address space");
+    if (!is_memory_ours()) {
+        wt_skip("a tool needs the address space");
     }
     struct rlimit limit = {(rlim_t)1 << 30, (rlim_t)1 << 30};
     int n = 0;

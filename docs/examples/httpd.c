@@ -236,11 +236,12 @@ static void print_stats(void)
 {
     weft_stats_t stats = {.size = sizeof stats};
     if (weft_stats(NULL, &stats) == 0) {
-        printf("workers=%llu tasks=%llu steals=%llu parks=%llu cancels=%llu timers=%llu polls=%llu\n",
-               (unsigned long long)stats.workers, (unsigned long long)stats.tasks_spawned,
-               (unsigned long long)stats.steals, (unsigned long long)stats.parks,
-               (unsigned long long)stats.cancels_delivered,
-               (unsigned long long)stats.timers_armed, (unsigned long long)stats.polls);
+        printf(
+            "workers=%llu tasks=%llu steals=%llu parks=%llu cancels=%llu timers=%llu polls=%llu\n",
+            (unsigned long long)stats.workers, (unsigned long long)stats.tasks_spawned,
+            (unsigned long long)stats.steals, (unsigned long long)stats.parks,
+            (unsigned long long)stats.cancels_delivered, (unsigned long long)stats.timers_armed,
+            (unsigned long long)stats.polls);
     }
 }
 

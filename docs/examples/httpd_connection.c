@@ -36,8 +36,7 @@ static int flush(struct connection *connection)
 }
 
 /* Puts an answer behind those that wait, which go together as long as they fit. */
-static int queue_answer(struct connection *connection, const struct answer *answer,
-                        bool keep_alive)
+static int queue_answer(struct connection *connection, const struct answer *answer, bool keep_alive)
 {
     connection->counts.requests++;
     connection->counts.by_status[answer->status]++;
@@ -93,8 +92,8 @@ static int handle_within_limits(struct connection *connection, const struct rout
     if (rc < 0) {
         return rc;
     }
-    intptr_t result = weft_within(connection->server->options.timeout_ns,
-                                  route->handle(request, answer));
+    intptr_t result =
+        weft_within(connection->server->options.timeout_ns, route->handle(request, answer));
     return (int)weft_watch_leave(&watch, result);
 }
 
@@ -102,8 +101,8 @@ static int handle_within_limits(struct connection *connection, const struct rout
 static bool keeps_alive(struct connection *connection)
 {
     const struct buffer *buffer = connection->buffer;
-    return buffer->request.keep_alive && (!atomic_load(&connection->server->is_draining) ||
-                                          buffer->parsed < buffer->filled);
+    return buffer->request.keep_alive &&
+           (!atomic_load(&connection->server->is_draining) || buffer->parsed < buffer->filled);
 }
 
 static int close_politely(struct connection *connection)
@@ -238,8 +237,7 @@ static int wait_for_client(struct connection *connection)
     if (atomic_load(&server->is_draining)) {
         shutdown(connection->fd, SHUT_RD);
     }
-    intptr_t rc = weft_within(server->options.idle_ns,
-                              weft_wait_fd(connection->fd, WEFT_READABLE));
+    intptr_t rc = weft_within(server->options.idle_ns, weft_wait_fd(connection->fd, WEFT_READABLE));
     atomic_store(&connection->is_idle, false);
     return rc == -ETIMEDOUT ? 0 : (int)rc;
 }

@@ -86,8 +86,8 @@ int64_t latencies_at(const struct latencies *latencies, double share);
 
 enum failure {
     FAILED_CONNECT,
-    FAILED_RESET,    /* sending or receiving failed */
-    FAILED_CLOSED,   /* the server closed with requests unanswered */
+    FAILED_RESET,  /* sending or receiving failed */
+    FAILED_CLOSED, /* the server closed with requests unanswered */
     FAILED_TIMEOUT,
     FAILED_PROTOCOL, /* not HTTP */
     FAILURE_COUNT,

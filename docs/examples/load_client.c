@@ -229,18 +229,29 @@ static int run_batch(struct session *session)
     return rc == 0 ? !session->is_closing : rc;
 }
 
-/* Returns a connected socket or a negative errno. */
-static int connect_to_server(const struct options *options)
+/* Not inlined: where errno lies differs from thread to thread, and a fiber may have moved since the
+ * caller last asked. Code that waits only uses what functions return. */
+static __attribute__((noinline)) int open_socket(int family)
 {
-    int fd = socket(options->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
     if (fd < 0) {
         return -errno;
     }
-    int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+/* Returns a connected socket or a negative errno. */
+static int connect_to_server(const struct options *options)
+{
+    int fd = open_socket(options->address.ss_family);
+    if (fd < 0) {
+        return fd;
+    }
     const struct sockaddr *address = (const struct sockaddr *)&options->address;
-    int rc = (int)weft_within(options->timeout_ns,
-                              weft_connect(fd, address, options->address_length));
+    int rc =
+        (int)weft_within(options->timeout_ns, weft_connect(fd, address, options->address_length));
     if (rc < 0) {
         weft_close(fd);
         return rc;

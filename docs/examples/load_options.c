@@ -142,9 +142,9 @@ static void add_route(struct options *options, const char *path, long weight)
         usage_error("--mix: more than %d paths", ROUTES_MAX);
     }
     struct load_route *route = &options->routes[options->route_count];
-    int length = snprintf(route->request, sizeof route->request,
-                          "GET %s HTTP/1.1\r\nHost: %s:%ld\r\n\r\n", path, options->host,
-                          options->port);
+    int length =
+        snprintf(route->request, sizeof route->request, "GET %s HTTP/1.1\r\nHost: %s:%ld\r\n\r\n",
+                 path, options->host, options->port);
     if (*path != '/' || length < 0 || (size_t)length >= sizeof route->request) {
         usage_error("--mix: '%s' is no path, or too long", path);
     }

@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const char *const failure_names[FAILURE_COUNT] = {
-    [FAILED_CONNECT] = "connect",   [FAILED_RESET] = "reset",       [FAILED_CLOSED] = "closed",
-    [FAILED_TIMEOUT] = "timeout",   [FAILED_PROTOCOL] = "protocol",
+    [FAILED_CONNECT] = "connect", [FAILED_RESET] = "reset",       [FAILED_CLOSED] = "closed",
+    [FAILED_TIMEOUT] = "timeout", [FAILED_PROTOCOL] = "protocol",
 };
 
 static void add_meter(struct totals *totals, const struct meter *meter)
@@ -54,7 +54,8 @@ void report_second(const struct load *load, long second)
     recent = now->latencies;
     latencies_subtract(&recent, &previous->latencies);
     FILE *out = load->options.is_json ? stderr : stdout;
-    fprintf(out, "%4ld s  %8" PRIu64 " req/s   p50 %.3f ms   p99 %.3f ms   errors %" PRIu64
+    fprintf(out,
+            "%4ld s  %8" PRIu64 " req/s   p50 %.3f ms   p99 %.3f ms   errors %" PRIu64
             "   hung up %" PRIu64 "\n",
             second, now->answered - previous->answered, ms_at(&recent, 0.5), ms_at(&recent, 0.99),
             now->failed - previous->failed, now->hang_ups - previous->hang_ups);

@@ -164,7 +164,7 @@ static void pin_worker(const struct wf_worker *worker)
         return;
     }
     int nth = (int)worker->index % CPU_COUNT(&allowed);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (CPU_ISSET(cpu, &allowed) && nth-- == 0) {
             CPU_ZERO(&one);
             CPU_SET(cpu, &one);

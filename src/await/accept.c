@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/* accept.c - taking connections.
+ *
+ * accept4 blocks or not by the flag of the listener, which is not ours to change. Whether it is set is
+ * asked once and kept in the record. On a listener that may block, poll(2) looks for a connection
+ * first, and a guard in the record sees to it that nobody else of this runtime takes it in between.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include <weft/io.h>
+
+#include "await/io.h"
+
+/* wf_fd.listener */
+enum { LISTENER_UNKNOWN = 0, LISTENER_NONBLOCKING, LISTENER_BLOCKING };
+
+struct peer {
+    struct sockaddr *address;
+    socklen_t *length;
+};
+
+WF_ATTEMPT int try_accept(int fd, const struct peer *peer)
+{
+    int taken = accept4(fd, peer->address, peer->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return taken >= 0 ? taken : -errno;
+}
+
+static int try_accept_guarded(const struct wf_io *io, const struct peer *peer)
+{
+    wf_lock(&io->record->accept_guard);
+    int rc = wf_io_poll(io->fd, POLLIN);
+    if (rc >= 0) {
+        rc = rc == 0 ? -EAGAIN : try_accept(io->fd, peer); /* an error shows up in accept4 */
+    }
+    wf_unlock(&io->record->accept_guard);
+    return rc;
+}
+
+static int accept_once(const struct wf_io *io, const struct peer *peer)
+{
+    int kind = wf_load_rlx(&io->record->listener);
+    if (kind == LISTENER_UNKNOWN) {
+        int flags = wf_io_flags(io->fd);
+        if (flags < 0) {
+            return flags;
+        }
+        kind = (flags & O_NONBLOCK) != 0 ? LISTENER_NONBLOCKING : LISTENER_BLOCKING;
+        wf_store_rlx(&io->record->listener, (uint8_t)kind);
+    }
+    return kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer) : try_accept(io->fd, peer);
+}
+
+/* A number that the kernel has just given out: what is known of it is about another descriptor. */
+static void wipe(const struct wf_io *io, int fd)
+{
+    struct wf_fd *record;
+    struct wf_later later;
+    wf_later_init(&later);
+    if (wf_fd_find(io->poller->table, fd, &record) == 0) {
+        wf_fd_wipe(record, &later);
+        wf_later_run(&later);
+    }
+}
+
+int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
+{
+    struct wf_io io;
+    struct peer peer = {address, address_length};
+    if (address != NULL && address_length == NULL) {
+        return -EINVAL;
+    }
+    int rc = wf_io_enter(&io, fd);
+    while (rc == 0) {
+        uint64_t stamp = wf_fd_stamp(io.record);
+        int taken = accept_once(&io, &peer);
+        if (taken >= 0) {
+            wipe(&io, taken);
+            return taken;
+        }
+        if (taken == -EAGAIN) {
+            rc = wf_io_wait(&io, WF_FD_READ, stamp, WF_WAIT_FD);
+        } else if (taken != -EINTR) {
+            rc = taken;
+        }
+    }
+    return rc;
+}

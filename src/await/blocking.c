@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/* blocking.c - weft_blocking.
+ *
+ * Borrowed arg: the job lies on the fiber's stack, so the wait may end only when the pool is done with
+ * it. Its wait hands requests on, to the job: one that is queued takes the request and is withdrawn, one
+ * that runs refuses, and the request stays undelivered for the next await point.
+ * Owned arg: the wait is an ordinary one that a request ends at once. The job is on the heap.
+ */
+#include "await/blocking.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weft/blocking.h>
+
+/* ---- borrowed ---- */
+
+struct borrowed {
+    struct wf_pool *pool;
+    struct wf_job job;
+};
+
+static bool hand_to_job(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+{
+    struct borrowed *call = (struct borrowed *)(uintptr_t)wait->target;
+    (void)count;
+    if (!wf_pool_withdraw(call->pool, &call->job, later)) {
+        return false;
+    }
+    later->delivered++;
+    return true;
+}
+
+int wf_blocking_borrow(weft_task *self, weft_fn *fn, void *arg, intptr_t *result)
+{
+    struct wf_wait wait;
+    struct borrowed call = {.pool = wf_pool_of(wf_runtime_of(self)),
+                            .job = {.fn = fn, .arg = arg, .wait = &wait}};
+    if (call.pool == NULL) {
+        return -ENOMEM;
+    }
+    wf_wait_begin(&wait, self, WF_WAIT_BLOCKING);
+    wait.hand_on = hand_to_job;
+    wait.target = &call;
+    int rc = wf_pool_submit(call.pool, &call.job);
+    if (rc < 0) {
+        return rc;
+    }
+    (void)wf_door_park(&wait);
+    if (call.job.state == WF_JOB_WITHDRAWN) {
+        wf_state_set(&self->word, WF_TOLD);
+        return -ECANCELED;
+    }
+    *result = call.job.result;
+    return 0;
+}
+
+/* ---- owned ---- */
+
+/* The request has won over the job's end, or came first. */
+static int leave_behind(struct wf_pool *pool, struct wf_job *job)
+{
+    enum wf_job_state state = wf_pool_abandon(pool, job);
+    if (state == WF_JOB_RUNNING) {
+        return -ECANCELED; /* the job is the pool's now */
+    }
+    if (state == WF_JOB_WITHDRAWN) {
+        job->drop_arg(job->arg);
+    }
+    free(job);
+    return -ECANCELED;
+}
+
+int wf_blocking_give(weft_task *self, weft_fn *fn, void *arg, void (*drop_arg)(void *),
+                     intptr_t *result)
+{
+    struct wf_wait wait;
+    struct wf_pool *pool = wf_pool_of(wf_runtime_of(self));
+    struct wf_job *job = pool != NULL ? calloc(1, sizeof *job) : NULL;
+    if (job == NULL) {
+        return -ENOMEM;
+    }
+    job->fn = fn;
+    job->arg = arg;
+    job->drop_arg = drop_arg;
+    job->wait = &wait;
+    wf_wait_begin(&wait, self, WF_WAIT_BLOCKING);
+    int rc = wf_pool_submit(pool, job);
+    if (rc < 0) {
+        free(job);
+        return rc;
+    }
+    if (wf_door_park(&wait) != WF_GRANTED) {
+        return leave_behind(pool, job);
+    }
+    *result = job->result;
+    free(job);
+    return 0;
+}
+
+/* ---- the call ---- */
+
+/* A simulation has no threads: the call takes no time. */
+static int run_inline(weft_fn *fn, void *arg, void (*drop_arg)(void *), intptr_t *result)
+{
+    *result = fn(arg);
+    if (drop_arg != NULL) {
+        drop_arg(arg);
+    }
+    return 0;
+}
+
+int weft_blocking(weft_fn *fn, void *arg, void (*drop_arg)(void *), intptr_t *result)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || fn == NULL) {
+        return worker == NULL ? rc : -EINVAL;
+    }
+    weft_task *self = wf_self_on(worker);
+    bool is_simulated = worker->runtime->options.simulate;
+    intptr_t nowhere;
+    result = result != NULL ? result : &nowhere;
+    rc = wf_door_enter(self);
+    if (rc < 0) {
+        if (drop_arg != NULL) {
+            drop_arg(arg); /* whoever is told -ECANCELED has given arg away */
+        }
+        return rc;
+    }
+    if (is_simulated) {
+        return run_inline(fn, arg, drop_arg, result);
+    }
+    return drop_arg != NULL ? wf_blocking_give(self, fn, arg, drop_arg, result)
+                            : wf_blocking_borrow(self, fn, arg, result);
+}

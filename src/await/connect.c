@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/* connect.c - making connections.
+ *
+ * A non-blocking socket: connect, wait until it is writable, ask for the outcome. A blocking one is
+ * connected on the pool, by a duplicate of the descriptor and a copy of the address: a cancellation
+ * returns at once, and then neither is the caller's to keep.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weft/io.h>
+
+#include "await/blocking.h"
+#include "await/io.h"
+
+WF_ATTEMPT int try_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    return connect(fd, address, length) == 0 ? 0 : -errno;
+}
+
+/* The outcome of an attempt that is over: 0 or a negative errno. */
+WF_ATTEMPT int take_outcome(int fd)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? -error : -errno;
+}
+
+/* ---- non-blocking ---- */
+
+/* It is over when the socket is writable, failed or not. */
+static int await_outcome(const struct wf_io *io)
+{
+    for (;;) {
+        uint64_t stamp = wf_fd_stamp(io->record);
+        int seen = wf_io_poll(io->fd, POLLOUT);
+        if (seen != 0) {
+            return seen < 0 ? seen : (seen & POLLNVAL) != 0 ? -EBADF : take_outcome(io->fd);
+        }
+        int rc = wf_io_wait(io, WF_FD_WRITE, stamp, WF_WAIT_FD);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
+static int connect_here(const struct wf_io *io, const struct sockaddr *address, socklen_t length)
+{
+    int rc = try_connect(io->fd, address, length);
+    /* Interrupted, it goes on in the background. */
+    return rc == -EINPROGRESS || rc == -EINTR ? await_outcome(io) : rc;
+}
+
+/* ---- blocking ---- */
+
+struct attempt {
+    int fd;              /* a duplicate */
+    wf_au32 is_unwanted; /* the canceller stores (relaxed: a hint), the pool's thread loads */
+    wf_au32 users;       /* caller and pool: whoever comes last (acq_rel) frees it */
+    socklen_t length;
+    struct sockaddr_storage address;
+};
+
+static void drop_attempt(void *arg)
+{
+    struct attempt *attempt = arg;
+    if (wf_sub_acqrel(&attempt->users, 1U) == 1) {
+        (void)close(attempt->fd);
+        free(attempt);
+    }
+}
+
+static intptr_t connect_on_pool(void *arg)
+{
+    struct attempt *attempt = arg;
+    if (wf_load_rlx(&attempt->is_unwanted) != 0) {
+        return -ECANCELED;
+    }
+    return try_connect(attempt->fd, (const struct sockaddr *)&attempt->address, attempt->length);
+}
+
+WF_ATTEMPT int duplicate(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy >= 0 ? copy : -errno;
+}
+
+/* Ends a connect(2) that waits, by shutdown(2), or that has not quite begun, by the shortest of time
+ * limits. */
+static void hurry(struct attempt *attempt)
+{
+    struct timeval limit = {.tv_sec = 0, .tv_usec = 1};
+    wf_store_rlx(&attempt->is_unwanted, 1U);
+    (void)setsockopt(attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    (void)shutdown(attempt->fd, SHUT_RDWR);
+}
+
+static int connect_elsewhere(const struct wf_io *io, const struct sockaddr *address,
+                             socklen_t length)
+{
+    struct attempt *attempt = calloc(1, sizeof *attempt);
+    if (attempt == NULL) {
+        return -ENOMEM;
+    }
+    attempt->fd = duplicate(io->fd);
+    if (attempt->fd < 0) {
+        int rc = attempt->fd;
+        free(attempt);
+        return rc;
+    }
+    attempt->length = length;
+    memcpy(&attempt->address, address, length);
+    wf_store_rlx(&attempt->users, 2U);
+    intptr_t outcome = 0;
+    int rc = wf_blocking_give(io->self, connect_on_pool, attempt, drop_attempt, &outcome);
+    if (rc == -ECANCELED) {
+        hurry(attempt);
+    } else if (rc < 0) {
+        drop_attempt(attempt); /* the pool did not take its share */
+    }
+    drop_attempt(attempt);
+    return rc < 0 ? rc : (int)outcome;
+}
+
+/* ---- the call ---- */
+
+int weft_connect(int fd, const struct sockaddr *address, socklen_t address_length)
+{
+    struct wf_io io;
+    if (address == NULL || address_length > sizeof(struct sockaddr_storage)) {
+        return -EINVAL;
+    }
+    int rc = wf_io_enter(&io, fd);
+    if (rc < 0) {
+        return rc;
+    }
+    wf_fd_renew(io.record);
+    int flags = wf_io_flags(fd);
+    if (flags < 0) {
+        return flags;
+    }
+    return (flags & O_NONBLOCK) != 0 ? connect_here(&io, address, address_length)
+                                     : connect_elsewhere(&io, address, address_length);
+}

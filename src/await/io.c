@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/* io.c - the one way in which calls on descriptors wait; weft_wait_fd and weft_close.
+ *
+ * Grant rule: a granted wait is the permission to try again, and the attempt is made whatever requests
+ * have come since. Only if it would block again the next wait finds them, and nothing was taken.
+ */
+#include "await/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include <weft/io.h>
+
+#define EVENTS_ALL ((unsigned)WEFT_READABLE | (unsigned)WEFT_WRITABLE | (unsigned)WEFT_HANGUP)
+
+int wf_io_enter(struct wf_io *io, int fd)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL) {
+        return rc;
+    }
+    io->self = wf_self_on(worker);
+    io->poller = worker->runtime->poller;
+    io->fd = fd;
+    if (io->poller == NULL) {
+        return -ENOTSUP;
+    }
+    rc = wf_fd_find(io->poller->table, fd, &io->record);
+    return rc == 0 ? wf_door_enter(io->self) : rc;
+}
+
+int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason)
+{
+    struct wf_wait wait;
+    struct wf_fd_entry entry;
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_wait_begin(&wait, io->self, reason);
+    wait.target = io->record;
+    wf_fd_entry_init(&entry, &wait, directions);
+    int rc = wf_fd_link(io->poller, io->record, &entry, stamp, &later);
+    wf_later_run(&later);
+    if (rc != WF_FD_LINKED) {
+        return rc == WF_FD_RETRY ? 0 : rc;
+    }
+    enum wf_verdict verdict = wf_door_park(&wait);
+    bool is_unlinked = verdict != WF_TOLD_OFF && directions != (WF_FD_READ | WF_FD_WRITE);
+    if (!is_unlinked) {
+        wf_fd_unlink(io->record, &entry);
+    }
+    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+}
+
+ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,
+                  ssize_t (*attempt)(const struct wf_io_call *call))
+{
+    for (;;) {
+        uint64_t stamp = wf_fd_stamp(io->record);
+        ssize_t n = attempt(call);
+        if (n == -EINTR) {
+            continue;
+        }
+        if (n != -EAGAIN) {
+            return n;
+        }
+        int rc = wf_io_wait(io, direction, stamp, WF_WAIT_FD);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
+__attribute__((noinline)) int wf_io_poll(int fd, short events)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    int count;
+    do {
+        count = poll(&one, 1, 0);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -errno : count == 0 ? 0 : one.revents;
+}
+
+__attribute__((noinline)) int wf_io_flags(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 ? flags : -errno;
+}
+
+/* ---- weft_wait_fd ---- */
+
+static int ready_events(int fd, unsigned events)
+{
+    short asked = (short)(((events & WEFT_READABLE) != 0 ? POLLIN : 0) |
+                          ((events & WEFT_WRITABLE) != 0 ? POLLOUT : 0));
+    int seen = wf_io_poll(fd, asked);
+    if (seen < 0 || (seen & POLLNVAL) != 0) {
+        return seen < 0 ? seen : -EBADF;
+    }
+    return ((seen & POLLIN) != 0 ? WEFT_READABLE : 0) |
+           ((seen & POLLOUT) != 0 ? WEFT_WRITABLE : 0) |
+           ((seen & (POLLHUP | POLLERR)) != 0 ? WEFT_HANGUP : 0);
+}
+
+/* Registered even if ready: what can't be polled always says that it is. */
+static int check_pollable(const struct wf_io *io)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    int rc = wf_fd_register(io->poller, io->record, wf_task_id(io->self), &later);
+    wf_later_run(&later);
+    return rc;
+}
+
+int weft_wait_fd(int fd, unsigned events)
+{
+    struct wf_io io;
+    if (events == 0 || (events & ~EVENTS_ALL) != 0) {
+        return -EINVAL;
+    }
+    int rc = wf_io_enter(&io, fd);
+    if (rc == 0) {
+        rc = check_pollable(&io);
+    }
+    bool writes = (events & WEFT_WRITABLE) != 0;
+    bool reads = (events & WEFT_READABLE) != 0 || !writes; /* a hang-up meets both */
+    unsigned directions = (writes ? (unsigned)WF_FD_WRITE : 0U) | (reads ? WF_FD_READ : 0U);
+    while (rc == 0) { /* an edge may be older than what has been read since: look again */
+        uint64_t stamp = wf_fd_stamp(io.record);
+        rc = ready_events(fd, events);
+        if (rc == 0) {
+            rc = wf_io_wait(&io, directions, stamp, WF_WAIT_FD);
+        } else {
+            break;
+        }
+    }
+    return rc;
+}
+
+/* ---- weft_close ---- */
+
+int weft_close(int fd)
+{
+    int error = 0;
+    struct wf_worker *worker = wf_fiber_worker(&error);
+    struct wf_poller *poller = worker != NULL ? worker->runtime->poller : NULL;
+    return wf_fd_close(poller != NULL ? poller->table : NULL, fd, wf_later_run);
+}

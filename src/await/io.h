@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/* io.h - what all calls on descriptors share: entering, waiting, trying again.
+ *
+ * An attempt is a function that makes one system call, never blocks and returns what it returned, or
+ * the negative errno. Attempts are not inlined: errno's address must not be kept across a wait, after
+ * which the fiber may be on another thread.
+ */
+#ifndef WF_AWAIT_IO_H
+#define WF_AWAIT_IO_H
+
+#include <sys/types.h>
+
+#include "await/door.h"
+#include "poll/descriptor.h"
+
+#define WF_ATTEMPT static __attribute__((noinline))
+
+/* One call on one descriptor. Stays valid when the fiber moves. */
+struct wf_io {
+    weft_task *self;
+    struct wf_poller *poller;
+    struct wf_fd *record;
+    int fd;
+};
+
+/* What an attempt works on. */
+struct wf_io_call {
+    int fd;
+    int flags;
+    union {
+        void *in;
+        const void *out;
+    };
+    size_t length;
+};
+
+/* The beginning of every call: 0; -EPERM, -ECHILD (no fiber); -EBADF; -ENOTSUP (simulation); -ENOMEM;
+ * -ECANCELED by the entry rule. May switch. */
+int wf_io_enter(struct wf_io *io, int fd);
+
+/* Waits for one of `directions`; `stamp` was taken before the system call that said -EAGAIN. 0: try
+ * again; -ECANCELED; -EBADF; -EPERM: can't be polled; -ENOMEM. */
+int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason);
+
+/* Attempts until the answer is not -EAGAIN, waiting in between. */
+ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,
+                  ssize_t (*attempt)(const struct wf_io_call *call));
+
+/* poll(2) without waiting, for `events` as it knows them: what it reports, or a negative errno. */
+int wf_io_poll(int fd, short events);
+
+/* O_NONBLOCK, O_ACCMODE and so on of the descriptor, or a negative errno. */
+int wf_io_flags(int fd);
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/* watch.c - watch scopes: the peer's hang-up as a trigger.
+ *
+ * The record of the descriptor is to a watch what the wheel is to a timeout: its lock guards firing
+ * and leaving. The record remembers a hang-up, so one that came before fires at once when the scope is
+ * opened: the request is then found by the next await point.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include <weft/watch.h>
+
+#include "await/door.h"
+#include "poll/descriptor.h"
+
+struct watch {
+    struct wf_scope scope;
+    struct wf_fd_watch link;
+    struct wf_fd *record;
+    unsigned flags;
+};
+
+_Static_assert(sizeof(struct watch) <= sizeof(weft_watch), "weft_watch is too small");
+
+#define FLAGS_ALL ((unsigned)WEFT_WATCH_HALF_CLOSE | (unsigned)WEFT_WATCH_PROBE)
+
+static struct watch *inside(const weft_watch *scope)
+{
+    return (struct watch *)(uintptr_t)scope;
+}
+
+/* One byte of urgent data: a peer that is gone answers with a reset, which comes as a hang-up. */
+static __attribute__((noinline)) void probe(int fd)
+{
+    int domain = 0;
+    int protocol = 0;
+    socklen_t size = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 ||
+        (domain != AF_INET && domain != AF_INET6)) {
+        return;
+    }
+    size = sizeof protocol;
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0 || protocol != IPPROTO_TCP) {
+        return;
+    }
+    (void)send(fd, "", 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Under the record's lock, so the number is still this descriptor's. */
+static void look(struct wf_fd_watch *link, struct wf_fd *record, struct wf_later *later)
+{
+    struct watch *watch = WF_CONTAINER(link, struct watch, link);
+    bool half = (record->seen & WF_FD_HALF_CLOSE) != 0;
+    bool full = (record->seen & WF_FD_HANGUP) != 0;
+    if (full || (half && (watch->flags & WEFT_WATCH_HALF_CLOSE) != 0)) {
+        wf_scope_fire(&watch->scope, later);
+    } else if (half && (watch->flags & WEFT_WATCH_PROBE) != 0 && !record->is_probed) {
+        record->is_probed = true;
+        probe(record->fd);
+    }
+}
+
+int weft_watch_enter(weft_watch *scope, int fd, unsigned flags)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL) {
+        return rc;
+    }
+    if (scope == NULL || (flags & ~FLAGS_ALL) != 0) {
+        return -EINVAL;
+    }
+    weft_task *self = wf_self_on(worker);
+    struct wf_poller *poller = worker->runtime->poller;
+    struct watch *watch = inside(scope);
+    if (poller == NULL) {
+        return -ENOTSUP;
+    }
+    if (wf_scope_is_open(self, scope)) {
+        return -EBUSY;
+    }
+    rc = wf_fd_find(poller->table, fd, &watch->record);
+    if (rc < 0) {
+        return rc;
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    watch->flags = flags;
+    watch->link.tell = look;
+    wf_scope_open(&watch->scope, WF_SCOPE_WATCH, self);
+    rc = wf_fd_watch(poller, watch->record, wf_task_id(self), &watch->link, &later);
+    wf_later_run(&later);
+    if (rc < 0) {
+        (void)wf_scope_close(&watch->scope, 0, 0);
+    }
+    return rc;
+}
+
+intptr_t weft_watch_leave(weft_watch *scope, intptr_t rc)
+{
+    int error = 0;
+    struct wf_worker *worker = wf_fiber_worker(&error);
+    if (worker == NULL) {
+        return error;
+    }
+    struct watch *watch = inside(scope);
+    if (scope == NULL || wf_self_on(worker)->scope != &watch->scope) {
+        return -EINVAL;
+    }
+    wf_fd_unwatch(watch->record, &watch->link);
+    return wf_scope_close(&watch->scope, rc, -ECONNRESET);
+}
+
+bool weft_watch_fired(const weft_watch *scope)
+{
+    if (scope == NULL) {
+        return false;
+    }
+    uint32_t phase = wf_load_acq(&inside(scope)->scope.phase);
+    return phase == WF_SCOPE_EXPIRING || phase == WF_SCOPE_EXPIRED;
+}
