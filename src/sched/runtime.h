@@ -69,7 +69,7 @@ struct weft_runtime {
 
     /* Simulation: nothing can ever run again. */
     bool is_deadlocked;
-    bool was_interrupted; /* by SIGINT, with options.sigint */
+    wf_au32 was_interrupted; /* by SIGINT, with options.sigint: sigint.c stores, weft_run loads */
 };
 
 static inline weft_runtime *wf_runtime_of(const weft_task *task)

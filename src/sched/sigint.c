@@ -21,7 +21,7 @@ struct sigint {
 static void act(struct sigint *self, struct wf_later *later)
 {
     self->seen++;
-    self->runtime->was_interrupted = true;
+    wf_store_rel(&self->runtime->was_interrupted, 1U);
     if (self->seen == 1) {
         (void)wf_cancel(self->runtime->main, later);
     } else if (self->seen == 2) {

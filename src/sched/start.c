@@ -10,6 +10,7 @@
 #include "sched/blocking.h"
 #include "sched/loop.h"
 #include "sched/report.h"
+#include "sched/signals.h"
 #include "task/end.h"
 
 enum { WORKERS_MAX = 1024 };
@@ -244,6 +245,7 @@ static int start_threads(weft_runtime *runtime, uint32_t first)
 
 /* ---- the public calls ---- */
 
+/* What weft_run returns: main's outcome; -EINTR where the interrupt alone cancelled it. */
 static intptr_t take_outcome(weft_runtime *runtime)
 {
     weft_task *main_task = runtime->main;
@@ -252,6 +254,10 @@ static intptr_t take_outcome(weft_runtime *runtime)
         return -EDEADLK;
     }
     intptr_t outcome = wf_task_look(main_task);
+    bool interrupted = wf_load_acq(&runtime->was_interrupted) != 0;
+    if (interrupted && outcome == -ECANCELED && wf_word_count(word) <= 1) {
+        outcome = -EINTR;
+    }
     struct wf_later later;
     wf_later_init(&later);
     wf_task_drop(main_task, NULL, &later);
@@ -262,13 +268,14 @@ static intptr_t finish_run(weft_runtime *runtime)
 {
     bool is_drained = wf_load_acq(&runtime->phase) == WF_DRAINED;
     if (!is_drained && !runtime->is_deadlocked) {
+        wf_sigint_stop(runtime);
         /* Leftover tasks still own their stacks; their workers leave when they can. */
-        return -EBUSY;
+        return wf_load_acq(&runtime->was_interrupted) != 0 ? -EINTR : -EBUSY;
     }
     join_threads(runtime, 1, runtime->worker_count);
+    wf_sigint_stop(runtime);
     intptr_t outcome = take_outcome(runtime);
     outcome = runtime->is_deadlocked ? -EDEADLK : outcome;
-    outcome = runtime->was_interrupted && outcome == -ECANCELED ? -EINTR : outcome;
     wf_overflow_stop();
     free_runtime(runtime);
     return outcome;
@@ -292,6 +299,9 @@ intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options)
     if (rc == 0) {
         task->flags |= WF_TASK_MAIN;
         runtime->main = task;
+        rc = runtime->options.sigint ? wf_sigint_start(runtime) : 0;
+    }
+    if (rc == 0) {
         rc = start_threads(runtime, 1);
     }
     if (rc < 0) {

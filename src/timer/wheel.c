@@ -53,9 +53,13 @@ static void file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
     int level = differs == 0 ? 0 : (63 - __builtin_clzll(differs)) / LEVEL_BITS;
     unsigned slot = (unsigned)(tick >> (level * LEVEL_BITS)) & (WF_WHEEL_SLOTS - 1);
     if (level >= WF_WHEEL_LEVELS) {
-        /* Beyond the wheel: into the slot that comes round last, to be filed again from there. */
+        /* The top level goes round: what is beyond a round waits in the slot that comes last, to be
+         * filed again from there. */
         level = WF_WHEEL_LEVELS - 1;
-        slot = (unsigned)((wheel->tick >> (level * LEVEL_BITS)) - 1) & (WF_WHEEL_SLOTS - 1);
+        uint64_t now = wheel->tick >> (level * LEVEL_BITS);
+        uint64_t ahead = (tick >> (level * LEVEL_BITS)) - now;
+        ahead = ahead < WF_WHEEL_SLOTS ? ahead : WF_WHEEL_SLOTS - 1;
+        slot = (unsigned)(now + ahead) & (WF_WHEEL_SLOTS - 1);
     }
     wf_list_push(&wheel->slots[level][slot], &timer->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
@@ -120,11 +124,20 @@ static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
     wheel->occupied[index / WF_WHEEL_SLOTS] &= ~(UINT64_C(1) << (index % WF_WHEEL_SLOTS));
 }
 
+/* The same; next_ns may then be early: whoever looks at that time publishes anew. */
+static void take_out(struct wf_wheel *wheel, struct wf_timer *timer)
+{
+    unfile(wheel, timer);
+    if (wheel->pending == 0 || wheel->is_exact) {
+        publish_next(wheel);
+    }
+}
+
 bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
 {
     struct wf_wheel *wheel = timer->wheel;
     if (timer->is_armed) {
-        unfile(wheel, timer);
+        take_out(wheel, timer);
     }
     if (deadline_ns == WF_FOREVER) {
         return false;
@@ -155,11 +168,7 @@ bool wf_timer_disarm(struct wf_timer *timer)
     wf_lock(&wheel->lock);
     bool was_armed = timer->is_armed;
     if (was_armed) {
-        unfile(wheel, timer);
-        /* Else next_ns may be early by now: whoever looks then publishes anew. */
-        if (wheel->pending == 0 || wheel->is_exact) {
-            publish_next(wheel);
-        }
+        take_out(wheel, timer);
     }
     wf_unlock(&wheel->lock);
     return was_armed;

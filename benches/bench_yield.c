@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/* bench_yield.c - letting others run: two fibers by turns, one alone, and the bare switch beneath. */
+#include "harness.h"
+
+#include <stdlib.h>
+
+#include "fiber/fiber.h"
+
+struct yielder {
+    struct bench *b;
+    uint64_t times;
+};
+
+static intptr_t yield_times(void *arg)
+{
+    struct yielder *yielder = arg;
+    for (uint64_t i = 0; i < yielder->times; i++) {
+        bench_require(yielder->b, weft_yield() == 0, "yield");
+    }
+    return 0;
+}
+
+/* The partner must be a fiber: once it has started, awaiting it can't run it in place. */
+static void yield_two(struct bench *b)
+{
+    struct yielder half = {b, b->operations / 2};
+    weft_task *partner;
+    bench_require(b, weft_spawn(&partner, yield_times, &half) == 0, "spawn");
+    bench_start(b);
+    yield_times(&half);
+    bench_require(b, weft_await(partner, NULL) == 0, "await");
+    bench_stop(b);
+}
+
+static void yield_lone(struct bench *b)
+{
+    struct yielder all = {b, b->operations};
+    bench_start(b);
+    yield_times(&all);
+    bench_stop(b);
+}
+
+/* ---- the bare switch ---------------------------------------------------------------------------- */
+
+static struct wf_fiber host;
+static struct wf_fiber other;
+
+static void switch_back(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        wf_fiber_switch(&other, &host);
+    }
+}
+
+/* Two switches make one round. */
+static void bare_switch(struct bench *b)
+{
+    enum { STACK = 65536 };
+    char *stack = aligned_alloc(4096, STACK);
+    bench_require(b, stack != NULL && wf_fiber_adopt(&host) == 0, "adopt");
+    other = (struct wf_fiber){.lo = stack, .hi = stack + STACK};
+    other.sp = wf_context_make(other.hi, switch_back, NULL);
+    bench_start(b);
+    for (uint64_t i = 0; i < b->operations / 2; i++) {
+        wf_fiber_switch(&host, &other);
+    }
+    bench_stop(b);
+    wf_fiber_unadopt(&host);
+    free(stack);
+}
+
+#define PROGRAMS                                                                                   \
+    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"},              \
+    {                                                                                              \
+        .name = "boost.fiber", .program = "peer_boost"                                             \
+    }
+
+static const struct bench_case cases[] = {
+    {.name = "yield_two",
+     .operations = 2000000,
+     .body = yield_two,
+     .peers = {{.name = "bare switch", .body = bare_switch}, PROGRAMS}},
+    {.name = "yield_lone", .operations = 2000000, .body = yield_lone, .peers = {PROGRAMS}},
+};
+
+int main(int argc, char **argv)
+{
+    return bench_main(argc, argv, "yield", cases, sizeof cases / sizeof *cases);
+}
