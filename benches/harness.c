@@ -6,7 +6,8 @@
  *       turns. Sides are the case itself and its peers.
  * Why this way: the median and the quartiles, not the mean: a machine shared with others has a tail
  *       that says nothing about the code. The ratio is the median of the ratios of neighbouring
- *       repetitions, so slow drift cancels; rejected: all of ours, then all of theirs.
+ *       repetitions, so slow drift cancels; rejected: all of ours, then all of theirs. One file,
+ *       because exactly one is linked into every benchmark; its chapters are its parts.
  */
 #include "harness.h"
 
@@ -446,7 +447,7 @@ static void pin_process(int workers)
     cpu_set_t set;
     CPU_ZERO(&set);
     int left = workers;
-    for (int cpu = 0; cpu < CPU_SETSIZE && left > 0; cpu++) {
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && left > 0; cpu++) {
         if (CPU_ISSET(cpu, &run.allowed)) {
             CPU_SET(cpu, &set);
             left--;

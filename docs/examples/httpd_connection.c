@@ -13,10 +13,12 @@
 #include <sys/socket.h>
 
 #define LINGER_NS (1 * WEFT_S)
+#define BUSY_NS (50 * WEFT_MS)
 
 /* ---- sending ---- */
 
-/* Sends the answers that wait. Returns 1 or a negative errno. */
+/* Sends the answers that wait. Returns 1 or a negative errno; -EPIPE also for a client that does not
+ * read them in time. */
 static int flush(struct connection *connection)
 {
     struct buffer *buffer = connection->buffer;
@@ -27,7 +29,7 @@ static int flush(struct connection *connection)
             weft_send(connection->fd, buffer->out + sent, buffer->out_length - sent, 0));
         if (rc < 0) {
             connection->counts.disconnects += rc != -ECANCELED;
-            return (int)rc;
+            return rc == -ETIMEDOUT ? -EPIPE : (int)rc;
         }
         sent += (size_t)rc;
     }
@@ -155,35 +157,66 @@ static int serve(struct connection *connection)
     return rc == -ECANCELED ? rc : answered;
 }
 
+/* ---- waiting for the client ---- */
+
+/* Until leave_idle the connection may be hung up from outside: it ends like one whose client sends
+ * no more. */
+static void enter_idle(struct connection *connection)
+{
+    atomic_store(&connection->is_idle, true);
+    /* The shutdown sets is_draining and then looks for idle connections; here it is the other way
+     * round. So one of the two sees the other. What has come already is still read. */
+    if (atomic_load(&connection->server->is_draining)) {
+        shutdown(connection->fd, SHUT_RD);
+    }
+}
+
+static void leave_idle(struct connection *connection)
+{
+    atomic_store(&connection->is_idle, false);
+}
+
+/* Waits, without a buffer, for the client to send something or to leave. Returns 1 when there is
+ * something to read. */
+static int wait_for_client(struct connection *connection)
+{
+    enter_idle(connection);
+    intptr_t rc = weft_within(connection->server->options.idle_ns,
+                              weft_wait_fd(connection->fd, WEFT_READABLE));
+    leave_idle(connection);
+    return rc == -ETIMEDOUT ? 0 : (int)rc;
+}
+
 /* ---- reading requests ---- */
 
-/* Receives some bytes. Returns 1, 0 at the end of the conversation, or a negative errno. */
-static int receive(struct connection *connection, int64_t deadline_ns)
+/* Receives some bytes. Returns 1, 0 at the end of the stream, or a negative errno. */
+static int receive(struct connection *connection, char *room, size_t length, int64_t deadline_ns)
 {
-    struct buffer *buffer = connection->buffer;
-    char *room;
-    size_t length = request_room(buffer, &connection->server->options, &room);
-    if (length == 0) {
-        return refuse(connection, STATUS_HEAD_TOO_LARGE);
-    }
     weft_timeout limit;
     intptr_t rc = weft_timeout_enter_at(&limit, deadline_ns);
     if (rc == 0) {
         rc = weft_timeout_leave(&limit, weft_recv(connection->fd, room, length, 0));
     }
     if (rc > 0) {
-        buffer->filled += (size_t)rc;
-        return 1;
+        connection->buffer->filled += (size_t)rc;
+        rc = 1;
     }
-    bool is_waited_for = buffer->request.is_begun;
-    if (rc == -ETIMEDOUT) {
-        return is_waited_for ? refuse(connection, STATUS_REQUEST_TIMEOUT) : 0;
-    }
-    connection->counts.disconnects += is_waited_for && rc != -ECANCELED;
     return (int)rc;
 }
 
-/* The same for a request of which a part is there. */
+/* Receives the beginning of a request. A busy client sends the next one soon: for that long the
+ * buffer is kept. -ETIMEDOUT: it did not. */
+static int receive_first(struct connection *connection)
+{
+    char *room;
+    size_t length = request_room(connection->buffer, &connection->server->options, &room);
+    enter_idle(connection);
+    int rc = receive(connection, room, length, weft_now() + BUSY_NS);
+    leave_idle(connection);
+    return rc;
+}
+
+/* Receives more of a request of which a part is there. */
 static int receive_rest(struct connection *connection, int64_t deadline_ns)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -194,53 +227,54 @@ static int receive_rest(struct connection *connection, int64_t deadline_ns)
         buffer->out_length = sizeof go_on - 1;
         rc = flush(connection);
     }
-    return rc > 0 ? receive(connection, deadline_ns) : rc;
+    if (rc < 0) {
+        return rc;
+    }
+    char *room;
+    size_t length = request_room(buffer, &connection->server->options, &room);
+    if (length == 0) {
+        return refuse(connection, STATUS_HEAD_TOO_LARGE);
+    }
+    rc = receive(connection, room, length, deadline_ns);
+    if (rc == -ETIMEDOUT) {
+        return refuse(connection, STATUS_REQUEST_TIMEOUT);
+    }
+    connection->counts.disconnects += rc <= 0 && rc != -ECANCELED;
+    return rc;
 }
 
-/* Answers what the client sends until nothing of it is left over. Returns 1 when there may be more
- * later. A request has to be complete by its deadline, however many bytes it comes in. */
+/* Answers what the client sends, until it pauses: then it returns 1. A request has to be complete
+ * by its deadline, however many pieces it comes in. */
 static int converse(struct connection *connection)
 {
     const struct options *options = &connection->server->options;
-    struct buffer *buffer = connection->buffer;
-    int64_t deadline_ns = weft_now() + options->read_ns;
-    int rc = receive(connection, deadline_ns);
+    int64_t deadline_ns = 0;
+    int rc = 1;
     while (rc > 0) {
-        switch (request_parse(buffer, options)) {
+        switch (request_parse(connection->buffer, options)) {
         case PARSED_NOTHING:
-            return flush(connection);
+            rc = flush(connection);
+            rc = rc > 0 ? receive_first(connection) : rc;
+            if (rc == -ETIMEDOUT) {
+                return 1;
+            }
+            break;
         case PARSED_PART:
+            deadline_ns = deadline_ns != 0 ? deadline_ns : weft_now() + options->read_ns;
             rc = receive_rest(connection, deadline_ns);
             break;
         case PARSED_REQUEST:
             rc = serve(connection);
-            if (buffer->parsed < buffer->filled) { /* the next one begins */
-                deadline_ns = weft_now() + options->read_ns;
-            }
+            deadline_ns = 0;
             break;
         case PARSED_REFUSED:
-            return refuse(connection, buffer->request.refusal);
+            return refuse(connection, connection->buffer->request.refusal);
         }
     }
     return rc;
 }
 
 /* ---- the life of a connection ---- */
-
-/* Waits for the client to send something, or to leave. Returns 1 when there is something to read. */
-static int wait_for_client(struct connection *connection)
-{
-    struct server *server = connection->server;
-    atomic_store(&connection->is_idle, true);
-    /* The shutdown sets is_draining and then looks for idle connections; here it is the other way
-     * round. So one of the two sees the other. What has come already is still served. */
-    if (atomic_load(&server->is_draining)) {
-        shutdown(connection->fd, SHUT_RD);
-    }
-    intptr_t rc = weft_within(server->options.idle_ns, weft_wait_fd(connection->fd, WEFT_READABLE));
-    atomic_store(&connection->is_idle, false);
-    return rc == -ETIMEDOUT ? 0 : (int)rc;
-}
 
 static int converse_with_buffer(struct connection *connection)
 {

@@ -98,12 +98,24 @@ static int64_t earliest_in(struct wf_list *slot)
     return earliest;
 }
 
+/* The earliest deadline itself. In the top level a slot may hold what waits for a later round, so all
+ * of it counts. */
+static int64_t earliest_from(struct wf_wheel *wheel, const struct due_slot *first)
+{
+    int64_t earliest = earliest_in(&wheel->slots[first->level][first->slot]);
+    for (int slot = 0; first->level == WF_WHEEL_LEVELS - 1 && slot < WF_WHEEL_SLOTS; slot++) {
+        int64_t other = earliest_in(&wheel->slots[first->level][slot]);
+        earliest = other < earliest ? other : earliest;
+    }
+    return earliest;
+}
+
 static void publish_next(struct wf_wheel *wheel)
 {
     struct due_slot first;
     int64_t next = WF_FOREVER;
     if (first_slot(wheel, &first)) {
-        next = wheel->is_exact ? earliest_in(&wheel->slots[first.level][first.slot])
+        next = wheel->is_exact ? earliest_from(wheel, &first)
                                : (int64_t)(first.tick << WF_TICK_SHIFT);
     }
     wf_store_rel(&wheel->next_ns, next);
