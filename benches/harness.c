@@ -313,7 +313,7 @@ static void exec_peer(const struct row *row, const struct side *side, const stru
     snprintf(workers, sizeof workers, "%d", side->workers);
     dup2(fd, STDOUT_FILENO);
     execl(path, path, name, operations, workers, (char *)NULL);
-    _exit(errno == ENOENT ? EXIT_SKIPPED : EXIT_FAILED);
+    _exit(EXIT_FAILED);
 }
 
 /* "NAME VALUE" is the main figure, "NAME.FIGURE VALUE" the case's figure of that name. */
@@ -355,7 +355,7 @@ static void run_program(const struct row *row, struct side *side, struct bench *
     int status = 0;
     waitpid(pid, &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SKIPPED) {
-        bench_skip(b, "not built, or does not know the case");
+        bench_skip(b, "does not know the case");
     } else if (status != 0) {
         bench_skip(b, "failed");
     }
@@ -410,6 +410,29 @@ static void run_side(struct row *row, struct side *side, bool is_warmup)
     }
 }
 
+/* Says once for each program if it isn't. */
+static bool is_built(const struct bench_peer *peer)
+{
+    enum { MOST_MISSING = 16 };
+    static const char *missing[MOST_MISSING];
+    static int missing_count;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", run.peers, peer->program);
+    if (access(path, X_OK) == 0) {
+        return true;
+    }
+    for (int i = 0; i < missing_count; i++) {
+        if (strcmp(missing[i], peer->program) == 0) {
+            return false;
+        }
+    }
+    if (missing_count < MOST_MISSING) {
+        missing[missing_count++] = peer->program;
+    }
+    fprintf(run.table, "# %s left out: no %s\n", peer->name, path);
+    return false;
+}
+
 static void open_side(struct row *row, const struct bench_peer *peer)
 {
     const struct bench_case *what = row->what;
@@ -421,6 +444,7 @@ static void open_side(struct row *row, const struct bench_peer *peer)
     side->operations = run.is_quick ? quick : what->operations;
     side->operations = run.operations != 0 ? run.operations : side->operations;
     side->operations = side->operations != 0 ? side->operations : 1;
+    side->is_out = peer != NULL && peer->program != NULL && !is_built(peer);
     bool in_runtime = peer != NULL ? peer->in_runtime : (what->flags & BENCH_PLAIN) == 0;
     if (in_runtime && (what->flags & (BENCH_FRESH | BENCH_ISOLATED)) == 0) {
         struct bench b = {.name = what->name};

@@ -42,7 +42,8 @@ static void remove_root(void)
 }
 
 #define V2_MOUNT "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
-#define V1_MOUNT "32 31 0:29 / /cg/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
+#define V1_MOUNT \
+    "32 31 0:29 / /cg/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
 
 Test(cpus, no_cgroups, .init = make_root, .fini = remove_root)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* test_fiber_gdb.c - what a debugger sees of a fiber, running and parked.
  *
- * What: the test runs itself under gdb. The debugged program is this one with an environment variable
- *       set, which a constructor looks at: it parks a fiber, calls a function to stop in, and ends.
+ * What: the test runs itself under gdb. The debugged program is this one with an environment
+ *       variable set, which a constructor looks at: it parks a fiber, calls a function to stop in,
+ *       and ends.
  */
 #include <stdlib.h>
 #include <string.h>

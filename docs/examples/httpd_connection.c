@@ -157,36 +157,6 @@ static int serve(struct connection *connection)
     return rc == -ECANCELED ? rc : answered;
 }
 
-/* ---- waiting for the client ---- */
-
-/* Until leave_idle the connection may be hung up from outside: it ends like one whose client sends
- * no more. */
-static void enter_idle(struct connection *connection)
-{
-    atomic_store(&connection->is_idle, true);
-    /* The shutdown sets is_draining and then looks for idle connections; here it is the other way
-     * round. So one of the two sees the other. What has come already is still read. */
-    if (atomic_load(&connection->server->is_draining)) {
-        shutdown(connection->fd, SHUT_RD);
-    }
-}
-
-static void leave_idle(struct connection *connection)
-{
-    atomic_store(&connection->is_idle, false);
-}
-
-/* Waits, without a buffer, for the client to send something or to leave. Returns 1 when there is
- * something to read. */
-static int wait_for_client(struct connection *connection)
-{
-    enter_idle(connection);
-    intptr_t rc = weft_within(connection->server->options.idle_ns,
-                              weft_wait_fd(connection->fd, WEFT_READABLE));
-    leave_idle(connection);
-    return rc == -ETIMEDOUT ? 0 : (int)rc;
-}
-
 /* ---- reading requests ---- */
 
 /* Receives some bytes. Returns 1, 0 at the end of the stream, or a negative errno. */
@@ -205,15 +175,12 @@ static int receive(struct connection *connection, char *room, size_t length, int
 }
 
 /* Receives the beginning of a request. A busy client sends the next one soon: for that long the
- * buffer is kept. -ETIMEDOUT: it did not. */
+ * buffer is kept, and the connection is not idle, whatever else happens. -ETIMEDOUT: none came. */
 static int receive_first(struct connection *connection)
 {
     char *room;
     size_t length = request_room(connection->buffer, &connection->server->options, &room);
-    enter_idle(connection);
-    int rc = receive(connection, room, length, weft_now() + BUSY_NS);
-    leave_idle(connection);
-    return rc;
+    return receive(connection, room, length, weft_now() + BUSY_NS);
 }
 
 /* Receives more of a request of which a part is there. */
@@ -276,6 +243,22 @@ static int converse(struct connection *connection)
 
 /* ---- the life of a connection ---- */
 
+/* Waits, without a buffer, for the client to send something or to leave. Meanwhile the shutdown may
+ * hang up: then it looks as if the client sent no more. Returns 1 when there is something to read. */
+static int wait_for_client(struct connection *connection)
+{
+    struct server *server = connection->server;
+    atomic_store(&connection->is_idle, true);
+    /* The shutdown sets is_draining and then looks for idle connections; here it is the other way
+     * round. So one of the two sees the other. What has come already is still read. */
+    if (atomic_load(&server->is_draining)) {
+        shutdown(connection->fd, SHUT_RD);
+    }
+    intptr_t rc = weft_within(server->options.idle_ns, weft_wait_fd(connection->fd, WEFT_READABLE));
+    atomic_store(&connection->is_idle, false);
+    return rc == -ETIMEDOUT ? 0 : (int)rc;
+}
+
 static int converse_with_buffer(struct connection *connection)
 {
     struct server *server = connection->server;
@@ -304,9 +287,9 @@ intptr_t connection_run(void *arg)
     struct connection *connection = arg;
     int rc;
     do {
-        rc = wait_for_client(connection);
+        rc = converse_with_buffer(connection);
         if (rc > 0) {
-            rc = converse_with_buffer(connection);
+            rc = wait_for_client(connection);
         }
     } while (rc > 0);
     connection_drop(connection);

@@ -30,7 +30,7 @@ __attribute__((noreturn, used, visibility("hidden"))) void wf_fiber_begin(void (
 enum {
     /* Entries that a life may leave behind are some ten, a shadow stack has 65536. */
     TSAN_LIVES = 512,
-    /* The tool aborts the process beyond its own limit of threads and fibers: gcc's has 8128,
+/* The tool aborts the process beyond its own limit of threads and fibers: gcc's has 8128,
      * clang's has more than any test needs. */
 #ifdef __clang__
     TSAN_FIBERS = 100000,

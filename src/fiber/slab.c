@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/log.h"
 #include "fiber/guard.h"
 #include "fiber/hooks.h"
 

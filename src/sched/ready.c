@@ -200,7 +200,7 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
     struct wf_pick pick = {NULL, false};
     const struct wf_pick nothing = {NULL, false};
     bool pinned_first = (wf_load_rlx(&worker->turns) & 1) != 0;
-    do {
+    while (worker->to_bury == NULL && !wf_ready_is_empty(worker)) {
         if (take_slot(worker, &pick) || (pinned_first && take_pinned(worker, &pick))) {
             return pick;
         }
@@ -208,7 +208,7 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
         if (entry != 0 ? resolve(worker, entry, &pick) : take_pinned(worker, &pick)) {
             return pick;
         }
-    } while (worker->to_bury == NULL && !wf_ready_is_empty(worker));
+    }
     return nothing;
 }
 

@@ -22,7 +22,7 @@ struct wf_pick {
 void wf_ready_push(struct wf_worker *worker, weft_task *task);
 
 /* Takes the next task from the worker's own places. A task that must end unrun goes to to_bury and
- * nothing is returned. */
+ * nothing is returned, until the host has buried it. */
 struct wf_pick wf_ready_take(struct wf_worker *worker);
 
 /* True when the worker's own places are empty, as far as it can see. */

@@ -284,7 +284,7 @@ static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
     uint32_t count = runtime->worker_count;
     uint32_t start = random_below(worker, count);
     struct wf_pick pick = {NULL, false};
-    for (uint32_t i = 0; i < count && pick.task == NULL; i++) {
+    for (uint32_t i = 0; i < count && pick.task == NULL && worker->to_bury == NULL; i++) {
         struct wf_worker *victim = &runtime->workers[(start + i) % count];
         if (victim == worker) {
             continue;
@@ -308,7 +308,8 @@ static struct wf_pick search(struct wf_worker *worker)
         return pick;
     }
     worker->is_searching = true;
-    for (int pass = 0; pass < SEARCH_PASSES && pick.task == NULL; pass++) {
+    for (int pass = 0;
+         pass < SEARCH_PASSES && pick.task == NULL && worker->to_bury == NULL; pass++) {
         pick = steal_pass(worker, pass == SEARCH_PASSES - 1);
         if (pick.task == NULL) {
             for (int i = 0; i < 8; i++) {
@@ -338,7 +339,9 @@ static void go_to_sleep(struct wf_worker *worker)
     struct wf_later later;
     wf_later_init(&later);
     bool was_last = wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    if (was_last && wf_ready_anywhere(runtime)) {
+    /* A single worker never searches: it looks here for what came from plain threads. */
+    bool must_look = was_last || runtime->worker_count == 1;
+    if (must_look && wf_ready_anywhere(runtime)) {
         wf_sched_notify(runtime); /* perhaps this very worker */
     }
     /* After going to the sleepers: who sends something from now on finds us there. */

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/* bench_memory.c - what a million tasks cost: spawned but not started, and parked on their stacks.
+ *
+ * What: spawned  resident bytes of each task that waits to be started: its record.
+ *       parked   resident bytes of each fiber that has parked, with its guarded stack; the time to
+ *                start one, to wake and join one; and how much of the peak is still resident within
+ *                a second after all have ended.
+ * Each repetition has a process of its own: memory that an earlier one left behind is invisible.
+ */
+#include "harness.h"
+
+#include <stdlib.h>
+
+static double resident(void)
+{
+    return (double)bench_proc_bytes("/proc/self/status", "VmRSS");
+}
+
+/* A quarter of what is available must be left. */
+static bool has_room(struct bench *b, double bytes_each)
+{
+    double available = (double)bench_proc_bytes("/proc/meminfo", "MemAvailable");
+    if ((double)b->operations * bytes_each > available * 0.75) {
+        bench_skip(b, "not enough memory (--operations N for fewer)");
+        return false;
+    }
+    return true;
+}
+
+static weft_task **make_handles(struct bench *b)
+{
+    weft_task **tasks = malloc(b->operations * sizeof(weft_task *));
+    bench_require(b, tasks != NULL, "memory");
+    for (uint64_t i = 0; i < b->operations; i++) {
+        tasks[i] = NULL; /* touched now, so that it does not count */
+    }
+    return tasks;
+}
+
+static intptr_t empty(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void spawned(struct bench *b)
+{
+    if (!has_room(b, 512)) {
+        return;
+    }
+    weft_task **tasks = make_handles(b);
+    double before = resident();
+    bench_start(b);
+    for (uint64_t i = 0; i < b->operations; i++) {
+        bench_require(b, weft_spawn(&tasks[i], empty, NULL) == 0, "spawn");
+    }
+    bench_stop(b);
+    bench_report(b, "each", "bytes", (resident() - before) / (double)b->operations);
+    for (uint64_t i = 0; i < b->operations; i++) {
+        bench_require(b, weft_await(tasks[i], NULL) == 0, "await");
+    }
+    free(tasks);
+}
+
+/* ---- parked ---------------------------------------------------------------------------------------- */
+
+struct crowd {
+    struct bench *b;
+    uint64_t parked; /* atomic: about to park */
+    weft_future go;
+};
+
+static intptr_t wait_for_it(void *arg)
+{
+    struct crowd *crowd = arg;
+    __atomic_add_fetch(&crowd->parked, 1, __ATOMIC_RELAXED);
+    bench_require(crowd->b, weft_future_await(&crowd->go, NULL) == 0, "future");
+    return 0;
+}
+
+static void start_all(struct crowd *crowd, weft_task **tasks)
+{
+    struct bench *b = crowd->b;
+    for (uint64_t i = 0; i < b->operations; i++) {
+        bench_require(b, weft_spawn(&tasks[i], wait_for_it, crowd) == 0, "spawn");
+    }
+    while (__atomic_load_n(&crowd->parked, __ATOMIC_RELAXED) < b->operations) {
+        bench_require(b, weft_yield() == 0, "yield");
+    }
+}
+
+static void report_guards(struct bench *b)
+{
+    weft_stats_t stats = {.size = sizeof stats};
+    bench_require(b, weft_stats(NULL, &stats) == 0, "stats");
+    double unguarded = (double)stats.stacks_unguarded;
+    bench_report(b, "guarded", "%", 100 * (1 - unguarded / (double)b->operations));
+}
+
+static void wait_for_memory(struct bench *b, double before, double peak)
+{
+    bench_require(b, weft_sleep(WEFT_S) == 0, "sleep");
+    bench_report(b, "left after 1 s", "%", 100 * (resident() - before) / (peak - before));
+}
+
+static void parked(struct bench *b)
+{
+    if (!has_room(b, 12 * 1024)) {
+        return;
+    }
+    struct crowd crowd = {.b = b};
+    weft_task **tasks = make_handles(b);
+    double count = (double)b->operations;
+    double before = resident();
+    int64_t start_ns = bench_now_ns();
+    start_all(&crowd, tasks);
+    bench_report(b, "start", "ns", (double)(bench_now_ns() - start_ns) / count);
+    double peak = resident();
+    bench_report(b, "each", "bytes", (peak - before) / count);
+    report_guards(b);
+    start_ns = bench_now_ns();
+    weft_future_set(&crowd.go, 0);
+    for (uint64_t i = 0; i < b->operations; i++) {
+        bench_require(b, weft_await(tasks[i], NULL) == 0, "await");
+    }
+    bench_report(b, "wake and join", "ns", (double)(bench_now_ns() - start_ns) / count);
+    wait_for_memory(b, before, peak);
+    free(tasks);
+}
+
+static const struct bench_case cases[] = {
+    {.name = "spawned",
+     .operations = 1000000,
+     .body = spawned,
+     .workers = 1,
+     .reps_most = 3,
+     .flags = BENCH_ISOLATED | BENCH_ONCE},
+    {.name = "parked",
+     .operations = 1000000,
+     .body = parked,
+     .reps_most = 2,
+     .flags = BENCH_ISOLATED | BENCH_ONCE,
+     .peers = {{.name = "go", .program = "peer_go"}}},
+};
+
+int main(int argc, char **argv)
+{
+    return bench_main(argc, argv, "memory", cases, sizeof cases / sizeof *cases);
+}
