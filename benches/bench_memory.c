@@ -100,7 +100,7 @@ static void report_guards(struct bench *b)
 static void wait_for_memory(struct bench *b, double before, double peak)
 {
     bench_require(b, weft_sleep(WEFT_S) == 0, "sleep");
-    bench_report(b, "left after 1 s", "%", 100 * (resident() - before) / (peak - before));
+    bench_report(b, "left_1s", "%", 100 * (resident() - before) / (peak - before));
 }
 
 static void parked(struct bench *b)
@@ -123,7 +123,7 @@ static void parked(struct bench *b)
     for (uint64_t i = 0; i < b->operations; i++) {
         bench_require(b, weft_await(tasks[i], NULL) == 0, "await");
     }
-    bench_report(b, "wake and join", "ns", (double)(bench_now_ns() - start_ns) / count);
+    bench_report(b, "wake_join", "ns", (double)(bench_now_ns() - start_ns) / count);
     wait_for_memory(b, before, peak);
     free(tasks);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* httpd_connection.c - one fiber a connection: read, handle, answer, in straight lines.
  *
- * Between requests the fiber waits with a shallow stack and no buffer. Everything that can wait has
- * a time limit around it, and every result of an await point is looked at: 1 means go on, 0 that the
- * conversation is over, a negative errno that it ends for that reason, -ECANCELED that the server
- * wants it to end. */
+ * While its client pauses the fiber waits with a shallow stack and no buffer. Everything that can wait
+ * has a time limit around it, and every result of an await point is looked at: 1 means go on, 0 that
+ * the conversation is over, a negative errno that it ends for that reason, -ECANCELED that somebody
+ * wants this task to end. */
 #include "httpd.h"
 
 #include <errno.h>
@@ -13,9 +13,20 @@
 #include <sys/socket.h>
 
 #define LINGER_NS (1 * WEFT_S)
-#define BUSY_NS (50 * WEFT_MS)
+#define BUSY_NS (100 * WEFT_MS) /* a client that pauses for longer is idle */
 
 /* ---- sending ---- */
+
+/* Sends some bytes. Nearly always the socket has room: then no limit needs to be armed. */
+static intptr_t send_some(struct connection *connection, const char *bytes, size_t length)
+{
+    intptr_t rc = send(connection->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (rc < 0) { /* whatever it was, it comes again */
+        rc = weft_within(connection->server->options.read_ns,
+                         weft_send(connection->fd, bytes, length, 0));
+    }
+    return rc;
+}
 
 /* Sends the answers that wait. Returns 1 or a negative errno; -EPIPE also for a client that does not
  * read them in time. */
@@ -24,9 +35,7 @@ static int flush(struct connection *connection)
     struct buffer *buffer = connection->buffer;
     size_t sent = 0;
     while (sent < buffer->out_length) {
-        intptr_t rc = weft_within(
-            connection->server->options.read_ns,
-            weft_send(connection->fd, buffer->out + sent, buffer->out_length - sent, 0));
+        intptr_t rc = send_some(connection, buffer->out + sent, buffer->out_length - sent);
         if (rc < 0) {
             connection->counts.disconnects += rc != -ECANCELED;
             return rc == -ETIMEDOUT ? -EPIPE : (int)rc;
@@ -56,16 +65,13 @@ static int queue_answer(struct connection *connection, const struct answer *answ
 static int linger(struct connection *connection)
 {
     struct buffer *buffer = connection->buffer;
+    intptr_t rc;
+    int64_t deadline_ns = weft_now() + LINGER_NS;
     shutdown(connection->fd, SHUT_WR);
-    weft_timeout limit;
-    ssize_t rc = weft_timeout_enter(&limit, LINGER_NS);
-    if (rc < 0) {
-        return (int)rc;
-    }
     do {
-        rc = weft_recv(connection->fd, buffer->in, buffer->in_bytes, 0);
-    } while (rc > 0);
-    rc = weft_timeout_leave(&limit, rc);
+        rc = weft_within(deadline_ns - weft_now(),
+                         weft_recv(connection->fd, buffer->in, buffer->in_bytes, 0));
+    } while (rc > 0 && weft_now() < deadline_ns);
     return rc == -ECANCELED ? -ECANCELED : 0;
 }
 
@@ -75,9 +81,7 @@ static int refuse(struct connection *connection, enum status status)
     struct answer refusal = {.status = status};
     answer_print(&refusal, "%s\n", status_text(status));
     int rc = queue_answer(connection, &refusal, false);
-    if (rc > 0) {
-        rc = flush(connection);
-    }
+    rc = rc > 0 ? flush(connection) : rc;
     return rc > 0 ? linger(connection) : rc;
 }
 
@@ -111,8 +115,11 @@ static int close_politely(struct connection *connection)
 {
     const struct buffer *buffer = connection->buffer;
     int rc = flush(connection);
+    if (rc < 0) {
+        return rc;
+    }
     bool may_send_more = buffer->request.keep_alive || buffer->parsed < buffer->filled;
-    return rc > 0 && may_send_more ? linger(connection) : rc < 0 ? rc : 0;
+    return may_send_more ? linger(connection) : 0;
 }
 
 /* Counts how a handler ended, and finds the answer for one that has none. False: nobody is there
@@ -160,13 +167,9 @@ static int serve(struct connection *connection)
 /* ---- reading requests ---- */
 
 /* Receives some bytes. Returns 1, 0 at the end of the stream, or a negative errno. */
-static int receive(struct connection *connection, char *room, size_t length, int64_t deadline_ns)
+static int receive(struct connection *connection, char *room, size_t length, int64_t delay_ns)
 {
-    weft_timeout limit;
-    intptr_t rc = weft_timeout_enter_at(&limit, deadline_ns);
-    if (rc == 0) {
-        rc = weft_timeout_leave(&limit, weft_recv(connection->fd, room, length, 0));
-    }
+    intptr_t rc = weft_within(delay_ns, weft_recv(connection->fd, room, length, 0));
     if (rc > 0) {
         connection->buffer->filled += (size_t)rc;
         rc = 1;
@@ -180,7 +183,7 @@ static int receive_first(struct connection *connection)
 {
     char *room;
     size_t length = request_room(connection->buffer, &connection->server->options, &room);
-    return receive(connection, room, length, weft_now() + BUSY_NS);
+    return receive(connection, room, length, BUSY_NS);
 }
 
 /* Receives more of a request of which a part is there. */
@@ -202,7 +205,7 @@ static int receive_rest(struct connection *connection, int64_t deadline_ns)
     if (length == 0) {
         return refuse(connection, STATUS_HEAD_TOO_LARGE);
     }
-    rc = receive(connection, room, length, deadline_ns);
+    rc = receive(connection, room, length, deadline_ns - weft_now());
     if (rc == -ETIMEDOUT) {
         return refuse(connection, STATUS_REQUEST_TIMEOUT);
     }

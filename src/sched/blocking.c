@@ -97,40 +97,36 @@ static struct wf_job *take_job(struct wf_pool *pool)
     return job;
 }
 
-/* With the lock, which is free while the job runs. */
-static void run_job(struct wf_pool *pool, struct wf_job *job)
+static void run_job(struct wf_job *job)
 {
-    struct wf_later later;
-    wf_later_init(&later);
-    wf_unlock(&pool->lock);
     job->result = job->fn(job->arg);
     if (job->drop_arg != NULL) {
         job->drop_arg(job->arg);
     }
-    wf_lock(&pool->lock);
-    job->state = WF_JOB_DONE;
-    struct wf_job *unattended = job->wait == NULL ? job : NULL;
-    if (unattended == NULL) {
-        (void)wf_wait_claim(job->wait, WF_GRANTED, &later); /* the job is gone after it */
-    }
-    wf_unlock(&pool->lock);
-    free(unattended);
-    wf_sched_flush(&later);
-    wf_lock(&pool->lock);
 }
 
-/* With the lock, which is free meanwhile. False when nobody called for long. */
-static bool wait_for_call(struct wf_pool *pool, struct pool_thread *self)
+/* Returns the job if nobody waits for it any more: to be freed. Else it is gone after this. */
+static struct wf_job *end_job(struct wf_job *job, struct wf_later *later)
 {
-    int64_t deadline_ns = wf_monotonic_ns() + IDLE_NS;
-    struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
-                                .tv_nsec = (long)(deadline_ns % NS_PER_S)};
-    uint32_t before = ck_ec32_value(&self->called);
+    job->state = WF_JOB_DONE;
+    if (job->wait == NULL) {
+        return job;
+    }
+    (void)wf_wait_claim(job->wait, WF_GRANTED, later);
+    return NULL;
+}
+
+/* What the event count says now: it will differ once somebody has called. */
+static uint32_t lie_down(struct wf_pool *pool, struct pool_thread *self)
+{
     self->is_idle = true;
     wf_list_push(&pool->idle, &self->link);
-    wf_unlock(&pool->lock);
-    (void)ck_ec32_wait(&self->called, &ec_mode, before, &deadline);
-    wf_lock(&pool->lock);
+    return ck_ec32_value(&self->called);
+}
+
+/* False when nobody has called for long. */
+static bool get_up(struct pool_thread *self, int64_t deadline_ns)
+{
     if (!self->is_idle) {
         return true;
     }
@@ -139,26 +135,53 @@ static bool wait_for_call(struct wf_pool *pool, struct pool_thread *self)
     return wf_monotonic_ns() < deadline_ns;
 }
 
+static void sleep_until_called(struct pool_thread *self, uint32_t before, int64_t deadline_ns)
+{
+    struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
+                                .tv_nsec = (long)(deadline_ns % NS_PER_S)};
+    (void)ck_ec32_wait(&self->called, &ec_mode, before, &deadline);
+}
+
+/* Ending a job and looking for the next is one step under the lock: whoever is woken by the first and
+ * submits another finds the thread idle already. */
 static void *thread_main(void *arg)
 {
     struct pool_thread *self = arg;
     struct wf_pool *pool = self->pool;
+    struct wf_job *unattended = NULL;
+    struct wf_later later;
     bool goes_on = true;
+    wf_later_init(&later);
     wf_lock(&pool->lock);
     pool->started_count++;
     for (;;) {
         struct wf_job *job = take_job(pool);
-        if (job != NULL) {
-            run_job(pool, job);
-        } else if (pool->is_stopping || !goes_on) {
+        if (job == NULL && (pool->is_stopping || !goes_on)) {
             break;
         }
-        goes_on = job != NULL || wait_for_call(pool, self);
+        uint32_t before = job == NULL ? lie_down(pool, self) : 0;
+        wf_unlock(&pool->lock);
+        free(unattended);
+        unattended = NULL;
+        wf_sched_flush(&later);
+        if (job != NULL) {
+            run_job(job);
+            wf_lock(&pool->lock);
+            unattended = end_job(job, &later);
+            goes_on = true;
+        } else {
+            int64_t deadline_ns = wf_monotonic_ns() + IDLE_NS;
+            sleep_until_called(self, before, deadline_ns);
+            wf_lock(&pool->lock);
+            goes_on = get_up(self, deadline_ns);
+        }
     }
     pool->thread_count--;
     pool->started_count--;
     wf_list_push(&pool->ended, &self->link);
     wf_unlock(&pool->lock);
+    free(unattended);
+    wf_sched_flush(&later);
     return NULL;
 }
 

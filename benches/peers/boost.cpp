@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+/* boost.cpp - the Boost.Fiber peer: peer_boost CASE [OPERATIONS [WORKERS]] prints lines
+ * "CASE NUMBER"; see ../README.md. One thread: its default scheduler shares nothing. */
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <boost/fiber/all.hpp>
+
+using clock_type = std::chrono::steady_clock;
+namespace fibers = boost::fibers;
+
+static double ns_since(clock_type::time_point start)
+{
+    return std::chrono::duration<double, std::nano>(clock_type::now() - start).count();
+}
+
+static double spawn_await(long n)
+{
+    auto start = clock_type::now();
+    for (long i = 0; i < n; i++) {
+        fibers::fiber([] {}).join();
+    }
+    return ns_since(start);
+}
+
+static double spawn_many(long n)
+{
+    const long batch = 10000;
+    std::vector<fibers::fiber> all;
+    all.reserve(batch);
+    auto start = clock_type::now();
+    for (long done = 0; done < n; done += batch) {
+        for (long i = 0; i < batch; i++) {
+            all.emplace_back([] {});
+        }
+        for (auto &one : all) {
+            one.join();
+        }
+        all.clear();
+    }
+    return ns_since(start);
+}
+
+static double spawn_detached(long n)
+{
+    const long batch = 10000;
+    auto start = clock_type::now();
+    for (long done = 0; done < n; done += batch) {
+        long left = batch;
+        fibers::promise<void> all_done;
+        for (long i = 0; i < batch; i++) {
+            fibers::fiber([&] {
+                if (--left == 0) {
+                    all_done.set_value();
+                }
+            }).detach();
+        }
+        all_done.get_future().wait();
+    }
+    return ns_since(start);
+}
+
+static void yield_times(long n)
+{
+    for (long i = 0; i < n; i++) {
+        boost::this_fiber::yield();
+    }
+}
+
+static double yield_two(long n)
+{
+    fibers::fiber partner(yield_times, n / 2);
+    auto start = clock_type::now();
+    yield_times(n / 2);
+    partner.join();
+    return ns_since(start);
+}
+
+static double yield_lone(long n)
+{
+    auto start = clock_type::now();
+    yield_times(n);
+    return ns_since(start);
+}
+
+static double pingpong(long n)
+{
+    fibers::unbuffered_channel<int> asks, answers;
+    fibers::fiber partner([&] {
+        int turn;
+        while (asks.pop(turn) == fibers::channel_op_status::success) {
+            answers.push(turn);
+        }
+    });
+    auto start = clock_type::now();
+    for (long i = 0; i < n; i++) {
+        asks.push(0);
+        answers.value_pop();
+    }
+    double elapsed = ns_since(start);
+    asks.close();
+    partner.join();
+    return elapsed;
+}
+
+static const std::map<std::string, double (*)(long)> cases = {
+    {"spawn_await", spawn_await},         {"spawn_many_cold", spawn_many},
+    {"spawn_many_warm", spawn_many},      {"spawn_detached", spawn_detached},
+    {"yield_two", yield_two},             {"yield_lone", yield_lone},
+    {"pingpong", pingpong},
+};
+
+int main(int argc, char **argv)
+{
+    const std::string name = argc > 1 ? argv[1] : "";
+    const long n = argc > 2 ? std::atol(argv[2]) : 100000;
+    const auto found = cases.find(name);
+    if (found == cases.end() || (argc > 3 && std::atol(argv[3]) > 1)) {
+        return 77;
+    }
+    if (name != "spawn_many_cold") {
+        found->second(n / 10 + 1);
+    }
+    std::printf("%s %f\n", name.c_str(), found->second(n) / static_cast<double>(n));
+    return 0;
+}

@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# build.sh [DIR] - builds the peer programs into DIR (build/peers). What can't be built is left out,
+# with one line that says so; the benchmarks then do without it.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-$here/../../build/peers}
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
+
+# Older than its source, or not there.
+is_stale() { # PROGRAM SOURCE...
+    program=$1
+    shift
+    for source in "$@"; do
+        [ "$program" -nt "$source" ] || return 0
+    done
+    return 1
+}
+
+make_peer() { # NAME TOOL SOURCE COMMAND...
+    name=$1 tool=$2 source=$3
+    shift 3
+    if ! command -v "$tool" >/dev/null; then
+        echo "peers: no peer_$name: $tool is not installed"
+    elif is_stale "$out/peer_$name" "$source"; then
+        echo "peers: building peer_$name"
+        "$@" >"$out/$name.log" 2>&1 || echo "peers: no peer_$name: see $out/$name.log"
+    fi
+}
+
+build_go() {
+    cd "$here/go" && GOFLAGS=-mod=readonly go build -o "$out/peer_go" .
+}
+
+# Cargo writes its lock file beside the sources: it gets a copy of them.
+build_tokio() {
+    mkdir -p "$out/tokio/src" && cp "$here/tokio/Cargo.toml" "$out/tokio/" &&
+        cp "$here/tokio/src/main.rs" "$out/tokio/src/" &&
+        cargo build --release --manifest-path "$out/tokio/Cargo.toml" &&
+        cp "$out/tokio/target/release/peer_tokio" "$out/peer_tokio"
+}
+
+build_boost() {
+    c++ -O2 -std=c++17 -o "$out/peer_boost" "$here/boost.cpp" -lboost_fiber -lboost_context -pthread
+}
+
+build_uv() {
+    cc -O2 -std=gnu11 -D_GNU_SOURCE -o "$out/peer_uv" "$here/uv.c" -luv
+}
+
+has_header() { # HEADER LANGUAGE
+    echo "#include <$1>" | c++ -x "$2" -E - >/dev/null 2>&1
+}
+
+make_peer go go "$here/go/main.go" build_go
+make_peer tokio cargo "$here/tokio/src/main.rs" build_tokio
+if has_header boost/fiber/all.hpp c++; then
+    make_peer boost c++ "$here/boost.cpp" build_boost
+else
+    echo "peers: no peer_boost: Boost.Fiber is not installed (libboost-fiber-dev)"
+fi
+if has_header uv.h c; then
+    make_peer uv cc "$here/uv.c" build_uv
+else
+    echo "peers: no peer_uv: libuv is not installed (libuv1-dev)"
+fi
+exit 0

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT
+/* test_descriptor.c - records of descriptors and the poller, without a scheduler: waits of made-up
+ * tasks, and events at the moment that a test wants. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "poll/descriptor.h"
+#include "weft_test.h"
+
+static struct wf_poller *poller;
+
+static void open_poller(void)
+{
+    cr_assert_eq(wf_epoll_create(&poller), 0);
+}
+
+static void close_poller(void)
+{
+    wf_poller_destroy(poller);
+}
+
+/* A task on its way to sleep: a grant is a claim that comes early. */
+struct sleeper {
+    weft_task task;
+    struct wf_wait wait;
+    struct wf_fd_entry entry;
+};
+
+static void prepare(struct sleeper *sleeper, uint64_t id, unsigned directions)
+{
+    memset(sleeper, 0, sizeof *sleeper);
+    wf_store_rlx(&sleeper->task.id, id);
+    wf_store_rlx(&sleeper->task.word, (uint64_t)WF_RUN);
+    sleeper->wait.task = &sleeper->task;
+    wf_store_rlx(&sleeper->wait.epoch, 1);
+    wf_fd_entry_init(&sleeper->entry, &sleeper->wait, directions);
+}
+
+static enum wf_verdict verdict(const struct sleeper *sleeper)
+{
+    uint64_t word = wf_load_acq(&((struct sleeper *)(uintptr_t)sleeper)->task.word);
+    return wf_word_epoch(word) == 1 ? wf_word_verdict(word) : WF_NONE;
+}
+
+static struct wf_fd *find(int fd)
+{
+    struct wf_fd *record = NULL;
+    cr_assert_eq(wf_fd_find(poller->table, fd, &record), 0);
+    return record;
+}
+
+static int link_at(struct sleeper *sleeper, int fd, uint64_t stamp)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    int rc = wf_fd_link(poller, find(fd), &sleeper->entry, stamp, &later);
+    cr_assert_null(later.woken); /* made-up tasks are claimed early */
+    return rc;
+}
+
+static int look(void)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    return wf_poller_wait(poller, 0, &later);
+}
+
+static void no_flush(struct wf_later *later)
+{
+    cr_assert_null(later->woken);
+}
+
+static void make_pair(int fds[2])
+{
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+}
+
+/* ---- the table ---- */
+
+Test(descriptor, table, .init = open_poller, .fini = close_poller)
+{
+    struct wf_fd *record;
+    struct wf_fd *again;
+    cr_assert_eq(wf_fd_find(poller->table, -1, &record), -EBADF);
+    cr_assert_eq(wf_fd_find(poller->table, 1 << 30, &record), -EBADF);
+    cr_assert_eq(wf_fd_find(poller->table, 0, &record), 0);
+    cr_assert_eq(wf_fd_find(poller->table, 0, &again), 0);
+    cr_assert_eq(record, again);
+    cr_assert_eq(wf_fd_find(poller->table, 63, &again), 0, "in the first segment");
+    cr_assert_eq(again - record, 63);
+    int high = fcntl(0, F_DUPFD_CLOEXEC, 200);
+    if (high >= 0) {
+        cr_assert_eq(wf_fd_find(poller->table, high, &record), 0);
+        cr_assert_eq(record->fd, high);
+        close(high);
+    }
+}
+
+/* ---- waiting ---- */
+
+Test(descriptor, grants_everybody_of_a_direction, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    struct sleeper readers[3];
+    make_pair(fds);
+    for (uint64_t i = 0; i < 3; i++) {
+        prepare(&readers[i], i + 1, WF_FD_READ);
+        int rc;
+        do { /* registering anew brings an event: writable */
+            (void)look();
+            rc = link_at(&readers[i], fds[0], wf_fd_stamp(find(fds[0])));
+        } while (rc == WF_FD_RETRY);
+        cr_assert_eq(rc, WF_FD_LINKED);
+    }
+    (void)look();
+    cr_assert_eq(verdict(&readers[0]), WF_NONE);
+    cr_assert_eq(write(fds[1], "x", 1), 1);
+    cr_assert_eq(look(), 1);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(verdict(&readers[i]), WF_GRANTED);
+    }
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* The event comes between the system call that would have blocked and the linking. */
+Test(descriptor, no_event_is_missed, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    struct sleeper first;
+    struct sleeper second;
+    make_pair(fds);
+    prepare(&first, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&first, fds[0], wf_fd_stamp(find(fds[0]))), WF_FD_LINKED);
+    (void)look();
+    uint64_t stamp = wf_fd_stamp(find(fds[0]));
+    cr_assert_eq(write(fds[1], "xy", 2), 2);
+    cr_assert_eq(look(), 1);
+    cr_assert_eq(verdict(&first), WF_GRANTED, "and it may take only one byte");
+    prepare(&second, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&second, fds[0], stamp), WF_FD_RETRY);
+    cr_assert_eq(link_at(&second, fds[0], wf_fd_stamp(find(fds[0]))), WF_FD_LINKED);
+    wf_fd_unlink(find(fds[0]), &second.entry);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* What is ready when it is registered for the first time is an event too. */
+Test(descriptor, registering_reports, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    struct sleeper reader;
+    make_pair(fds);
+    uint64_t stamp = wf_fd_stamp(find(fds[0]));
+    cr_assert_eq(write(fds[1], "x", 1), 1);
+    prepare(&reader, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&reader, fds[0], stamp), WF_FD_LINKED);
+    cr_assert_eq(look(), 1);
+    cr_assert_eq(verdict(&reader), WF_GRANTED);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+Test(descriptor, both_directions, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    struct sleeper both;
+    make_pair(fds);
+    prepare(&both, 1, WF_FD_READ | WF_FD_WRITE);
+    cr_assert_eq(link_at(&both, fds[0], wf_fd_stamp(find(fds[0]))), WF_FD_LINKED);
+    cr_assert_eq(look(), 1);
+    cr_assert_eq(verdict(&both), WF_GRANTED);
+    cr_assert_not(wf_list_is_empty(&find(fds[0])->readers));
+    wf_fd_unlink(find(fds[0]), &both.entry);
+    cr_assert(wf_list_is_empty(&find(fds[0])->readers));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+Test(descriptor, files_cannot_be_polled, .init = open_poller, .fini = close_poller)
+{
+    struct sleeper reader;
+    int fd = open("/proc/self/exe", O_RDONLY);
+    prepare(&reader, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&reader, fd, wf_fd_stamp(find(fd))), -EPERM);
+    close(fd);
+    cr_assert_eq(link_at(&reader, fd, wf_fd_stamp(find(fd))), -EBADF);
+}
+
+/* ---- closing and reuse ---- */
+
+Test(descriptor, closing, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    struct sleeper waiting;
+    struct sleeper late;
+    make_pair(fds);
+    prepare(&waiting, 1, WF_FD_READ);
+    uint64_t stamp = wf_fd_stamp(find(fds[0]));
+    cr_assert_eq(link_at(&waiting, fds[0], stamp), WF_FD_LINKED);
+    cr_assert_eq(wf_fd_close(poller->table, fds[0], no_flush), 0);
+    cr_assert_eq(verdict(&waiting), WF_CLOSED);
+    int again = dup(fds[1]);
+    cr_assert_eq(again, fds[0]);
+    prepare(&late, 2, WF_FD_READ);
+    cr_assert_eq(link_at(&late, again, stamp), -EBADF, "it began with the old descriptor");
+    cr_assert_eq(wf_fd_close(poller->table, again, no_flush), 0);
+    cr_assert_eq(wf_fd_close(poller->table, again, no_flush), -EBADF);
+    close(fds[1]);
+}
+
+/* Who comes while the number is being closed registers nothing, and tries again after it. */
+Test(descriptor, coming_while_it_closes, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    char mark = 0;
+    struct sleeper reader;
+    struct wf_later later;
+    wf_later_init(&later);
+    make_pair(fds);
+    wf_fd_close_begin(poller->table, fds[0], &mark, &later);
+    prepare(&reader, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&reader, fds[0], wf_fd_stamp(find(fds[0]))), WF_FD_LINKED);
+    cr_assert_not(find(fds[0])->is_registered);
+    close(fds[0]);
+    cr_assert_eq(verdict(&reader), WF_NONE);
+    wf_fd_close_end(poller->table, fds[0], &mark, &later);
+    cr_assert_eq(verdict(&reader), WF_GRANTED);
+    /* The same, but the kernel has given the number to somebody before the end. */
+    int again = dup(fds[1]);
+    cr_assert_eq(again, fds[0]);
+    wf_fd_close_begin(poller->table, again, &mark, &later);
+    prepare(&reader, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&reader, again, wf_fd_stamp(find(again))), WF_FD_LINKED);
+    wf_fd_wipe(find(again), &later); /* accepted */
+    cr_assert_eq(verdict(&reader), WF_CLOSED);
+    prepare(&reader, 2, WF_FD_READ);
+    cr_assert_eq(link_at(&reader, again, wf_fd_stamp(find(again))), WF_FD_LINKED);
+    cr_assert(find(again)->is_registered);
+    wf_fd_close_end(poller->table, again, &mark, &later); /* has no say any more */
+    cr_assert_eq(verdict(&reader), WF_NONE);
+    wf_fd_unlink(find(again), &reader.entry);
+    close(again);
+    close(fds[1]);
+}
+
+/* Closed behind weft's back: another task's wait finds out, whoever still waits hears of it. */
+Test(descriptor, stale_registration, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    int next[2];
+    struct sleeper old;
+    struct sleeper new;
+    make_pair(fds);
+    prepare(&old, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&old, fds[0], wf_fd_stamp(find(fds[0]))), WF_FD_LINKED);
+    (void)look();
+    close(fds[0]);
+    make_pair(next);
+    cr_assert_eq(next[0], fds[0]);
+    prepare(&new, 2, WF_FD_READ);
+    cr_assert_eq(link_at(&new, next[0], wf_fd_stamp(find(next[0]))), WF_FD_LINKED);
+    cr_assert_eq(verdict(&old), WF_CLOSED);
+    (void)look();
+    cr_assert_eq(verdict(&new), WF_NONE);
+    cr_assert_eq(write(next[1], "x", 1), 1);
+    (void)look();
+    cr_assert_eq(verdict(&new), WF_GRANTED);
+    close(fds[1]);
+    close(next[0]);
+    close(next[1]);
+}
+
+/* The old description lives on under another number; its events carry an old tag. */
+Test(descriptor, events_of_the_former_owner, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    int next[2];
+    struct sleeper reader;
+    make_pair(fds);
+    prepare(&reader, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&reader, fds[0], wf_fd_stamp(find(fds[0]))), WF_FD_LINKED);
+    (void)look();
+    int copy = dup(fds[0]);
+    close(fds[0]);
+    make_pair(next);
+    cr_assert_eq(next[0], fds[0]);
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_fd_wipe(find(next[0]), &later);
+    prepare(&reader, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&reader, next[0], wf_fd_stamp(find(next[0]))), WF_FD_LINKED);
+    (void)look();
+    cr_assert_eq(write(fds[1], "x", 1), 1); /* for the former owner */
+    (void)look();
+    cr_assert_eq(verdict(&reader), WF_NONE);
+    cr_assert_eq(write(next[1], "x", 1), 1);
+    (void)look();
+    cr_assert_eq(verdict(&reader), WF_GRANTED);
+    close(copy);
+    close(fds[1]);
+    close(next[0]);
+    close(next[1]);
+}
+
+/* ---- sleeping and poking ---- */
+
+static int sleep_in_poller(int64_t timeout_ns)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    return wf_poller_wait(poller, timeout_ns, &later);
+}
+
+Test(descriptor, sleep_is_never_early, .init = open_poller, .fini = close_poller)
+{
+    const int64_t delays[] = {1, 50000, 1000000, 1234567};
+    for (int i = 0; i < 4; i++) {
+        int64_t before = wf_monotonic_ns();
+        cr_assert_eq(sleep_in_poller(delays[i]), 0);
+        cr_assert_geq(wf_monotonic_ns() - before, delays[i]);
+    }
+}
+
+Test(descriptor, poke_before, .init = open_poller, .fini = close_poller, .timeout = 10)
+{
+    wf_poller_poke(poller);
+    wf_poller_poke(poller);
+    cr_assert_eq(sleep_in_poller(0), 0, "a look is no sleep");
+    cr_assert_eq(sleep_in_poller(WF_FOREVER), 0);
+    int64_t before = wf_monotonic_ns();
+    (void)sleep_in_poller(1000000); /* spent: this one sleeps */
+    cr_assert_geq(wf_monotonic_ns() - before, 1000000);
+}
+
+static void *poke_on_thread(void *arg)
+{
+    for (int i = 0; i < *(const int *)arg; i++) {
+        wf_poller_poke(poller);
+    }
+    return NULL;
+}
+
+Test(descriptor, poke_meanwhile, .init = open_poller, .fini = close_poller, .timeout = 20)
+{
+    for (int i = 0; i < 1000; i++) {
+        pthread_t thread;
+        int pokes = 1;
+        cr_assert_eq(pthread_create(&thread, NULL, poke_on_thread, &pokes), 0);
+        cr_assert_eq(sleep_in_poller(WF_FOREVER), 0);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+    }
+}
+
+static void poke_in_handler(int number)
+{
+    (void)number;
+    wf_poller_poke(poller);
+}
+
+static void *raise_on_thread(void *arg)
+{
+    pthread_kill(*(pthread_t *)arg, SIGUSR1);
+    return NULL;
+}
+
+Test(descriptor, poke_in_a_signal_handler, .init = open_poller, .fini = close_poller, .timeout = 20)
+{
+    struct sigaction action;
+    pthread_t self = pthread_self();
+    memset(&action, 0, sizeof action);
+    action.sa_handler = poke_in_handler;
+    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    for (int i = 0; i < 200; i++) {
+        pthread_t thread;
+        cr_assert_eq(pthread_create(&thread, NULL, raise_on_thread, &self), 0);
+        cr_assert_eq(sleep_in_poller(WF_FOREVER), 0);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+    }
+}
