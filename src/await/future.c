@@ -129,7 +129,9 @@ int weft_future_await(weft_future *future, intptr_t *result)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_FUTURE);
     wait.target = future;
-    if (wf_load_acq(&f->state) == WEFT_PENDING && watch(f, &waiter)) {
+    /* By the lock even when it is complete: the future may go once this returns, and a setter may still
+     * hold the lock. */
+    if (watch(f, &waiter)) {
         enum wf_verdict verdict = wf_door_park(&wait);
         if (verdict != WF_GRANTED || wait.was_early) {
             unwatch(f, &waiter); /* and out of a setter's lock, before the future may go */

@@ -135,7 +135,9 @@ static void child_ended(struct wf_owner *owner, weft_task *task, struct wf_later
     (void)wf_task_disown(task); /* the run's hold keeps the record until the caller is done */
 }
 
-static int add_child(struct wf_group *g, weft_task *task, bool wants_handle)
+/* From here on the child can be cancelled with the others. */
+static int add_child(struct wf_worker *worker, struct wf_group *g, weft_task *task,
+                     bool wants_handle)
 {
     int rc = 0;
     wf_lock(&g->lock);
@@ -152,17 +154,10 @@ static int add_child(struct wf_group *g, weft_task *task, bool wants_handle)
         if (wants_handle) {
             wf_task_own(task);
         }
+        wf_spawn_publish(worker->runtime, worker, task);
     }
     wf_unlock(&g->lock);
     return rc;
-}
-
-static void take_child_back(struct wf_group *g, weft_task *task)
-{
-    wf_lock(&g->lock);
-    wf_list_remove(&task->siblings);
-    g->live--;
-    wf_unlock(&g->lock);
 }
 
 int weft_group_spawn_at(const char *site, weft_group *group, weft_task **task, weft_fn *fn,
@@ -179,20 +174,16 @@ int weft_group_spawn_at(const char *site, weft_group *group, weft_task **task, w
     if (rc < 0) {
         return rc;
     }
-    rc = add_child(g, made, task != NULL);
-    if (rc == 0) {
-        if (task != NULL) {
-            *task = made;
-        }
-        rc = wf_sched_submit(worker->runtime, worker, made);
-        if (rc < 0) {
-            take_child_back(g, made);
-        }
-    }
+    rc = add_child(worker, g, made, task != NULL);
     if (rc < 0) {
-        wf_spawn_abandon(worker->runtime, worker, made);
+        wf_spawn_abandon(worker, made);
+        return rc;
     }
-    return rc;
+    if (task != NULL) {
+        *task = made;
+    }
+    wf_sched_submit(worker->runtime, worker, made);
+    return 0;
 }
 
 /* ---- opening and cancelling ---- */
@@ -336,10 +327,9 @@ static intptr_t conclude(struct wf_group *g, intptr_t rc, bool absorbed)
     weft_task *self = g->scope.task;
     bool had_request = g->scope.has_request;
     (void)wf_scope_withdraw(&g->scope);
-    uint64_t word = wf_load_acq(&self->word);
-    uint32_t delivered =
-        wf_word_count(word) - wf_shield_deferred(self) - wf_word_undelivered(word);
-    bool others = delivered > g->scope.baseline; /* consumed, but somebody else's */
+    struct wf_tally tally = wf_scope_tally(self);
+    /* consumed, but somebody else's */
+    bool others = tally.visible - tally.undelivered > g->scope.baseline;
     if (g->error_count > 0 && !g->is_independent) {
         if (others && (absorbed || rc == -ECANCELED)) {
             wf_state_rearm(&self->word);

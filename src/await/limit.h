@@ -14,6 +14,9 @@ struct wf_limit {
 /* Arms the scope's deadline on the calling worker's wheel; it stays that wheel's. */
 void wf_limit_arm(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns);
 
+/* Disarms it for good: neither the timer nor another task's reschedule reaches the scope any more. */
+void wf_limit_close(struct wf_limit *limit);
+
 /* Fires the deadlines of the task's open scopes that have passed: for a task that yields without ever
  * leaving its worker idle. */
 void wf_limit_check(weft_task *self);

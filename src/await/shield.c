@@ -40,7 +40,7 @@ intptr_t weft_shield_leave(weft_shield *section, intptr_t rc)
     if (section == NULL || wf_self_on(worker)->scope != &inner->shield.scope) {
         return -EINVAL;
     }
-    (void)wf_timer_disarm(&inner->limit.timer);
+    wf_limit_close(&inner->limit);
     rc = wf_scope_close(&inner->shield.scope, rc, -ETIMEDOUT);
     wf_shield_lift(&inner->shield);
     return rc;

@@ -14,6 +14,26 @@ static struct wf_task_cache *cache_for(const weft_task *task)
     return worker != NULL && worker->runtime == wf_runtime_of(task) ? &worker->tasks : NULL;
 }
 
+/* A thread that is no worker of the task's runtime keeps the runtime there until the call is over; the
+ * task may be the last one, and end meanwhile. */
+static weft_runtime *visit(const weft_task *task)
+{
+    struct wf_worker *worker = wf_here();
+    weft_runtime *runtime = wf_runtime_of(task);
+    if (worker != NULL && worker->runtime == runtime) {
+        return NULL;
+    }
+    wf_visit_begin(runtime);
+    return runtime;
+}
+
+static void leave(weft_runtime *guest_of)
+{
+    if (guest_of != NULL) {
+        wf_visit_end(guest_of);
+    }
+}
+
 static int check(const weft_task *task)
 {
     if (task == NULL) {
@@ -43,8 +63,10 @@ void weft_drop(weft_task *task)
     }
     struct wf_later later;
     wf_later_init(&later);
+    weft_runtime *guest_of = visit(task);
     wf_task_drop(task, cache_for(task), &later);
     wf_later_run(&later);
+    leave(guest_of);
 }
 
 void weft_drop_all(weft_task *const *tasks, size_t count)
@@ -75,6 +97,7 @@ int weft_cancel(weft_task *task)
     }
     struct wf_later later;
     wf_later_init(&later);
+    weft_runtime *guest_of = visit(task);
     rc = wf_cancel(task, &later);
     if (rc == 0) {
         wf_state_set(&task->word, WF_SEEN); /* who cancels a failed task has seen that it failed */
@@ -87,6 +110,7 @@ int weft_cancel(weft_task *task)
         }
         wf_later_run(&later);
     }
+    leave(guest_of);
     return rc;
 }
 

@@ -46,6 +46,17 @@ void wf_limit_arm(struct wf_limit *limit, struct wf_scope *scope, int64_t deadli
     }
 }
 
+void wf_limit_close(struct wf_limit *limit)
+{
+    struct wf_wheel *wheel = limit->timer.wheel;
+    wf_lock(&wheel->lock);
+    (void)wf_timer_disarm_locked(&limit->timer);
+    if (wf_load_rlx(&limit->scope->phase) == WF_SCOPE_ACTIVE) {
+        wf_store_rel(&limit->scope->phase, WF_SCOPE_FINISHED);
+    }
+    wf_unlock(&wheel->lock);
+}
+
 void wf_limit_check(weft_task *self)
 {
     struct wf_later later;
@@ -105,7 +116,7 @@ intptr_t weft_timeout_leave(weft_timeout *scope, intptr_t rc)
     if (scope == NULL || wf_self_on(worker)->scope != &timeout->scope) {
         return -EINVAL;
     }
-    (void)wf_timer_disarm(&timeout->limit.timer);
+    wf_limit_close(&timeout->limit);
     return wf_scope_close(&timeout->scope, rc, -ETIMEDOUT);
 }
 

@@ -80,15 +80,13 @@ bool wf_idle_stop_searching(struct wf_idle *idle)
     return searching_in(wf_sub_sc(&idle->word, SEARCHING_ONE)) == 1;
 }
 
-bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
+void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
 {
     wf_lock(&idle->lock);
-    uint64_t before =
-        wf_sub_sc(&idle->word, AWAKE_ONE + (is_searching ? SEARCHING_ONE : UINT64_C(0)));
+    (void)wf_sub_sc(&idle->word, AWAKE_ONE + (is_searching ? SEARCHING_ONE : UINT64_C(0)));
     idle->sleepers[idle->sleeper_count++] = (uint16_t)worker;
     idle->was_picked[worker] = 0;
     wf_unlock(&idle->lock);
-    return is_searching && searching_in(before) == 1;
 }
 
 /* Takes `worker` off the sleepers if it is there; under the lock. */

@@ -37,12 +37,11 @@ int wf_idle_pick(struct wf_idle *idle);
 /* May this worker search? At most half of them do. */
 bool wf_idle_start_searching(struct wf_idle *idle);
 
-/* Returns true when it was the last searcher: then another must be woken, or, going to sleep, every
- * queue looked at once more. */
+/* It found something. True when it was the last searcher: then another must be woken. */
 bool wf_idle_stop_searching(struct wf_idle *idle);
 
-/* Goes to the sleepers. True when it was the last searcher. */
-bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
+/* Goes to the sleepers. Then it must look at every queue once more. */
+void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
 
 /* Takes a certain worker off the sleepers, awake but not searching. False: it was not among them. */
 bool wf_idle_rouse(struct wf_idle *idle, uint32_t worker);

@@ -50,6 +50,7 @@ struct roll {
     weft_task **tasks;
     size_t count;
     size_t cap;
+    bool is_partial; /* no memory for all: another round must come */
 };
 
 /* Keeps the task's slot with a hold while it is on the roll. */
@@ -70,7 +71,8 @@ static void call_roll(weft_task *task, void *arg)
         size_t cap = roll->cap != 0 ? 2 * roll->cap : 256;
         weft_task **tasks = realloc(roll->tasks, cap * sizeof(weft_task *));
         if (tasks == NULL) {
-            wf_task_let_go(task, NULL); /* the next round finds it */
+            roll->is_partial = true;
+            wf_task_let_go(task, NULL);
             return;
         }
         roll->tasks = tasks;
@@ -97,7 +99,7 @@ static void cancel_once(weft_task *task, struct wf_later *later)
 static void cancel_round(weft_runtime *runtime)
 {
     struct wf_worker *worker = wf_here();
-    struct roll roll = {NULL, 0, 0};
+    struct roll roll = {NULL, 0, 0, false};
     wf_registry_walk(&runtime->registry, call_roll, &roll);
     if (roll.count > 0) {
         qsort(roll.tasks, roll.count, sizeof(weft_task *), by_id);
@@ -113,6 +115,9 @@ static void cancel_round(weft_runtime *runtime)
         wf_task_let_go(roll.tasks[i], is_ours ? &worker->tasks : NULL);
     }
     free(roll.tasks);
+    if (roll.is_partial) {
+        wf_store_rel(&runtime->round_spawned, UINT64_MAX);
+    }
 }
 
 static void unpark_all(weft_runtime *runtime)
@@ -133,7 +138,7 @@ void wf_lifecycle_close(weft_runtime *runtime)
     if (!wf_cas_sc(&runtime->phase, &expected, (uint32_t)WF_CLOSING)) {
         return;
     }
-    while (wf_load_sc(&runtime->closers) > 0) {
+    while (wf_load_sc(&runtime->visitors) > 0) {
         sched_yield(); /* a submit that saw RUNNING is about to return */
     }
     wf_store_rel(&runtime->round_spawned, sum_spawned(runtime));

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "queue/inbox.h"
 #include "sched/park.h"
 #include "task/cancel.h"
 
@@ -62,7 +63,7 @@ static void push_pinned(struct wf_worker *worker, weft_task *task)
 
 static void push_inject(weft_runtime *runtime, weft_task *task)
 {
-    ck_stack_push_upmc(&runtime->inject, &task->inbox_entry);
+    wf_inbox_push(&runtime->inject, &task->inbox_entry);
 }
 
 static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task)
@@ -74,7 +75,7 @@ static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task
 static void send_home(weft_runtime *runtime, weft_task *task)
 {
     uint32_t home = task->home;
-    ck_stack_push_upmc(&runtime->workers[home].inbox, &task->inbox_entry);
+    wf_inbox_push(&runtime->workers[home].inbox, &task->inbox_entry);
     wf_sched_rouse(runtime, home);
 }
 
@@ -112,12 +113,15 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
 {
     bool is_local = worker != NULL && worker->runtime == runtime;
     if (!is_local) {
+        /* Once queued the task may be the last of its runtime, which must not go before we leave. */
+        wf_visit_begin(runtime);
         if (goes_elsewhere(NULL, task)) {
             send_home(runtime, task);
         } else {
             push_inject(runtime, task);
             wf_sched_notify(runtime);
         }
+        wf_visit_end(runtime);
         return;
     }
     wf_bump_own(&worker->counters.wakes, 1);
@@ -149,23 +153,21 @@ void wf_sched_flush(struct wf_later *later)
     }
 }
 
-int wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
 {
-    if ((task->flags & WF_TASK_PINNED) != 0) {
-        if (worker == NULL) {
-            send_home(runtime, task);
+    bool is_pinned = (task->flags & WF_TASK_PINNED) != 0;
+    if (is_pinned && worker != NULL) {
+        push_pinned(worker, task);
+    } else if (is_pinned) {
+        send_home(runtime, task);
+    } else {
+        if (worker != NULL) {
+            push_entry(worker, entry_of(task, true));
         } else {
-            push_pinned(worker, task);
+            push_inject(runtime, task);
         }
-        return 0;
+        wf_sched_notify(runtime);
     }
-    if (worker == NULL) {
-        push_inject(runtime, task);
-    } else if (!wf_deque_push(&worker->deque, entry_of(task, true))) {
-        return -ENOMEM;
-    }
-    wf_sched_notify(runtime);
-    return 0;
 }
 
 /* ---- taking ---- */
@@ -204,6 +206,9 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
         if (take_slot(worker, &pick) || (pinned_first && take_pinned(worker, &pick))) {
             return pick;
         }
+        if (worker->to_bury != NULL) {
+            break;
+        }
         uint64_t entry = wf_deque_take(&worker->deque);
         if (entry != 0 ? resolve(worker, entry, &pick) : take_pinned(worker, &pick)) {
             return pick;
@@ -222,7 +227,7 @@ bool wf_ready_is_empty(struct wf_worker *worker)
 static weft_task *pop_all(ck_stack_t *stack)
 {
     weft_task *oldest = NULL;
-    ck_stack_entry_t *entry = CK_STACK_FIRST(stack) != NULL ? ck_stack_batch_pop_upmc(stack) : NULL;
+    ck_stack_entry_t *entry = wf_inbox_take_all(stack);
     while (entry != NULL) {
         ck_stack_entry_t *next = CK_STACK_NEXT(entry);
         weft_task *task = task_of_entry(entry);
@@ -280,7 +285,7 @@ struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim
 
 bool wf_ready_anywhere(weft_runtime *runtime)
 {
-    if (CK_STACK_FIRST(&runtime->inject) != NULL) {
+    if (!wf_inbox_is_empty(&runtime->inject)) {
         return true;
     }
     for (uint32_t i = 0; i < runtime->worker_count; i++) {

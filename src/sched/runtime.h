@@ -47,7 +47,9 @@ struct weft_runtime {
 
     /* enum wf_phase: the closer stores (seq_cst), everybody loads. */
     wf_au32 phase;
-    wf_aint closers; /* plain threads that are inside submit: closing waits for them */
+    /* Plain threads that are inside a call: closing waits for submits among them, and the memory for
+     * all (wf_visit_begin). */
+    wf_aint visitors;
 
     /* The blocking pool, made by the first call. Under attach_lock. */
     struct wf_pool *pool;

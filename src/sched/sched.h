@@ -12,8 +12,9 @@ struct wf_worker *wf_fiber_worker(int *error);
 /* Makes every task in later->woken ready, after kicking later->kicks. Any thread; no locks held. */
 void wf_sched_flush(struct wf_later *later);
 
-/* Queues a NEW task. 0 or -ENOMEM (it is not queued). `worker` NULL: from a plain thread. */
-int wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
+/* Queues a NEW task. `worker` NULL: from a plain thread. Never fails: where a deque can't grow, the
+ * inject stack links through the task itself. */
+void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
 
 /* Suspends the running fiber. `leave` says what becomes of it. Returns when it runs again, perhaps on
  * another worker. */
@@ -27,12 +28,29 @@ void wf_sched_notify(weft_runtime *runtime);
 
 /* ---- spawning (spawn.c) ---- */
 
-/* Checks and applies options, makes the record, queues nothing. 0 or a negative errno. `owner` NULL:
- * owners is 1, for a handle. */
+/* Checks and applies options and makes the record, which nobody sees yet; one owner, for a handle or
+ * a group. 0 or a negative errno. */
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site,
                      weft_fn *fn, void *arg, const weft_spawn_options *options, weft_task **out);
 
-/* Undoes wf_spawn_prepare for a task that was never queued; its arg stays the caller's. */
-void wf_spawn_abandon(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
+/* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. */
+void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
+
+/* Undoes wf_spawn_prepare for a task that was not published; its arg stays the caller's. */
+void wf_spawn_abandon(struct wf_worker *worker, weft_task *task);
+
+/* ---- plain threads ---- */
+
+/* Between the two the runtime's memory stays. A plain thread (or another runtime's worker) begins while
+ * it still knows that the runtime lives: it has a handle, or a task that can't have ended. */
+static inline void wf_visit_begin(weft_runtime *runtime)
+{
+    (void)wf_add_sc(&runtime->visitors, 1);
+}
+
+static inline void wf_visit_end(weft_runtime *runtime)
+{
+    (void)wf_sub_sc(&runtime->visitors, 1);
+}
 
 #endif

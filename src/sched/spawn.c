@@ -58,7 +58,6 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->raw = 0;
     task->fiber = NULL;
     task->next = NULL;
-    wf_store_rlx(&task->lock.value, 0);
     task->callbacks = NULL;
     wf_list_init(&task->waiters);
     task->scope = NULL;
@@ -102,43 +101,42 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
         task->flags = WF_TASK_PINNED;
         task->home = worker != NULL ? (uint16_t)worker->index : 0;
     }
-    /* Counted before it can be seen: closing ends when as many have finished as were spawned. */
-    if (worker != NULL) {
-        wf_bump_own(&worker->counters.spawned, 1);
-    } else {
-        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
-    }
-    wf_state_spawn(&task->word);
     *out = task;
     return 0;
 }
 
-void wf_spawn_abandon(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+{
+    /* NEW before it is counted: a round of closing that counts it finds it too. Counted before it is
+     * queued: closing ends when as many have finished as were spawned. */
+    wf_state_spawn(&task->word);
+    if (worker != NULL) {
+        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
+    } else {
+        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
+    }
+}
+
+void wf_spawn_abandon(struct wf_worker *worker, weft_task *task)
 {
     free(task->extra);
     task->extra = NULL;
-    if (worker != NULL) {
-        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) - 1);
-    } else {
-        (void)wf_sub_acqrel(&runtime->registry.outside_spawned, 1U);
-    }
-    wf_task_free(&runtime->registry, worker != NULL ? &worker->tasks : NULL, task);
+    /* By the ordinary way: somebody who met the slot by chance may have a hold. */
+    (void)wf_task_disown(task);
+    wf_task_let_go(task, worker != NULL ? &worker->tasks : NULL);
 }
 
 /* Queues a prepared task, as a handle for the caller or detached. */
-static int launch(weft_runtime *runtime, struct wf_worker *worker, weft_task *task,
-                  weft_task **out)
+static void launch(weft_runtime *runtime, struct wf_worker *worker, weft_task *task,
+                   weft_task **out)
 {
+    wf_spawn_publish(runtime, worker, task);
     if (out == NULL) {
-        wf_state_set(&task->word, WF_DETACHED);
+        (void)wf_state_detach(&task->word);
     } else {
         *out = task;
     }
-    int rc = wf_sched_submit(runtime, worker, task);
-    if (rc < 0) {
-        wf_spawn_abandon(runtime, worker, task);
-    }
-    return rc;
+    wf_sched_submit(runtime, worker, task);
 }
 
 int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
@@ -151,7 +149,10 @@ int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
     }
     weft_task *made;
     rc = wf_spawn_prepare(worker->runtime, worker, site, fn, arg, options, &made);
-    return rc < 0 ? rc : launch(worker->runtime, worker, made, task);
+    if (rc == 0) {
+        launch(worker->runtime, worker, made, task);
+    }
+    return rc;
 }
 
 int weft_runtime_submit_at(const char *site, weft_runtime *runtime, weft_task **task, weft_fn *fn,
@@ -171,12 +172,12 @@ int weft_runtime_submit_at(const char *site, weft_runtime *runtime, weft_task **
         return -EPERM;
     }
     /* Pairs with closing: it stores the phase and then waits for this count to fall to 0. */
-    (void)wf_add_sc(&runtime->closers, 1);
+    wf_visit_begin(runtime);
     weft_task *made;
     int rc = wf_spawn_prepare(runtime, NULL, site, fn, arg, options, &made);
     if (rc == 0) {
-        rc = launch(runtime, NULL, made, task);
+        launch(runtime, NULL, made, task);
     }
-    (void)wf_sub_sc(&runtime->closers, 1);
+    wf_visit_end(runtime);
     return rc;
 }

@@ -87,6 +87,9 @@ static void free_runtime(weft_runtime *runtime)
 {
     wf_watchdog_stop(runtime);
     wf_pool_destroy(runtime->pool);
+    while (wf_load_sc(&runtime->visitors) > 0) {
+        sched_yield(); /* a plain thread is about to leave */
+    }
     for (uint32_t i = 0; i < WF_ATTACH_COUNT; i++) {
         if (runtime->attachments[i].destroy != NULL) {
             runtime->attachments[i].destroy(runtime->attachments[i].data);
@@ -308,10 +311,9 @@ intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options)
         free_runtime(runtime);
         return rc;
     }
-    rc = wf_sched_submit(runtime, &runtime->workers[0], task);
-    if (rc == 0) {
-        rc = serve(&runtime->workers[0]);
-    }
+    wf_spawn_publish(runtime, &runtime->workers[0], task);
+    wf_sched_submit(runtime, &runtime->workers[0], task);
+    rc = serve(&runtime->workers[0]);
     WF_CHECK(rc == 0, "the first worker could not start: error %d", -rc);
     return finish_run(runtime);
 }

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "queue/inbox.h"
 #include "sched/park.h"
 #include "sched/ready.h"
 #include "task/cancel.h"
@@ -338,14 +339,14 @@ static void go_to_sleep(struct wf_worker *worker)
     weft_runtime *runtime = worker->runtime;
     struct wf_later later;
     wf_later_init(&later);
-    bool was_last = wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    /* A single worker never searches: it looks here for what came from plain threads. */
-    bool must_look = was_last || runtime->worker_count == 1;
-    if (must_look && wf_ready_anywhere(runtime)) {
+    wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
+    /* Pairs with wf_idle_pick: either it sees this worker asleep, or the work is seen here. */
+    wf_fence_full();
+    if (wf_ready_anywhere(runtime)) {
         wf_sched_notify(runtime); /* perhaps this very worker */
     }
     /* After going to the sleepers: who sends something from now on finds us there. */
-    bool has_mail = CK_STACK_FIRST(&worker->inbox) != NULL;
+    bool has_mail = !wf_inbox_is_empty(&worker->inbox);
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
         wf_park(worker, wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel)), &later);
     }

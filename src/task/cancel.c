@@ -24,14 +24,14 @@ enum wf_request wf_cancel_add(weft_task *task, uint32_t count, uint8_t level, bo
     if (answer != WF_REQUEST_SHIELDED) {
         return answer;
     }
-    wf_lock(&task->lock);
+    wf_lock(&task->shield_lock);
     struct wf_shield *shield = shield_against(task, level);
     answer = wf_state_request(&task->word, count, true, shield != NULL, after);
     if (answer == WF_REQUEST_ADDED && shield != NULL) {
         shield->deferred += count;
         *is_deferred = true;
     }
-    wf_unlock(&task->lock);
+    wf_unlock(&task->shield_lock);
     return answer;
 }
 
@@ -109,22 +109,26 @@ int wf_cancel(weft_task *task, struct wf_later *later)
 
 uint32_t wf_uncancel(weft_task *task)
 {
-    bool shielded = (wf_load_acq(&task->word) & WF_SHIELDED) != 0;
-    if (!shielded) {
-        return wf_word_count(wf_state_uncancel(&task->word));
+    uint64_t word;
+    if (wf_state_uncancel(&task->word, false, 0, &word)) {
+        return wf_word_count(word);
     }
-    wf_lock(&task->lock);
-    uint32_t left = wf_word_count(wf_state_uncancel(&task->word));
-    /* What is deferred can't exceed what is left of the count. */
+    wf_lock(&task->shield_lock);
+    /* Requests are counted, deferred or undelivered; who takes one back is likely outside, so deferred
+     * ones give way first: innermost shield first. */
+    uint32_t count = wf_word_count(wf_load_acq(&task->word));
+    uint32_t left = count > 0 ? count - 1 : 0;
     uint32_t deferred = wf_shield_deferred(task);
     struct wf_shield *shield = (struct wf_shield *)task->shield;
-    while (shield != NULL && deferred > left) {
-        uint32_t surplus = deferred - left;
+    uint32_t undelivered = wf_word_undelivered(wf_load_acq(&task->word));
+    uint32_t surplus = deferred + undelivered > left ? deferred + undelivered - left : 0;
+    for (; shield != NULL && surplus > 0; shield = shield->outer_shield) {
         uint32_t cut = surplus < shield->deferred ? surplus : shield->deferred;
         shield->deferred -= cut;
         deferred -= cut;
-        shield = shield->outer_shield;
+        surplus -= cut;
     }
-    wf_unlock(&task->lock);
-    return left;
+    (void)wf_state_uncancel(&task->word, true, deferred, &word);
+    wf_unlock(&task->shield_lock);
+    return wf_word_count(word);
 }

@@ -6,25 +6,46 @@
 
 #include "task/cancel.h"
 
-static uint32_t requests_visible(const weft_task *task, uint64_t word)
+/* The word and what is deferred must be of one moment: while a shield is open both change under its
+ * lock. */
+static struct wf_tally tally_locked(const weft_task *task)
 {
-    return wf_word_count(word) - wf_shield_deferred(task);
+    uint64_t word = wf_load_acq(&((weft_task *)(uintptr_t)task)->word);
+    struct wf_tally tally = {wf_word_count(word) - wf_shield_deferred(task),
+                             wf_word_undelivered(word)};
+    return tally;
 }
 
-void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task)
+struct wf_tally wf_scope_tally(weft_task *task)
 {
-    uint64_t word = wf_load_acq(&task->word);
+    if (task->shield == NULL) {
+        return tally_locked(task);
+    }
+    wf_lock(&task->shield_lock);
+    struct wf_tally tally = tally_locked(task);
+    wf_unlock(&task->shield_lock);
+    return tally;
+}
+
+static void open_scope(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task,
+                       struct wf_tally tally)
+{
     scope->outer = task->scope;
     scope->task = task;
     scope->kind = (uint8_t)kind;
     scope->level = wf_shield_level(task);
     scope->has_request = false;
     scope->is_deferred = false;
-    scope->baseline = requests_visible(task, word) - wf_word_undelivered(word);
+    scope->baseline = tally.visible - tally.undelivered;
     scope->fired_at = 0;
     scope->site = NULL;
     wf_store_rel(&scope->phase, WF_SCOPE_ACTIVE);
     task->scope = scope;
+}
+
+void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task)
+{
+    open_scope(scope, kind, task, wf_scope_tally(task));
 }
 
 bool wf_scope_is_open(const weft_task *task, const void *scope)
@@ -63,7 +84,7 @@ bool wf_scope_withdraw(struct wf_scope *scope)
     scope->has_request = false;
     uint64_t word;
     bool was_undelivered = wf_state_withdraw(&scope->task->word, scope->fired_at, &word);
-    return !was_undelivered && requests_visible(scope->task, word) <= scope->baseline;
+    return !was_undelivered && wf_scope_tally(scope->task).visible <= scope->baseline;
 }
 
 intptr_t wf_scope_close(struct wf_scope *scope, intptr_t rc, int own_error)
@@ -89,7 +110,8 @@ uint32_t wf_shield_deferred(const weft_task *task)
     return sum;
 }
 
-/* Marks the scopes whose undelivered request moves into or out of a shield. Under the task's lock. */
+/* Marks the scopes whose undelivered request moves into or out of a shield. Under the
+ * shield lock. */
 static void mark_scopes(struct wf_scope *first, uint8_t level, bool to_deferred, uint64_t word)
 {
     for (struct wf_scope *s = first; s != NULL; s = s->outer) {
@@ -107,26 +129,25 @@ static void mark_scopes(struct wf_scope *first, uint8_t level, bool to_deferred,
 
 void wf_shield_open(struct wf_shield *shield, weft_task *task)
 {
-    wf_lock(&task->lock);
-    wf_scope_open(&shield->scope, WF_SCOPE_SHIELD, task);
-    uint64_t word = wf_load_acq(&task->word);
-    mark_scopes(shield->scope.outer, 0, true, word);
+    wf_lock(&task->shield_lock);
+    open_scope(&shield->scope, WF_SCOPE_SHIELD, task, tally_locked(task));
+    mark_scopes(shield->scope.outer, 0, true, wf_load_acq(&task->word));
     shield->deferred = wf_state_defer(&task->word, 0, false, true);
     shield->outer_shield = (struct wf_shield *)task->shield;
     shield->scope.level = (uint8_t)(wf_shield_level(task) + 1);
     task->shield = &shield->scope;
-    uint64_t now = wf_load_acq(&task->word);
-    shield->scope.baseline = requests_visible(task, now) - wf_word_undelivered(now);
-    wf_unlock(&task->lock);
+    struct wf_tally tally = tally_locked(task);
+    shield->scope.baseline = tally.visible - tally.undelivered;
+    wf_unlock(&task->shield_lock);
 }
 
 void wf_shield_lift(struct wf_shield *shield)
 {
     weft_task *task = shield->scope.task;
-    wf_lock(&task->lock);
+    wf_lock(&task->shield_lock);
     task->shield = shield->outer_shield != NULL ? &shield->outer_shield->scope : NULL;
     (void)wf_state_defer(&task->word, shield->deferred, true, task->shield != NULL);
     shield->deferred = 0;
     mark_scopes(shield->scope.outer, wf_shield_level(task), false, wf_load_acq(&task->word));
-    wf_unlock(&task->lock);
+    wf_unlock(&task->shield_lock);
 }

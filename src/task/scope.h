@@ -32,7 +32,7 @@ struct wf_scope {
     uint8_t kind;
     uint8_t level;
     bool has_request; /* its request counts in the task's word; under the trigger's lock */
-    bool is_deferred; /* ... and waits in a shield; under the task's lock */
+    bool is_deferred; /* ... and waits in a shield; under the shield lock */
     uint32_t baseline; /* delivered requests at entry that nobody took back */
     uint32_t fired_at; /* the word's deliveries when the request became undelivered */
     const char *site;
@@ -41,8 +41,18 @@ struct wf_scope {
 struct wf_shield {
     struct wf_scope scope; /* scope.level counts this shield: its own bound is deliverable inside */
     struct wf_shield *outer_shield;
-    uint32_t deferred; /* requests that wait for this shield's end; under the task's lock */
+    uint32_t deferred; /* requests that wait for this shield's end; under the shield lock */
 };
+
+/* Requests that count for scopes: made, not taken back, not deferred; and how many of them are
+ * undelivered. */
+struct wf_tally {
+    uint32_t visible;
+    uint32_t undelivered;
+};
+
+/* The task itself. */
+struct wf_tally wf_scope_tally(weft_task *task);
 
 /* Opens `scope` as the task's innermost. The task itself. */
 void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task);
@@ -68,7 +78,8 @@ void wf_shield_open(struct wf_shield *shield, weft_task *task);
 /* Its deferred requests are undelivered again. Before wf_scope_close. */
 void wf_shield_lift(struct wf_shield *shield);
 
-/* Requests that are counted but deferred by the task's shields. The task itself, or under its lock. */
+/* Requests that are counted but deferred by the task's shields. Under the shield lock, or where
+ * no shield is open. */
 uint32_t wf_shield_deferred(const weft_task *task);
 
 /* Shields open in `task`. */

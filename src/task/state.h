@@ -260,11 +260,11 @@ static inline void wf_state_handed(wf_au64 *word, uint32_t count)
 enum wf_request {
     WF_REQUEST_ENDED,    /* the task had ended: nothing changed */
     WF_REQUEST_ADDED,    /* counted and undelivered: kick it */
-    WF_REQUEST_SHIELDED, /* nothing changed: take the task's lock and ask its shields */
+    WF_REQUEST_SHIELDED, /* nothing changed: take the shield lock and ask its shields */
     WF_REQUEST_FULL,     /* too many: nothing changed */
 };
 
-/* Adds `count` requests; `deferred`: under the task's lock, counts them without delivering. `after`
+/* Adds `count` requests; `deferred`: under the shield lock, counts them without delivering. `after`
  * receives the word as it then is. */
 static inline enum wf_request wf_state_request(wf_au64 *word, uint32_t count, bool is_locked,
                                                bool deferred, uint64_t *after)
@@ -290,26 +290,29 @@ static inline enum wf_request wf_state_request(wf_au64 *word, uint32_t count, bo
     }
 }
 
-/* Takes back one request: the count falls to at least 0, and what is undelivered can't exceed it.
- * Returns the word as it then is. */
-static inline uint64_t wf_state_uncancel(wf_au64 *word)
+/* Takes back one request: the count falls to at least 0, and what is undelivered can't exceed what is
+ * left of it beside the `deferred` ones. False: shielded, and the caller does not hold the shield lock
+ * (`is_locked`); nothing changed. `after` receives the word as it then is. */
+static inline bool wf_state_uncancel(wf_au64 *word, bool is_locked, uint32_t deferred,
+                                     uint64_t *after)
 {
     uint64_t seen = wf_load_acq(word);
     uint64_t next;
     do {
-        if (wf_word_count(seen) == 0) {
-            return seen;
+        if ((seen & WF_SHIELDED) != 0 && !is_locked) {
+            return false;
         }
-        next = seen - WF_COUNT_ONE;
-        if (wf_word_undelivered(next) > wf_word_count(next)) {
-            next = (next & ~WF_UNDELIVERED_MASK) |
-                   ((uint64_t)wf_word_count(next) << WF_UNDELIVERED_SHIFT);
+        next = wf_word_count(seen) > 0 ? seen - WF_COUNT_ONE : seen;
+        uint32_t room = wf_word_count(next) > deferred ? wf_word_count(next) - deferred : 0;
+        if (wf_word_undelivered(next) > room) {
+            next = (next & ~WF_UNDELIVERED_MASK) | ((uint64_t)room << WF_UNDELIVERED_SHIFT);
         }
         if (wf_word_count(next) == 0) {
             next &= ~WF_TOLD;
         }
     } while (!wf_cas_weak_acqrel(word, &seen, next));
-    return next;
+    *after = next;
+    return true;
 }
 
 /* A scope takes its own request back at its exit, exactly one: undelivered if no delivery came since
@@ -334,7 +337,7 @@ static inline bool wf_state_withdraw(wf_au64 *word, uint32_t tolls_then, uint64_
     return was_undelivered;
 }
 
-/* Moves requests between undelivered and deferred, by the running task under its own lock. Returns
+/* Moves requests between undelivered and deferred, by the running task under its shield lock. Returns
  * how many were undelivered before. `shielded`: whether a shield is open from now on. */
 static inline uint32_t wf_state_defer(wf_au64 *word, uint32_t undelivered_now, bool add,
                                       bool shielded)

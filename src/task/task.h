@@ -76,8 +76,7 @@ struct weft_task {
     weft_task *kick_next;
     wf_au32 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
 
-    /* Guards waiters, callbacks, the deferral of requests, and what a wait on this task's stack
-     * keeps readable while WF_BUSY. */
+    /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
 
     /* Under lock: newest first. */
@@ -86,7 +85,7 @@ struct weft_task {
     /* Under lock: wf_waiter.link of those who wait for the end, in the order of their coming. */
     struct wf_list waiters;
 
-    /* Innermost open scope and shield: the task itself writes; shields under lock. */
+    /* Innermost open scope and shield: the task itself writes; the shield under shield_lock. */
     struct wf_scope *scope;
     struct wf_scope *shield;
 
@@ -105,7 +104,11 @@ struct weft_task {
 
     uint16_t home;       /* worker a pinned task belongs to; the scheduler's */
     uint8_t flags;       /* WF_TASK_*: set before the task is queued */
-    uint32_t budget_spent; /* ready waits in a row; the task's own */
+    uint8_t budget_spent; /* ready waits in a row; the task's own */
+
+    /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
+     * reset, because a late kick of the slot's last task may be in it. */
+    struct wf_lock shield_lock;
 };
 
 enum {

@@ -174,15 +174,20 @@ bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns)
     return is_earliest;
 }
 
-bool wf_timer_disarm(struct wf_timer *timer)
+bool wf_timer_disarm_locked(struct wf_timer *timer)
 {
-    struct wf_wheel *wheel = timer->wheel;
-    wf_lock(&wheel->lock);
     bool was_armed = timer->is_armed;
     if (was_armed) {
-        take_out(wheel, timer);
+        take_out(timer->wheel, timer);
     }
-    wf_unlock(&wheel->lock);
+    return was_armed;
+}
+
+bool wf_timer_disarm(struct wf_timer *timer)
+{
+    wf_lock(&timer->wheel->lock);
+    bool was_armed = wf_timer_disarm_locked(timer);
+    wf_unlock(&timer->wheel->lock);
     return was_armed;
 }
 

@@ -62,6 +62,9 @@ bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns);
 /* The same under the wheel's lock, for who must look at something else under it too. */
 bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns);
 
+/* Takes an armed timer out; under the wheel's lock. True when it was armed. */
+bool wf_timer_disarm_locked(struct wf_timer *timer);
+
 /* After this the timer will not fire, and its fire callback is not running. True when it was armed. */
 bool wf_timer_disarm(struct wf_timer *timer);
 
