@@ -118,9 +118,9 @@ static void group(struct bench *b)
     bench_stop(b);
 }
 
-#define AWAIT_EACH                                                                                 \
-    {                                                                                              \
-        .name = "await each", .body = await_each, .in_runtime = true                               \
+#define AWAIT_EACH                                                   \
+    {                                                                \
+        .name = "await each", .body = await_each, .in_runtime = true \
     }
 
 static const struct bench_case cases[] = {

@@ -42,7 +42,7 @@ struct post {
     struct bench *b;
     int fds[2]; /* [0] is written, [1] is read */
     pthread_t thread;
-    int64_t sent_ns; /* before the write, after which the reader reads it */
+    int64_t sent_ns;   /* before the write, after which the reader reads it */
     uint64_t received; /* atomic: messages that the reader has taken */
     double *late_us;
 };

@@ -105,7 +105,7 @@ static void wait_for_memory(struct bench *b, double before, double peak)
 
 static void parked(struct bench *b)
 {
-    if (!has_room(b, 12 * 1024)) {
+    if (!has_room(b, 6 * 1024)) {
         return;
     }
     struct crowd crowd = {.b = b};

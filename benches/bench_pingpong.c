@@ -128,10 +128,10 @@ static void threads(struct bench *b)
     bench_stop(b);
 }
 
-#define PROGRAMS                                                                                   \
-    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"},              \
-    {                                                                                              \
-        .name = "boost.fiber", .program = "peer_boost"                                             \
+#define PROGRAMS                                                                      \
+    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}, \
+    {                                                                                 \
+        .name = "boost.fiber", .program = "peer_boost"                                \
     }
 
 static const struct bench_case cases[] = {

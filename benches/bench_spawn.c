@@ -2,7 +2,7 @@
 /* bench_spawn.c - what a task costs from spawn to await.
  *
  * What: one empty task at a time; ten thousand at once, in a new runtime and in a warm one, awaited
- *       (which runs them in place) and detached (each then runs on a fiber of its own).
+ *       (a join may run them in place) and detached (each then runs on a fiber of its own).
  * Peers: a queue of malloc'd closures is what a C program would use without fibers: the lower limit
  *       for anything that has to store a function, an argument and a result.
  */
@@ -132,10 +132,10 @@ static void closure_many(struct bench *b)
     bench_stop(b);
 }
 
-#define PROGRAMS                                                                                   \
-    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"},              \
-    {                                                                                              \
-        .name = "boost.fiber", .program = "peer_boost"                                             \
+#define PROGRAMS                                                                      \
+    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}, \
+    {                                                                                 \
+        .name = "boost.fiber", .program = "peer_boost"                                \
     }
 
 static const struct bench_case cases[] = {

@@ -70,10 +70,10 @@ static void bare_switch(struct bench *b)
     free(stack);
 }
 
-#define PROGRAMS                                                                                   \
-    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"},              \
-    {                                                                                              \
-        .name = "boost.fiber", .program = "peer_boost"                                             \
+#define PROGRAMS                                                                      \
+    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}, \
+    {                                                                                 \
+        .name = "boost.fiber", .program = "peer_boost"                                \
     }
 
 static const struct bench_case cases[] = {

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
@@ -355,7 +356,7 @@ static void run_program(const struct row *row, struct side *side, struct bench *
     int status = 0;
     waitpid(pid, &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SKIPPED) {
-        bench_skip(b, "does not know the case");
+        bench_skip(b, "has no such case for so many workers");
     } else if (status != 0) {
         bench_skip(b, "failed");
     }
@@ -402,7 +403,8 @@ static void run_side(struct row *row, struct side *side, bool is_warmup)
     alarm(0);
     if (b.skipped[0] != '\0') {
         side->is_out = true;
-        fprintf(run.table, "# %s: %s left out: %s\n", b.name, side->name, b.skipped);
+        fprintf(run.table, "# %s, %d workers: %s left out: %s\n", b.name, b.workers, side->name,
+                b.skipped);
         return;
     }
     for (int i = 0; i < b.metric_count && !is_warmup; i++) {
@@ -567,8 +569,8 @@ static void print_head(void)
 {
     fprintf(run.table, "bench_%s: %d repetitions%s%s\n", run.bench, run.reps,
             run.is_quick ? ", quick" : "", run.is_pinned ? ", pinned" : "");
-    fprintf(run.table, "%-34s %3s %-7s %11s %11s %11s %11s %11s  %s\n", "case", "wrk", "unit", "min",
-            "p25", "median", "p75", "max", "weft/peer [p25 p75]");
+    fprintf(run.table, "%-34s %3s %-7s %11s %11s %11s %11s %11s  %s\n", "case", "wrk", "unit",
+            "min", "p25", "median", "p75", "max", "weft/peer [p25 p75]");
 }
 
 static void json_string(const char *text)
@@ -585,9 +587,8 @@ static void json_string(const char *text)
 
 static void json_spread(const char *name, struct spread s)
 {
-    fprintf(run.out,
-            "\"%s\":{\"min\":%.6g,\"p25\":%.6g,\"median\":%.6g,\"p75\":%.6g,\"max\":%.6g}", name,
-            s.min, s.p25, s.median, s.p75, s.max);
+    fprintf(run.out, "\"%s\":{\"min\":%.6g,\"p25\":%.6g,\"median\":%.6g,\"p75\":%.6g,\"max\":%.6g}",
+            name, s.min, s.p25, s.median, s.p75, s.max);
 }
 
 static void json_series(const struct row *row, const struct side *side, const struct series *series,
@@ -681,7 +682,7 @@ static void run_row(const struct bench_case *what, int workers)
 static void usage(FILE *to)
 {
     fprintf(to,
-            "bench_%s [options] [part of a case's name...]\n"
+            "bench_%s [options] [case, or pattern such as 'spawn_*'...]\n"
             "  --quick             fewer operations and repetitions: does it run?\n"
             "  --reps N            repetitions of each case (11; quick: 3)\n"
             "  --warmup N          repetitions before them that do not count (1)\n"
@@ -824,7 +825,7 @@ static void set_defaults(const char *name)
 static bool is_wanted(const char *name)
 {
     for (int i = 0; i < run.filter_count; i++) {
-        if (strstr(name, run.filters[i]) != NULL) {
+        if (fnmatch(run.filters[i], name, 0) == 0) {
             return true;
         }
     }

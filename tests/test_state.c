@@ -6,6 +6,13 @@
 #include "task/state.h"
 #include "weft_test.h"
 
+static uint64_t take_back(wf_au64 *word)
+{
+    uint64_t after = 0;
+    (void)wf_state_uncancel(word, false, 0, &after);
+    return after;
+}
+
 static wf_au64 word;
 static uint64_t after;
 
@@ -113,7 +120,7 @@ Test(state, a_withdrawn_request_lets_it_start)
 {
     make_new();
     request(1);
-    cr_assert_eq(wf_word_count(wf_state_uncancel(&word)), 0U);
+    cr_assert_eq(wf_word_count(take_back(&word)), 0U);
     cr_assert_eq(wf_state_start(&word, now()), WF_START_RUN);
 }
 
@@ -202,11 +209,11 @@ Test(state, tolls_wrap_without_touching_their_neighbours)
 Test(state, uncancel_withdraws_what_is_undelivered)
 {
     make_running();
-    cr_assert_eq(wf_word_count(wf_state_uncancel(&word)), 0U); /* never negative */
+    cr_assert_eq(wf_word_count(take_back(&word)), 0U); /* never negative */
     request(2);
-    cr_assert_eq(wf_word_count(wf_state_uncancel(&word)), 1U);
+    cr_assert_eq(wf_word_count(take_back(&word)), 1U);
     cr_assert_eq(undelivered(), 1U);
-    cr_assert_eq(wf_word_count(wf_state_uncancel(&word)), 0U);
+    cr_assert_eq(wf_word_count(take_back(&word)), 0U);
     cr_assert_eq(undelivered(), 0U);
     cr_assert(!wf_state_observe(&word));
 }
@@ -218,10 +225,10 @@ Test(state, uncancel_leaves_the_newer_request)
     request(1);
     cr_assert(wf_state_observe(&word));
     request(1);
-    cr_assert_eq(wf_word_count(wf_state_uncancel(&word)), 1U);
+    cr_assert_eq(wf_word_count(take_back(&word)), 1U);
     cr_assert_eq(undelivered(), 1U);
     cr_assert_neq(now() & WF_TOLD, 0U);
-    cr_assert_eq(wf_word_count(wf_state_uncancel(&word)), 0U);
+    cr_assert_eq(wf_word_count(take_back(&word)), 0U);
     cr_assert_eq(undelivered(), 0U);
     cr_assert_eq(now() & WF_TOLD, 0U); /* nothing left that could have been swallowed */
 }
@@ -358,12 +365,12 @@ Test(state, uncancel_between_request_and_kick_withdraws)
     uint8_t epoch = make_parked(false);
 
     request(1);
-    (void)wf_state_uncancel(&word);
+    (void)take_back(&word);
     cr_assert_eq(wf_state_deliver(&word, false), WF_DELIVER_NOTHING);
     cr_assert_eq(life(), WF_PARKED);
     request(1);
     cr_assert_eq(wf_state_deliver(&word, false), WF_DELIVER_READY);
-    (void)wf_state_uncancel(&word); /* U-4: too late */
+    (void)take_back(&word); /* U-4: too late */
     cr_assert_eq(wf_word_verdict(now()), WF_TOLD_OFF);
     cr_assert_eq(count(), 0U);
     cr_assert_eq(wf_state_wake(&word, epoch, WF_GRANTED), WF_WAKE_LOST);
@@ -436,7 +443,7 @@ Test(state, withdrawn_while_handed_on)
     (void)make_parked(true);
     request(1);
     cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
-    (void)wf_state_uncancel(&word);
+    (void)take_back(&word);
     wf_state_handed(&word, 1); /* the target has it all the same */
     cr_assert(undelivered() == 0 && count() == 0);
 }
@@ -519,7 +526,7 @@ Test(state, withdrawing_after_a_stranger_took_the_request_back)
     make_running();
     request(1);
     tolls = wf_word_tolls(after);
-    (void)wf_state_uncancel(&word);
+    (void)take_back(&word);
     cr_assert(!wf_state_withdraw(&word, tolls, &after));
     cr_assert(count() == 0 && undelivered() == 0);
 }
@@ -533,7 +540,7 @@ Test(state, rearm_restores_a_consumed_request)
     cr_assert(count() == 1 && undelivered() == 1);
     wf_state_rearm(&word); /* not more than are counted */
     cr_assert_eq(undelivered(), 1U);
-    (void)wf_state_uncancel(&word);
+    (void)take_back(&word);
     wf_state_rearm(&word);
     cr_assert_eq(undelivered(), 0U);
 }
@@ -658,7 +665,7 @@ Test(state, random_steps_against_a_model)
             }
             break;
         case 1:
-            (void)wf_state_uncancel(&word);
+            (void)take_back(&word);
             count_now -= count_now > 0;
             waiting = waiting < count_now ? waiting : count_now;
             break;

@@ -58,7 +58,8 @@ static int compare(const void *a, const void *b)
     return (x->late_us > y->late_us) - (x->late_us < y->late_us);
 }
 
-/* Its timers count in milliseconds: the delays are rounded up, as a program would have to. */
+/* Its timers count whole milliseconds from the time that the loop last saw: delays are rounded up, and
+ * the time is brought up to date first. */
 static void lateness(long n)
 {
     struct sleeper *sleepers = calloc((size_t)n, sizeof *sleepers);
@@ -68,6 +69,7 @@ static void lateness(long n)
         sleepers[i].delay_us = (delay_us + 999) / 1000 * 1000;
         uv_timer_init(uv_default_loop(), &sleepers[i].timer);
         sleepers[i].timer.data = &sleepers[i];
+        uv_update_time(uv_default_loop());
         sleepers[i].start_ns = uv_hrtime();
         uv_timer_start(&sleepers[i].timer, wake, sleepers[i].delay_us / 1000, 0);
     }

@@ -361,12 +361,15 @@ void wf_pool_destroy(struct wf_pool *pool)
         return;
     }
     call_all(pool);
-    while (pool->all != NULL) { /* nobody adds to it any more */
-        struct pool_thread *record = pool->all;
-        pool->all = record->next;
+    /* Nobody adds to them any more; but a thread that ends still links its record beside others. */
+    for (struct pool_thread *record = pool->all; record != NULL; record = record->next) {
         if (record->has_thread) {
             (void)pthread_join(record->thread, NULL);
         }
+    }
+    while (pool->all != NULL) {
+        struct pool_thread *record = pool->all;
+        pool->all = record->next;
         free(record);
     }
     free(pool);

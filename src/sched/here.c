@@ -2,7 +2,8 @@
 /* here.c - the one thread-local of the library, behind a call that is never inlined or cached. */
 #include "sched/worker.h"
 
-static _Thread_local struct wf_worker *here;
+/* initial-exec: no call, and no allocation in a signal handler, also in the shared library. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) struct wf_worker *here;
 
 __attribute__((noinline)) struct wf_worker *wf_here(void)
 {
