@@ -224,9 +224,19 @@ static intptr_t call_body(void *arg)
     return 0;
 }
 
+/* A body that computes holds its worker for long, and knows it. */
+static void tell(const weft_diagnostic *what, void *arg)
+{
+    (void)arg;
+    if (what->kind != WEFT_DIAG_STUCK_WORKER) {
+        fprintf(stderr, "weft: %s\n", what->text);
+    }
+}
+
 static weft_runtime *start_runtime(struct bench *b, int workers)
 {
-    weft_options options = {.size = sizeof options, .workers = workers, .pin = run.is_pinned};
+    weft_options options = {
+        .size = sizeof options, .workers = workers, .pin = run.is_pinned, .diagnostic = tell};
     weft_runtime *runtime = NULL;
     bench_require(b, weft_runtime_start(&runtime, &options) == 0, "runtime start");
     return runtime;
@@ -508,7 +518,9 @@ static bool ratio_of(const struct series *ours, const struct series *theirs, str
         }
         ratios[i] = ours->values[i] / theirs->values[i];
     }
-    *out = spread_of(ratios, count);
+    if (count > 0) {
+        *out = spread_of(ratios, count);
+    }
     return count > 0;
 }
 

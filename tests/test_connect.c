@@ -324,16 +324,17 @@ static intptr_t visit(void *arg)
 {
     struct listener *listener = arg;
     for (int i = 0; i < ROUNDS; i++) {
-        char out[8];
-        char in[8] = "";
+        char out[24];
+        char in[24] = "";
         int fd = dial(listener, SOCK_NONBLOCK);
         if (!wt_check(fd >= 0)) {
             return fd;
         }
         for (int k = 0; k < 3; k++) {
-            snprintf(out, sizeof out, "%03d-%03d", i, k);
+            memset(out, 0, sizeof out);
+            snprintf(out, sizeof out, "%d-%d", i, k);
             wt_check(weft_write(fd, out, sizeof out) == sizeof out);
-            wt_check(weft_read(fd, in, sizeof in) == sizeof in);
+            wt_check(weft_recv(fd, in, sizeof in, 0) == sizeof in);
             wt_check(memcmp(in, out, sizeof in) == 0);
         }
         wt_check(weft_close(fd) == 0);

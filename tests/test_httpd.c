@@ -175,6 +175,26 @@ Test(httpd, slow_client_gets_408, .timeout = 20)
     cr_assert_eq(counter(&server, "408"), 2);
 }
 
+/* Asks without end and never reads: the answers fill the sockets, and then the server gives up. */
+Test(httpd, client_that_does_not_read_is_dropped, .timeout = 20)
+{
+    static const char request[] = GET("/") GET("/") GET("/") GET("/") GET("/");
+    struct program server;
+    START(&server, "--read-timeout", "100ms");
+    int fd = dial(&server);
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+    size_t at = 0;
+    ssize_t sent;
+    do {
+        cr_assert_eq(poll(&ready, 1, PATIENCE_MS), 1);
+        sent = send(fd, request + at, sizeof request - 1 - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        at = sent > 0 ? (at + (size_t)sent) % (sizeof request - 1) : at;
+    } while (sent > 0 || errno == EAGAIN);
+    close(fd);
+    stop(&server);
+    cr_assert_eq(counter(&server, "disconnects"), 1);
+}
+
 Test(httpd, idle_client_is_hung_up, .timeout = 20)
 {
     struct program server;

@@ -7,10 +7,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <weft.h>
 
+#include "fiber/hooks.h"
 #include "weft_test.h"
 
 /* ---- tools ---- */
@@ -480,7 +482,81 @@ static intptr_t close_race(void *arg)
 Test(io, close_races_with_readers, .timeout = 60)
 {
     RUN(close_race, NULL, &one_worker);
-    RUN(close_race, NULL, &four_workers);
+    if (!WF_TSAN) { /* which objects to a close beside a recv, and that is the point here */
+        RUN(close_race, NULL, &four_workers);
+    }
+}
+
+/* A reader that was woken for the old descriptor must not go on with the next one of its number. */
+static intptr_t close_after_grant(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 500; i++) {
+        int fds[2];
+        int next[2];
+        weft_task *task;
+        intptr_t result = 0;
+        make_pair(fds, SOCK_STREAM);
+        uint64_t mark = parks_now();
+        wt_check(weft_spawn(&task, read_one, &fds[0]) == 0);
+        until_parked(mark, 1);
+        wt_check(write(fds[1], "o", 1) == 1);
+        for (int k = i % 3; k > 0; k--) {
+            wt_check(weft_yield() == 0);
+        }
+        int number = fds[0];
+        wt_check(weft_close(number) == 0);
+        make_pair(next, SOCK_STREAM);
+        wt_check(next[0] == number);
+        wt_check(write(next[1], "n", 1) == 1);
+        wt_check(weft_await(task, &result) == 0);
+        wt_check(result == 'o' || result == -EBADF);
+        wt_check(weft_close(fds[1]) == 0);
+        close_both(next);
+    }
+    return 0;
+}
+
+Test(io, close_after_the_grant, .timeout = 60)
+{
+    RUN(close_after_grant, NULL, &one_worker);
+    if (!WF_TSAN) {
+        RUN(close_after_grant, NULL, &four_workers);
+    }
+}
+
+/* A child process closes its own copy: the parent's registration is none of its business. */
+static intptr_t close_in_child(void *arg)
+{
+    int fds[2];
+    weft_task *task;
+    intptr_t result = 0;
+    int status = -1;
+    (void)arg;
+    make_pair(fds, SOCK_STREAM);
+    uint64_t mark = parks_now();
+    wt_check(weft_spawn(&task, read_one, &fds[0]) == 0);
+    until_parked(mark, 1);
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        _exit(weft_close(fds[0]) == 0 && weft_close(fds[0]) == -EBADF &&
+                      weft_read(fds[1], &byte, 1) == -ECHILD
+                  ? 0
+                  : 1);
+    }
+    wt_check(child > 0);
+    wt_check(waitpid(child, &status, 0) == child && status == 0);
+    wt_check(write(fds[1], "x", 1) == 1);
+    wt_check(weft_await(task, &result) == 0);
+    wt_check(result == 'x');
+    close_both(fds);
+    return 0;
+}
+
+Test(io, close_in_a_forked_child, .timeout = 20)
+{
+    RUN(close_in_child, NULL, &one_worker);
 }
 
 /* Descriptors closed behind weft's back, the number used again for one that another task waits for. */

@@ -33,16 +33,14 @@ static intptr_t with_results(void)
     struct job one = {1, 500 * WEFT_MS};
     struct job two = {2, 1500 * WEFT_MS};
     weft_task *tasks[2] = {NULL, NULL};
-    intptr_t results[2] = {0, 0};
+    intptr_t results[2];
     weft_group group;
     intptr_t rc = weft_group_open(&group, 0);
     if (rc < 0) {
         return rc;
     }
     rc = weft_group_spawn(&group, &tasks[0], job, &one, NULL);
-    if (rc == 0) {
-        rc = weft_group_spawn(&group, &tasks[1], job, &two, NULL);
-    }
+    rc = rc < 0 ? rc : weft_group_spawn(&group, &tasks[1], job, &two, NULL);
     rc = weft_group_close(&group, rc); /* in: how the body ended; out: how the group did */
     if (rc == 0 && weft_task_result(tasks[0], &results[0]) == 0 &&
         weft_task_result(tasks[1], &results[1]) == 0) {

@@ -38,7 +38,7 @@ static int try_accept_guarded(const struct wf_io *io, const struct peer *peer)
     return rc;
 }
 
-static int accept_once(const struct wf_io *io, const struct peer *peer)
+static int accept_once(const struct wf_io *io, uint64_t stamp, const struct peer *peer)
 {
     int kind = wf_load_rlx(&io->record->listener);
     if (kind == LISTENER_UNKNOWN) {
@@ -47,7 +47,7 @@ static int accept_once(const struct wf_io *io, const struct peer *peer)
             return flags;
         }
         kind = (flags & O_NONBLOCK) != 0 ? LISTENER_NONBLOCKING : LISTENER_BLOCKING;
-        wf_store_rlx(&io->record->listener, (uint8_t)kind);
+        wf_fd_keep_listener(io->record, stamp, (uint8_t)kind);
     }
     return kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer) : try_accept(io->fd, peer);
 }
@@ -73,8 +73,9 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
     }
     int rc = wf_io_enter(&io, fd);
     while (rc == 0) {
-        uint64_t stamp = wf_fd_stamp(io.record);
-        int taken = accept_once(&io, &peer);
+        uint64_t stamp;
+        rc = wf_io_stamp(&io, &stamp);
+        int taken = rc == 0 ? accept_once(&io, stamp, &peer) : rc;
         if (taken >= 0) {
             wipe(&io, taken);
             return taken;

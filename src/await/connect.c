@@ -3,7 +3,8 @@
  *
  * A non-blocking socket: connect, wait until it is writable, ask for the outcome. A blocking one is
  * connected on the pool, by a duplicate of the descriptor and a copy of the address: a cancellation
- * returns at once, and then neither is the caller's to keep.
+ * returns at once, and then neither is the caller's to keep. A non-blocking local socket whose peer has
+ * a full backlog says -EAGAIN, as connect(2) does: nothing tells when there is room.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,12 +37,13 @@ WF_ATTEMPT int take_outcome(int fd)
 static int await_outcome(const struct wf_io *io)
 {
     for (;;) {
-        uint64_t stamp = wf_fd_stamp(io->record);
-        int seen = wf_io_poll(io->fd, POLLOUT);
+        uint64_t stamp;
+        int rc = wf_io_stamp(io, &stamp);
+        int seen = rc == 0 ? wf_io_poll(io->fd, POLLOUT) : rc;
         if (seen != 0) {
             return seen < 0 ? seen : (seen & POLLNVAL) != 0 ? -EBADF : take_outcome(io->fd);
         }
-        int rc = wf_io_wait(io, WF_FD_WRITE, stamp, WF_WAIT_FD);
+        rc = wf_io_wait(io, WF_FD_WRITE, stamp, WF_WAIT_FD);
         if (rc < 0) {
             return rc;
         }

@@ -10,7 +10,7 @@
 /* Zeroed memory is a pending future: an unlinked list head counts as empty. */
 struct wf_future {
     struct wf_lock lock;
-    wf_au32 state; /* weft_state: stored (release) under lock, loaded (acquire) by anybody */
+    wf_au32 state;   /* weft_state: stored (release) under lock, loaded (acquire) by anybody */
     intptr_t result; /* before state leaves WEFT_PENDING */
     struct wf_list waiters; /* under lock */
 };
@@ -44,8 +44,7 @@ static int complete(weft_future *future, weft_state state, intptr_t result)
         f->result = result;
         wf_store_rel(&f->state, (uint32_t)state);
         while (f->waiters.next != NULL && !wf_list_is_empty(&f->waiters)) {
-            struct wf_waiter *waiter =
-                WF_CONTAINER(f->waiters.next, struct wf_waiter, link);
+            struct wf_waiter *waiter = WF_CONTAINER(f->waiters.next, struct wf_waiter, link);
             (void)wf_waiter_grant(waiter, WF_GRANTED, &later);
         }
     }
@@ -61,8 +60,7 @@ int weft_future_set(weft_future *future, intptr_t value)
 
 int weft_future_fail(weft_future *future, int error)
 {
-    return future == NULL || !weft_is_error(error) ? -EINVAL
-                                                   : complete(future, WEFT_ERROR, error);
+    return future == NULL || !weft_is_error(error) ? -EINVAL : complete(future, WEFT_ERROR, error);
 }
 
 int weft_future_cancel(weft_future *future)

@@ -28,8 +28,8 @@ struct wf_group {
     struct wf_lock lock;   /* guards all below */
     uint32_t phase;        /* enum group_phase */
     bool is_independent;
-    bool is_aborting;  /* children were cancelled, spawn refuses */
-    bool is_draining;  /* spawn refuses */
+    bool is_aborting;   /* children were cancelled, spawn refuses */
+    bool is_draining;   /* spawn refuses */
     bool was_cancelled; /* by weft_group_cancel: the group's own -ECANCELED is dropped */
     bool is_closing;
     uint32_t live; /* unfinished children */

@@ -28,7 +28,17 @@ int wf_io_enter(struct wf_io *io, int fd)
         return -ENOTSUP;
     }
     rc = wf_fd_find(io->poller->table, fd, &io->record);
-    return rc == 0 ? wf_door_enter(io->self) : rc;
+    if (rc < 0) {
+        return rc;
+    }
+    io->opened = wf_fd_stamp(io->record);
+    return wf_door_enter(io->self);
+}
+
+int wf_io_stamp(const struct wf_io *io, uint64_t *stamp)
+{
+    *stamp = wf_fd_stamp(io->record);
+    return wf_fd_is_same(*stamp, io->opened) ? 0 : -EBADF;
 }
 
 int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason)
@@ -57,7 +67,11 @@ ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io
                   ssize_t (*attempt)(const struct wf_io_call *call))
 {
     for (;;) {
-        uint64_t stamp = wf_fd_stamp(io->record);
+        uint64_t stamp;
+        int rc = wf_io_stamp(io, &stamp);
+        if (rc < 0) {
+            return rc;
+        }
         ssize_t n = attempt(call);
         if (n == -EINTR) {
             continue;
@@ -65,7 +79,7 @@ ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io
         if (n != -EAGAIN) {
             return n;
         }
-        int rc = wf_io_wait(io, direction, stamp, WF_WAIT_FD);
+        rc = wf_io_wait(io, direction, stamp, WF_WAIT_FD);
         if (rc < 0) {
             return rc;
         }
@@ -127,13 +141,13 @@ int weft_wait_fd(int fd, unsigned events)
     bool reads = (events & WEFT_READABLE) != 0 || !writes; /* a hang-up meets both */
     unsigned directions = (writes ? (unsigned)WF_FD_WRITE : 0U) | (reads ? WF_FD_READ : 0U);
     while (rc == 0) { /* an edge may be older than what has been read since: look again */
-        uint64_t stamp = wf_fd_stamp(io.record);
-        rc = ready_events(fd, events);
-        if (rc == 0) {
-            rc = wf_io_wait(&io, directions, stamp, WF_WAIT_FD);
-        } else {
+        uint64_t stamp;
+        rc = wf_io_stamp(&io, &stamp);
+        rc = rc == 0 ? ready_events(fd, events) : rc;
+        if (rc != 0) {
             break;
         }
+        rc = wf_io_wait(&io, directions, stamp, WF_WAIT_FD);
     }
     return rc;
 }

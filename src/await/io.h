@@ -20,6 +20,7 @@ struct wf_io {
     weft_task *self;
     struct wf_poller *poller;
     struct wf_fd *record;
+    uint64_t opened; /* the stamp at the beginning of the call */
     int fd;
 };
 
@@ -37,6 +38,10 @@ struct wf_io_call {
 /* The beginning of every call: 0; -EPERM, -ECHILD (no fiber); -EBADF; -ENOTSUP (simulation); -ENOMEM;
  * -ECANCELED by the entry rule. May switch. */
 int wf_io_enter(struct wf_io *io, int fd);
+
+/* The stamp for the attempt that follows. 0; -EBADF: the number has been closed since the call began, and
+ * may be another descriptor's by now. */
+int wf_io_stamp(const struct wf_io *io, uint64_t *stamp);
 
 /* Waits for one of `directions`; `stamp` was taken before the system call that said -EAGAIN. 0: try
  * again; -ECANCELED; -EBADF; -EPERM: can't be polled; -ENOMEM. */

@@ -107,8 +107,7 @@ static int join(weft_task *task, intptr_t *result, bool is_shielded)
     if (rc == 0 && !wf_word_has_ended(wf_load_acq(&task->word))) {
         rc = is_shielded ? join_shielded(self, task) : join_plain(self, task);
     }
-    if (wf_word_has_ended(wf_load_acq(&task->word)) && rc != -EDEADLK &&
-        !(is_shielded && rc < 0)) {
+    if (wf_word_has_ended(wf_load_acq(&task->word)) && rc != -EDEADLK && !(is_shielded && rc < 0)) {
         intptr_t outcome = wf_task_look(task);
         if (result != NULL) {
             *result = outcome;

@@ -154,8 +154,8 @@ static enum wf_verdict wait_once(struct several *all, weft_task *self, enum wf_r
     return verdict;
 }
 
-static void prepare(struct several *all, weft_task *const *tasks, size_t count,
-                    weft_wait_when when, weft_task *self)
+static void prepare(struct several *all, weft_task *const *tasks, size_t count, weft_wait_when when,
+                    weft_task *self)
 {
     all->tasks = tasks;
     all->count = count;

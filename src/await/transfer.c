@@ -97,12 +97,13 @@ static const struct way writing = {WF_FD_WRITE, POLLOUT, try_write_nowait, try_w
 static int wait_ready(const struct wf_io *io, const struct way *way)
 {
     for (;;) {
-        uint64_t stamp = wf_fd_stamp(io->record);
-        int seen = wf_io_poll(io->fd, way->poll_events);
+        uint64_t stamp;
+        int rc = wf_io_stamp(io, &stamp);
+        int seen = rc == 0 ? wf_io_poll(io->fd, way->poll_events) : rc;
         if (seen != 0) {
             return seen < 0 ? seen : 0;
         }
-        int rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
+        rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
         if (rc < 0) {
             return rc;
         }
@@ -136,8 +137,9 @@ static ssize_t transfer_other(const struct wf_io *io, const struct way *way,
                               struct wf_io_call *call)
 {
     for (;;) {
-        uint64_t stamp = wf_fd_stamp(io->record);
-        ssize_t n = way->nowait(call);
+        uint64_t stamp;
+        int rc = wf_io_stamp(io, &stamp);
+        ssize_t n = rc == 0 ? way->nowait(call) : rc;
         if (n == -EOPNOTSUPP || n == -ENOSYS) {
             return run_blocking(io, way, call);
         }
@@ -147,7 +149,7 @@ static ssize_t transfer_other(const struct wf_io *io, const struct way *way,
         if (n != -EAGAIN) {
             return n;
         }
-        int rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
+        rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
         if (rc == -EPERM) {
             return run_on_pool(io, way, call); /* a file that must be read from the disk */
         }

@@ -7,7 +7,6 @@
 #define READ_MASK UINT64_C(0xfffff)
 #define WRITE_SHIFT 20
 #define WRITE_MASK (READ_MASK << WRITE_SHIFT)
-#define CLOSE_SHIFT 40
 
 /* ---- what happens under a record's lock ---- */
 
@@ -33,7 +32,7 @@ static void count_events(struct wf_fd *record, bool reads, bool writes)
 
 static bool has_closed_since(struct wf_fd *record, uint64_t stamp)
 {
-    return wf_load_rlx(&record->stamp) >> CLOSE_SHIFT != stamp >> CLOSE_SHIFT;
+    return !wf_fd_is_same(wf_load_rlx(&record->stamp), stamp);
 }
 
 static bool has_event_since(struct wf_fd *record, uint64_t stamp, unsigned directions)
@@ -62,7 +61,7 @@ static void forget(struct wf_fd *record, struct wf_later *later)
 
 static void count_close(struct wf_fd *record)
 {
-    wf_store_rel(&record->stamp, wf_load_rlx(&record->stamp) + (UINT64_C(1) << CLOSE_SHIFT));
+    wf_store_rel(&record->stamp, wf_load_rlx(&record->stamp) + (UINT64_C(1) << WF_FD_CLOSE_SHIFT));
 }
 
 /* ---- registration ---- */
@@ -243,6 +242,15 @@ void wf_fd_wipe(struct wf_fd *record, struct wf_later *later)
     forget(record, later);
     count_close(record);
     record->closer = NULL; /* that close(2) is what gave us the number */
+    wf_unlock(&record->lock);
+}
+
+void wf_fd_keep_listener(struct wf_fd *record, uint64_t stamp, uint8_t kind)
+{
+    wf_lock(&record->lock);
+    if (!has_closed_since(record, stamp)) {
+        wf_store_rlx(&record->listener, kind);
+    }
     wf_unlock(&record->lock);
 }
 

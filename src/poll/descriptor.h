@@ -68,7 +68,8 @@ static inline void wf_fd_entry_init(struct wf_fd_entry *entry, struct wf_wait *w
 }
 
 struct wf_fd {
-    struct wf_lock lock;
+    /* Two lines each: neighbours in number are not neighbours in use. */
+    _Alignas(128) struct wf_lock lock;
 
     /* Held by whoever accepts from a listener that may block: between finding a connection and taking
      * it nobody else of this runtime takes it. */
@@ -82,8 +83,8 @@ struct wf_fd {
      * (acquire). */
     wf_au8 is_prepared;
 
-    /* enum of accept.c: any acceptor stores (relaxed: all of them store the same), forgetting
-     * stores 0. */
+    /* enum of accept.c, 0: not known. Stored under lock, loaded by acceptors (relaxed: it stands for
+     * itself). */
     wf_au8 listener;
 
     uint8_t seen; /* WF_FD_HANGUP, WF_FD_HALF_CLOSE: sticky */
@@ -113,6 +114,9 @@ struct wf_fd_table {
     struct wf_list link; /* all tables of the process, under a lock of descriptor.c */
 };
 
+/* Where the stamp counts closes. */
+enum { WF_FD_CLOSE_SHIFT = 40 };
+
 enum { WF_FD_LINKED = 0, WF_FD_RETRY = 1 };
 
 int wf_fd_table_create(struct wf_fd_table **out, struct wf_poller *poller);
@@ -126,6 +130,12 @@ int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out);
 static inline uint64_t wf_fd_stamp(struct wf_fd *record)
 {
     return wf_load_acq(&record->stamp);
+}
+
+/* Whether the number has not been closed between two stamps. */
+static inline bool wf_fd_is_same(uint64_t stamp, uint64_t other)
+{
+    return stamp >> WF_FD_CLOSE_SHIFT == other >> WF_FD_CLOSE_SHIFT;
 }
 
 /* Makes sure that events of the descriptor come in; `user` is the id of the task that asks. 0; -EPERM
@@ -160,6 +170,9 @@ void wf_fd_unwatch(struct wf_fd *record, struct wf_fd_watch *watch);
 
 /* The number belongs to a descriptor that has just been made: whatever is known of it is old. */
 void wf_fd_wipe(struct wf_fd *record, struct wf_later *later);
+
+/* Remembers what kind of listener it is, unless it has been closed since `stamp`. */
+void wf_fd_keep_listener(struct wf_fd *record, uint64_t stamp, uint8_t kind);
 
 /* The descriptor is about to become something else (a connected socket). */
 void wf_fd_renew(struct wf_fd *record);

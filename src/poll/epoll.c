@@ -115,7 +115,7 @@ static int wait_op(struct wf_poller *poller, int64_t timeout_ns, struct wf_later
 }
 
 /* Also in signal handlers: one swap, at most one write. */
-static void poke_op(struct wf_poller *poller)
+static __attribute__((noinline)) void poke_op(struct wf_poller *poller)
 {
     struct epoll_poller *self = of(poller);
     if (wf_swap_acqrel(&self->sleep, (uint32_t)POKED) == SLEEPING) {
