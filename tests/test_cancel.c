@@ -431,9 +431,9 @@ static intptr_t at_group_close(void *arg)
 }
 
 static weft_fn *const await_points[] = {
-    at_yield,          at_sleep,         at_sleep_until,  at_sleep_until_past,
-    at_checkpoint,     at_ready_future,  at_wait,         at_shielded_join_of_ended,
-    at_pending_future, at_shielded_join, at_call_for,     at_drain,
+    at_yield,          at_sleep,         at_sleep_until, at_sleep_until_past,
+    at_checkpoint,     at_ready_future,  at_wait,        at_shielded_join_of_ended,
+    at_pending_future, at_shielded_join, at_call_for,    at_drain,
     at_group_close,
 };
 
@@ -934,7 +934,7 @@ static intptr_t uncancelling(void *arg)
     weft_task *task = spawn_parked(sleep_s, word(9));
 
     (void)arg;
-    wt_check(weft_uncancel(task) == 0); /* never negative */
+    wt_check(weft_uncancel(task) == 0);                         /* never negative */
     wt_check(weft_cancel(task) == 1 && weft_cancel(task) == 1); /* C31 */
     wt_check(weft_uncancel(task) == 1);
     wt_check(weft_uncancel(task) == 0);
@@ -946,7 +946,7 @@ static intptr_t uncancelling(void *arg)
     wt_check(weft_uncancel(task) == 1);
     wt_check(weft_yield() == 0);
     wt_check(finish(task) == -ECANCELED); /* one remained */
-    wt_check(traced("")); /* it never ran */
+    wt_check(traced(""));                 /* it never ran */
 
     task = spawn_parked(yield_twice, NULL); /* runnable: withdrawn before it looks */
     wt_check(weft_cancel(task) == 1 && weft_uncancel(task) == 0);

@@ -65,7 +65,8 @@ Test(deque, first_in_first_out_through_growth, .init = open_deque, .fini = close
 
 Test(deque, entries_are_opaque_words, .init = open_deque, .fini = close_deque)
 {
-    static const uint64_t words[] = {UINT64_MAX, 1, UINT64_C(1) << 63, UINT64_C(0xffff000000000001)};
+    static const uint64_t words[] = {UINT64_MAX, 1, UINT64_C(1) << 63,
+                                     UINT64_C(0xffff000000000001)};
 
     for (int i = 0; i < 4; i++) {
         cr_assert(wf_deque_push(&deque, words[i]));

@@ -115,17 +115,17 @@ Test(task, spawn_only_queues_and_keeps_the_order)
 
 static intptr_t await_results(void *arg)
 {
-    static const intptr_t values[] = {0,     1,          42,    INTPTR_MAX, INTPTR_MIN, -4096,
-                                      -4095, -ECANCELED, -EIO, -1};
+    static const intptr_t values[] = {0,     1,     42,         INTPTR_MAX, INTPTR_MIN,
+                                      -4096, -4095, -ECANCELED, -EIO,       -1};
     int local = 7;
 
     (void)arg;
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         weft_task *task;
         intptr_t result = 99, again = 98;
-        weft_state state = values[i] == -ECANCELED        ? WEFT_CANCELLED
+        weft_state state = values[i] == -ECANCELED    ? WEFT_CANCELLED
                            : weft_is_error(values[i]) ? WEFT_ERROR
-                                                          : WEFT_OK;
+                                                      : WEFT_OK;
 
         wt_check(weft_spawn(&task, give, word(values[i])) == 0);
         wt_check(weft_join(task, &result) == 0);

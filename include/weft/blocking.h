@@ -15,7 +15,7 @@ WEFT_BEGIN
  *           it, also when fn never ran. A cancellation returns at once; a running call goes on
  *           unattended and its result is lost
  * result    what fn returned; may be NULL
- * returns   0; -ECANCELED; -ENOMEM, -EAGAIN (no thread could be had; arg stays the caller's);
+ * returns   0; -ECANCELED (an owned arg is dropped, also when the call never began); -ENOMEM, -EAGAIN (no thread could be had; arg stays the caller's);
  *           -EINVAL; -EPERM
  * context   fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_blocking(weft_fn *fn, void *arg, void (*drop_arg)(void *),

@@ -14,12 +14,9 @@ typedef struct weft_future {
     uint64_t reserved[6];
 } weft_future;
 
-#define WEFT_FUTURE_INIT                                                                          \
-    {                                                                                             \
-        {                                                                                         \
-            0                                                                                     \
-        }                                                                                         \
-    }
+// clang-format off
+#define WEFT_FUTURE_INIT {{0}}
+// clang-format on
 
 WEFT_API int weft_future_init(weft_future *future);
 

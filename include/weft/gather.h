@@ -33,7 +33,8 @@ typedef enum weft_wait_when {
 /* Waits until the condition holds or `delay_ns` has passed; never cancels a task, never fails for
  * one. Always suspends once.
  *
- * done     receives how many tasks have ended by now; ask weft_task_state which. May be NULL
+ * done     receives how many entries of `tasks` have ended by now; ask weft_task_state which. May be
+ *          NULL
  * returns  0, also when the time is over; -ECANCELED (the tasks are untouched); -EINVAL (no tasks);
  *          -EPERM
  * context  fiber only; await point */

@@ -3,7 +3,8 @@
  *
  * Plain file descriptors, straight-line calls. weft never changes the flags of a descriptor that it
  * did not create. Each call tries the system call first and suspends only when it would block. The
- * buffer is the caller's again when the call returns, whatever it returns.
+ * buffer is the caller's again when the call returns, whatever it returns. In a simulation every call
+ * returns -ENOTSUP.
  */
 #ifndef WEFT_IO_H
 #define WEFT_IO_H

@@ -31,7 +31,7 @@ typedef enum weft_diagnostic_kind {
 
 typedef struct weft_diagnostic {
     weft_diagnostic_kind kind;
-    int error;        /* negative errno where there is one */
+    int error; /* negative errno where there is one */
     uint64_t task_id;
     const char *name; /* "" if the task has none */
     const char *site; /* where it was spawned */
@@ -40,14 +40,14 @@ typedef struct weft_diagnostic {
 
 /* Options. Zero means the default throughout; NULL is all defaults. */
 typedef struct weft_options {
-    size_t size;        /* sizeof(weft_options), or 0 for the fields listed here */
-    int workers;        /* 0: WEFT_WORKERS, else what affinity and cgroup quotas allow; at most 1024 */
-    size_t stack_bytes; /* stack promised to a task; 0 = 64 KiB; up to 1 GiB */
-    weft_io_backend io; /* AUTO: WEFT_IO from the environment, else what works best */
-    bool pin;           /* each worker on a processor of its own */
-    bool simulate;      /* one thread, virtual time, nothing real: for tests */
-    uint64_t seed;      /* simulation: 0 = strict first in, first out */
-    bool sigint;        /* first SIGINT cancels main, a second one ends the run at once */
+    size_t size; /* sizeof(weft_options), or 0 for the fields listed here */
+    int workers; /* 0: WEFT_WORKERS, else what affinity and cgroup quotas allow; at most 1024 */
+    size_t stack_bytes;        /* stack promised to a task; 0 = 64 KiB; up to 1 GiB */
+    weft_io_backend io;        /* AUTO: WEFT_IO from the environment, else what works best */
+    bool pin;                  /* each worker on a processor of its own */
+    bool simulate;             /* one thread, virtual time, nothing real: for tests */
+    uint64_t seed;             /* simulation: 0 = strict first in, first out */
+    bool sigint;               /* first SIGINT cancels main, a second one ends the run at once */
     int64_t shutdown_grace_ns; /* how long leftover tasks may clean up; 0 = as long as they like */
     /* Told what would otherwise go unseen; NULL prints a line on standard error. Any worker or
      * thread may call it, it must neither await nor block. */
@@ -78,7 +78,8 @@ WEFT_API WEFT_NODISCARD int weft_runtime_submit_at(const char *site, weft_runtim
 
 /* Refuses new tasks, cancels all, waits, ends the workers and frees everything: no handle of this
  * runtime may be used afterwards. Returns 0; -EBUSY (see weft_run: the runtime stays, call again);
- * -EDEADLK from inside one of its fibers. Plain threads; blocks. */
+ * -EALREADY while another thread stops it; -EDEADLK from inside one of its fibers. Plain threads;
+ * blocks. */
 WEFT_API WEFT_NODISCARD int weft_runtime_stop(weft_runtime *runtime);
 
 /* The runtime of the calling fiber; NULL elsewhere. */

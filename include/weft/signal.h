@@ -14,7 +14,8 @@ WEFT_BEGIN
  * for the next call (several of the same number count once). One delivery goes to one waiter.
  *
  * returns  the signal's number; -ECANCELED; -EINVAL (NULL, empty, or a signal that can't be caught);
- *          -EPERM
+ *          -EBUSY (another runtime, or options.sigint, has one of them); -EPERM; -ENOTSUP
+ *          (simulation)
  * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_signal_wait(const sigset_t *set);
 

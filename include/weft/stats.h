@@ -8,16 +8,16 @@
 WEFT_BEGIN
 
 typedef struct weft_stats_t {
-    size_t size;               /* set to sizeof(weft_stats) by the caller; 0 = the fields below */
-    uint64_t workers;          /* worker threads */
-    uint64_t tasks_spawned;    /* tasks ever made */
-    uint64_t tasks_finished;   /* of them ended */
-    uint64_t steals;           /* batches taken from another worker */
-    uint64_t tasks_stolen;     /* tasks in them */
-    uint64_t parks;            /* waits that suspended a fiber */
-    uint64_t yields;           /* trips through the ready queue without a wait */
-    uint64_t wakes;            /* waits that ended with a grant */
-    uint64_t cancel_requests;  /* cancellations accepted, from anybody */
+    size_t size;                /* set to sizeof(weft_stats) by the caller; 0 = the fields below */
+    uint64_t workers;           /* worker threads */
+    uint64_t tasks_spawned;     /* tasks ever made */
+    uint64_t tasks_finished;    /* of them ended */
+    uint64_t steals;            /* batches taken from another worker */
+    uint64_t tasks_stolen;      /* tasks in them */
+    uint64_t parks;             /* waits that suspended a fiber */
+    uint64_t yields;            /* trips through the ready queue without a wait */
+    uint64_t wakes;             /* waits that ended with a grant */
+    uint64_t cancel_requests;   /* cancellations accepted, from anybody */
     uint64_t cancels_delivered; /* -ECANCELED handed to a task for a request */
     uint64_t cancels_swallowed; /* tasks that were told, did not uncancel, and ended with a value */
     uint64_t timers_armed;

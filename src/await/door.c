@@ -65,7 +65,11 @@ enum wf_verdict wf_door_park(struct wf_wait *wait)
         WF_CHECK((word & WF_BUSY) == 0, "a wait was left while a canceller reads it");
     }
     self->wait = NULL;
-    return wf_word_verdict(word);
+    enum wf_verdict verdict = wf_word_verdict(word);
+    if (verdict == WF_TOLD_OFF) {
+        (void)wf_state_observe(&self->word); /* what came since merges into the same delivery */
+    }
+    return verdict;
 }
 
 /* ---- alarms ---- */

@@ -143,7 +143,7 @@ static int add_child(struct wf_worker *worker, struct wf_group *g, weft_task *ta
     wf_lock(&g->lock);
     if (g->phase != GROUP_OPEN) {
         rc = g->phase == GROUP_CLOSED ? -ESHUTDOWN : -EINVAL;
-    } else if (g->is_aborting || g->is_draining) {
+    } else if (g->is_aborting || g->is_draining || (g->is_closing && g->live == 0)) {
         rc = -ESHUTDOWN;
     } else if (!make_room(g)) {
         rc = -ENOMEM;

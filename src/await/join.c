@@ -12,13 +12,12 @@
 static bool hand_to_task(struct wf_wait *wait, uint32_t count, struct wf_later *later)
 {
     weft_task *child = (weft_task *)(uintptr_t)wait->target;
-    uint64_t word;
     bool is_deferred;
-    if (wf_cancel_add(child, count, 0, &is_deferred, &word) != WF_REQUEST_ADDED) {
+    if (wf_cancel_add(child, count, &is_deferred) != WF_REQUEST_ADDED) {
         return false;
     }
     if (!is_deferred) {
-        wf_kick_push(later, child);
+        wf_kick_soon(later, child);
     }
     return true;
 }

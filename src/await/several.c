@@ -85,12 +85,11 @@ static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *l
     struct several *all = WF_CONTAINER(wait, struct several, wait);
     bool any = false;
     for (size_t i = 0; i < all->count; i++) {
-        uint64_t word;
         bool is_deferred;
-        if (wf_cancel_add(all->tasks[i], count, 0, &is_deferred, &word) == WF_REQUEST_ADDED) {
+        if (wf_cancel_add(all->tasks[i], count, &is_deferred) == WF_REQUEST_ADDED) {
             any = true;
             if (!is_deferred) {
-                wf_kick_push(later, all->tasks[i]);
+                wf_kick_soon(later, all->tasks[i]);
             }
         }
     }

@@ -57,6 +57,18 @@ void wf_limit_close(struct wf_limit *limit)
     wf_unlock(&wheel->lock);
 }
 
+/* Fires one scope's deadline if it has passed, without waiting for the wheel's tick. */
+static void check_one(struct wf_limit *limit, int64_t now_ns, struct wf_later *later)
+{
+    struct wf_wheel *wheel = limit->timer.wheel;
+    wf_lock(&wheel->lock);
+    if (limit->timer.is_armed && limit->timer.deadline_ns <= now_ns) {
+        (void)wf_timer_disarm_locked(&limit->timer);
+        wf_scope_fire(limit->scope, later);
+    }
+    wf_unlock(&wheel->lock);
+}
+
 void wf_limit_check(weft_task *self)
 {
     struct wf_later later;
@@ -64,12 +76,9 @@ void wf_limit_check(weft_task *self)
     int64_t now_ns = -1;
     for (struct wf_scope *scope = self->scope; scope != NULL; scope = scope->outer) {
         struct wf_limit *limit = wf_limit_of(scope);
-        if (limit == NULL || wf_load_acq(&scope->phase) != WF_SCOPE_ACTIVE) {
-            continue;
-        }
-        now_ns = now_ns >= 0 ? now_ns : wf_runtime_now(wf_runtime_of(self));
-        if (wf_wheel_next(limit->timer.wheel) <= now_ns) {
-            (void)wf_wheel_expire(limit->timer.wheel, now_ns, &later);
+        if (limit != NULL && wf_load_acq(&scope->phase) == WF_SCOPE_ACTIVE) {
+            now_ns = now_ns >= 0 ? now_ns : wf_runtime_now(wf_runtime_of(self));
+            check_one(limit, now_ns, &later);
         }
     }
     wf_later_run(&later);

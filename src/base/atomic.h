@@ -32,15 +32,15 @@ typedef _Atomic int wf_aint;
 #define wf_swap_sc(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
 
 /* Compare and swap: true when *p was *expected; else *expected becomes what *p was (acquire). */
-#define wf_cas_acqrel(p, expected, v)                                                             \
-    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel,           \
+#define wf_cas_acqrel(p, expected, v)                                                   \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel, \
                                             memory_order_acquire)
-#define wf_cas_sc(p, expected, v)                                                                 \
-    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,           \
+#define wf_cas_sc(p, expected, v)                                                       \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst, \
                                             memory_order_seq_cst)
 /* May fail without a reason: for loops only. */
-#define wf_cas_weak_acqrel(p, expected, v)                                                        \
-    atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_acq_rel,             \
+#define wf_cas_weak_acqrel(p, expected, v)                                            \
+    atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_acq_rel, \
                                           memory_order_acquire)
 
 #define wf_add_rlx(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)

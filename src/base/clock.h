@@ -13,7 +13,7 @@
 #define WF_FOREVER INT64_MAX
 
 struct wf_clock {
-    bool is_virtual;   /* set once before the runtime runs */
+    bool is_virtual;    /* set once before the runtime runs */
     int64_t virtual_ns; /* the one thread of a simulation reads and moves it */
 };
 

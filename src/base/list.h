@@ -14,7 +14,7 @@ struct wf_list {
     struct wf_list *next;
 };
 
-#define WF_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define WF_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void wf_list_init(struct wf_list *node)
 {

@@ -16,11 +16,11 @@ __attribute__((format(printf, 1, 2), noreturn, cold)) void wf_die(const char *fo
 
 /* Two strengths of assertion. WF_CHECK is always on: what fails here would corrupt or hang.
  * WF_ASSERT is on in debug builds. */
-#define WF_CHECK(cond, ...)                                                                       \
-    do {                                                                                          \
-        if (__builtin_expect(!(cond), 0)) {                                                       \
-            wf_die(__VA_ARGS__);                                                                  \
-        }                                                                                         \
+#define WF_CHECK(cond, ...)                 \
+    do {                                    \
+        if (__builtin_expect(!(cond), 0)) { \
+            wf_die(__VA_ARGS__);            \
+        }                                   \
     } while (0)
 
 #ifdef WF_DEBUG

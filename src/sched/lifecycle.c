@@ -90,8 +90,8 @@ static int by_id(const void *a, const void *b)
 
 static void cancel_once(weft_task *task, struct wf_later *later)
 {
-    if ((wf_or_acqrel(&task->marks, WF_MARK_SHUT) & WF_MARK_SHUT) == 0) {
-        (void)wf_cancel(task, later);
+    if ((wf_load_acq(&task->marks) & WF_MARK_SHUT) == 0 && wf_cancel(task, later) == 1) {
+        (void)wf_or_acqrel(&task->marks, WF_MARK_SHUT);
     }
 }
 
@@ -132,8 +132,7 @@ void wf_lifecycle_close(weft_runtime *runtime)
 {
     uint32_t expected = WF_RUNNING;
     int64_t grace = runtime->options.shutdown_grace_ns;
-    int64_t deadline =
-        grace > 0 ? wf_deadline_after(wf_runtime_now(runtime), grace) : WF_FOREVER;
+    int64_t deadline = grace > 0 ? wf_deadline_after(wf_runtime_now(runtime), grace) : WF_FOREVER;
     wf_store_rel(&runtime->grace_deadline_ns, deadline);
     if (!wf_cas_sc(&runtime->phase, &expected, (uint32_t)WF_CLOSING)) {
         return;
@@ -185,6 +184,21 @@ static bool simulate_idle(struct wf_worker *worker)
     return false;
 }
 
+bool wf_lifecycle_is_over(weft_runtime *runtime)
+{
+    uint32_t phase = wf_load_acq(&runtime->phase);
+    if (phase != WF_CLOSING) {
+        return phase >= WF_DRAINED;
+    }
+    int64_t grace_ns = wf_load_acq(&runtime->grace_deadline_ns);
+    if (runtime->main == NULL || grace_ns == WF_FOREVER || wf_runtime_now(runtime) < grace_ns) {
+        return false;
+    }
+    wf_report_left(runtime, WEFT_DIAG_LEFT_AT_SHUTDOWN);
+    wf_lifecycle_leave(runtime, WF_ABANDONED);
+    return true;
+}
+
 /* While closing. False: leave. */
 static bool close_idle(weft_runtime *runtime)
 {
@@ -197,13 +211,7 @@ static bool close_idle(weft_runtime *runtime)
         wf_store_rel(&runtime->round_spawned, spawned);
         cancel_round(runtime); /* spawned while closing began */
     }
-    if (runtime->main != NULL &&
-        wf_runtime_now(runtime) >= wf_load_acq(&runtime->grace_deadline_ns)) {
-        wf_report_left(runtime, WEFT_DIAG_LEFT_AT_SHUTDOWN);
-        wf_lifecycle_leave(runtime, WF_ABANDONED);
-        return false;
-    }
-    return true;
+    return !wf_lifecycle_is_over(runtime);
 }
 
 bool wf_lifecycle_idle(struct wf_worker *worker)

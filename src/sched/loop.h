@@ -20,6 +20,10 @@ void wf_lifecycle_close(weft_runtime *runtime);
  * the runtime once nothing is left; in a simulation moves the clock or finds the deadlock. */
 bool wf_lifecycle_idle(struct wf_worker *worker);
 
+/* While closing: true if the grace is over (what is left has been reported) or workers must leave. For
+ * workers that never go idle. */
+bool wf_lifecycle_is_over(weft_runtime *runtime);
+
 /* True once workers must leave. */
 bool wf_lifecycle_must_leave(weft_runtime *runtime);
 

@@ -21,8 +21,7 @@ static int look(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *l
     return events;
 }
 
-static void sleep_in_poller(struct wf_worker *worker, int64_t deadline_ns,
-                            struct wf_later *later)
+static void sleep_in_poller(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     int64_t timeout_ns = WF_FOREVER;
     if (deadline_ns != WF_FOREVER) {
@@ -47,8 +46,7 @@ static void sleep_on_futex(struct wf_worker *worker, int64_t deadline_ns)
 void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     wf_bump_own(&worker->counters.sleeps, 1);
-    if (wf_load_acq(&worker->parker) != NOTIFIED &&
-        wf_trylock(&worker->runtime->poll_lock)) {
+    if (wf_load_acq(&worker->parker) != NOTIFIED && wf_trylock(&worker->runtime->poll_lock)) {
         sleep_in_poller(worker, deadline_ns, later);
     } else {
         sleep_on_futex(worker, deadline_ns);

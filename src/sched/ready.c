@@ -68,8 +68,7 @@ static void push_inject(weft_runtime *runtime, weft_task *task)
 
 static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task)
 {
-    return (task->flags & WF_TASK_PINNED) != 0 &&
-           (worker == NULL || task->home != worker->index);
+    return (task->flags & WF_TASK_PINNED) != 0 && (worker == NULL || task->home != worker->index);
 }
 
 static void send_home(weft_runtime *runtime, weft_task *task)
@@ -260,6 +259,24 @@ void wf_ready_collect(struct wf_worker *worker)
     }
 }
 
+static void keep_stolen(struct wf_worker *worker, const uint64_t *batch, uint32_t count)
+{
+    wf_bump_own(&worker->counters.steals, 1);
+    wf_bump_own(&worker->counters.stolen, count);
+    for (uint32_t i = 0; i < count; i++) {
+        push_entry(worker, batch[i]);
+    }
+}
+
+void wf_ready_pull(struct wf_worker *worker, struct wf_worker *victim)
+{
+    uint64_t batch[STEAL_BATCH];
+    uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
+    if (count > 0) {
+        keep_stolen(worker, batch, count);
+    }
+}
+
 struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim, bool last_pass)
 {
     struct wf_pick pick = {NULL, false};
@@ -275,11 +292,7 @@ struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim
     if (count == 0) {
         return pick;
     }
-    wf_bump_own(&worker->counters.steals, 1);
-    wf_bump_own(&worker->counters.stolen, count);
-    for (uint32_t i = 0; i < count; i++) {
-        push_entry(worker, batch[i]);
-    }
+    keep_stolen(worker, batch, count);
     return wf_ready_take(worker);
 }
 

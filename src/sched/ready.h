@@ -34,6 +34,9 @@ void wf_ready_collect(struct wf_worker *worker);
 /* Takes work from another worker: a batch of its deque, or with `last_pass` also its slot. */
 struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim, bool last_pass);
 
+/* Moves a batch of another worker's deque into one's own. */
+void wf_ready_pull(struct wf_worker *worker, struct wf_worker *victim);
+
 /* True if some queue that a thief may take from is not empty. */
 bool wf_ready_anywhere(weft_runtime *runtime);
 

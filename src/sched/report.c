@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const waits[] = {"nothing", "a task",   "a timer",  "a future",       "its group",
-                                    "gather",  "several tasks", "a descriptor", "a signal",
-                                    "a blocking call"};
+static const char *const waits[] = {"nothing",   "a task",         "a timer",       "a future",
+                                    "its group", "gather",         "several tasks", "a descriptor",
+                                    "a signal",  "a blocking call"};
 
 /* Where the task stands; a hint. */
 static const char *waits_for(weft_task *task)
@@ -101,6 +101,18 @@ void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind)
     wf_registry_walk(&runtime->registry, visit_left, &visit);
 }
 
+static void drop_owned(weft_task *task, uint64_t word)
+{
+    bool never_ran = wf_word_life(word) == WF_NEW || (task->flags & WF_TASK_NEVER_RAN) != 0;
+    if (wf_word_life(word) == WF_NEW && task->extra->drop_arg != NULL) {
+        task->extra->drop_arg(task->arg);
+    }
+    if (wf_word_has_ended(word) && !never_ran && !weft_is_error(task->raw) &&
+        (word & WF_TAKEN) == 0 && task->extra->drop_result != NULL) {
+        task->extra->drop_result(task->raw);
+    }
+}
+
 static void visit_unseen(weft_task *task, void *arg)
 {
     weft_runtime *runtime = arg;
@@ -109,8 +121,12 @@ static void visit_unseen(weft_task *task, void *arg)
         (task->flags & WF_TASK_MAIN) == 0) {
         wf_report(&runtime->registry, WEFT_DIAG_ERROR_NEVER_RETRIEVED, task, (int)task->raw);
     }
-    /* A handle that was never dropped: what the record owns goes with the runtime. */
+    /* A handle that was never dropped, or a simulation's deadlock: what the record owns goes with the
+     * runtime. */
     if (wf_word_life(word) != WF_FREE) {
+        if (task->extra != NULL) {
+            drop_owned(task, word);
+        }
         free(task->extra);
         free(task->errors);
         task->extra = NULL;

@@ -33,7 +33,7 @@ struct weft_runtime {
     struct wf_clock clock;
     struct wf_worker *workers;
     uint32_t worker_count;
-    uint32_t fork_epoch; /* of fork.c when the runtime was made */
+    uint32_t fork_epoch;      /* of fork.c when the runtime was made */
     struct wf_poller *poller; /* NULL in a simulation */
     struct wf_stacks stacks;
 
@@ -56,8 +56,9 @@ struct weft_runtime {
     struct wf_attachment attachments[WF_ATTACH_COUNT];
     struct wf_lock attach_lock;
 
-    weft_task *main;          /* weft_run's main task, NULL for weft_runtime_start */
+    weft_task *main; /* weft_run's main task, NULL for weft_runtime_start */
     wf_au32 main_has_ended;
+    wf_au32 stopping; /* somebody is inside weft_runtime_stop: a swap */
     /* Set when closing begins (release), read by idle workers and the stopper (acquire). */
     wf_ai64 grace_deadline_ns;
     wf_au64 round_spawned; /* tasks spawned when they were last all cancelled; idle workers */

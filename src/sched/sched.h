@@ -30,8 +30,8 @@ void wf_sched_notify(weft_runtime *runtime);
 
 /* Checks and applies options and makes the record, which nobody sees yet; one owner, for a handle or
  * a group. 0 or a negative errno. */
-int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site,
-                     weft_fn *fn, void *arg, const weft_spawn_options *options, weft_task **out);
+int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
+                     void *arg, const weft_spawn_options *options, weft_task **out);
 
 /* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. */
 void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);

@@ -73,14 +73,14 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->budget_spent = 0;
 }
 
-int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site,
-                     weft_fn *fn, void *arg, const weft_spawn_options *options, weft_task **out)
+int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
+                     void *arg, const weft_spawn_options *options, weft_task **out)
 {
     int rc = fn == NULL ? -EINVAL : check_options(options);
     if (rc < 0) {
         return rc;
     }
-    if (wf_load_acq(&runtime->phase) != WF_RUNNING) {
+    if (wf_load_sc(&runtime->phase) != WF_RUNNING) { /* after wf_visit_begin: see lifecycle.c */
         return -ESHUTDOWN;
     }
     struct wf_extra *extra = NULL;

@@ -191,8 +191,8 @@ static int serve(struct wf_worker *worker)
         return rc;
     }
     cpu_set_t former;
-    bool is_pinned = worker->runtime->options.pin &&
-                     sched_getaffinity(0, sizeof former, &former) == 0;
+    bool is_pinned =
+        worker->runtime->options.pin && sched_getaffinity(0, sizeof former, &former) == 0;
     if (is_pinned) {
         pin_worker(worker);
     }
@@ -230,8 +230,7 @@ static int start_threads(weft_runtime *runtime, uint32_t first)
     }
     uint32_t i = first;
     for (; i < runtime->worker_count && rc == 0; i++) {
-        rc = -pthread_create(&runtime->workers[i].thread, NULL, thread_main,
-                             &runtime->workers[i]);
+        rc = -pthread_create(&runtime->workers[i].thread, NULL, thread_main, &runtime->workers[i]);
     }
     if (rc == 0) {
         rc = wf_watchdog_start(runtime);
@@ -272,6 +271,7 @@ static intptr_t finish_run(weft_runtime *runtime)
     bool is_drained = wf_load_acq(&runtime->phase) == WF_DRAINED;
     if (!is_drained && !runtime->is_deadlocked) {
         wf_sigint_stop(runtime);
+        wf_watchdog_stop(runtime);
         /* Leftover tasks still own their stacks; their workers leave when they can. */
         return wf_load_acq(&runtime->was_interrupted) != 0 ? -EINTR : -EBUSY;
     }
@@ -349,6 +349,9 @@ int weft_runtime_stop(weft_runtime *runtime)
     if (worker != NULL && worker->runtime == runtime) {
         return -EDEADLK;
     }
+    if (wf_swap_acqrel(&runtime->stopping, 1U) != 0) {
+        return -EALREADY;
+    }
     wf_lifecycle_close(runtime);
     for (;;) {
         uint32_t phase = wf_load_acq(&runtime->phase);
@@ -358,6 +361,7 @@ int weft_runtime_stop(weft_runtime *runtime)
         int64_t grace_ns = wf_load_acq(&runtime->grace_deadline_ns);
         if (wf_monotonic_ns() >= grace_ns) {
             wf_report_left(runtime, WEFT_DIAG_LEFT_AT_SHUTDOWN);
+            wf_store_rel(&runtime->stopping, 0U);
             return -EBUSY;
         }
         wf_futex_wait(&runtime->phase, phase, grace_ns);

@@ -15,8 +15,8 @@
 #include "task/end.h"
 
 enum { TICKING = 0, RESTING, STOPPED };
-enum { REPORT_TICKS = 10, QUIET_TICKS = 20 };
-#define TICK_NS INT64_C(10000000)
+enum { REPORT_TICKS = 20, QUIET_TICKS = 40 };
+#define TICK_NS INT64_C(5000000)
 
 struct observed {
     uint64_t turns;

@@ -154,11 +154,12 @@ void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 static void check_scopes(weft_task *task)
 {
     if (__builtin_expect(task->scope != NULL, 0)) {
-        static const char *const kinds[] = {"?", "timeout", "watch", "shield", "group"};
+        static const char *const kinds[] = {"scope", "timeout", "watch", "shield", "group"};
+        unsigned kind = task->scope->kind; /* first: the frame it lies in is gone */
         char who[160];
         (void)wf_task_describe(task, who, sizeof who);
         wf_die("%s ended with a %s still open: its trigger would fire into a dead frame", who,
-               kinds[task->scope->kind <= WF_SCOPE_GROUP ? task->scope->kind : 0]);
+               kinds[kind <= WF_SCOPE_GROUP ? kind : 0]);
     }
 }
 
@@ -251,6 +252,33 @@ static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now
     }
 }
 
+static uint32_t random_below(struct wf_worker *worker, uint32_t bound)
+{
+    uint64_t x = worker->random; /* xorshift64*: Marsaglia 2003, Vigna 2016 */
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    worker->random = x;
+    return (uint32_t)(((x * UINT64_C(2685821657736338717)) >> 32) % bound);
+}
+
+/* A busy worker looks now and then after one other, which may be stuck: overdue timers, and a queue
+ * much longer than its own. */
+static void help_another(struct wf_worker *worker)
+{
+    weft_runtime *runtime = worker->runtime;
+    struct wf_worker *other = &runtime->workers[random_below(worker, runtime->worker_count)];
+    if (other == worker) {
+        return;
+    }
+    if (wf_wheel_next(&other->wheel) != WF_FOREVER) {
+        expire(worker, &other->wheel, wf_runtime_now(runtime));
+    }
+    if (wf_deque_count(&other->deque) > 2 * wf_deque_count(&worker->deque) + 8) {
+        wf_ready_pull(worker, other);
+    }
+}
+
 /* Timers, messages and, once in POLL_TURNS turns, events: what happens outside this worker. */
 static void look_around(struct wf_worker *worker)
 {
@@ -265,18 +293,9 @@ static void look_around(struct wf_worker *worker)
     }
     if (worker->until_poll == 0) {
         (void)wf_poll_now(worker);
+        help_another(worker);
         worker->until_poll = POLL_TURNS;
     }
-}
-
-static uint32_t random_below(struct wf_worker *worker, uint32_t bound)
-{
-    uint64_t x = worker->random; /* xorshift64*: Marsaglia 2003, Vigna 2016 */
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    worker->random = x;
-    return (uint32_t)(((x * UINT64_C(2685821657736338717)) >> 32) % bound);
 }
 
 static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
@@ -291,8 +310,7 @@ static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
             continue;
         }
         pick = wf_ready_steal(worker, victim, last_pass);
-        if (pick.task == NULL && last_pass &&
-            wf_wheel_next(&victim->wheel) != WF_FOREVER) {
+        if (pick.task == NULL && last_pass && wf_wheel_next(&victim->wheel) != WF_FOREVER) {
             expire(worker, &victim->wheel, wf_runtime_now(runtime));
             pick = wf_ready_take(worker);
         }
@@ -309,8 +327,8 @@ static struct wf_pick search(struct wf_worker *worker)
         return pick;
     }
     worker->is_searching = true;
-    for (int pass = 0;
-         pass < SEARCH_PASSES && pick.task == NULL && worker->to_bury == NULL; pass++) {
+    for (int pass = 0; pass < SEARCH_PASSES && pick.task == NULL && worker->to_bury == NULL;
+         pass++) {
         pick = steal_pass(worker, pass == SEARCH_PASSES - 1);
         if (pick.task == NULL) {
             for (int i = 0; i < 8; i++) {
@@ -362,9 +380,13 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
     const struct wf_pick nothing = {NULL, false};
     for (;;) {
         if (worker->to_bury != NULL) {
+            stop_searching(worker); /* user code may run */
             bury(worker);
         }
         look_around(worker);
+        if (wf_lifecycle_is_over(worker->runtime)) {
+            return nothing;
+        }
         pick = wf_ready_take(worker);
         if (pick.task == NULL && worker->to_bury == NULL && worker->runtime->worker_count > 1) {
             pick = search(worker);

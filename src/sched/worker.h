@@ -64,13 +64,13 @@ struct wf_worker {
     /* Pinned tasks made ready elsewhere: any thread pushes, the owner takes all. */
     ck_stack_t inbox;
 
-    struct wf_wheel wheel;          /* own lock: any worker may expire it */
+    struct wf_wheel wheel; /* own lock: any worker may expire it */
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
     struct wf_counters counters;
-    uint64_t random;                /* state of the generator for victims */
-    uint32_t until_poll;            /* turns until the next look at timers, inject and poller */
-    bool is_searching;              /* counted in the idle word */
+    uint64_t random;     /* state of the generator for victims */
+    uint32_t until_poll; /* turns until the next look at timers, inject and poller */
+    bool is_searching;   /* counted in the idle word */
 
     /* A task that was claimed but must end unrun; the host finishes it. */
     weft_task *to_bury;

@@ -16,23 +16,42 @@ static struct wf_shield *shield_against(weft_task *task, uint8_t level)
     return found;
 }
 
-enum wf_request wf_cancel_add(weft_task *task, uint32_t count, uint8_t level, bool *is_deferred,
-                              uint64_t *after)
+static enum wf_request add_locked(weft_task *task, uint32_t count, uint8_t level, bool *is_deferred,
+                                  uint64_t *after)
 {
-    *is_deferred = false;
-    enum wf_request answer = wf_state_request(&task->word, count, false, false, after);
-    if (answer != WF_REQUEST_SHIELDED) {
-        return answer;
-    }
-    wf_lock(&task->shield_lock);
     struct wf_shield *shield = shield_against(task, level);
-    answer = wf_state_request(&task->word, count, true, shield != NULL, after);
-    if (answer == WF_REQUEST_ADDED && shield != NULL) {
+    enum wf_request answer = wf_state_request(&task->word, count, true, shield != NULL, after);
+    *is_deferred = answer == WF_REQUEST_ADDED && shield != NULL;
+    if (*is_deferred) {
         shield->deferred += count;
-        *is_deferred = true;
     }
-    wf_unlock(&task->shield_lock);
     return answer;
+}
+
+enum wf_request wf_cancel_add(weft_task *task, uint32_t count, bool *is_deferred)
+{
+    uint64_t word;
+    *is_deferred = false;
+    enum wf_request answer = wf_state_request(&task->word, count, false, false, &word);
+    if (answer == WF_REQUEST_SHIELDED) {
+        wf_lock(&task->shield_lock);
+        answer = add_locked(task, count, 0, is_deferred, &word);
+        wf_unlock(&task->shield_lock);
+    }
+    return answer;
+}
+
+void wf_cancel_add_own(struct wf_scope *scope)
+{
+    weft_task *task = scope->task;
+    uint64_t word = 0;
+    bool is_deferred;
+    wf_lock(&task->shield_lock);
+    enum wf_request answer = add_locked(task, 1, scope->level, &is_deferred, &word);
+    scope->has_request = answer == WF_REQUEST_ADDED;
+    scope->is_deferred = is_deferred;
+    scope->fired_at = wf_word_tolls(word);
+    wf_unlock(&task->shield_lock);
 }
 
 void wf_kick_push(struct wf_later *later, weft_task *task)
@@ -54,10 +73,21 @@ void wf_kick_push(struct wf_later *later, weft_task *task)
 static void hand_on(weft_task *task, struct wf_later *later)
 {
     struct wf_wait *wait = task->wait;
-    uint32_t count = wf_word_undelivered(wf_load_acq(&task->word));
-    bool taken = count > 0 && wait->hand_on(wait, count, later);
-    wait->handed_on = wait->handed_on || taken;
-    wf_state_handed(&task->word, taken ? count : 0);
+    uint32_t handed = 0;
+    do {
+        uint32_t undelivered = wf_word_undelivered(wf_load_acq(&task->word));
+        if (undelivered <= handed) {
+            break; /* taken back meanwhile */
+        }
+        if (!wait->hand_on(wait, undelivered - handed, later)) {
+            break; /* nobody is left to take it */
+        }
+        wait->handed_on = true;
+        handed = undelivered;
+    } while (!wf_state_handed(&task->word, handed));
+    if ((wf_load_acq(&task->word) & WF_BUSY) != 0) {
+        (void)wf_state_handed(&task->word, 0);
+    }
 }
 
 static void kick(weft_task *task, struct wf_later *later)
@@ -77,6 +107,22 @@ static void kick(weft_task *task, struct wf_later *later)
     }
 }
 
+void wf_kick_soon(struct wf_later *later, weft_task *task)
+{
+    switch (wf_state_deliver(&task->word, false)) {
+    case WF_DELIVER_READY:
+        later->delivered++;
+        wf_later_wake(later, task);
+        break;
+    case WF_DELIVER_LOCK:
+        wf_kick_push(later, task);
+        break;
+    case WF_DELIVER_NOTHING:
+    case WF_DELIVER_HAND_ON:
+        break;
+    }
+}
+
 void wf_kick_all(struct wf_later *later)
 {
     while (later->kicks != NULL) {
@@ -90,12 +136,11 @@ void wf_kick_all(struct wf_later *later)
 
 int wf_cancel(weft_task *task, struct wf_later *later)
 {
-    uint64_t word;
     bool is_deferred;
-    switch (wf_cancel_add(task, 1, 0, &is_deferred, &word)) {
+    switch (wf_cancel_add(task, 1, &is_deferred)) {
     case WF_REQUEST_ADDED:
         if (!is_deferred) {
-            wf_kick_push(later, task);
+            wf_kick_soon(later, task);
         }
         return 1;
     case WF_REQUEST_FULL:

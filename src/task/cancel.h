@@ -16,9 +16,15 @@
 #include "task/scope.h"
 #include "task/wait.h"
 
-/* Adds `count` requests made at shield level `level` (0: from outside). Does not kick. */
-enum wf_request wf_cancel_add(weft_task *task, uint32_t count, uint8_t level, bool *is_deferred,
-                              uint64_t *after);
+/* Adds `count` requests from outside. Does not kick. */
+enum wf_request wf_cancel_add(weft_task *task, uint32_t count, bool *is_deferred);
+
+/* Adds a scope's own request and notes in the scope what became of it. Does not kick. */
+void wf_cancel_add_own(struct wf_scope *scope);
+
+/* Ends the wait of `task` if it can be ended at once, else puts it on later's kick list. Locks may be
+ * held. */
+void wf_kick_soon(struct wf_later *later, weft_task *task);
 
 /* Puts `task` on later's kick list unless it is on one. */
 void wf_kick_push(struct wf_later *later, weft_task *task);

@@ -126,8 +126,7 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
     bool is_error = weft_is_error(raw);
     uint64_t before = 0;
     if (!wf_state_finish(&task->word, is_error, is_cancel, false, &before)) {
-        struct wf_callback *callbacks =
-            close_waiters(task, is_error, is_cancel, &before, later);
+        struct wf_callback *callbacks = close_waiters(task, is_error, is_cancel, &before, later);
         run_callbacks(task, callbacks);
     }
     bool is_swallowed = !is_error && (before & WF_TOLD) != 0 && wf_word_count(before) > 0 &&

@@ -63,16 +63,12 @@ void wf_scope_fire(struct wf_scope *scope, struct wf_later *later)
     if (wf_load_rlx(&scope->phase) != WF_SCOPE_ACTIVE) {
         return;
     }
-    uint64_t word = 0;
-    bool is_deferred = false;
-    enum wf_request answer =
-        wf_cancel_add(scope->task, 1, scope->level, &is_deferred, &word);
-    scope->has_request = answer == WF_REQUEST_ADDED;
-    scope->is_deferred = is_deferred;
-    scope->fired_at = wf_word_tolls(word);
+    wf_cancel_add_own(scope);
+    bool must_kick = scope->has_request && !scope->is_deferred;
+    weft_task *task = scope->task;
     wf_store_rel(&scope->phase, WF_SCOPE_EXPIRING);
-    if (scope->has_request && !is_deferred) {
-        wf_kick_push(later, scope->task);
+    if (must_kick) {
+        wf_kick_soon(later, task);
     }
 }
 
@@ -117,8 +113,7 @@ static void mark_scopes(struct wf_scope *first, uint8_t level, bool to_deferred,
     for (struct wf_scope *s = first; s != NULL; s = s->outer) {
         if (to_deferred) {
             bool undelivered = s->has_request && !s->is_deferred &&
-                               s->fired_at == wf_word_tolls(word) &&
-                               wf_word_undelivered(word) > 0;
+                               s->fired_at == wf_word_tolls(word) && wf_word_undelivered(word) > 0;
             s->is_deferred = s->is_deferred || undelivered;
         } else if (s->is_deferred && s->level == level) {
             s->is_deferred = false;

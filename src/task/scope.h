@@ -31,8 +31,8 @@ struct wf_scope {
     wf_au32 phase; /* enum wf_scope_phase: written under the trigger's lock, read by anybody */
     uint8_t kind;
     uint8_t level;
-    bool has_request; /* its request counts in the task's word; under the trigger's lock */
-    bool is_deferred; /* ... and waits in a shield; under the shield lock */
+    bool has_request; /* its request counts in the task's word; these three under the shield lock */
+    bool is_deferred; /* ... and waits in a shield */
     uint32_t baseline; /* delivered requests at entry that nobody took back */
     uint32_t fired_at; /* the word's deliveries when the request became undelivered */
     const char *site;
@@ -75,7 +75,7 @@ bool wf_scope_is_open(const weft_task *task, const void *scope);
 /* A shield: opened as a scope, then from outside nothing is delivered. */
 void wf_shield_open(struct wf_shield *shield, weft_task *task);
 
-/* Its deferred requests are undelivered again. Before wf_scope_close. */
+/* Its deferred requests are undelivered again. After wf_scope_close. */
 void wf_shield_lift(struct wf_shield *shield);
 
 /* Requests that are counted but deferred by the task's shields. Under the shield lock, or where

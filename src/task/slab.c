@@ -28,11 +28,10 @@ size_t wf_task_describe(const weft_task *task, char *text, size_t size)
 {
     const char *name = wf_task_name(task);
     const char *site = task->site != NULL ? task->site : "?";
-    int n = name[0] != '\0'
-                ? snprintf(text, size, "task \"%s\" (#%llu), spawned at %s", name,
-                           (unsigned long long)wf_task_id(task), site)
-                : snprintf(text, size, "task #%llu, spawned at %s",
-                           (unsigned long long)wf_task_id(task), site);
+    int n = name[0] != '\0' ? snprintf(text, size, "task \"%s\" (#%llu), spawned at %s", name,
+                                       (unsigned long long)wf_task_id(task), site)
+                            : snprintf(text, size, "task #%llu, spawned at %s",
+                                       (unsigned long long)wf_task_id(task), site);
     return n < 0 ? 0 : (size_t)n;
 }
 

@@ -49,14 +49,14 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_LIFE_MASK UINT64_C(7)
 #define WF_VERDICT_SHIFT 3
 #define WF_VERDICT_MASK (UINT64_C(7) << WF_VERDICT_SHIFT)
-#define WF_DELEGATES (UINT64_C(1) << 6)  /* this wait hands requests on instead of ending */
-#define WF_BUSY (UINT64_C(1) << 7)       /* a canceller reads the wait record on the task's stack */
-#define WF_SHIELDED (UINT64_C(1) << 8)   /* requests from outside are deferred: see scope.h */
-#define WF_TOLD (UINT64_C(1) << 9)       /* was told -ECANCELED and has not uncancelled */
-#define WF_SEEN (UINT64_C(1) << 10)      /* somebody has looked at the outcome */
-#define WF_JOINED (UINT64_C(1) << 11)    /* waiters may be linked: finishing takes the task's lock */
-#define WF_TAKEN WF_BUSY                 /* once ended: somebody took the raw value */
-#define WF_EPOCH_SHIFT 12                /* number of the last wait that was claimed or parked */
+#define WF_DELEGATES (UINT64_C(1) << 6) /* this wait hands requests on instead of ending */
+#define WF_BUSY (UINT64_C(1) << 7)      /* a canceller reads the wait record on the task's stack */
+#define WF_SHIELDED (UINT64_C(1) << 8)  /* requests from outside are deferred: see scope.h */
+#define WF_TOLD (UINT64_C(1) << 9)      /* was told -ECANCELED and has not uncancelled */
+#define WF_SEEN (UINT64_C(1) << 10)     /* somebody has looked at the outcome */
+#define WF_JOINED (UINT64_C(1) << 11)   /* waiters may be linked: finishing takes the task's lock */
+#define WF_TAKEN WF_BUSY                /* once ended: somebody took the raw value */
+#define WF_EPOCH_SHIFT 12               /* number of the last wait that was claimed or parked */
 #define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
 #define WF_TOLLS_SHIFT 20 /* deliveries so far, modulo 1024 */
 #define WF_TOLLS_MASK (UINT64_C(0x3ff) << WF_TOLLS_SHIFT)
@@ -201,9 +201,9 @@ static inline enum wf_wake wf_state_wake(wf_au64 *word, uint8_t epoch, enum wf_v
     uint64_t seen = wf_load_acq(word);
     for (;;) {
         bool is_parked = wf_word_life(seen) == WF_PARKED;
-        if (is_parked ? wf_word_epoch(seen) != epoch
-                      : wf_word_life(seen) != WF_RUN ||
-                            wf_word_epoch(seen) != (uint8_t)(epoch - 1U)) {
+        if (is_parked
+                ? wf_word_epoch(seen) != epoch
+                : wf_word_life(seen) != WF_RUN || wf_word_epoch(seen) != (uint8_t)(epoch - 1U)) {
             return WF_WAKE_LOST;
         }
         if (wf_cas_weak_acqrel(word, &seen, wf_word_claimed(seen, epoch, verdict))) {
@@ -231,30 +231,30 @@ static inline enum wf_deliver wf_state_deliver(wf_au64 *word, bool is_locked)
         if (delegates && !is_locked) {
             return WF_DELIVER_LOCK;
         }
-        uint64_t next = delegates ? seen | WF_BUSY
-                                  : wf_word_tolled(wf_word_claimed(seen, wf_word_epoch(seen),
-                                                                   WF_TOLD_OFF)) |
-                                        WF_TOLD;
+        uint64_t next =
+            delegates
+                ? seen | WF_BUSY
+                : wf_word_tolled(wf_word_claimed(seen, wf_word_epoch(seen), WF_TOLD_OFF)) | WF_TOLD;
         if (wf_cas_weak_acqrel(word, &seen, next)) {
             return delegates ? WF_DELIVER_HAND_ON : WF_DELIVER_READY;
         }
     }
 }
 
-/* Ends WF_BUSY. `count` requests found somebody who took them; the rest stays undelivered. */
-static inline void wf_state_handed(wf_au64 *word, uint32_t count)
+/* Ends WF_BUSY. `count` > 0: that many requests found somebody who took them; false, with nothing
+ * changed, if more have come meanwhile: hand those on too. 0: they stay undelivered. */
+static inline bool wf_state_handed(wf_au64 *word, uint32_t count)
 {
     uint64_t seen = wf_load_acq(word);
     uint64_t next;
     do {
-        next = seen & ~WF_BUSY;
-        if (count > 0) {
-            uint64_t left = wf_word_undelivered(seen) > count
-                                ? wf_word_undelivered(seen) - count
-                                : 0;
-            next = wf_word_tolled(next) | (left << WF_UNDELIVERED_SHIFT);
+        if (count > 0 && wf_word_undelivered(seen) > count) {
+            return false;
         }
+        next = seen & ~WF_BUSY;
+        next = count > 0 ? wf_word_tolled(next) : next;
     } while (!wf_cas_weak_acqrel(word, &seen, next));
+    return true;
 }
 
 enum wf_request {
@@ -277,12 +277,15 @@ static inline enum wf_request wf_state_request(wf_au64 *word, uint32_t count, bo
         if ((seen & WF_SHIELDED) != 0 && !is_locked) {
             return WF_REQUEST_SHIELDED;
         }
-        if (wf_word_count(seen) + count > WF_COUNT_MAX ||
-            wf_word_undelivered(seen) + count > WF_UNDELIVERED_MAX) {
+        if (wf_word_count(seen) + count > WF_COUNT_MAX) {
             return WF_REQUEST_FULL;
         }
         uint64_t next = seen + count * WF_COUNT_ONE;
-        next += deferred ? 0 : count * WF_UNDELIVERED_ONE;
+        if (!deferred) {
+            /* At its maximum it means at least that many: they merge into one delivery anyway. */
+            uint64_t room = WF_UNDELIVERED_MAX - wf_word_undelivered(seen);
+            next += (count < room ? count : room) * WF_UNDELIVERED_ONE;
+        }
         if (wf_cas_weak_acqrel(word, &seen, next)) {
             *after = next;
             return WF_REQUEST_ADDED;
@@ -393,10 +396,10 @@ static inline bool wf_state_finish(wf_au64 *word, bool is_error, bool is_cancel,
         if ((seen & WF_JOINED) != 0 && !is_locked) {
             return false;
         }
-        enum wf_life end = is_cancel                              ? WF_CANCELLED
-                           : is_error                             ? WF_ERROR
-                           : (seen & WF_UNDELIVERED_MASK) != 0    ? WF_CANCELLED
-                                                                  : WF_OK;
+        enum wf_life end = is_cancel                           ? WF_CANCELLED
+                           : is_error                          ? WF_ERROR
+                           : (seen & WF_UNDELIVERED_MASK) != 0 ? WF_CANCELLED
+                                                               : WF_OK;
         next = wf_word_with_life(seen, end) & ~WF_UNDELIVERED_MASK;
     } while (!wf_cas_weak_acqrel(word, &seen, next));
     *before = seen;

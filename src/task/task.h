@@ -102,8 +102,8 @@ struct weft_task {
     struct wf_owner *owner;
     struct wf_list siblings; /* in the owner's list, under its lock */
 
-    uint16_t home;       /* worker a pinned task belongs to; the scheduler's */
-    uint8_t flags;       /* WF_TASK_*: set before the task is queued */
+    uint16_t home;        /* worker a pinned task belongs to; the scheduler's */
+    uint8_t flags;        /* WF_TASK_*: set before the task is queued */
     uint8_t budget_spent; /* ready waits in a row; the task's own */
 
     /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never

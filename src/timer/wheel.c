@@ -115,8 +115,8 @@ static void publish_next(struct wf_wheel *wheel)
     struct due_slot first;
     int64_t next = WF_FOREVER;
     if (first_slot(wheel, &first)) {
-        next = wheel->is_exact ? earliest_from(wheel, &first)
-                               : (int64_t)(first.tick << WF_TICK_SHIFT);
+        next =
+            wheel->is_exact ? earliest_from(wheel, &first) : (int64_t)(first.tick << WF_TICK_SHIFT);
     }
     wf_store_rel(&wheel->next_ns, next);
 }
