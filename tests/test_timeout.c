@@ -373,7 +373,8 @@ static intptr_t outside(void *arg)
     wt_check(finish(task) == -ECANCELED);
     wt_check(weft_timeout_expired(&shared_limit) && now_s() == 11);
 
-    task = spawn_parked(sleep_in_limit, NULL); /* T17: both at one instant */
+    /* T17: both at one instant, the canceller's timer armed first */
+    wt_check(weft_spawn(&task, sleep_in_limit, NULL) == 0);
     wt_check(weft_sleep(5 * WEFT_S) == 0);
     wt_check(weft_cancel(task) == 1);
     wt_check(weft_join(task, NULL) == 0 && weft_cancelling(task) == 1);
