@@ -289,6 +289,58 @@ Test(connect, local_sockets)
     RUN(local_sockets, NULL, &one_worker);
 }
 
+/* ---- plain close(2) ---- */
+
+enum { REUSES = 20 };
+
+/* With one worker: whoever else can go on has gone on until it waits. */
+static void let_others_wait(void)
+{
+    for (int i = 0; i < 10; i++) {
+        wt_check(weft_yield() == 0);
+    }
+}
+
+static intptr_t dial_and_forget(void *arg)
+{
+    for (int i = 0; i < REUSES; i++) {
+        char byte = 0;
+        int fd = dial(arg, SOCK_NONBLOCK);
+        let_others_wait();
+        wt_check(weft_write(fd, "c", 1) == 1);
+        wt_check(weft_read(fd, &byte, 1) == 1 && byte == 's');
+        wt_check(close(fd) == 0);
+    }
+    return 0;
+}
+
+/* The same task waits for the same number again and again, each time another descriptor. weft made
+ * them, so it knows, whoever closes them. */
+static intptr_t reuse(void *arg)
+{
+    struct listener listener;
+    weft_task *task;
+    (void)arg;
+    open_listener(&listener, SOCK_NONBLOCK, 8);
+    wt_check(weft_spawn(&task, dial_and_forget, &listener) == 0);
+    for (int i = 0; i < REUSES; i++) {
+        char byte = 0;
+        int fd = weft_accept(listener.fd, NULL, NULL);
+        wt_check(weft_read(fd, &byte, 1) == 1 && byte == 'c');
+        let_others_wait();
+        wt_check(weft_write(fd, "s", 1) == 1);
+        wt_check(close(fd) == 0);
+    }
+    wt_check(weft_await(task, NULL) == 0);
+    wt_check(weft_close(listener.fd) == 0);
+    return 0;
+}
+
+Test(connect, plain_close_and_reuse, .timeout = 20)
+{
+    RUN(reuse, NULL, &one_worker);
+}
+
 /* ---- many ---- */
 
 enum { CLIENTS = 64, ROUNDS = 20 };

@@ -214,6 +214,23 @@ Test(descriptor, closing, .init = open_poller, .fini = close_poller)
     close(fds[1]);
 }
 
+/* The description lives on, but not its events. */
+Test(descriptor, closing_a_duplicate, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    struct sleeper reader;
+    make_pair(fds);
+    prepare(&reader, 1, WF_FD_READ);
+    cr_assert_eq(link_at(&reader, fds[0], wf_fd_stamp(find(fds[0]))), WF_FD_LINKED);
+    (void)look();
+    int copy = dup(fds[0]);
+    cr_assert_eq(wf_fd_close(poller->table, fds[0], no_flush), 0);
+    cr_assert_eq(write(fds[1], "x", 1), 1);
+    cr_assert_eq(look(), 0);
+    close(copy);
+    close(fds[1]);
+}
+
 /* Who comes while the number is being closed registers nothing, and tries again after it. */
 Test(descriptor, coming_while_it_closes, .init = open_poller, .fini = close_poller)
 {
