@@ -293,21 +293,28 @@ Test(connect, local_sockets)
 
 enum { REUSES = 20 };
 
-/* With one worker: whoever else can go on has gone on until it waits. */
-static void let_others_wait(void)
+/* How many reads each side has begun: with one worker, whoever sees it knows that the other waits. */
+struct reuse {
+    struct listener listener;
+    int reads[2];
+};
+
+static void until_reading(const struct reuse *reuse, int side, int count)
 {
-    for (int i = 0; i < 10; i++) {
+    while (reuse->reads[side] < count) {
         wt_check(weft_yield() == 0);
     }
 }
 
 static intptr_t dial_and_forget(void *arg)
 {
+    struct reuse *reuse = arg;
     for (int i = 0; i < REUSES; i++) {
         char byte = 0;
-        int fd = dial(arg, SOCK_NONBLOCK);
-        let_others_wait();
+        int fd = dial(&reuse->listener, SOCK_NONBLOCK);
+        until_reading(reuse, 0, i + 1);
         wt_check(weft_write(fd, "c", 1) == 1);
+        reuse->reads[1]++;
         wt_check(weft_read(fd, &byte, 1) == 1 && byte == 's');
         wt_check(close(fd) == 0);
     }
@@ -316,29 +323,30 @@ static intptr_t dial_and_forget(void *arg)
 
 /* The same task waits for the same number again and again, each time another descriptor. weft made
  * them, so it knows, whoever closes them. */
-static intptr_t reuse(void *arg)
+static intptr_t accept_and_forget(void *arg)
 {
-    struct listener listener;
+    struct reuse reuse = {.reads = {0, 0}};
     weft_task *task;
     (void)arg;
-    open_listener(&listener, SOCK_NONBLOCK, 8);
-    wt_check(weft_spawn(&task, dial_and_forget, &listener) == 0);
+    open_listener(&reuse.listener, SOCK_NONBLOCK, 8);
+    wt_check(weft_spawn(&task, dial_and_forget, &reuse) == 0);
     for (int i = 0; i < REUSES; i++) {
         char byte = 0;
-        int fd = weft_accept(listener.fd, NULL, NULL);
+        int fd = weft_accept(reuse.listener.fd, NULL, NULL);
+        reuse.reads[0]++;
         wt_check(weft_read(fd, &byte, 1) == 1 && byte == 'c');
-        let_others_wait();
+        until_reading(&reuse, 1, i + 1);
         wt_check(weft_write(fd, "s", 1) == 1);
         wt_check(close(fd) == 0);
     }
     wt_check(weft_await(task, NULL) == 0);
-    wt_check(weft_close(listener.fd) == 0);
+    wt_check(weft_close(reuse.listener.fd) == 0);
     return 0;
 }
 
 Test(connect, plain_close_and_reuse, .timeout = 20)
 {
-    RUN(reuse, NULL, &one_worker);
+    RUN(accept_and_forget, NULL, &one_worker);
 }
 
 /* ---- many ---- */
