@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_shield.c - shielded joins and shielded sections. In virtual time; S-n are the model's rules. */
+#include <stdatomic.h>
 #include <errno.h>
 
 #include <weft/future.h>
@@ -13,7 +14,7 @@
 
 #include "weft_test.h"
 
-static int errors_unseen, dropped, at_shutdown;
+static atomic_int errors_unseen, dropped, at_shutdown;
 
 static void on_report(const weft_diagnostic *what, void *arg)
 {

@@ -89,7 +89,7 @@ Test(state, spawn_and_start)
 
 Test(state, a_slot_keeps_its_epoch_from_life_to_life)
 {
-    uint64_t before;
+    uint64_t before = 0;
     uint8_t first;
 
     make_running();
@@ -128,7 +128,7 @@ Test(state, a_withdrawn_request_lets_it_start)
 
 Test(state, requests_are_counted_until_the_end)
 {
-    uint64_t before, word_then;
+    uint64_t before = 0, word_then = 0;
 
     make_running();
     request(1);
@@ -578,7 +578,7 @@ Test(state, outcomes)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        uint64_t before;
+        uint64_t before = 0;
 
         make_running();
         if (rows[i].has_request) {
@@ -595,7 +595,7 @@ Test(state, outcomes)
 
 Test(state, a_delivered_request_does_not_change_a_value)
 {
-    uint64_t before;
+    uint64_t before = 0;
 
     make_running();
     request(1);
@@ -608,7 +608,7 @@ Test(state, a_delivered_request_does_not_change_a_value)
 
 Test(state, joined_tasks_finish_under_the_lock)
 {
-    uint64_t before;
+    uint64_t before = 0;
 
     make_running();
     wf_state_set(&word, WF_JOINED);
@@ -620,7 +620,7 @@ Test(state, joined_tasks_finish_under_the_lock)
 
 Test(state, nothing_wakes_or_kicks_an_ended_task)
 {
-    uint64_t before, end;
+    uint64_t before = 0, end = 0;
 
     make_running();
     cr_assert(wf_state_finish(&word, false, false, false, &before));

@@ -38,11 +38,16 @@ int wf_door_enter(weft_task *self)
     return rc;
 }
 
+void wf_wait_again(struct wf_wait *wait)
+{
+    uint8_t epoch = (uint8_t)(wf_word_epoch(wf_load_rlx(&wait->task->word)) + 1U);
+    wf_store_rlx(&wait->epoch, epoch);
+}
+
 void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
 {
-    uint8_t epoch = (uint8_t)(wf_word_epoch(wf_load_rlx(&self->word)) + 1U);
     wait->task = self;
-    wf_store_rlx(&wait->epoch, epoch);
+    wf_wait_again(wait);
     wait->reason = (uint8_t)reason;
     wait->handed_on = false;
     wait->was_early = false;

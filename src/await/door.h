@@ -31,6 +31,9 @@ void wf_door_spend(weft_task *self);
 /* Starts a wait. From here on its waiters may be granted. */
 void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason);
 
+/* Starts the next suspension of a wait whose waiters are still linked. */
+void wf_wait_again(struct wf_wait *wait);
+
 /* Suspends until the wait is claimed; who won: WF_GRANTED, WF_TOLD_OFF (the request counts as
  * delivered), WF_TIMED_OUT, WF_CLOSED. After it no canceller reads the wait any more. */
 enum wf_verdict wf_door_park(struct wf_wait *wait);

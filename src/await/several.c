@@ -131,13 +131,9 @@ static void unlink_all(struct several *all)
     }
 }
 
-static enum wf_verdict wait_once(struct several *all, weft_task *self, enum wf_reason reason,
-                                 int64_t deadline_ns)
+static enum wf_verdict wait_once(struct several *all, int64_t deadline_ns)
 {
-    bool was_handed_on = all->wait.handed_on;
-    wf_wait_begin(&all->wait, self, reason);
-    all->wait.handed_on = was_handed_on;
-    all->wait.hand_on = reason == WF_WAIT_GATHER ? hand_to_all : NULL;
+    wf_wait_again(&all->wait);
     wf_fence_full(); /* pairs with on_end */
     if (is_over(all)) {
         return WF_GRANTED;
@@ -211,12 +207,14 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     struct several all;
     prepare(&all, tasks, count, first_error ? WEFT_WAIT_FIRST_ERROR : WEFT_WAIT_ALL, self);
     all.cancelled_is_error = true;
+    all.wait.hand_on = hand_to_all;
+    all.wait.reason = WF_WAIT_GATHER;
     rc = link_all(&all);
     if (rc < 0) {
         return rc;
     }
     while (!is_over(&all)) {
-        (void)wait_once(&all, self, WF_WAIT_GATHER, WF_FOREVER);
+        (void)wait_once(&all, WF_FOREVER);
     }
     unlink_all(&all);
     collect(&all, results);
@@ -260,7 +258,7 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
     if (is_over(&all) || delay_ns <= 0) {
         rc = weft_yield(); /* it always suspends once */
     } else {
-        enum wf_verdict verdict = wait_once(&all, self, WF_WAIT_TASKS, deadline_ns);
+        enum wf_verdict verdict = wait_once(&all, deadline_ns);
         rc = verdict == WF_TOLD_OFF ? -ECANCELED : 0;
     }
     unlink_all(&all);

@@ -11,6 +11,8 @@
  * between 1 and 2 might register a descriptor that is about to go and wait for ever, so nobody
  * registers while the mark is there; 3 tells them to try again. Some of those may be rightful users of
  * the number's next descriptor, so they are granted, not refused.
+ * What no order of steps can prevent: a call on another worker that has looked at the record and is just
+ * about to make its system call makes it on whatever has the number by then, as with close(2) itself.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -72,6 +72,7 @@ struct weft_runtime {
 
     /* Simulation: nothing can ever run again. */
     bool is_deadlocked;
+    weft_runtime *next_abandoned; /* start.c */
     wf_au32 was_interrupted; /* by SIGINT, with options.sigint: sigint.c stores, weft_run loads */
 };
 

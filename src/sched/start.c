@@ -266,12 +266,24 @@ static intptr_t take_outcome(weft_runtime *runtime)
     return outcome;
 }
 
+/* Runtimes that were abandoned with live stacks: nobody uses the list, but memory that is kept on
+ * purpose stays reachable for leak checkers. */
+static _Atomic(weft_runtime *) abandoned;
+
+static void keep(weft_runtime *runtime)
+{
+    runtime->next_abandoned = wf_load_acq(&abandoned);
+    while (!wf_cas_weak_acqrel(&abandoned, &runtime->next_abandoned, runtime)) {
+    }
+}
+
 static intptr_t finish_run(weft_runtime *runtime)
 {
     bool is_drained = wf_load_acq(&runtime->phase) == WF_DRAINED;
     if (!is_drained && !runtime->is_deadlocked) {
         wf_sigint_stop(runtime);
         wf_watchdog_stop(runtime);
+        keep(runtime);
         /* Leftover tasks still own their stacks; their workers leave when they can. */
         return wf_load_acq(&runtime->was_interrupted) != 0 ? -EINTR : -EBUSY;
     }
