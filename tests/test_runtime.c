@@ -357,11 +357,12 @@ Test(runtime, handles_never_dropped)
 
 /* ---- the grace ---- */
 
-static atomic_bool may_end;
+static atomic_bool may_end, has_begun;
 
 static intptr_t refuse_to_end(void *arg)
 {
     (void)arg;
+    atomic_store(&has_begun, true);
     while (!atomic_load(&may_end)) {
         if (weft_sleep(WEFT_MS) < 0) {
             continue; /* swallowed */
@@ -376,7 +377,10 @@ static intptr_t leave_stubborn(void *arg)
 
     (void)arg;
     wt_check(weft_spawn_with(NULL, refuse_to_end, NULL, &options) == 0);
-    return weft_sleep(5 * WEFT_MS);
+    while (!atomic_load(&has_begun)) {
+        wt_check(weft_yield() == 0);
+    }
+    return 0;
 }
 
 Test(runtime, the_grace_ends)
@@ -402,6 +406,9 @@ Test(runtime, stop_may_be_called_again)
 
     cr_assert_eq(weft_runtime_start(&runtime, &options), 0);
     cr_assert_eq(weft_runtime_submit(runtime, NULL, refuse_to_end, NULL, &named), 0);
+    while (!atomic_load(&has_begun)) {
+        sched_yield();
+    }
     cr_assert_eq(weft_runtime_stop(runtime), -EBUSY);
     cr_assert_eq(reported(WEFT_DIAG_LEFT_AT_SHUTDOWN), 1);
     cr_assert_str_eq(reports[0].name, "stubborn");
@@ -586,10 +593,9 @@ Test(runtime, two_hundred_cycles_leak_nothing)
             continue;
         }
         cr_assert_eq(weft_runtime_start(&runtime, &options), 0);
+        cr_assert_eq(weft_runtime_submit(runtime, NULL, sleep_for_ever, NULL, NULL), 0);
         cr_assert_eq(weft_runtime_submit(runtime, &task, small_program, NULL, NULL), 0);
-        if (i % 4 == 1) {
-            cr_assert_eq(weft_thread_join(task, WEFT_FOREVER, NULL), 0);
-        }
+        cr_assert_eq(weft_thread_join(task, WEFT_FOREVER, NULL), 0);
         weft_drop(task);
         cr_assert_eq(weft_runtime_stop(runtime), 0);
     }

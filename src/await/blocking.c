@@ -119,7 +119,7 @@ int weft_blocking(weft_fn *fn, void *arg, void (*drop_arg)(void *), intptr_t *re
     }
     weft_task *self = wf_self_on(worker);
     bool is_simulated = worker->runtime->options.simulate;
-    intptr_t nowhere;
+    intptr_t nowhere = 0;
     result = result != NULL ? result : &nowhere;
     rc = wf_door_enter(self);
     if (rc < 0) {

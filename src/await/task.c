@@ -145,8 +145,9 @@ weft_state weft_task_state(weft_task *task)
 
 int weft_task_result(weft_task *task, intptr_t *result)
 {
-    if (task == NULL || result == NULL) {
-        return -EINVAL;
+    int rc = check(task);
+    if (rc < 0 || result == NULL) {
+        return rc < 0 ? rc : -EINVAL;
     }
     if (!wf_word_has_ended(wf_load_acq(&task->word))) {
         return -EAGAIN;
@@ -157,8 +158,9 @@ int weft_task_result(weft_task *task, intptr_t *result)
 
 int weft_task_raw_result(weft_task *task, intptr_t *raw)
 {
-    if (task == NULL || raw == NULL) {
-        return -EINVAL;
+    int rc = check(task);
+    if (rc < 0 || raw == NULL) {
+        return rc < 0 ? rc : -EINVAL;
     }
     if (!wf_word_has_ended(wf_load_acq(&task->word))) {
         return -EAGAIN;

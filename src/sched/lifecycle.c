@@ -194,6 +194,9 @@ bool wf_lifecycle_is_over(weft_runtime *runtime)
     if (runtime->main == NULL || grace_ns == WF_FOREVER || wf_runtime_now(runtime) < grace_ns) {
         return false;
     }
+    if (wf_swap_acqrel(&runtime->stopping, 1U) != 0) {
+        return false; /* another worker reports, and then ends it */
+    }
     wf_report_left(runtime, WEFT_DIAG_LEFT_AT_SHUTDOWN);
     wf_lifecycle_leave(runtime, WF_ABANDONED);
     return true;

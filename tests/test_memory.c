@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* test_memory.c - what tasks cost, measured by what the kernel has given: resident pages. */
+#include <errno.h>
+#include <unistd.h>
+
+#include <weft/future.h>
+#include <weft/runtime.h>
+#include <weft/stats.h>
+#include <weft/task.h>
+#include <weft/time.h>
+
+#include "weft_test.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
+#define SKIP_IF_SANITIZED()                                          \
+    do {                                                             \
+        if (IS_SANITIZED) {                                          \
+            wt_skip("a sanitizer's shadow memory is measured with"); \
+        }                                                            \
+    } while (0)
+
+static long resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long size = 0, resident = 0;
+
+    if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2) {
+        resident = -1;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+static intptr_t end_at_once(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* ---- spawned, not started ---- */
+
+enum { NEW_TASKS = 100000 };
+
+static intptr_t spawn_many(void *arg)
+{
+    weft_task **tasks = malloc(NEW_TASKS * sizeof(weft_task *));
+    long before, after;
+
+    memset(tasks, 0xff, NEW_TASKS * sizeof(weft_task *)); /* resident before the measurement */
+    before = resident_bytes();
+    for (int i = 0; i < NEW_TASKS; i++) {
+        wt_check(weft_spawn(&tasks[i], end_at_once, NULL) == 0);
+    }
+    after = resident_bytes();
+    *(double *)arg = (double)(after - before) / NEW_TASKS;
+    for (int i = 0; i < NEW_TASKS; i++) {
+        wt_check(weft_await(tasks[i], NULL) == 0);
+    }
+    free(tasks);
+    return 0;
+}
+
+Test(memory, a_task_that_has_not_started)
+{
+    const weft_options options = {.simulate = true}; /* nobody else starts them meanwhile */
+    double bytes = 0;
+
+    SKIP_IF_SANITIZED();
+    cr_assert_eq(weft_run(spawn_many, &bytes, &options), 0);
+    wt_assert_clean();
+    fprintf(stderr, "%.1f bytes a task\n", bytes);
+    cr_assert(bytes > 0 && bytes <= 256, "%.1f bytes", bytes);
+}
+
+/* Slots are reused: a million tasks one after the other cost no more than a few. */
+static intptr_t spawn_in_turn(void *arg)
+{
+    long before = 0;
+
+    for (int i = 0; i < 100000; i++) {
+        weft_task *task;
+
+        if (i == 1000) {
+            before = resident_bytes();
+        }
+        wt_check(weft_spawn(&task, end_at_once, NULL) == 0);
+        wt_check(weft_await(task, NULL) == 0);
+    }
+    *(double *)arg = (double)(resident_bytes() - before);
+    return 0;
+}
+
+Test(memory, tasks_in_turn_cost_nothing)
+{
+    const weft_options options = {.workers = 1};
+    double bytes = 0;
+
+    SKIP_IF_SANITIZED();
+    cr_assert_eq(weft_run(spawn_in_turn, &bytes, &options), 0);
+    wt_assert_clean();
+    cr_assert_leq(bytes, 512 * 1024.0, "%.0f bytes", bytes);
+}
+
+/* ---- parked ---- */
+
+enum { PARKED = 20000 };
+
+struct parked {
+    double bytes_each, left_share;
+};
+
+static intptr_t park(void *arg)
+{
+    return weft_future_await(arg, NULL);
+}
+
+static bool gives_back(double grown, long before)
+{
+    int64_t end = weft_now() + 5 * WEFT_S;
+
+    while (weft_now() < end) { /* caches may give back by and by */
+        if ((double)(resident_bytes() - before) < 0.1 * grown) {
+            return true;
+        }
+        wt_check(weft_sleep(20 * WEFT_MS) == 0);
+    }
+    return false;
+}
+
+static intptr_t park_many(void *arg)
+{
+    struct parked *out = arg;
+    weft_task **tasks = malloc(PARKED * sizeof(weft_task *));
+    weft_future future = WEFT_FUTURE_INIT;
+    long before, after;
+    double grown;
+
+    memset(tasks, 0xff, PARKED * sizeof(weft_task *));
+    before = resident_bytes();
+    for (int i = 0; i < PARKED; i++) {
+        wt_check(weft_spawn(&tasks[i], park, &future) == 0);
+    }
+    for (int i = 0; i < 100; i++) {
+        wt_check(weft_yield() == 0);
+    }
+    wt_check(weft_sleep(10 * WEFT_MS) == 0);
+    after = resident_bytes();
+    grown = (double)(after - before);
+    out->bytes_each = grown / PARKED;
+    wt_check(weft_future_set(&future, 0) == 0);
+    for (int i = 0; i < PARKED; i++) {
+        wt_check(weft_await(tasks[i], NULL) == 0);
+    }
+    free(tasks);
+    wt_check(gives_back(grown, before));
+    out->left_share = (double)(resident_bytes() - before) / grown;
+    return 0;
+}
+
+Test(memory, a_parked_task_and_after_it)
+{
+    static const int workers[] = {1, 2};
+
+    SKIP_IF_SANITIZED();
+    for (int i = 0; i < 2; i++) {
+        const weft_options options = {.workers = workers[i]};
+        struct parked out = {0, 0};
+
+        cr_assert_eq(weft_run(park_many, &out, &options), 0);
+        fprintf(stderr, "%d workers: %.2f KiB a task, %.1f %% left afterwards\n", workers[i],
+                out.bytes_each / 1024, out.left_share * 100);
+        wt_assert_clean();
+        cr_assert_leq(out.bytes_each, 4.6 * 1024);
+        cr_assert_lt(out.left_share, 0.1);
+    }
+}
+
+/* Everything goes back with the runtime. */
+static intptr_t park_and_leave(void *arg)
+{
+    weft_future *future = arg;
+
+    for (int i = 0; i < 2000; i++) {
+        wt_check(weft_spawn(NULL, park, future) == 0);
+    }
+    return weft_sleep(WEFT_MS);
+}
+
+Test(memory, runtimes_leave_nothing)
+{
+    long before = 0;
+
+    SKIP_IF_SANITIZED();
+    for (int i = 0; i < 30; i++) {
+        const weft_options options = {.workers = 2};
+        weft_future future = WEFT_FUTURE_INIT;
+
+        if (i == 5) {
+            before = resident_bytes();
+        }
+        cr_assert_eq(weft_run(park_and_leave, &future, &options), 0);
+    }
+    wt_assert_clean();
+    cr_assert_leq(resident_bytes() - before, 4L << 20);
+}
