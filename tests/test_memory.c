@@ -115,7 +115,7 @@ Test(memory, tasks_in_turn_cost_nothing)
 
 /* ---- parked ---- */
 
-enum { PARKED = 20000 };
+enum { PARKED = 30000 };
 
 struct parked {
     double bytes_each, left_share;
