@@ -147,7 +147,7 @@ static void accept_backlog(struct server *server)
     intptr_t rc;
     do {
         rc = weft_within(0, accept_client(server));
-    } while (rc == 0);
+    } while (rc == 0 || is_clients_fault((int)rc));
 }
 
 /* ---- the main task ---- */

@@ -60,6 +60,7 @@ enum wf_verdict wf_door_park(struct wf_wait *wait)
     weft_task *self = wait->task;
     self->budget_spent = 0;
     self->wait = wait;
+    wf_store_rlx(&self->reason, wait->reason);
     wf_sched_leave(wf_here(), WF_LEAVE_PARK);
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
@@ -70,6 +71,7 @@ enum wf_verdict wf_door_park(struct wf_wait *wait)
         WF_CHECK((word & WF_BUSY) == 0, "a wait was left while a canceller reads it");
     }
     self->wait = NULL;
+    wf_store_rlx(&self->reason, (uint8_t)WF_WAIT_NONE);
     enum wf_verdict verdict = wf_word_verdict(word);
     if (verdict == WF_TOLD_OFF) {
         (void)wf_state_observe(&self->word); /* what came since merges into the same delivery */

@@ -9,6 +9,10 @@
  * INT64_MAX waits for ever). May return for no reason: callers loop. */
 void wf_futex_wait(wf_au32 *word, uint32_t value, int64_t deadline_ns);
 
+/* The thread sanitizer keeps a signal back until the thread calls into the C library; a thread that
+ * only makes system calls of its own calls this after each that may have been interrupted. */
+void wf_let_signals_in(void);
+
 /* Wakes at most `count` sleepers. The word's memory may already be gone: a wake is then spurious. */
 void wf_futex_wake(wf_au32 *word, int count);
 

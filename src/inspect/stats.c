@@ -36,7 +36,10 @@ static void add_shared(weft_stats_t *sum, weft_runtime *runtime)
     sum->tasks_spawned += wf_load_acq(&runtime->registry.outside_spawned);
     sum->cancel_requests += wf_load_rlx(&runtime->outside_requests);
     sum->hogs = wf_load_rlx(&runtime->hogs);
-    wf_pool_count(runtime->pool, &sum->blocking_threads, &sum->blocking_calls);
+    wf_lock(&runtime->attach_lock);
+    struct wf_pool *pool = runtime->pool;
+    wf_unlock(&runtime->attach_lock);
+    wf_pool_count(pool, &sum->blocking_threads, &sum->blocking_calls);
     struct wf_stack_stats stacks;
     wf_stacks_stats(&runtime->stacks, &stacks);
     sum->stacks_in_use = stacks.in_use;

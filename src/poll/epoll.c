@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
 #include "poll/descriptor.h"
 
 #ifndef SYS_epoll_pwait2
@@ -74,6 +75,7 @@ static int wait_events(struct epoll_poller *self, int64_t timeout_ns)
         long count = syscall(SYS_epoll_pwait2, self->epoll_fd, self->events, EVENTS_MAX,
                              timeout_ns == WF_FOREVER ? NULL : &limit, NULL, (size_t)0);
         if (count >= 0 || (errno != ENOSYS && errno != EPERM)) {
+            wf_let_signals_in();
             return (int)count;
         }
         self->has_pwait2 = false;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "task/end.h"
+
 static const char *const waits[] = {"nothing",   "a task",         "a timer",       "a future",
                                     "its group", "gather",         "several tasks", "a descriptor",
                                     "a signal",  "a blocking call"};
@@ -13,10 +15,11 @@ static const char *const waits[] = {"nothing",   "a task",         "a timer",   
 /* Where the task stands; a hint. */
 static const char *waits_for(weft_task *task)
 {
-    if (wf_word_life(wf_load_acq(&task->word)) != WF_PARKED || task->wait == NULL) {
-        return "is running or ready";
+    uint8_t reason = wf_load_rlx(&task->reason);
+    if (wf_word_life(wf_load_acq(&task->word)) != WF_PARKED || reason == WF_WAIT_NONE) {
+        return "nothing: it is running or ready";
     }
-    return waits[task->wait->reason < sizeof waits / sizeof waits[0] ? task->wait->reason : 0];
+    return reason < sizeof waits / sizeof waits[0] ? waits[reason] : "something";
 }
 
 static void describe(weft_diagnostic_kind kind, weft_task *task, int error, char *text, size_t size)
@@ -89,10 +92,17 @@ struct visit {
 static void visit_left(weft_task *task, void *arg)
 {
     struct visit *visit = arg;
+    uint64_t refs = wf_load_acq(&task->refs);
+    do { /* a hold: its name must not go while it is printed */
+        if ((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
+            return;
+        }
+    } while (!wf_cas_weak_acqrel(&task->refs, &refs, refs + WF_HOLD_ONE));
     enum wf_life life = wf_word_life(wf_load_acq(&task->word));
     if (life == WF_NEW || life == WF_RUN || life == WF_PARKED) {
         wf_report(&visit->runtime->registry, visit->kind, task, 0);
     }
+    wf_task_let_go(task, NULL);
 }
 
 void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind)

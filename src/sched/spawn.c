@@ -50,7 +50,7 @@ static struct wf_extra *make_extra(const weft_spawn_options *options)
 static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
 {
     if ((wf_load_rlx(&task->marks) & WF_MARK_SHUT) != 0) {
-        (void)wf_and_acqrel(&task->marks, ~(uint32_t)WF_MARK_SHUT); /* the slot's last task's */
+        (void)wf_and_acqrel(&task->marks, (uint8_t)~WF_MARK_SHUT); /* the slot's last task's */
     }
     task->fn = fn;
     task->arg = arg;
@@ -71,6 +71,7 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->home = 0;
     task->flags = 0;
     task->budget_spent = 0;
+    wf_store_rlx(&task->reason, (uint8_t)0);
 }
 
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,

@@ -283,6 +283,9 @@ static intptr_t finish_run(weft_runtime *runtime)
     if (!is_drained && !runtime->is_deadlocked) {
         wf_sigint_stop(runtime);
         wf_watchdog_stop(runtime);
+        for (uint32_t i = 1; i < runtime->worker_count; i++) {
+            (void)pthread_detach(runtime->workers[i].thread);
+        }
         keep(runtime);
         /* Leftover tasks still own their stacks; their workers leave when they can. */
         return wf_load_acq(&runtime->was_interrupted) != 0 ? -EINTR : -EBUSY;

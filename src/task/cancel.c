@@ -56,7 +56,7 @@ void wf_cancel_add_own(struct wf_scope *scope)
 
 void wf_kick_push(struct wf_later *later, weft_task *task)
 {
-    if ((wf_or_acqrel(&task->marks, WF_MARK_KICKED) & WF_MARK_KICKED) != 0) {
+    if ((wf_or_acqrel(&task->marks, (uint8_t)WF_MARK_KICKED) & WF_MARK_KICKED) != 0) {
         return;
     }
     task->kick_next = NULL;
@@ -129,7 +129,7 @@ void wf_kick_all(struct wf_later *later)
         weft_task *task = later->kicks;
         later->kicks = task->kick_next;
         /* Before the look at the word: a request added after that look makes its own kick. */
-        (void)wf_and_acqrel(&task->marks, ~(uint32_t)WF_MARK_KICKED);
+        (void)wf_and_acqrel(&task->marks, (uint8_t)~WF_MARK_KICKED);
         kick(task, later);
     }
 }

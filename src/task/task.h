@@ -74,7 +74,10 @@ struct weft_task {
 
     /* Kick list: whoever set WF_MARK_KICKED links; both survive reuse of the slot. See cancel.h. */
     weft_task *kick_next;
-    wf_au32 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
+    wf_au8 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
+
+    /* enum wf_reason of the present wait: the task stores (relaxed), reports load. */
+    wf_au8 reason;
 
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
