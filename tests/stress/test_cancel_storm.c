@@ -130,6 +130,9 @@ static intptr_t do_join(const struct job *job, uint64_t *random)
     }
     rc = weft_await(task, &result); /* the child borrows this frame */
     wt_check(rc == 0 || rc == -ECANCELED);
+    if (rc == 0 && result == -EIO) {
+        heard(job->victim, -ECANCELED); /* an error drops what was handed on, told or not */
+    }
     return rc;
 }
 
