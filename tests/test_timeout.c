@@ -803,6 +803,40 @@ Test(timeout, real_deadlines_race_with_leaving)
     wt_assert_clean();
 }
 
+/* The outer limit fires after the inner one was told and before that is left: the inner one passes the
+ * -ECANCELED on, so the outer one must turn it, although its own request was never delivered. */
+static intptr_t fire_between(void *arg)
+{
+    weft_timeout outer, inner;
+    int64_t patience = weft_now() + 10 * WEFT_S;
+    intptr_t rc;
+
+    (void)arg;
+    wt_check(weft_timeout_enter(&outer, 10 * WEFT_MS) == 0);
+    wt_check(weft_timeout_enter(&inner, WEFT_MS) == 0);
+    rc = weft_sleep(10 * WEFT_S);
+    wt_check(rc == -ECANCELED);
+    while (!weft_timeout_expired(&outer) && weft_now() < patience) {
+        /* no await point: another worker must take over the timers of this one */
+    }
+    wt_check(weft_timeout_expired(&outer) && count() == 2);
+    rc = weft_timeout_leave(&inner, rc);
+    wt_check(rc == -ECANCELED && count() == 1);
+    wt_check(weft_timeout_leave(&outer, rc) == -ETIMEDOUT && count() == 0);
+    wt_check(weft_checkpoint() == 0);
+    return 0;
+}
+
+Test(timeout, fired_between_the_inner_delivery_and_its_end)
+{
+    const weft_options options = {.workers = 2};
+
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(weft_run(fire_between, NULL, &options), 0);
+    }
+    wt_assert_clean();
+}
+
 /* The contract of a delay of 0 or less, on a real clock: a yield that leaves the worker is enough. */
 static intptr_t past_in_real_time(void *arg)
 {

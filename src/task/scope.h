@@ -65,8 +65,9 @@ void wf_scope_fire(struct wf_scope *scope, struct wf_later *later);
  * Returns what the body's `rc` becomes: `own_error` where it is the scope's own -ECANCELED. */
 intptr_t wf_scope_close(struct wf_scope *scope, intptr_t rc, int own_error);
 
-/* Takes the scope's own request back, if it made one, on any path exactly once. True when the
- * request had been delivered (or handed on) and no other is above the baseline. */
+/* Takes the scope's own request back, if it made one, on any path exactly once. True when it had made
+ * one and no other is above the baseline: a -ECANCELED that leaves the scope is then the scope's, also
+ * when it was an inner scope's that passed it on because this one had fired too. */
 bool wf_scope_withdraw(struct wf_scope *scope);
 
 /* True when `scope` is open in `task`. */
