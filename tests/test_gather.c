@@ -159,7 +159,8 @@ Test(gather, of_nothing_and_misuse)
 
 static intptr_t first_errors(void *arg)
 {
-    weft_task *tasks[3] = {spawned(sleep_then, 50), spawned(sleep_then, -1), spawned(sleep_then, -2)};
+    weft_task *tasks[3] = {spawned(sleep_then, 50), spawned(sleep_then, -1),
+                           spawned(sleep_then, -2)};
     intptr_t results[3] = {7, 7, 7};
     size_t failed = 77;
 
@@ -281,9 +282,9 @@ static intptr_t cancelled_twice(void *arg)
 
     (void)arg;
     for (int mode = 0; mode < 2; mode++) {
-        weft_task *task = gatherer(&pair, (weft_gather_mode)mode,
-                                   spawn_parked(clean_up_twice, NULL),
-                                   spawn_parked(swallow, word(3)));
+        weft_task *task =
+            gatherer(&pair, (weft_gather_mode)mode, spawn_parked(clean_up_twice, NULL),
+                     spawn_parked(swallow, word(3)));
 
         wt_check(weft_cancel(task) == 1);
         wt_check(finish(pair.tasks[1]) == 3);
@@ -316,9 +317,9 @@ static intptr_t in_flight(void *arg)
 {
     weft_future future = WEFT_FUTURE_INIT;
     struct pair pair;
-    weft_task *task = gatherer(&pair, WEFT_GATHER_FIRST_ERROR,
-                               spawn_parked(await_then_fail, &future),
-                               spawn_parked(sleep_then, word(90)));
+    weft_task *task =
+        gatherer(&pair, WEFT_GATHER_FIRST_ERROR, spawn_parked(await_then_fail, &future),
+                 spawn_parked(sleep_then, word(90)));
 
     (void)arg;
     wt_check(weft_future_set(&future, 0) == 0);
@@ -405,7 +406,8 @@ Test(gather, five_hundred_tasks)
 
 static intptr_t waits(void *arg)
 {
-    weft_task *tasks[3] = {spawned(sleep_then, 10), spawned(sleep_then, -3), spawned(sleep_then, 50)};
+    weft_task *tasks[3] = {spawned(sleep_then, 10), spawned(sleep_then, -3),
+                           spawned(sleep_then, 50)};
     size_t done = 77;
 
     (void)arg;
@@ -636,7 +638,8 @@ static intptr_t call_fors(void *arg)
     wt_check(weft_call_for(check_caller, word(1), 0, &result) == -ETIMEDOUT); /* never called */
     wt_check(weft_call_for(check_caller, word(1), -1, NULL) == -ETIMEDOUT);
     wt_check(weft_call_for(give, word(3), WEFT_FOREVER, &result) == 0 && result == 3);
-    wt_check(weft_call_for(cancel_then_sleep, word(9), 3 * WEFT_S, &result) == -ECANCELED); /* W18 */
+    wt_check(weft_call_for(cancel_then_sleep, word(9), 3 * WEFT_S, &result) ==
+             -ECANCELED); /* W18 */
     wt_check(count() == 1 && weft_uncancel(weft_self()) == 0);
     wt_check(weft_checkpoint() == 0 && now_s() == 7);
     return 0;

@@ -861,14 +861,14 @@ static intptr_t independent(void *arg)
     (void)arg;
     wt_check(weft_group_open(&group, WEFT_GROUP_INDEPENDENT) == 0);
     for (int i = 0; i < 50; i++) {
-        wt_check(weft_group_spawn(&group, NULL, fail_after_1, word(i % 2 == 0 ? -EIO : i),
-                                  &named) == 0);
+        wt_check(
+            weft_group_spawn(&group, NULL, fail_after_1, word(i % 2 == 0 ? -EIO : i), &named) == 0);
     }
     wt_check(weft_sleep(2 * WEFT_S) == 0); /* nobody is cancelled */
     wt_check(told.group_errors == 25 && told.last_error == -EIO);
     wt_check(strcmp(told.last_name, "worker") == 0);
     wt_check(weft_tasks(NULL, NULL, 0) == 1); /* finished children are released at once */
-    add(&group, sleep_s, word(1)); /* still open for more */
+    add(&group, sleep_s, word(1));            /* still open for more */
     wt_check(weft_group_errors(&group, codes, 4) == 25 && codes[0] == 0);
     wt_check(weft_group_close(&group, 8) == 8 && now_s() == 3);
     wt_check(weft_group_errors(&group, NULL, 0) == 25);
@@ -927,8 +927,8 @@ static intptr_t real_groups(void *arg)
         int errors;
 
         open_group(&group);
-        for (int k = 0; k < 10 && weft_group_spawn(&group, NULL, spawn_until_refused, &group,
-                                                   NULL) == 0;
+        for (int k = 0;
+             k < 10 && weft_group_spawn(&group, NULL, spawn_until_refused, &group, NULL) == 0;
              k++) {
         }
         rc = weft_group_close(&group, 0);

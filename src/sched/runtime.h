@@ -58,7 +58,8 @@ struct weft_runtime {
 
     weft_task *main; /* weft_run's main task, NULL for weft_runtime_start */
     wf_au32 main_has_ended;
-    wf_au32 stopping; /* a swap decides who: weft_runtime_stop, or who reports the end of the grace */
+    wf_au32
+        stopping; /* a swap decides who: weft_runtime_stop, or who reports the end of the grace */
     /* Set when closing begins (release), read by idle workers and the stopper (acquire). */
     wf_ai64 grace_deadline_ns;
     wf_au64 round_spawned; /* tasks spawned when they were last all cancelled; idle workers */

@@ -33,10 +33,10 @@ enum { SLOTS = 24, CANCEL_FIBERS = 4, CANCEL_THREADS = 2 };
 
 struct victim {
     uint64_t seed;
-    bool may_withdraw;          /* others may take their requests back */
-    _Atomic uint64_t drawn;     /* calls of cancel that have begun */
-    _Atomic uint64_t highest;   /* number of the latest accepted one */
-    _Atomic uint64_t told_at;   /* numbers drawn when it was last told */
+    bool may_withdraw;        /* others may take their requests back */
+    _Atomic uint64_t drawn;   /* calls of cancel that have begun */
+    _Atomic uint64_t highest; /* number of the latest accepted one */
+    _Atomic uint64_t told_at; /* numbers drawn when it was last told */
     atomic_int accepted, withdrawn;
     atomic_int users;
 };
@@ -49,7 +49,8 @@ static struct {
 
 static int64_t end_ns;
 static atomic_int owners_left;
-static atomic_long victims_ended, ended_ok, ended_cancelled, ended_error, told_count, accepted_count;
+static atomic_long victims_ended, ended_ok, ended_cancelled, ended_error, told_count,
+    accepted_count;
 static atomic_long withdrawn_count;
 
 static uint64_t draw(uint64_t *state)
@@ -182,8 +183,7 @@ static intptr_t do_simple(uint64_t *random)
     case 3:
         return weft_checkpoint();
     case 4:
-        return weft_within((int64_t)(draw(random) % (60 * 1000)),
-                           weft_future_await(&future, NULL));
+        return weft_within((int64_t)(draw(random) % (60 * 1000)), weft_future_await(&future, NULL));
     default:
         for (uint64_t i = draw(random) % 500; i > 0; i--) {
             wf_relax();

@@ -35,9 +35,9 @@ static atomic_long ended_error, ended_cancelled, ended_value, dropped_args, acce
 
 static intptr_t tally(intptr_t rc)
 {
-    atomic_fetch_add(rc == -ECANCELED        ? &ended_cancelled
+    atomic_fetch_add(rc == -ECANCELED    ? &ended_cancelled
                      : weft_is_error(rc) ? &ended_error
-                                             : &ended_value,
+                                         : &ended_value,
                      1);
     return rc;
 }

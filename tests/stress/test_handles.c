@@ -321,9 +321,9 @@ Test(handles, snapshots_race_with_everything, .timeout = 20)
                      0);
     }
     for (uintptr_t i = 0; i < 2; i++) {
-        cr_assert_eq(pthread_create(&threads[i], NULL, take_snapshots,
-                                    (void *)(uintptr_t)(seed + 100 + i)),
-                     0);
+        cr_assert_eq(
+            pthread_create(&threads[i], NULL, take_snapshots, (void *)(uintptr_t)(seed + 100 + i)),
+            0);
     }
     nanosleep(&budget, NULL);
     atomic_store(&is_over, true);
