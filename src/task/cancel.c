@@ -41,7 +41,7 @@ enum wf_request wf_cancel_add(weft_task *task, uint32_t count, bool *is_deferred
     return answer;
 }
 
-void wf_cancel_add_own(struct wf_scope *scope)
+bool wf_cancel_add_own(struct wf_scope *scope)
 {
     weft_task *task = scope->task;
     uint64_t word = 0;
@@ -52,6 +52,7 @@ void wf_cancel_add_own(struct wf_scope *scope)
     scope->is_deferred = is_deferred;
     scope->fired_at = wf_word_tolls(word);
     wf_unlock(&task->shield_lock);
+    return answer == WF_REQUEST_ADDED && !is_deferred;
 }
 
 void wf_kick_push(struct wf_later *later, weft_task *task)

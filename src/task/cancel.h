@@ -19,8 +19,9 @@
 /* Adds `count` requests from outside. Does not kick. */
 enum wf_request wf_cancel_add(weft_task *task, uint32_t count, bool *is_deferred);
 
-/* Adds a scope's own request and notes in the scope what became of it. Does not kick. */
-void wf_cancel_add_own(struct wf_scope *scope);
+/* Adds a scope's own request and notes in the scope what became of it. Does not kick: true if the task
+ * is to be kicked. */
+bool wf_cancel_add_own(struct wf_scope *scope);
 
 /* Ends the wait of `task` if it can be ended at once, else puts it on later's kick list. Locks may be
  * held. */

@@ -63,9 +63,8 @@ void wf_scope_fire(struct wf_scope *scope, struct wf_later *later)
     if (wf_load_rlx(&scope->phase) != WF_SCOPE_ACTIVE) {
         return;
     }
-    wf_cancel_add_own(scope);
-    bool must_kick = scope->has_request && !scope->is_deferred;
     weft_task *task = scope->task;
+    bool must_kick = wf_cancel_add_own(scope);
     wf_store_rel(&scope->phase, WF_SCOPE_EXPIRING);
     if (must_kick) {
         wf_kick_soon(later, task);

@@ -10,6 +10,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "fiber/tools.h"
+
+#if WF_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
 enum { ID_BLOCK = 1024 };
 
 static weft_task *slot_at(struct wf_task_slab *slab, uint32_t index)
@@ -35,6 +41,21 @@ size_t wf_task_describe(const weft_task *task, char *text, size_t size)
     return n < 0 ? 0 : (size_t)n;
 }
 
+/* What only a record refers to is no leak: the checker does not look into mappings by itself. */
+static void show_to_leak_checker(struct wf_task_slab *slab, bool is_there)
+{
+#if WF_ASAN
+    if (is_there) {
+        __lsan_register_root_region(slab, WF_SLAB_BYTES);
+    } else {
+        __lsan_unregister_root_region(slab, WF_SLAB_BYTES);
+    }
+#else
+    (void)slab;
+    (void)is_there;
+#endif
+}
+
 void wf_registry_init(struct wf_registry *registry)
 {
     memset(registry, 0, sizeof *registry);
@@ -46,6 +67,7 @@ void wf_registry_destroy(struct wf_registry *registry)
     struct wf_task_slab *slab = wf_load_acq(&registry->slabs);
     while (slab != NULL) {
         struct wf_task_slab *older = slab->older;
+        show_to_leak_checker(slab, false);
         (void)munmap(slab, WF_SLAB_BYTES);
         slab = older;
     }
@@ -73,6 +95,7 @@ static struct wf_task_slab *map_slab(struct wf_registry *registry)
     }
     (void)munmap((char *)start + WF_SLAB_BYTES, span - before - WF_SLAB_BYTES);
     struct wf_task_slab *slab = (struct wf_task_slab *)start;
+    show_to_leak_checker(slab, true);
     slab->registry = registry;
     slab->older = wf_load_rlx(&registry->slabs);
     wf_store_rel(&registry->slabs, slab);
