@@ -568,5 +568,8 @@ Test(blocking, no_thread)
     wt_skip("the sanitizer needs the address space");
 #endif
 #endif
+    if (wt_is_emulated()) {
+        wt_skip("limits are the emulator's");
+    }
     RUN(limited, NULL, &one_worker);
 }

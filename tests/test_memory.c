@@ -22,11 +22,11 @@
 #define IS_SANITIZED 0
 #endif
 
-#define SKIP_IF_SANITIZED()                                          \
-    do {                                                             \
-        if (IS_SANITIZED) {                                          \
-            wt_skip("a sanitizer's shadow memory is measured with"); \
-        }                                                            \
+#define SKIP_IF_SANITIZED()                                  \
+    do {                                                     \
+        if (IS_SANITIZED || wt_is_emulated()) {              \
+            wt_skip("a tool's own memory is measured with"); \
+        }                                                    \
     } while (0)
 
 static long resident_bytes(void)

@@ -16,13 +16,10 @@
 #include "weft_test.h"
 
 /* True on bare Linux: sanitizers and valgrind keep shadows of what is touched and need the address
- * space; an emulator, known by taking any advice, counts its own memory and ignores limits. */
+ * space; an emulator counts its own memory and ignores limits. */
 static bool is_memory_ours(void)
 {
-    static char page[1 << 16] __attribute__((aligned(1 << 16)));
-    enum { NO_SUCH_ADVICE = 9999 };
-    return !WF_ASAN && !WF_TSAN && !wf_hook_on_valgrind() &&
-           madvise(page, sizeof page, NO_SUCH_ADVICE) != 0;
+    return !WF_ASAN && !WF_TSAN && !wf_hook_on_valgrind() && !wt_is_emulated();
 }
 
 static struct wf_stacks stacks;

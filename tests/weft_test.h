@@ -15,6 +15,7 @@
 #ifndef WEFT_TEST_H
 #define WEFT_TEST_H
 
+#include <sys/mman.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -74,6 +75,15 @@ WT_FN bool wt_check_at(bool holds, const char *file, int line, const char *text)
         fputc('\n', stderr);                                     \
         cr_skip_test();                                          \
     } while (0)
+
+/* True under an emulator in user mode, known by taking any advice: its own memory is counted with the
+ * program's, limits are its own, and it does not follow an exec. */
+__attribute__((unused)) static bool wt_is_emulated(void)
+{
+    static char page[1 << 16] __attribute__((aligned(1 << 16)));
+    enum { NO_SUCH_ADVICE = 9999 };
+    return madvise(page, sizeof page, NO_SUCH_ADVICE) == 0;
+}
 
 #define WT_SKIPPED 77 /* exit status for "skipped", as ctest is told */
 

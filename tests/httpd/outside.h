@@ -46,6 +46,9 @@ static void find_program(char *path, size_t size, const char *name)
         self[length < 0 ? 0 : length] = '\0';
         snprintf(path, size, "%.*s/examples/%s", (int)(strrchr(self, '/') - self), self, name);
     }
+    if (wt_is_emulated()) {
+        wt_skip("an emulator does not follow an exec");
+    }
     if (access(path, X_OK) != 0) {
         wt_skip("%s is not there", path);
     }

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "weft_test.h"
 
-#define BUDGET_NS (INT64_C(700) * WEFT_MS)
+#define BUDGET_NS (INT64_C(450) * WEFT_MS)
 
 static uint64_t draw(uint64_t *state)
 {
