@@ -63,7 +63,8 @@ WEFT_API WEFT_NODISCARD int weft_join_shielded(weft_task *task, intptr_t *result
  * context   plain threads */
 WEFT_API WEFT_NODISCARD int weft_thread_join(weft_task *task, int64_t delay_ns, intptr_t *result);
 
-/* One more handle. Returns `task`. Any thread that holds a handle; never switches. */
+/* One more handle. Returns `task`; NULL for NULL, and in a task that asks for itself after its last
+ * handle was dropped. Any thread that holds a handle; never switches. */
 WEFT_API weft_task *weft_retain(weft_task *task);
 
 /* Gives up one handle; NULL is allowed. The last one of an unfinished task cancels it and tells the
@@ -112,8 +113,8 @@ WEFT_API const char *weft_task_name(weft_task *task);
 /* Where it was spawned, as "file.c:12". */
 WEFT_API const char *weft_task_site(weft_task *task);
 
-/* Calls fn(task, arg) once, when the task has ended; at once if it has. It runs on a worker, must
- * not await and must not block. Returns 0, -ENOMEM or -EINVAL. Any thread. */
+/* Calls fn(task, arg) once: on a worker when the task ends, or at once by the caller if it has ended.
+ * fn must not await and must not block. Returns 0, -ENOMEM or -EINVAL. Any thread. */
 WEFT_API WEFT_NODISCARD int weft_on_done(weft_task *task, void (*fn)(weft_task *, void *),
                                          void *arg);
 

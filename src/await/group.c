@@ -230,6 +230,8 @@ int weft_group_cancel(weft_group *group)
         g->phase = GROUP_PRECANCELLED;
     } else if (g->phase == GROUP_CLOSED) {
         rc = 0;
+    } else if (wf_runtime_is_forked(wf_runtime_of(g->scope.task))) {
+        rc = -ECHILD;
     } else if (!g->was_cancelled) {
         g->was_cancelled = true;
         if (!g->is_aborting) {

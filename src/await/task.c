@@ -50,10 +50,10 @@ weft_task *weft_self(void)
 
 weft_task *weft_retain(weft_task *task)
 {
-    if (check(task) == 0) {
-        wf_task_own(task);
+    if (check(task) < 0) {
+        return NULL;
     }
-    return task;
+    return wf_task_upgrade(task, (uint32_t)wf_task_id(task)) ? task : NULL;
 }
 
 void weft_drop(weft_task *task)

@@ -61,12 +61,9 @@ static void call_roll(weft_task *task, void *arg)
     if (life != WF_NEW && life != WF_RUN && life != WF_PARKED) {
         return;
     }
-    uint64_t seen = wf_load_acq(&task->refs);
-    do {
-        if ((seen & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
-            return;
-        }
-    } while (!wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_HOLD_ONE));
+    if (!wf_task_try_hold(task)) {
+        return;
+    }
     if (roll->count == roll->cap) {
         size_t cap = roll->cap != 0 ? 2 * roll->cap : 256;
         weft_task **tasks = realloc(roll->tasks, cap * sizeof(weft_task *));

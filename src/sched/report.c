@@ -92,12 +92,9 @@ struct visit {
 static void visit_left(weft_task *task, void *arg)
 {
     struct visit *visit = arg;
-    uint64_t refs = wf_load_acq(&task->refs);
-    do { /* a hold: its name must not go while it is printed */
-        if ((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
-            return;
-        }
-    } while (!wf_cas_weak_acqrel(&task->refs, &refs, refs + WF_HOLD_ONE));
+    if (!wf_task_try_hold(task)) {
+        return; /* held: its name must not go while it is printed */
+    }
     enum wf_life life = wf_word_life(wf_load_acq(&task->word));
     if (life == WF_NEW || life == WF_RUN || life == WF_PARKED) {
         wf_report(&visit->runtime->registry, visit->kind, task, 0);

@@ -27,12 +27,9 @@ struct observed {
 /* Names the task that holds a worker, if it still does. */
 static void report_stuck(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
 {
-    uint64_t seen = wf_load_acq(&task->refs);
-    do {
-        if ((seen & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
-            return;
-        }
-    } while (!wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_HOLD_ONE));
+    if (!wf_task_try_hold(task)) {
+        return;
+    }
     if (wf_load_rlx(&worker->running) == task) {
         runtime->registry.report(&runtime->registry, WEFT_DIAG_STUCK_WORKER, task, 0);
     }

@@ -81,6 +81,18 @@ static inline void wf_task_hold(weft_task *task)
     (void)wf_add_acqrel(&task->refs, WF_HOLD_ONE);
 }
 
+/* A hold by somebody who has met the slot by chance; false if nobody refers to it. */
+static inline bool wf_task_try_hold(weft_task *task)
+{
+    uint64_t seen = wf_load_acq(&task->refs);
+    do {
+        if ((seen & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
+            return false;
+        }
+    } while (!wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_HOLD_ONE));
+    return true;
+}
+
 /* Owners fall by one / holds fall by one. Returns what is left of both. */
 static inline uint64_t wf_task_disown(weft_task *task)
 {
