@@ -87,7 +87,7 @@ static void cancel_children(struct wf_group *g, struct wf_later *later)
 {
     g->is_aborting = true;
     for (struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        (void)wf_cancel(WF_CONTAINER(l, weft_task, siblings), later);
+        (void)wf_cancel(WF_CONTAINER(l, weft_task, siblings), 1, later);
     }
 }
 
@@ -308,8 +308,7 @@ int weft_group_drain(weft_group *group, int64_t delay_ns)
     if (rc < 0) {
         return rc;
     }
-    int64_t deadline_ns =
-        delay_ns == WF_FOREVER ? WF_FOREVER : wf_deadline_after(weft_now(), delay_ns);
+    int64_t deadline_ns = wf_deadline_after(weft_now(), delay_ns);
     bool absorbed;
     switch (wait_for_children(g, deadline_ns, false, &absorbed)) {
     case WF_GRANTED:

@@ -11,15 +11,7 @@
  * stays for the joiner's next await point. */
 static bool hand_to_task(struct wf_wait *wait, uint32_t count, struct wf_later *later)
 {
-    weft_task *child = (weft_task *)(uintptr_t)wait->target;
-    bool is_deferred;
-    if (wf_cancel_add(child, count, &is_deferred) != WF_REQUEST_ADDED) {
-        return false;
-    }
-    if (!is_deferred) {
-        wf_kick_soon(later, child);
-    }
-    return true;
+    return wf_cancel((weft_task *)(uintptr_t)wait->target, count, later) == 1;
 }
 
 static bool leads_to(weft_task *from, const weft_task *self)

@@ -85,13 +85,7 @@ static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *l
     struct several *all = WF_CONTAINER(wait, struct several, wait);
     bool any = false;
     for (size_t i = 0; i < all->count; i++) {
-        bool is_deferred;
-        if (wf_cancel_add(all->tasks[i], count, &is_deferred) == WF_REQUEST_ADDED) {
-            any = true;
-            if (!is_deferred) {
-                wf_kick_soon(later, all->tasks[i]);
-            }
-        }
+        any = wf_cancel(all->tasks[i], count, later) == 1 || any;
     }
     if (any) {
         wf_store_rel(&all->must_see_all, 1U);
@@ -247,8 +241,7 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
     if (rc < 0) {
         return rc;
     }
-    int64_t deadline_ns =
-        delay_ns == WF_FOREVER ? WF_FOREVER : wf_deadline_after(weft_now(), delay_ns);
+    int64_t deadline_ns = wf_deadline_after(weft_now(), delay_ns);
     struct several all;
     prepare(&all, tasks, count, when, self);
     rc = link_all(&all);

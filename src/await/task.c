@@ -98,7 +98,7 @@ int weft_cancel(weft_task *task)
     struct wf_later later;
     wf_later_init(&later);
     weft_runtime *guest_of = visit(task);
-    rc = wf_cancel(task, &later);
+    rc = wf_cancel(task, 1, &later);
     if (rc == 0) {
         wf_state_set(&task->word, WF_SEEN); /* who cancels a failed task has seen that it failed */
     } else if (rc == 1) {

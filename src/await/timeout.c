@@ -142,8 +142,7 @@ int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns)
     if (wf_runtime_is_forked(runtime)) {
         return -ECHILD;
     }
-    int64_t deadline_ns =
-        delay_ns == WF_FOREVER ? WF_FOREVER : wf_deadline_after(wf_runtime_now(runtime), delay_ns);
+    int64_t deadline_ns = wf_deadline_after(wf_runtime_now(runtime), delay_ns);
     struct wf_wheel *wheel = timeout->limit.timer.wheel;
     bool is_earliest = false;
     wf_lock(&wheel->lock);

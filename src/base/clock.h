@@ -29,7 +29,7 @@ static inline int64_t wf_clock_now(const struct wf_clock *clock)
     return clock->is_virtual ? clock->virtual_ns : wf_monotonic_ns();
 }
 
-/* now + delay without overflow; a negative delay is a deadline that has passed. */
+/* now + delay without overflow, so WF_FOREVER stays; a negative delay is a deadline that has passed. */
 static inline int64_t wf_deadline_after(int64_t now_ns, int64_t delay_ns)
 {
     if (delay_ns > 0 && now_ns > WF_FOREVER - delay_ns) {

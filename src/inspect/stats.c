@@ -52,15 +52,9 @@ int weft_stats(weft_runtime *runtime, weft_stats_t *out)
     if (out == NULL || (out->size != 0 && out->size > sizeof *out)) {
         return -EINVAL;
     }
-    if (runtime == NULL) {
-        int rc = 0;
-        struct wf_worker *worker = wf_fiber_worker(&rc);
-        if (worker == NULL) {
-            return rc;
-        }
-        runtime = worker->runtime;
-    } else if (wf_runtime_is_forked(runtime)) {
-        return -ECHILD;
+    int rc = wf_runtime_resolve(&runtime);
+    if (rc < 0) {
+        return rc;
     }
     size_t size = out->size != 0 ? out->size : sizeof *out;
     weft_stats_t sum = {.size = size};

@@ -75,15 +75,9 @@ int64_t weft_tasks(weft_runtime *runtime, weft_weak *out, size_t cap)
     if (out == NULL && cap > 0) {
         return -EINVAL;
     }
-    if (runtime == NULL) {
-        int rc = 0;
-        struct wf_worker *worker = wf_fiber_worker(&rc);
-        if (worker == NULL) {
-            return rc;
-        }
-        runtime = worker->runtime;
-    } else if (wf_runtime_is_forked(runtime)) {
-        return -ECHILD;
+    int rc = wf_runtime_resolve(&runtime);
+    if (rc < 0) {
+        return rc;
     }
     struct snapshot snapshot = {out, cap, 0, 0};
     wf_registry_walk(&runtime->registry, visit, &snapshot);

@@ -87,7 +87,7 @@ static int by_id(const void *a, const void *b)
 
 static void cancel_once(weft_task *task, struct wf_later *later)
 {
-    if ((wf_load_acq(&task->marks) & WF_MARK_SHUT) == 0 && wf_cancel(task, later) == 1) {
+    if ((wf_load_acq(&task->marks) & WF_MARK_SHUT) == 0 && wf_cancel(task, 1, later) == 1) {
         (void)wf_or_acqrel(&task->marks, (uint8_t)WF_MARK_SHUT);
     }
 }

@@ -57,7 +57,6 @@ struct weft_runtime {
     struct wf_lock attach_lock;
 
     weft_task *main; /* weft_run's main task, NULL for weft_runtime_start */
-    wf_au32 main_has_ended;
     wf_au32
         stopping; /* a swap decides who: weft_runtime_stop, or who reports the end of the grace */
     /* Set when closing begins (release), read by idle workers and the stopper (acquire). */

@@ -9,6 +9,9 @@
  * *error -EPERM or -ECHILD. */
 struct wf_worker *wf_fiber_worker(int *error);
 
+/* NULL becomes the calling fiber's runtime. 0, -EPERM or -ECHILD. */
+int wf_runtime_resolve(weft_runtime **runtime);
+
 /* Makes every task in later->woken ready, after kicking later->kicks. Any thread; no locks held. */
 void wf_sched_flush(struct wf_later *later);
 

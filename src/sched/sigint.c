@@ -23,7 +23,7 @@ static void act(struct sigint *self, struct wf_later *later)
     self->seen++;
     wf_store_rel(&self->runtime->was_interrupted, 1U);
     if (self->seen == 1) {
-        (void)wf_cancel(self->runtime->main, later);
+        (void)wf_cancel(self->runtime->main, 1, later);
     } else if (self->seen == 2) {
         wf_lifecycle_leave(self->runtime, WF_ABANDONED);
     }

@@ -35,6 +35,17 @@ struct wf_worker *wf_fiber_worker(int *error)
     return worker;
 }
 
+int wf_runtime_resolve(weft_runtime **runtime)
+{
+    if (*runtime != NULL) {
+        return wf_runtime_is_forked(*runtime) ? -ECHILD : 0;
+    }
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    *runtime = worker != NULL ? worker->runtime : NULL;
+    return rc;
+}
+
 /* ---- switching ---- */
 
 static enum wf_park park(weft_task *task)
@@ -114,21 +125,21 @@ static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
     return fiber;
 }
 
-/* The next fiber from this worker's own places; the host if there is none, or if it is time for it to
- * look around. */
-static struct wf_fiber *next_fiber(struct wf_worker *worker)
+/* The next task from this worker's own places; none if it is time for the host to look around. */
+static struct wf_pick take_next(struct wf_worker *worker)
 {
+    const struct wf_pick nothing = {NULL, false};
     if (worker->until_poll > 0) {
         worker->until_poll--;
     }
-    if (worker->to_bury == NULL && worker->until_poll > 0) {
-        struct wf_pick pick = wf_ready_take(worker);
-        struct wf_fiber *fiber = pick.task != NULL ? fiber_for(worker, pick) : NULL;
-        if (fiber != NULL) {
-            return fiber;
-        }
-    }
-    return &worker->host;
+    return worker->until_poll > 0 ? wf_ready_take(worker) : nothing;
+}
+
+/* Where to go for a pick: the host if there is none. */
+static struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick pick)
+{
+    struct wf_fiber *fiber = pick.task != NULL ? fiber_for(worker, pick) : NULL;
+    return fiber != NULL ? fiber : &worker->host;
 }
 
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
@@ -141,7 +152,7 @@ void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
         wf_bump_own(&worker->counters.yields, 1);
         return;
     }
-    struct wf_fiber *to = next_fiber(worker);
+    struct wf_fiber *to = fiber_or_host(worker, take_next(worker));
     worker->leave = leave;
     worker->left = from;
     begin_turn(worker, to);
@@ -174,33 +185,16 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
     /* release: whoever sums the counters and finds all finished sees what they did */
     wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
     if (is_main) {
-        wf_store_rel(&runtime->main_has_ended, 1U);
         wf_lifecycle_close(runtime);
     }
 }
 
-/* A new task that this fiber's stack can run as it is; NULL: `*to` is where to go instead. */
-static weft_task *next_on_this_stack(struct wf_worker *worker, struct wf_fiber **to)
+/* Whether the stack of the fiber that runs, whose task has ended, will do for a picked task as it is. */
+static bool fits_this_stack(const struct wf_worker *worker, struct wf_pick pick)
 {
-    *to = &worker->host;
-    if (worker->until_poll > 0) {
-        worker->until_poll--;
-    }
-    if (worker->to_bury != NULL || worker->until_poll == 0) {
-        return NULL;
-    }
-    struct wf_pick pick = wf_ready_take(worker);
-    if (pick.task == NULL) {
-        return NULL;
-    }
-    bool is_plain = pick.task->extra == NULL || pick.task->extra->stack_bytes == 0;
-    if (pick.is_new && is_plain &&
-        worker->fiber->promise_bytes == worker->runtime->options.stack_bytes) {
-        return pick.task;
-    }
-    struct wf_fiber *fiber = fiber_for(worker, pick);
-    *to = fiber != NULL ? fiber : &worker->host;
-    return NULL;
+    return pick.task != NULL && pick.is_new &&
+           (pick.task->extra == NULL || pick.task->extra->stack_bytes == 0) &&
+           worker->fiber->promise_bytes == worker->runtime->options.stack_bytes;
 }
 
 static void fiber_main(void *unused)
@@ -216,14 +210,14 @@ static void fiber_main(void *unused)
         wf_task_end_on(worker, task, raw);
         struct wf_fiber *self = worker->fiber;
         self->task = NULL;
-        struct wf_fiber *to;
-        weft_task *next = next_on_this_stack(worker, &to);
-        if (next != NULL) {
-            self->task = next;
-            next->fiber = self;
+        struct wf_pick pick = take_next(worker);
+        if (fits_this_stack(worker, pick)) {
+            self->task = pick.task;
+            pick.task->fiber = self;
             begin_turn(worker, self);
             continue;
         }
+        struct wf_fiber *to = fiber_or_host(worker, pick);
         worker->leave = WF_LEAVE_END;
         worker->left = self;
         begin_turn(worker, to);

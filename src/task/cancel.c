@@ -28,7 +28,7 @@ static enum wf_request add_locked(weft_task *task, uint32_t count, uint8_t level
     return answer;
 }
 
-enum wf_request wf_cancel_add(weft_task *task, uint32_t count, bool *is_deferred)
+static enum wf_request add(weft_task *task, uint32_t count, bool *is_deferred)
 {
     uint64_t word;
     *is_deferred = false;
@@ -135,10 +135,10 @@ void wf_kick_all(struct wf_later *later)
     }
 }
 
-int wf_cancel(weft_task *task, struct wf_later *later)
+int wf_cancel(weft_task *task, uint32_t count, struct wf_later *later)
 {
     bool is_deferred;
-    switch (wf_cancel_add(task, 1, &is_deferred)) {
+    switch (add(task, count, &is_deferred)) {
     case WF_REQUEST_ADDED:
         if (!is_deferred) {
             wf_kick_soon(later, task);

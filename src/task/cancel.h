@@ -16,9 +16,6 @@
 #include "task/scope.h"
 #include "task/wait.h"
 
-/* Adds `count` requests from outside. Does not kick. */
-enum wf_request wf_cancel_add(weft_task *task, uint32_t count, bool *is_deferred);
-
 /* Adds a scope's own request and notes in the scope what became of it. Does not kick: true if the task
  * is to be kicked. */
 bool wf_cancel_add_own(struct wf_scope *scope);
@@ -33,8 +30,9 @@ void wf_kick_push(struct wf_later *later, weft_task *task);
 /* Kicks all of later's list, and whatever that adds to it. No locks held. */
 void wf_kick_all(struct wf_later *later);
 
-/* A request from outside, added and listed for kicking: 1 accepted, 0 ended, -EOVERFLOW. */
-int wf_cancel(weft_task *task, struct wf_later *later);
+/* Adds `count` requests from outside and ends the task's wait, or lists the task for kicking: 1 accepted,
+ * 0 ended, -EOVERFLOW. Locks may be held. */
+int wf_cancel(weft_task *task, uint32_t count, struct wf_later *later);
 
 /* Takes one request back; returns the remainder. */
 uint32_t wf_uncancel(weft_task *task);

@@ -158,7 +158,7 @@ void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later 
     } while (!wf_cas_weak_acqrel(&task->refs, &seen,
                                  seen - WF_OWNER_ONE + (is_pending ? WF_HOLD_ONE : 0)));
     if (is_pending) {
-        if (wf_cancel(task, later) == 1) {
+        if (wf_cancel(task, 1, later) == 1) {
             struct wf_registry *registry = wf_task_registry(task);
             registry->report(registry, WEFT_DIAG_DROPPED_WHILE_PENDING, task, 0);
         }

@@ -38,7 +38,6 @@ static void open_scope(struct wf_scope *scope, enum wf_scope_kind kind, weft_tas
     scope->is_deferred = false;
     scope->baseline = tally.visible - tally.undelivered;
     scope->fired_at = 0;
-    scope->site = NULL;
     wf_store_rel(&scope->phase, WF_SCOPE_ACTIVE);
     task->scope = scope;
 }

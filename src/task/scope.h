@@ -35,7 +35,6 @@ struct wf_scope {
     bool is_deferred; /* ... and waits in a shield */
     uint32_t baseline; /* delivered requests at entry that nobody took back */
     uint32_t fired_at; /* the word's deliveries when the request became undelivered */
-    const char *site;
 };
 
 struct wf_shield {

@@ -76,11 +76,6 @@ static inline void wf_task_own(weft_task *task)
              (unsigned long long)wf_task_id(task));
 }
 
-static inline void wf_task_hold(weft_task *task)
-{
-    (void)wf_add_acqrel(&task->refs, WF_HOLD_ONE);
-}
-
 /* A hold by somebody who has met the slot by chance; false if nobody refers to it. */
 static inline bool wf_task_try_hold(weft_task *task)
 {
