@@ -9,6 +9,7 @@
 #include <weft/gather.h>
 #include <weft/group.h>
 #include <weft/io.h>
+#include <weft/local.h>
 #include <weft/runtime.h>
 #include <weft/shield.h>
 #include <weft/signal.h>

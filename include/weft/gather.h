@@ -41,6 +41,38 @@ typedef enum weft_wait_when {
 WEFT_API WEFT_NODISCARD int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when,
                                       int64_t delay_ns, size_t *done);
 
+/* Tasks one by one, in the order in which they end.
+ *
+ *     weft_completions each;
+ *     rc = weft_completions_open(&each, tasks, count, WEFT_FOREVER);
+ *     while (rc == 0 && (rc = weft_completions_next(&each, &index)) == 0) {
+ *         ... weft_task_result(tasks[index], &result) ...
+ *     }
+ *     weft_completions_close(&each);
+ *
+ * Lives in the frame of the task that opened it; the handles are borrowed until it is closed. */
+typedef struct weft_completions {
+    uint64_t reserved[12];
+} weft_completions;
+
+/* Begins. A task that stands several times is given once. `delay_ns` limits all the waiting together.
+ * Returns 0, -ENOMEM, -EINVAL (NULL), -EPERM. count 0 is allowed. Fiber only; never switches. */
+WEFT_API WEFT_NODISCARD int weft_completions_open(weft_completions *each, weft_task *const *tasks,
+                                                  size_t count, int64_t delay_ns);
+
+/* The next task that has ended.
+ *
+ * index    receives its place in `tasks`
+ * returns  0; -ENODATA when all have been given; -ETIMEDOUT when the time is over, as often as it is
+ *          called, and nothing is cancelled; -ECANCELED: nothing was taken, the tasks are left alone;
+ *          -EINVAL; -EPERM
+ * context  the task that opened it; await point; does not suspend when one has ended and its turn has
+ *          come */
+WEFT_API WEFT_NODISCARD int weft_completions_next(weft_completions *each, size_t *index);
+
+/* Ends it, at any time; NULL and one that failed to open are allowed. Observes nothing; never switches. */
+WEFT_API void weft_completions_close(weft_completions *each);
+
 /* weft_join with a time limit: at the limit the task is cancelled, and the call returns when it has
  * ended. A limit of 0 or less cancels an unfinished task at once.
  *

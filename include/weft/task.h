@@ -21,6 +21,9 @@ typedef struct weft_spawn_options {
     void (*drop_arg)(void *arg);
     /* Called once with a value (not an error) that nobody took. */
     void (*drop_result)(intptr_t result);
+    /* The values (local.h) that the task starts with, borrowed for the call; NULL = a copy of the
+     * spawner's. */
+    struct weft_context *context;
 } weft_spawn_options;
 
 /* Queues a new task; it never runs inside this call. First runs are in spawn order on one worker.
@@ -81,6 +84,24 @@ WEFT_API int weft_detach(weft_task *task);
  *          -EINVAL; -EOVERFLOW (a million requests not withdrawn)
  * context  any thread, not a signal handler; never switches */
 WEFT_API int weft_cancel(weft_task *task);
+
+/* Why a task is cancelled: a small number of the caller's, 1 to 32767, or one of these. */
+enum {
+    WEFT_CAUSE_NONE = 0,       /* weft_cancel, or never cancelled */
+    WEFT_CAUSE_SHUTDOWN = -1,  /* the runtime stops */
+    WEFT_CAUSE_TIMEOUT = -2,   /* a timeout around it, or the bound of a shield */
+    WEFT_CAUSE_GROUP = -3,     /* its group was cancelled or a sibling failed */
+    WEFT_CAUSE_HANGUP = -4,    /* the peer of a watch scope is gone */
+    WEFT_CAUSE_DROPPED = -5,   /* its last handle was dropped */
+    WEFT_CAUSE_INTERRUPT = -6, /* SIGINT */
+};
+
+/* weft_cancel with a cause, which goes along where the request is handed on. -EINVAL: not 0 to 32767. */
+WEFT_API int weft_cancel_with(weft_task *task, int cause);
+
+/* The cause of the latest request to the calling task; WEFT_CAUSE_NONE outside a fiber. Meant to be asked
+ * when -ECANCELED comes. Never switches. */
+WEFT_API int weft_cancel_cause(void);
 
 /* Takes one request back. Returns how many remain; at 0 an undelivered request is withdrawn. */
 WEFT_API int weft_uncancel(weft_task *task);

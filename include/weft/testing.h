@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/* testing.h - for tests of programs that use weft: virtual time, simulated descriptors, and the cancel
+ * sweep.
+ *
+ * A simulation (weft_options.simulate) runs on one thread, in virtual time, and draws every choice from
+ * options.seed: the same seed gives the same run on any machine. Seed 0 makes no choices: one worker,
+ * strict first in, first out, every transfer whole and at once. Not part of weft.h.
+ *
+ * Outside a simulation the calls named weft_sim_ return -ENOTSUP.
+ */
+#ifndef WEFT_TESTING_H
+#define WEFT_TESTING_H
+
+#include <weft/runtime.h>
+
+WEFT_BEGIN
+
+/* ---- time and chance ---- */
+
+/* Burns `duration_ns` of processor time: the virtual clock moves, nobody else runs.
+ * Returns 0, -ENOTSUP, -EPERM, -EINVAL (negative). Fiber only; never switches. */
+WEFT_API int weft_sim_advance(int64_t duration_ns);
+
+/* Calls fn(arg) from the scheduler in `delay_ns` from now, with no task running: as an event from
+ * outside. fn must not await; setting futures and cancelling tasks are what it is for. Calls still to
+ * come when the run ends are never made.
+ * Returns 0, -ENOTSUP, -EPERM, -EINVAL (fn is NULL), -ENOMEM. Fiber only; never switches. */
+WEFT_API WEFT_NODISCARD int weft_sim_after(int64_t delay_ns, void (*fn)(void *arg), void *arg);
+
+/* What SIGINT does with options.sigint: the first cancels main, the second ends the run at once.
+ * Returns 0, -ENOTSUP (also without options.sigint), -EPERM. From a fiber or a call of weft_sim_after;
+ * never switches. */
+WEFT_API int weft_sim_interrupt(void);
+
+/* The next number drawn from the seed, for a test's own choices: below `bound`, 0 for a bound of 0.
+ * Seed 0 counts up from 0. Fiber only. */
+WEFT_API uint64_t weft_sim_random(uint64_t bound);
+
+/* ---- simulated descriptors ----
+ *
+ * Numbers that no real descriptor has; weft_read, weft_write, weft_recv, weft_send, weft_accept,
+ * weft_connect, weft_wait_fd, weft_watch_enter and weft_close take them like others. With a seed,
+ * transfers are cut short, come late, and connections are reset now and then; a cancellation may meet a
+ * transfer that can't be stopped any more, which then wins. Those not closed when the run ends are
+ * closed then. */
+
+/* A pipe: fds[0] is read, fds[1] written. Never reset. Returns 0, -ENOTSUP, -EPERM, -EINVAL, -ENOMEM. */
+WEFT_API WEFT_NODISCARD int weft_sim_pipe(int fds[2]);
+
+/* Two connected stream sockets. As above. */
+WEFT_API WEFT_NODISCARD int weft_sim_socketpair(int fds[2]);
+
+/* A stream socket that listens on `port` of the simulation, for weft_accept. Returns the descriptor,
+ * -EADDRINUSE, -EINVAL (port 0), or as above. */
+WEFT_API WEFT_NODISCARD int weft_sim_listen(uint16_t port);
+
+/* A stream socket to be connected: weft_connect with an AF_INET address, of which only the port counts.
+ * -ECONNREFUSED where nobody listens. Returns the descriptor, or as above. */
+WEFT_API WEFT_NODISCARD int weft_sim_socket(void);
+
+/* How unkind the simulated world is from now on. Each is a chance in 1000; a delay is drawn evenly from
+ * 0 to its bound. Defaults for seeds other than 0: 250, 250, 1 ms, 2, 250. All are 0 for seed 0. */
+typedef struct weft_sim_faults {
+    size_t size;         /* sizeof(weft_sim_faults), or 0 for the fields listed here */
+    int short_transfers; /* a transfer moves only a part */
+    int late;            /* a transfer takes time, up to late_ns */
+    int64_t late_ns;
+    int resets;       /* a transfer meets a reset: -ECONNRESET, sockets only */
+    int late_cancels; /* a cancellation of a waiting transfer can't stop it any more */
+} weft_sim_faults;
+
+/* Returns 0, -ENOTSUP, -EPERM, -EINVAL. Fiber only; never switches. */
+WEFT_API int weft_sim_set_faults(const weft_sim_faults *faults);
+
+/* ---- the cancel sweep ----
+ *
+ * Runs a function again and again in simulations of one seed, each time with one cancellation at another
+ * of its await points, and looks for what the function then leaves behind. What survives the sweep
+ * cleans up wherever it is cancelled. */
+
+typedef enum weft_sweep_moment {
+    WEFT_SWEEP_NEVER,   /* no cancellation: the run that counts the points */
+    WEFT_SWEEP_ENTRY,   /* before the call: it does nothing and returns -ECANCELED */
+    WEFT_SWEEP_WAITING, /* while the call is suspended */
+    WEFT_SWEEP_GRANTED, /* in the instant after the grant: the call succeeds, the next one is cancelled */
+} weft_sweep_moment;
+
+typedef enum weft_sweep_finding {
+    WEFT_SWEEP_TASK,       /* a task that was not detached was unfinished when the function ended */
+    WEFT_SWEEP_HANDLE,     /* a handle was never dropped */
+    WEFT_SWEEP_TIMER,      /* a timer was still armed when the run had ended */
+    WEFT_SWEEP_DESCRIPTOR, /* a descriptor, real or simulated, was left open */
+    WEFT_SWEEP_HEAP,       /* the hook says that memory was left */
+    WEFT_SWEEP_HANG,       /* the run could not end: a deadlock */
+    WEFT_SWEEP_ASTRAY,     /* the run did not reach the point that it reached before: choices were made
+                            * outside the seed */
+} weft_sweep_finding;
+
+/* One thing found. Valid during the call of the hook. */
+typedef struct weft_sweep_leak {
+    weft_sweep_finding finding;
+    weft_sweep_moment moment;
+    uint64_t point;   /* await point, from 1; 0: without any cancellation */
+    int64_t amount;   /* how many; bytes or whatever the heap hook counts */
+    const char *site; /* where the task at that point was spawned, or the leaked task: "file.c:12" */
+    const char *text; /* one line for people */
+} weft_sweep_leak;
+
+/* Zero means the default throughout. */
+typedef struct weft_sweep_options {
+    size_t size; /* sizeof(weft_sweep_options), or 0 for the fields listed here */
+    uint64_t seed;
+    bool main_only;      /* only the function's own await points, not those of tasks that it spawns */
+    uint64_t max_points; /* 0 = 10,000: of more, as many are chosen evenly */
+    /* How much memory is in use: a counter of the program's allocator. */
+    int64_t (*heap)(void *arg);
+    void *heap_arg;
+    /* Told what is found; NULL prints a line on standard error. */
+    void (*found)(const weft_sweep_leak *leak, void *arg);
+    void *found_arg;
+} weft_sweep_options;
+
+typedef struct weft_sweep_report {
+    size_t size; /* set by the caller, as in weft_stats_t */
+    uint64_t points;     /* await points of the function */
+    uint64_t runs;       /* runs made */
+    uint64_t findings;   /* leaks and hangs */
+    uint64_t delivered;  /* runs in which the cancellation was delivered */
+    uint64_t swallowed;  /* of them, runs in which the function ended with a value all the same */
+} weft_sweep_report;
+
+/* Sweeps fn(arg), which must do the same in every run: it is called about three times for each of its
+ * await points.
+ *
+ * report   may be NULL
+ * returns  how many findings (0: clean); -EINVAL; -ENOMEM; -EPERM inside a fiber
+ * context  plain threads; blocks */
+WEFT_API WEFT_NODISCARD int64_t weft_cancel_sweep(weft_fn *fn, void *arg,
+                                                  const weft_sweep_options *options,
+                                                  weft_sweep_report *report);
+
+WEFT_END
+
+#endif
