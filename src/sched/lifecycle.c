@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include <weft/task.h>
+
 #include "base/futex.h"
 #include "sched/loop.h"
 #include "sched/park.h"
@@ -87,7 +89,8 @@ static int by_id(const void *a, const void *b)
 
 static void cancel_once(weft_task *task, struct wf_later *later)
 {
-    if ((wf_load_acq(&task->marks) & WF_MARK_SHUT) == 0 && wf_cancel(task, 1, later) == 1) {
+    if ((wf_load_acq(&task->marks) & WF_MARK_SHUT) == 0 &&
+        wf_cancel(task, 1, WEFT_CAUSE_SHUTDOWN, later) == 1) {
         (void)wf_or_acqrel(&task->marks, (uint8_t)WF_MARK_SHUT);
     }
 }

@@ -138,6 +138,7 @@ static void visit_unseen(weft_task *task, void *arg)
         free(task->errors);
         task->extra = NULL;
         task->errors = NULL;
+        wf_task_forget(task);
     }
 }
 

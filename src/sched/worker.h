@@ -74,6 +74,7 @@ struct wf_worker {
 
     /* A task that was claimed but must end unrun; the host finishes it. */
     weft_task *to_bury;
+    int bury_error; /* what it ends with */
 
     /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, for it too. */
     _Alignas(64) wf_au64 turns;
@@ -90,6 +91,13 @@ struct wf_worker {
  * thread-local's address across a switch would find another thread's worker. */
 struct wf_worker *wf_here(void);
 void wf_here_set(struct wf_worker *worker);
+
+/* The values (context.h) that the calling code sees, borrowed: those of the task that runs, ends or is
+ * buried here, or those lent to this thread. NULL for none. */
+weft_context *wf_context_here(void);
+
+/* A thread of the pool: what the call that it makes sees from here on; NULL for none. */
+void wf_context_lend(weft_context *context);
 
 /* The running task, NULL outside a fiber. */
 static inline weft_task *wf_self_on(const struct wf_worker *worker)

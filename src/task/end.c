@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weft/task.h>
+
 #include "task/cancel.h"
+#include "task/context.h"
 
 bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
 {
@@ -49,6 +52,16 @@ intptr_t wf_task_look(weft_task *task)
     return wf_task_outcome(task, word);
 }
 
+/* The field first: the user's drop may look at it. */
+static void drop_context(weft_task *task)
+{
+    weft_context *context = task->context;
+    if (__builtin_expect(context != NULL, 0)) {
+        task->context = NULL;
+        wf_context_drop(context);
+    }
+}
+
 /* The last reference is gone. */
 static void release(weft_task *task, struct wf_task_cache *cache)
 {
@@ -69,6 +82,7 @@ static void release(weft_task *task, struct wf_task_cache *cache)
     }
     free(task->errors);
     task->errors = NULL;
+    drop_context(task); /* never run at all, or set by the drop of another value */
     wf_task_free(registry, cache, task);
 }
 
@@ -96,6 +110,15 @@ static struct wf_callback *close_waiters(weft_task *task, bool is_error, bool is
     return callbacks;
 }
 
+/* The ended task lends its place to the callback's values. */
+static void run_callback(weft_task *task, struct wf_callback *callback)
+{
+    task->context = callback->context;
+    callback->fn(task, callback->arg);
+    drop_context(task);
+    free(callback);
+}
+
 /* Oldest first; they were linked newest first. */
 static void run_callbacks(weft_task *task, struct wf_callback *newest)
 {
@@ -108,9 +131,19 @@ static void run_callbacks(weft_task *task, struct wf_callback *newest)
     }
     while (oldest != NULL) {
         struct wf_callback *next = oldest->next;
-        oldest->fn(task, oldest->arg);
-        free(oldest);
+        run_callback(task, oldest);
         oldest = next;
+    }
+}
+
+void wf_task_forget(weft_task *task)
+{
+    drop_context(task);
+    while (task->callbacks != NULL) {
+        struct wf_callback *callback = task->callbacks;
+        task->callbacks = callback->next;
+        wf_context_drop(callback->context);
+        free(callback);
     }
 }
 
@@ -121,6 +154,7 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
         task->extra->drop_arg != NULL) {
         task->extra->drop_arg(task->arg);
     }
+    drop_context(task);
     task->raw = raw;
     bool is_cancel = raw == -ECANCELED;
     bool is_error = weft_is_error(raw);
@@ -158,7 +192,7 @@ void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later 
     } while (!wf_cas_weak_acqrel(&task->refs, &seen,
                                  seen - WF_OWNER_ONE + (is_pending ? WF_HOLD_ONE : 0)));
     if (is_pending) {
-        if (wf_cancel(task, 1, later) == 1) {
+        if (wf_cancel(task, 1, WEFT_CAUSE_DROPPED, later) == 1) {
             struct wf_registry *registry = wf_task_registry(task);
             registry->report(registry, WEFT_DIAG_DROPPED_WHILE_PENDING, task, 0);
         }
