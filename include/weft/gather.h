@@ -52,7 +52,7 @@ WEFT_API WEFT_NODISCARD int weft_wait(weft_task *const *tasks, size_t count, wef
  *
  * Lives in the frame of the task that opened it; `tasks` and the handles are borrowed until it is closed. */
 typedef struct weft_completions {
-    uint64_t reserved[40];
+    uint64_t reserved[48];
 } weft_completions;
 
 /* Begins. A task that stands several times is given once. `delay_ns` limits all the waiting together:
@@ -67,7 +67,8 @@ WEFT_API WEFT_NODISCARD int weft_completions_open(weft_completions *each, weft_t
  * returns  0; -ENODATA when all have been given; -ETIMEDOUT when the time is over and what had ended
  *          before has been given, as often as it is called; nothing is cancelled. -ECANCELED: nothing
  *          was taken, the tasks are left alone; -EINVAL (not open); -EPERM (another task's)
- * context  the task that opened it; await point; does not suspend when a task has ended */
+ * context  the task that opened it; await point; does not suspend when one has ended and its
+ *          turn has come */
 WEFT_API WEFT_NODISCARD int weft_completions_next(weft_completions *each, size_t *index);
 
 /* Ends it, at any time; NULL and one that failed to open are allowed. Observes nothing; never switches. */

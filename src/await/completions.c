@@ -132,7 +132,8 @@ static int make_members(struct completions *all)
     }
     for (size_t i = 0; i < all->count; i++) {
         struct member *member = &all->members[i];
-        member->waiter = (struct wf_waiter){.notify = on_end};
+        member->waiter =
+            (struct wf_waiter){.notify = on_end, .is_queued = wf_has_turns(all->owner)};
         wf_list_init(&member->waiter.link);
         wf_list_init(&member->ended);
         member->all = all;
@@ -151,6 +152,18 @@ static void free_members(struct completions *all)
     }
 }
 
+/* Before the walk began; in a simulation it gets its turn all the same. */
+static void has_ended(struct completions *all, struct member *member)
+{
+    if (member->waiter.is_queued) {
+        wf_sim_push(wf_runtime_of(all->owner)->sim, WF_TURN_NOTICE, (uintptr_t)&member->waiter);
+        return;
+    }
+    wf_lock(&all->lock); /* beside the finishers of those before it */
+    wf_list_push(&all->ended, &member->ended);
+    wf_unlock(&all->lock);
+}
+
 static void link_members(struct completions *all)
 {
     for (size_t i = 0; i < all->count; i++) {
@@ -160,9 +173,7 @@ static void link_members(struct completions *all)
         }
         all->left++;
         if (!wf_task_watch(all->tasks[i], &member->waiter)) {
-            wf_lock(&all->lock); /* beside the finishers of those before it */
-            wf_list_push(&all->ended, &member->ended);
-            wf_unlock(&all->lock);
+            has_ended(all, member);
         }
     }
 }
@@ -198,12 +209,13 @@ int weft_completions_open(weft_completions *each, weft_task *const *tasks, size_
     all->count = count;
     all->deadline_ns = wf_deadline_after(weft_now(), delay_ns);
     wf_list_init(&all->ended);
+    all->owner = wf_self_on(worker);
     rc = make_members(all);
     if (rc < 0) {
         free_members(all);
+        all->owner = NULL;
         return rc;
     }
-    all->owner = wf_self_on(worker);
     link_members(all);
     return 0;
 }
@@ -235,10 +247,24 @@ static enum wf_verdict park(struct completions *all, struct wf_wait *wait)
     return verdict;
 }
 
+static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *, void *),
+                            void *arg)
+{
+    const struct completions *all = wait->target;
+    for (size_t i = 0; i < all->count; i++) {
+        bool is_first = all->members[i].all != NULL;
+        if (is_first && !wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
+            each(all->tasks[i], arg);
+        }
+    }
+}
+
 static int take_or_wait(struct completions *all, struct member **out)
 {
     struct wf_wait wait;
     wf_wait_begin(&wait, all->owner, WF_WAIT_TASKS);
+    wait.target = all;
+    wait.list = list_unfinished;
     wf_lock(&all->lock);
     *out = take(all);
     bool must_wait = *out == NULL && !is_over(all);
@@ -299,6 +325,7 @@ void weft_completions_close(weft_completions *each)
         if (all->members[i].all != NULL) {
             /* Also those that have ended: the finisher has left once it has left the lock. */
             wf_task_unwatch(all->tasks[i], &all->members[i].waiter);
+            wf_door_forget(all->owner, &all->members[i].waiter);
         }
     }
     free_members(all);

@@ -28,12 +28,12 @@ int weft_local_set(weft_local *local, void *value)
 
 void *weft_local_get(const weft_local *local)
 {
-    return wf_context_find(wf_context_here(), local);
+    return wf_context_find(wf_values_here(), local);
 }
 
 weft_context *weft_context_capture(void)
 {
-    return wf_context_retain(wf_context_here());
+    return wf_context_retain(wf_values_here());
 }
 
 void weft_context_drop(weft_context *context)

@@ -218,7 +218,7 @@ int weft_on_done(weft_task *task, void (*fn)(weft_task *, void *), void *arg)
     }
     callback->fn = fn;
     callback->arg = arg;
-    callback->context = wf_context_retain(wf_context_here());
+    callback->context = wf_context_retain(wf_values_here());
     if (!wf_task_add_callback(task, callback)) {
         wf_context_drop(callback->context);
         free(callback);

@@ -100,12 +100,12 @@ static struct wf_job *take_job(struct wf_pool *pool)
 
 static void run_job(struct wf_job *job)
 {
-    wf_context_lend(job->context);
+    wf_here_lend(job->context);
     job->result = job->fn(job->arg);
     if (job->drop_arg != NULL) {
         job->drop_arg(job->arg);
     }
-    wf_context_lend(NULL);
+    wf_here_lend(NULL);
     if (job->drop_arg != NULL) {
         wf_context_drop(job->context);
         job->context = NULL;

@@ -54,14 +54,20 @@ static weft_context *values_for(const struct wf_worker *worker, const weft_spawn
     if (options != NULL && options->context != NULL) {
         return wf_context_retain(options->context);
     }
-    const weft_task *spawner = wf_self_on(worker);
-    return spawner != NULL ? wf_context_retain(spawner->context) : NULL;
+    weft_task *spawner = wf_self_on(worker);
+    if (spawner == NULL) {
+        return NULL;
+    }
+    /* A callback runs in place of the task that has ended. */
+    bool is_callback = wf_word_has_ended(wf_load_rlx(&spawner->word));
+    return wf_context_retain(is_callback ? wf_here_lent() : spawner->context);
 }
 
 static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
 {
-    if ((wf_load_rlx(&task->marks) & WF_MARK_SHUT) != 0) {
-        (void)wf_and_acqrel(&task->marks, (uint8_t)~WF_MARK_SHUT); /* the slot's last task's */
+    const uint8_t shut = WF_MARK_SHUT | WF_MARK_FAILED;
+    if ((wf_load_rlx(&task->marks) & shut) != 0) {
+        (void)wf_and_acqrel(&task->marks, (uint8_t)~shut); /* the slot's last task's */
     }
     task->fn = fn;
     task->arg = arg;

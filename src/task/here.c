@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* here.c - the one thread-local of the library, behind calls that are never inlined or cached. */
-#include "sched/worker.h"
+#include "task/here.h"
 
-/* A thread is a worker, or has values lent to it while it makes a blocking call, or neither. */
+#include <stddef.h>
+
 struct here {
     struct wf_worker *worker;
     weft_context *lent;
@@ -25,17 +26,15 @@ __attribute__((noinline)) void wf_here_set(struct wf_worker *worker)
     __asm__ __volatile__("" : : : "memory");
 }
 
-__attribute__((noinline)) void wf_context_lend(weft_context *context)
+__attribute__((noinline)) weft_context *wf_here_lent(void)
 {
-    here.lent = context;
-    __asm__ __volatile__("" : : : "memory");
+    weft_context *values = here.lent;
+    __asm__ __volatile__("" : "+r"(values) : : "memory");
+    return values;
 }
 
-__attribute__((noinline)) weft_context *wf_context_here(void)
+__attribute__((noinline)) void wf_here_lend(weft_context *values)
 {
-    const struct wf_worker *worker = here.worker;
-    const weft_task *task = wf_self_on(worker);
-    weft_context *lent = here.lent;
-    __asm__ __volatile__("" : "+r"(lent) : : "memory");
-    return worker == NULL ? lent : task != NULL ? task->context : NULL;
+    here.lent = values;
+    __asm__ __volatile__("" : : : "memory");
 }
