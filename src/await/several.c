@@ -14,6 +14,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "await/cycle.h"
 #include "await/door.h"
 
 enum { INLINE_WAITERS = 16, NOBODY_FAILED = -1 };
@@ -226,12 +227,17 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     all.cancelled_is_error = true;
     all.wait.hand_on = hand_to_all;
     all.wait.reason = WF_WAIT_GATHER;
+    const struct wf_edges edges = {tasks, count};
+    if (wf_cycle_gather(self, &edges)) {
+        return -EDEADLK;
+    }
     rc = link_all(&all);
+    while (rc == 0 && !is_over(&all)) {
+        (void)wait_once(&all, WF_FOREVER);
+    }
+    wf_cycle_leave(self);
     if (rc < 0) {
         return rc;
-    }
-    while (!is_over(&all)) {
-        (void)wait_once(&all, WF_FOREVER);
     }
     unlink_all(&all);
     collect(&all, results);
