@@ -204,6 +204,7 @@ int weft_group_open(weft_group *group, unsigned flags)
     bool was_cancelled = (flags & WEFT_GROUP_ZEROED) != 0 && g->phase == GROUP_PRECANCELLED;
     memset(g, 0, sizeof *g);
     g->owner.ended = child_ended;
+    g->owner.is_queued = wf_has_turns(self);
     g->is_independent = (flags & WEFT_GROUP_INDEPENDENT) != 0;
     wf_list_init(&g->children);
     g->codes = g->inline_codes;
@@ -259,6 +260,14 @@ static bool absorb(struct wf_wait *wait, uint32_t count, struct wf_later *later)
     return true;
 }
 
+static void list_children(const struct wf_wait *wait, void (*each)(weft_task *, void *), void *arg)
+{
+    const struct wf_group *g = wait->target;
+    for (const struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
+        each(WF_CONTAINER(l, weft_task, siblings), arg);
+    }
+}
+
 /* Waits until no child is live. Returns the verdict; *absorbed: a request came meanwhile. */
 static enum wf_verdict wait_for_children(struct wf_group *g, int64_t deadline_ns, bool is_close,
                                          bool *absorbed)
@@ -268,6 +277,7 @@ static enum wf_verdict wait_for_children(struct wf_group *g, int64_t deadline_ns
     wf_wait_begin(&wait, g->scope.task, WF_WAIT_GROUP);
     wait.target = g;
     wait.hand_on = is_close ? absorb : NULL;
+    wait.list = list_children;
     wf_lock(&g->lock);
     bool must_wait = g->live > 0;
     g->wait = must_wait ? &wait : NULL;

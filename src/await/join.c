@@ -63,10 +63,16 @@ static int join_plain(weft_task *self, weft_task *task)
     return -ECANCELED;
 }
 
+static void grant_in_turn(struct wf_waiter *waiter, struct wf_later *later)
+{
+    (void)wf_wait_claim(waiter->wait, WF_GRANTED, later);
+}
+
 static int join_shielded(weft_task *self, weft_task *task)
 {
     struct wf_wait wait;
-    struct wf_waiter waiter = {.wait = &wait};
+    struct wf_waiter waiter = {.wait = &wait, .is_queued = wf_has_turns(self)};
+    waiter.notify = waiter.is_queued ? grant_in_turn : NULL;
     wf_wait_begin(&wait, self, WF_WAIT_JOIN);
     wait.target = task;
     if (!wf_task_watch(task, &waiter)) {
@@ -75,6 +81,10 @@ static int join_shielded(weft_task *self, weft_task *task)
     enum wf_verdict verdict = wf_door_park(&wait);
     if (verdict != WF_GRANTED || wait.was_early) {
         wf_task_unwatch(task, &waiter);
+        wf_door_forget(self, &waiter);
+    }
+    if (verdict != WF_GRANTED && wf_word_has_ended(wf_load_acq(&task->word))) {
+        wf_state_set(&task->word, WF_SEEN); /* it failed in the moment in which we were cancelled */
     }
     return verdict == WF_GRANTED ? 0 : -ECANCELED;
 }

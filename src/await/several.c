@@ -104,11 +104,18 @@ static int link_all(struct several *all)
     }
     for (size_t i = 0; i < all->count; i++) {
         struct member *member = &all->members[i];
-        member->waiter = (struct wf_waiter){.wait = &all->wait, .notify = on_end};
+        member->waiter = (struct wf_waiter){
+            .wait = &all->wait, .notify = on_end, .is_queued = wf_has_turns(all->wait.task)};
         wf_list_init(&member->waiter.link);
         member->all = all;
         member->index = (int64_t)i;
-        if (!wf_task_watch(all->tasks[i], &member->waiter)) {
+        if (wf_task_watch(all->tasks[i], &member->waiter)) {
+            continue;
+        }
+        if (member->waiter.is_queued && all->wait.reason == WF_WAIT_TASKS) {
+            wf_sim_push(wf_runtime_of(all->wait.task)->sim, WF_TURN_NOTICE,
+                        (uintptr_t)&member->waiter);
+        } else {
             count_down(all, member);
         }
     }
@@ -119,6 +126,7 @@ static void unlink_all(struct several *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         wf_task_unwatch(all->tasks[i], &all->members[i].waiter);
+        wf_door_forget(all->wait.task, &all->members[i].waiter);
     }
     if (all->members != all->inline_members) {
         free(all->members);
@@ -143,6 +151,17 @@ static enum wf_verdict wait_once(struct several *all, int64_t deadline_ns)
     return verdict;
 }
 
+static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *, void *),
+                            void *arg)
+{
+    const struct several *all = WF_CONTAINER(wait, struct several, wait);
+    for (size_t i = 0; i < all->count; i++) {
+        if (!wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
+            each(all->tasks[i], arg);
+        }
+    }
+}
+
 static void prepare(struct several *all, weft_task *const *tasks, size_t count, weft_wait_when when,
                     weft_task *self)
 {
@@ -154,6 +173,7 @@ static void prepare(struct several *all, weft_task *const *tasks, size_t count, 
     wf_store_rlx(&all->remaining, (int64_t)count);
     wf_store_rlx(&all->failed, (int64_t)NOBODY_FAILED);
     wf_wait_begin(&all->wait, self, WF_WAIT_TASKS);
+    all->wait.list = list_unfinished;
 }
 
 static int check(weft_task *const *tasks, size_t count, const weft_task *self)
@@ -171,9 +191,11 @@ static int check(weft_task *const *tasks, size_t count, const weft_task *self)
 
 /* ---- gather ---- */
 
+/* A task that has not ended yet may fail unseen: the gather that reported another error has told. */
 static void collect(struct several *all, intptr_t *results)
 {
     for (size_t i = 0; i < all->count; i++) {
+        wf_state_set(&all->tasks[i]->word, WF_SEEN);
         if (wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
             intptr_t outcome = wf_task_look(all->tasks[i]);
             if (results != NULL) {
@@ -248,7 +270,7 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
     if (rc < 0) {
         return rc;
     }
-    if (is_over(&all) || delay_ns <= 0) {
+    if (!wf_has_turns(self) && (is_over(&all) || delay_ns <= 0)) {
         rc = weft_yield(); /* it always suspends once */
     } else {
         enum wf_verdict verdict = wait_once(&all, deadline_ns);

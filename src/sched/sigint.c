@@ -21,7 +21,7 @@ struct sigint {
 static void act(struct sigint *self, struct wf_later *later)
 {
     self->seen++;
-    wf_store_rel(&self->runtime->was_interrupted, 1U);
+    wf_store_rel(&self->runtime->was_interrupted, self->seen);
     if (self->seen == 1) {
         (void)wf_cancel(self->runtime->main, 1, later);
     } else if (self->seen == 2) {

@@ -49,8 +49,9 @@ static struct wf_extra *make_extra(const weft_spawn_options *options)
 
 static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
 {
-    if ((wf_load_rlx(&task->marks) & WF_MARK_SHUT) != 0) {
-        (void)wf_and_acqrel(&task->marks, (uint8_t)~WF_MARK_SHUT); /* the slot's last task's */
+    const uint8_t shut = WF_MARK_SHUT | WF_MARK_FAILED;
+    if ((wf_load_rlx(&task->marks) & shut) != 0) {
+        (void)wf_and_acqrel(&task->marks, (uint8_t)~shut); /* the slot's last task's */
     }
     task->fn = fn;
     task->arg = arg;

@@ -20,6 +20,8 @@
 #include "task/wait.h"
 #include "timer/wheel.h"
 
+struct wf_sim;
+
 /* What the worker owes to the fiber that it has just left: done on arrival, by the next stack. */
 enum wf_leave {
     WF_LEAVE_NOTHING = 0,
@@ -45,7 +47,9 @@ struct wf_worker {
 
     /* Who runs here now: the host between tasks. The overflow handler of this thread reads it. */
     struct wf_fiber *fiber;
-    struct wf_fiber host;
+    struct wf_fiber *host; /* where the loop runs: own_host; the first worker's in a simulation */
+    struct wf_sim *sim;    /* NULL but in a simulation */
+    struct wf_fiber own_host;
 
     enum wf_leave leave;
     struct wf_fiber *left;

@@ -110,6 +110,10 @@ static void kick(weft_task *task, struct wf_later *later)
 
 void wf_kick_soon(struct wf_later *later, weft_task *task)
 {
+    if (later->kicks != NULL || later->is_walking) {
+        wf_kick_push(later, task); /* after those that came before */
+        return;
+    }
     switch (wf_state_deliver(&task->word, false)) {
     case WF_DELIVER_READY:
         later->delivered++;
@@ -126,13 +130,25 @@ void wf_kick_soon(struct wf_later *later, weft_task *task)
 
 void wf_kick_all(struct wf_later *later)
 {
+    later->is_walking = true;
     while (later->kicks != NULL) {
         weft_task *task = later->kicks;
-        later->kicks = task->kick_next;
+        weft_task *rest = task->kick_next;
+        weft_task *rest_tail = later->kicks_tail;
+        later->kicks = NULL;
         /* Before the look at the word: a request added after that look makes its own kick. */
         (void)wf_and_acqrel(&task->marks, (uint8_t)~WF_MARK_KICKED);
         kick(task, later);
+        /* Depth first: whom the request was handed on to comes before the rest. */
+        if (later->kicks == NULL) {
+            later->kicks = rest;
+            later->kicks_tail = rest_tail;
+        } else if (rest != NULL) {
+            later->kicks_tail->kick_next = rest;
+            later->kicks_tail = rest_tail;
+        }
     }
+    later->is_walking = false;
 }
 
 int wf_cancel(weft_task *task, uint32_t count, struct wf_later *later)

@@ -25,13 +25,7 @@ struct wf_fiber;
 struct wf_registry;
 struct wf_scope;
 struct wf_later;
-
-/* A function to call when a task has ended (weft_on_done). Under the task's lock until then. */
-struct wf_callback {
-    struct wf_callback *next;
-    void (*fn)(weft_task *, void *);
-    void *arg;
-};
+struct wf_callback;
 
 /* What few tasks have. Set at spawn, freed with the slot. */
 struct wf_extra {
@@ -45,6 +39,7 @@ struct wf_extra {
  * without locks, and must give up the owner's reference. */
 struct wf_owner {
     void (*ended)(struct wf_owner *owner, weft_task *task, struct wf_later *later);
+    bool is_queued; /* it hears of it in a turn of its own (simulation) */
 };
 
 struct weft_task {
@@ -69,6 +64,7 @@ struct weft_task {
     /* Whoever has the task in a queue, a list of woken tasks or a free list. */
     union {
         weft_task *next;
+        uintptr_t next_ready; /* wf_later */
         ck_stack_entry_t inbox_entry;
     };
 
@@ -123,6 +119,7 @@ enum {
 enum {
     WF_MARK_KICKED = 1, /* on some kick list */
     WF_MARK_SHUT = 2,   /* cancelled by closing: once is enough */
+    WF_MARK_FAILED = 4, /* ... and ended with an error, which is to be reported */
 };
 
 _Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");
