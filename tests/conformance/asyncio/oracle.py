@@ -13,9 +13,11 @@ import collections
 import heapq
 import json
 import sys
-from asyncio import events, futures, tasks, timeouts
+import warnings
+from asyncio import futures, tasks, timeouts
 
 C = asyncio.CancelledError
+warnings.filterwarnings("ignore", message="coroutine .* was never awaited")  # bodies that never start
 
 
 class Invalid(BaseException):
