@@ -11,6 +11,7 @@
 
 #include <weft/io.h>
 
+#include "await/fake.h"
 #include "await/io.h"
 
 /* wf_fd.listener */
@@ -72,6 +73,9 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
         return -EINVAL;
     }
     int rc = wf_io_enter(&io, fd);
+    if (rc == -ENOTSUP) {
+        return wf_fake_take_connection(fd, address, address_length);
+    }
     while (rc == 0) {
         uint64_t stamp;
         rc = wf_io_stamp(&io, &stamp);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include <weft/blocking.h>
+#include <weft/time.h>
 
 #include "task/context.h"
 
@@ -109,14 +110,35 @@ int wf_blocking_give(weft_task *self, weft_fn *fn, void *arg, void (*drop_arg)(v
 
 /* ---- the call ---- */
 
-/* A simulation has no threads: the call takes no time. */
-static int run_inline(weft_fn *fn, void *arg, void (*drop_arg)(void *), intptr_t *result)
+/* As long as a simulated call is queued: a time drawn from the seed. */
+static int wait_in_line(weft_task *self, struct wf_sim *sim)
 {
-    *result = fn(arg);
+    struct wf_wait wait;
+    struct wf_alarm alarm;
+    if (wf_sim_is_strict(sim)) {
+        return 0;
+    }
+    uint64_t bound = (uint64_t)wf_sim_faults(sim)->late_ns + 1;
+    int64_t delay_ns = (int64_t)wf_sim_draw(sim, bound);
+    wf_wait_begin(&wait, self, WF_WAIT_BLOCKING);
+    wf_alarm_set(&alarm, &wait, wf_deadline_after(weft_now(), delay_ns), WF_GRANTED);
+    enum wf_verdict verdict = wf_door_park(&wait);
+    wf_alarm_clear(&alarm);
+    return verdict == WF_GRANTED ? 0 : -ECANCELED;
+}
+
+/* A simulation has no threads: once it is its turn the call takes no time. */
+static int run_inline(weft_task *self, weft_fn *fn, void *arg, void (*drop_arg)(void *),
+                      intptr_t *result)
+{
+    int rc = wait_in_line(self, wf_runtime_of(self)->sim);
+    if (rc == 0) {
+        *result = fn(arg);
+    }
     if (drop_arg != NULL) {
         drop_arg(arg);
     }
-    return 0;
+    return rc;
 }
 
 int weft_blocking(weft_fn *fn, void *arg, void (*drop_arg)(void *), intptr_t *result)
@@ -138,7 +160,7 @@ int weft_blocking(weft_fn *fn, void *arg, void (*drop_arg)(void *), intptr_t *re
         return rc;
     }
     if (is_simulated) {
-        return run_inline(fn, arg, drop_arg, result);
+        return run_inline(self, fn, arg, drop_arg, result);
     }
     return drop_arg != NULL ? wf_blocking_give(self, fn, arg, drop_arg, result)
                             : wf_blocking_borrow(self, fn, arg, result);

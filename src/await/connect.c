@@ -16,6 +16,7 @@
 #include <weft/io.h>
 
 #include "await/blocking.h"
+#include "await/fake.h"
 #include "await/io.h"
 
 WF_ATTEMPT int try_connect(int fd, const struct sockaddr *address, socklen_t length)
@@ -138,7 +139,7 @@ int weft_connect(int fd, const struct sockaddr *address, socklen_t address_lengt
     }
     int rc = wf_io_enter(&io, fd);
     if (rc < 0) {
-        return rc;
+        return rc != -ENOTSUP ? rc : wf_fake_make_connection(fd, address, address_length);
     }
     wf_fd_renew(io.record);
     int flags = wf_io_flags(fd);

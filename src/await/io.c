@@ -12,6 +12,8 @@
 
 #include <weft/io.h>
 
+#include "await/fake.h"
+
 #define EVENTS_ALL ((unsigned)WEFT_READABLE | (unsigned)WEFT_WRITABLE | (unsigned)WEFT_HANGUP)
 
 int wf_io_enter(struct wf_io *io, int fd)
@@ -134,6 +136,9 @@ int weft_wait_fd(int fd, unsigned events)
         return -EINVAL;
     }
     int rc = wf_io_enter(&io, fd);
+    if (rc == -ENOTSUP) {
+        return wf_fake_wait_fd(fd, events);
+    }
     if (rc == 0) {
         rc = check_pollable(&io);
     }
@@ -157,6 +162,9 @@ int weft_wait_fd(int fd, unsigned events)
 int weft_close(int fd)
 {
     int error = 0;
+    if (wf_fake_is_number(fd)) {
+        return wf_fake_close_number(fd);
+    }
     struct wf_worker *worker = wf_fiber_worker(&error);
     struct wf_poller *poller = worker != NULL ? worker->runtime->poller : NULL;
     return wf_fd_close(poller != NULL ? poller->table : NULL, fd, wf_later_run);

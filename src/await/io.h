@@ -35,7 +35,7 @@ struct wf_io_call {
     size_t length;
 };
 
-/* The beginning of every call: 0; -EPERM, -ECHILD (no fiber); -EBADF; -ENOTSUP (simulation); -ENOMEM;
+/* The beginning of every call: 0; -EPERM, -ECHILD (no fiber); -EBADF; -ENOTSUP (simulation: fake.h's); -ENOMEM;
  * -ECANCELED by the entry rule. May switch. */
 int wf_io_enter(struct wf_io *io, int fd);
 

@@ -4,10 +4,9 @@
 
 #include <weft/testing.h>
 
-#include "await/door.h"
+#include "await/fake.h"
 
-/* The simulation that the caller runs in, as a fiber or as a call of weft_sim_after; NULL with *error. */
-static struct wf_sim *sim_here(int *error)
+struct wf_sim *wf_sim_here(int *error)
 {
     struct wf_worker *worker = wf_here();
     if (worker == NULL) {
@@ -21,7 +20,7 @@ static struct wf_sim *sim_here(int *error)
 int weft_sim_advance(int64_t duration_ns)
 {
     int rc = 0;
-    struct wf_sim *sim = sim_here(&rc);
+    struct wf_sim *sim = wf_sim_here(&rc);
     if (sim == NULL || duration_ns < 0) {
         return sim == NULL ? rc : -EINVAL;
     }
@@ -32,7 +31,7 @@ int weft_sim_advance(int64_t duration_ns)
 int weft_sim_after(int64_t delay_ns, void (*fn)(void *arg), void *arg)
 {
     int rc = 0;
-    struct wf_sim *sim = sim_here(&rc);
+    struct wf_sim *sim = wf_sim_here(&rc);
     if (sim == NULL || fn == NULL) {
         return sim == NULL ? rc : -EINVAL;
     }
@@ -42,7 +41,7 @@ int weft_sim_after(int64_t delay_ns, void (*fn)(void *arg), void *arg)
 int weft_sim_interrupt(void)
 {
     int rc = 0;
-    struct wf_sim *sim = sim_here(&rc);
+    struct wf_sim *sim = wf_sim_here(&rc);
     if (sim == NULL) {
         return rc;
     }
@@ -52,6 +51,6 @@ int weft_sim_interrupt(void)
 uint64_t weft_sim_random(uint64_t bound)
 {
     int rc = 0;
-    struct wf_sim *sim = sim_here(&rc);
+    struct wf_sim *sim = wf_sim_here(&rc);
     return sim != NULL ? wf_sim_number(sim, bound) : 0;
 }

@@ -17,6 +17,7 @@
 #include <weft/io.h>
 
 #include "await/blocking.h"
+#include "await/fake.h"
 #include "await/io.h"
 
 /* ---- attempts ---- */
@@ -170,7 +171,7 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
     }
     int rc = wf_io_enter(&io, fd);
     if (rc < 0) {
-        return rc;
+        return rc != -ENOTSUP ? rc : wf_fake_receive(fd, buffer, length, flags, only_sockets);
     }
     ssize_t n = wf_io_run(&io, WF_FD_READ, &call, try_recv);
     return n == -ENOTSOCK && !only_sockets ? transfer_other(&io, &reading, &call) : n;
@@ -185,7 +186,7 @@ static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bo
     }
     int rc = wf_io_enter(&io, fd);
     if (rc < 0) {
-        return rc;
+        return rc != -ENOTSUP ? rc : wf_fake_transmit(fd, buffer, length, flags, only_sockets);
     }
     ssize_t n = wf_io_run(&io, WF_FD_WRITE, &call, try_send);
     return n == -ENOTSOCK && !only_sockets ? transfer_other(&io, &writing, &call) : n;

@@ -10,13 +10,16 @@
 
 #include <weft/watch.h>
 
-#include "await/door.h"
+#include "await/fake.h"
 #include "poll/descriptor.h"
 
 struct watch {
     struct wf_scope scope;
-    struct wf_fd_watch link;
-    struct wf_fd *record;
+    struct wf_fd *record; /* NULL: of a simulation */
+    union {
+        struct wf_fd_watch link;
+        struct wf_fake_watch fake;
+    };
     unsigned flags;
 };
 
@@ -60,6 +63,45 @@ static void look(struct wf_fd_watch *link, struct wf_fd *record, struct wf_later
     }
 }
 
+/* ---- simulated descriptors ---- */
+
+/* There nobody closes one half of a connection only, so whoever asks finds that the peer is gone. */
+static void look_fake(struct wf_fake_watch *link, unsigned seen, struct wf_later *later)
+{
+    const unsigned half = (unsigned)WEFT_WATCH_HALF_CLOSE | (unsigned)WEFT_WATCH_PROBE;
+    struct watch *watch = WF_CONTAINER(link, struct watch, fake);
+    if ((seen & WF_FAKE_HANGUP) != 0 || (watch->flags & half) != 0) {
+        wf_scope_fire(&watch->scope, later);
+    }
+}
+
+static int enter_fake(struct wf_sim *sim, weft_task *self, struct watch *watch, int fd)
+{
+    struct wf_fake *fake = wf_fake_find(wf_sim_fakes(sim), fd);
+    if (fake == NULL) {
+        return wf_fake_is_number(fd) ? -EBADF : -ENOTSUP;
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    watch->record = NULL;
+    watch->fake.tell = look_fake;
+    wf_scope_open(&watch->scope, WF_SCOPE_WATCH, self);
+    wf_fake_watch(fake, &watch->fake, &later);
+    wf_later_run(&later);
+    return 0;
+}
+
+static void leave_trigger(struct watch *watch)
+{
+    if (watch->record != NULL) {
+        wf_fd_unwatch(watch->record, &watch->link);
+    } else {
+        wf_list_remove(&watch->fake.link);
+    }
+}
+
+/* ---- the calls ---- */
+
 int weft_watch_enter(weft_watch *scope, int fd, unsigned flags)
 {
     int rc = 0;
@@ -73,11 +115,12 @@ int weft_watch_enter(weft_watch *scope, int fd, unsigned flags)
     weft_task *self = wf_self_on(worker);
     struct wf_poller *poller = worker->runtime->poller;
     struct watch *watch = inside(scope);
-    if (poller == NULL) {
-        return -ENOTSUP;
-    }
     if (wf_scope_is_open(self, scope)) {
         return -EBUSY;
+    }
+    watch->flags = flags;
+    if (poller == NULL) {
+        return enter_fake(worker->sim, self, watch, fd);
     }
     rc = wf_fd_find(poller->table, fd, &watch->record);
     if (rc < 0) {
@@ -85,7 +128,6 @@ int weft_watch_enter(weft_watch *scope, int fd, unsigned flags)
     }
     struct wf_later later;
     wf_later_init(&later);
-    watch->flags = flags;
     watch->link.tell = look;
     wf_scope_open(&watch->scope, WF_SCOPE_WATCH, self);
     rc = wf_fd_watch(poller, watch->record, wf_task_id(self), &watch->link, &later);
@@ -107,7 +149,7 @@ intptr_t weft_watch_leave(weft_watch *scope, intptr_t rc)
     if (scope == NULL || wf_self_on(worker)->scope != &watch->scope) {
         return -EINVAL;
     }
-    wf_fd_unwatch(watch->record, &watch->link);
+    leave_trigger(watch);
     return wf_scope_close(&watch->scope, rc, -ECONNRESET);
 }
 

@@ -44,6 +44,8 @@ struct wf_sim {
     uint64_t tail;
     struct wf_list calls;     /* still to come */
     struct wf_list due_calls; /* fired by their timers, to be made once the wheel's lock is free */
+    struct wf_fakes fakes;
+    weft_sim_faults faults;
 };
 
 /* ---- chance ---- */
@@ -71,6 +73,11 @@ uint64_t wf_sim_number(struct wf_sim *sim, uint64_t bound)
         return 0;
     }
     return sim->is_strict ? sim->count++ % bound : wf_sim_draw(sim, bound);
+}
+
+bool wf_sim_chance(struct wf_sim *sim, int permille)
+{
+    return !sim->is_strict && permille > 0 && wf_sim_draw(sim, 1000) < (uint64_t)permille;
 }
 
 bool wf_sim_is_strict(const struct wf_sim *sim)
@@ -397,7 +404,29 @@ bool wf_sim_interrupt(struct wf_sim *sim)
     return true;
 }
 
+struct wf_fakes *wf_sim_fakes(struct wf_sim *sim)
+{
+    return &sim->fakes;
+}
+
+weft_sim_faults *wf_sim_faults(struct wf_sim *sim)
+{
+    return &sim->faults;
+}
+
+uint32_t wf_sim_open_descriptors(const struct wf_sim *sim)
+{
+    return sim->fakes.open_count;
+}
+
 /* ---- life ---- */
+
+static const weft_sim_faults usual_faults = {.size = sizeof usual_faults,
+                                             .short_transfers = 250,
+                                             .late = 250,
+                                             .late_ns = WEFT_MS,
+                                             .resets = 2,
+                                             .late_cancels = 250};
 
 int wf_sim_create(weft_runtime *runtime)
 {
@@ -410,6 +439,11 @@ int wf_sim_create(weft_runtime *runtime)
     sim->random = runtime->options.seed;
     wf_list_init(&sim->calls);
     wf_list_init(&sim->due_calls);
+    wf_fakes_init(&sim->fakes);
+    sim->faults = usual_faults;
+    if (sim->is_strict) {
+        sim->faults = (weft_sim_faults){.size = sizeof sim->faults};
+    }
     runtime->sim = sim;
     runtime->registry.has_turns = sim->is_strict;
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
@@ -437,6 +471,7 @@ void wf_sim_destroy(struct wf_sim *sim)
     }
     free_calls(&sim->calls);
     free_calls(&sim->due_calls);
+    wf_fakes_destroy(&sim->fakes);
     free(sim->turns);
     free(sim);
 }

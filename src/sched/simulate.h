@@ -17,6 +17,9 @@
 #ifndef WF_SCHED_SIMULATE_H
 #define WF_SCHED_SIMULATE_H
 
+#include <weft/testing.h>
+
+#include "poll/fake.h"
 #include "sched/runtime.h"
 
 struct wf_sim;
@@ -67,5 +70,15 @@ int wf_sim_after(struct wf_sim *sim, int64_t delay_ns, void (*fn)(void *), void 
 
 /* What SIGINT does; false without options.sigint. */
 bool wf_sim_interrupt(struct wf_sim *sim);
+
+/* The simulated descriptors, and how unkind they are. */
+struct wf_fakes *wf_sim_fakes(struct wf_sim *sim);
+weft_sim_faults *wf_sim_faults(struct wf_sim *sim);
+
+/* Happens with a chance of `permille` in 1000; never for seed 0. */
+bool wf_sim_chance(struct wf_sim *sim, int permille);
+
+/* Simulated descriptors that the program has open now. */
+uint32_t wf_sim_open_descriptors(const struct wf_sim *sim);
 
 #endif
