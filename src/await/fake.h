@@ -36,8 +36,8 @@ int wf_fake_wait(const struct wf_fake_io *io, struct wf_list *first, struct wf_l
 
 /* What was drawn for a transfer that could be made now. */
 enum wf_fake_luck {
-    WF_LUCK_WHOLE, /* make it now */
-    WF_LUCK_LATE,  /* wf_fake_delay, and look again */
+    WF_LUCK_WHOLE,     /* make it now */
+    WF_LUCK_LATE,      /* wf_fake_delay, and look again */
     WF_LUCK_TOLD_LATE, /* make it now, then wf_fake_hold */
 };
 enum wf_fake_luck wf_fake_draw(const struct wf_fake_io *io);

@@ -59,7 +59,8 @@ struct wf_fake {
     struct wf_fake_buffer in;
     struct wf_fake *peer;   /* NULL: closed, or never there */
     struct wf_list readers; /* wf_waiter.link: until it may be readable */
-    struct wf_list writers; /* until it may be writable; of a listener: until there is room for one more */
+    struct wf_list
+        writers; /* until it may be writable; of a listener: until there is room for one more */
     struct wf_list busy;    /* transfers under way, which end early when it is closed or reset */
     struct wf_list watches; /* wf_fake_watch.link */
     struct wf_list pending; /* of a listener: connections to be accepted */
