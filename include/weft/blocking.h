@@ -7,7 +7,8 @@
 
 WEFT_BEGIN
 
-/* Runs fn(arg) on a pool thread while the fiber waits.
+/* Runs fn(arg) on a pool thread while the fiber waits. In a simulation it waits for a time drawn from the
+ * seed, then runs fn itself.
  *
  * drop_arg  NULL: arg is borrowed. A cancellation withdraws a queued call; a running one is waited
  *           for, and the request stays for the next await point.

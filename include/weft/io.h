@@ -3,8 +3,8 @@
  *
  * Plain file descriptors, straight-line calls. weft never changes the flags of a descriptor that it
  * did not create. Each call tries the system call first and suspends only when it would block. The
- * buffer is the caller's again when the call returns, whatever it returns. In a simulation every call
- * returns -ENOTSUP.
+ * buffer is the caller's again when the call returns, whatever it returns. In a simulation the calls take
+ * simulated descriptors (testing.h); a real one is -ENOTSUP, but to weft_close.
  */
 #ifndef WEFT_IO_H
 #define WEFT_IO_H

@@ -42,7 +42,10 @@ WEFT_API uint64_t weft_sim_random(uint64_t bound);
  * weft_connect, weft_wait_fd, weft_watch_enter and weft_close take them like others. With a seed,
  * transfers are cut short, come late, and connections are reset now and then; a cancellation may meet a
  * transfer that can't be stopped any more, which then wins. Those not closed when the run ends are
- * closed then. */
+ * closed then. A number is never used twice. A peer that closes has hung up; that of a connection made
+ * by weft_connect is first seen as closing its sending side, and hangs up when it is written to. Flags:
+ * weft_recv and weft_send know MSG_PEEK, ignore those that change nothing here (MSG_DONTWAIT,
+ * MSG_NOSIGNAL, MSG_WAITALL, MSG_MORE), and refuse others: -EOPNOTSUPP. */
 
 /* A pipe: fds[0] is read, fds[1] written. Never reset. Returns 0, -ENOTSUP, -EPERM, -EINVAL, -ENOMEM. */
 WEFT_API WEFT_NODISCARD int weft_sim_pipe(int fds[2]);
@@ -59,7 +62,9 @@ WEFT_API WEFT_NODISCARD int weft_sim_listen(uint16_t port);
 WEFT_API WEFT_NODISCARD int weft_sim_socket(void);
 
 /* How unkind the simulated world is from now on. Each is a chance in 1000; a delay is drawn evenly from
- * 0 to its bound. Defaults for seeds other than 0: 250, 250, 1 ms, 2, 250. All are 0 for seed 0. */
+ * 0 to its bound. Defaults for seeds other than 0: 250, 250, 1 ms, 2, 250. Seed 0 has no
+ * faults, whatever is set. Accepting and connecting may be late too, and late_ns also bounds what
+ * weft_blocking waits. */
 typedef struct weft_sim_faults {
     size_t size;         /* sizeof(weft_sim_faults), or 0 for the fields listed here */
     int short_transfers; /* a transfer moves only a part */

@@ -29,7 +29,7 @@ enum {
 /* Opens the scope on `fd`. Fires on a reset or full hang-up; one that has already happened fires at
  * the first await that suspends.
  * Returns 0, -EPERM (fiber only, or the descriptor can't be polled), -EBADF, -EINVAL (NULL, unknown
- * flags), -EBUSY (already open), -ENOMEM, -ENOTSUP (simulation). Never switches. */
+ * flags), -EBUSY (already open), -ENOMEM, -ENOTSUP (a real descriptor in a simulation). Never switches. */
 WEFT_API WEFT_NODISCARD int weft_watch_enter(weft_watch *scope, int fd, unsigned flags);
 
 /* Closes the scope; `rc`, or -ECONNRESET where it is the scope's own -ECANCELED; -EINVAL when the
