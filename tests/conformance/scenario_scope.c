@@ -150,8 +150,8 @@ static struct outcome join_within(struct frame *frame, struct object *object, in
                                   bool is_private)
 {
     struct outcome outcome;
-    if (object->kind != OBJECT_COMPLETION && object_look(object, &outcome)) {
-        return outcome;
+    if (!is_private && object->kind != OBJECT_COMPLETION && object_look(object, &outcome)) {
+        return outcome; /* private waits observe the caller's own requests first */
     }
     struct scope *scope = arena_take(frame->run->arena, sizeof *scope);
     int rc = weft_timeout_enter(&scope->limit, delay_ns);

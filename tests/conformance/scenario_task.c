@@ -65,13 +65,20 @@ OPERATION(do_cancel)
     return FLOW_NEXT;
 }
 
+/* weft's task behind an object; one's own is there even when its label was dropped. */
+static weft_task *handle_of(const struct frame *frame, const struct object *object)
+{
+    return object == frame->self ? weft_self() : object->task;
+}
+
 OPERATION(do_uncancel)
 {
     struct object *object = task_of(frame, statement);
     if (object == NULL) {
         return FLOW_RAISE;
     }
-    int remaining = object->task != NULL ? weft_uncancel(object->task) : 0;
+    weft_task *task = handle_of(frame, object);
+    int remaining = task != NULL ? weft_uncancel(task) : 0;
     note_own(frame, ".uncancel(%s)=%d", object->label, remaining);
     return FLOW_NEXT;
 }
@@ -82,7 +89,8 @@ OPERATION(do_count)
     if (object == NULL) {
         return FLOW_RAISE;
     }
-    int count = object->task != NULL ? weft_cancelling(object->task) : 0;
+    weft_task *task = handle_of(frame, object);
+    int count = task != NULL ? weft_cancelling(task) : 0;
     note_own(frame, ".count(%s)=%d", object->label, count);
     return FLOW_NEXT;
 }
