@@ -121,8 +121,7 @@ OPERATION(do_group_spawn)
     struct run *run = frame->run;
     const struct name *label = statement->other != NULL ? statement->other : statement->callee_name;
     struct task_group *group = run->groups[statement->label->index];
-    struct object *object = object_new(run, OBJECT_TASK, label->text);
-    object->body = statement->callee->block;
+    struct object *object = task_new(frame, statement);
     const weft_spawn_options options = {.size = sizeof options, .name = label->text};
     if (group == NULL ||
         weft_group_spawn(&group->group, &object->task, task_body, object, &options) != 0) {

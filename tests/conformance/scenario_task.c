@@ -28,12 +28,23 @@ intptr_t task_body(void *arg)
     return outcome_to_weft(outcome);
 }
 
+/* The object of a task to be spawned, not yet known by its label. */
+struct object *task_new(struct frame *frame, const struct statement *statement)
+{
+    const struct name *label = statement->other != NULL ? statement->other : statement->callee_name;
+    struct object *object = object_new(frame->run, OBJECT_TASK, label->text);
+    object->body = statement->callee->block;
+    if (frame->run->tasks_left-- <= 0) {
+        run_fault(frame->run, statement, "too many tasks");
+    }
+    return object;
+}
+
 OPERATION(do_spawn)
 {
     struct run *run = frame->run;
     const struct name *label = statement->other != NULL ? statement->other : statement->callee_name;
-    struct object *object = object_new(run, OBJECT_TASK, label->text);
-    object->body = statement->callee->block;
+    struct object *object = task_new(frame, statement);
     const weft_spawn_options options = {.size = sizeof options, .name = label->text};
     int rc = weft_spawn_with(&object->task, task_body, object, &options);
     if (rc != 0 && rc != -ESHUTDOWN) {
