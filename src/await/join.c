@@ -75,13 +75,13 @@ static int join(weft_task *task, intptr_t *result, bool is_shielded)
         return worker == NULL ? rc : -EINVAL;
     }
     weft_task *self = wf_self_on(worker);
-    if (task == self) {
-        return -EDEADLK;
-    }
     if (is_shielded) {
         rc = wf_door_enter(self);
     } else {
         wf_door_spend(self);
+    }
+    if (rc == 0 && task == self) {
+        rc = -EDEADLK;
     }
     if (rc == 0 && !wf_word_has_ended(wf_load_acq(&task->word))) {
         rc = is_shielded ? join_shielded(self, task) : join_plain(self, task);

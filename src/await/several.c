@@ -340,6 +340,21 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
     return rc < 0 ? rc : (int)weft_timeout_leave(&limit, weft_join(task, result));
 }
 
+/* No time is left: one trip through the queue, and in turns as many as a task takes that is cancelled
+ * before it starts. */
+static int call_never(weft_task *self, weft_fn *fn, void *arg)
+{
+    weft_task *task;
+    int rc = wf_door_observe(self);
+    if (rc == 0 && wf_has_turns(self) && weft_spawn(&task, fn, arg) == 0) {
+        rc = end_now(task, NULL);
+        weft_drop(task);
+        return rc;
+    }
+    rc = rc == 0 ? weft_yield() : rc;
+    return rc < 0 ? rc : -ETIMEDOUT;
+}
+
 int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns, intptr_t *result)
 {
     int rc = 0;
@@ -348,8 +363,7 @@ int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns, intptr_t *result)
         return worker == NULL ? rc : -EINVAL;
     }
     if (delay_ns <= 0) {
-        rc = weft_yield();
-        return rc < 0 ? rc : -ETIMEDOUT;
+        return call_never(wf_self_on(worker), fn, arg);
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);
