@@ -11,7 +11,7 @@ import json
 import random
 import re
 
-import oracle  # noqa: F401  (first: the modules below need it)
+import oracle  # first: the modules below need it
 from scenario import run_text
 
 DEFAULT = "core,objects,signals,drops,loops"
@@ -325,6 +325,7 @@ def main():
     options = parser.parse_args()
     features = set(options.features.split(","))
     print(json.dumps(list(programs(options.seed, options.count, features)), indent=1))
+    oracle.leave()
 
 
 if __name__ == "__main__":

@@ -12,12 +12,22 @@ import asyncio
 import collections
 import heapq
 import json
+import os
 import sys
 import warnings
 from asyncio import futures, tasks, timeouts
 
 C = asyncio.CancelledError
 warnings.filterwarnings("ignore", message="coroutine .* was never awaited")  # bodies that never start
+
+
+UNFINISHED = []  # what a run leaves behind: collecting it would run its clean-up in the midst of another run
+
+
+def leave():
+    """Ends the process without collecting what is unfinished."""
+    sys.stdout.flush()
+    os._exit(0)
 
 
 class Invalid(BaseException):
@@ -170,6 +180,7 @@ class Task(tasks._PyTask, Future):
         self._undelivered = 0  # requests accepted since the last delivery and not withdrawn
         self.deliveries = 0
         self.aborted = False  # a request has ended the present wait
+        self.masks = False  # inside an await whose own waits do not look for undelivered requests
         self.label, self.looked, self.dropped, self.group = label, False, False, None
         self.values, self.waits_for = {}, None
         super().__init__(coro, loop=loop)
@@ -180,7 +191,7 @@ class Task(tasks._PyTask, Future):
 
     @property
     def _must_cancel(self):
-        return self._undelivered > 0
+        return self._undelivered > 0 and not self.masks
 
     @_must_cancel.setter
     def _must_cancel(self, armed):
@@ -560,9 +571,10 @@ def main():
             for case in json.load(file):
                 trace = run_text(case["program"], options.direct, options.prompt)
                 print(json.dumps({"id": case["id"], "trace": trace}, ensure_ascii=False))
-        return
+        leave()
     text = open(options.file, encoding="utf-8").read() if options.file else sys.stdin.read()
     print(run_text(text, options.direct, options.prompt))
+    leave()
 
 
 if __name__ == "__main__":

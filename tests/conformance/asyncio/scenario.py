@@ -222,6 +222,7 @@ class Scenario:
             pass
         finally:
             events._set_running_loop(None)
+            oracle.UNFINISHED.extend(task for task in loop.spawned if not task.done())
         return "INVALID " + loop.invalid if loop.invalid else self.trace()
 
     def deadlock(self):
