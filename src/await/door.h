@@ -39,6 +39,9 @@ void wf_wait_again(struct wf_wait *wait);
  * delivered), WF_TIMED_OUT, WF_CLOSED. After it no canceller reads the wait any more. */
 enum wf_verdict wf_door_park(struct wf_wait *wait);
 
+/* weft_cancel with any cause (task.c). */
+int wf_cancel_now(weft_task *task, int cause);
+
 /* Runs `later` (see wait.h), from any thread. */
 static inline void wf_later_run(struct wf_later *later)
 {

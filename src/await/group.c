@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include <weft/group.h>
+#include <weft/task.h>
 #include <weft/time.h>
 
 #include "await/door.h"
@@ -83,17 +84,17 @@ static void record(struct wf_group *g, int code)
 /* ---- aborting ---- */
 
 /* Cancels the unfinished children once; under the lock. */
-static void cancel_children(struct wf_group *g, struct wf_later *later)
+static void cancel_children(struct wf_group *g, int cause, struct wf_later *later)
 {
     g->is_aborting = true;
     for (struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        (void)wf_cancel(WF_CONTAINER(l, weft_task, siblings), 1, later);
+        (void)wf_cancel(WF_CONTAINER(l, weft_task, siblings), 1, cause, later);
     }
 }
 
 static void abort_group(struct wf_group *g, struct wf_later *later)
 {
-    cancel_children(g, later);
+    cancel_children(g, WEFT_CAUSE_GROUP, later);
     wf_scope_fire(&g->scope, later);
 }
 
@@ -254,7 +255,7 @@ static bool absorb(struct wf_wait *wait, uint32_t count, struct wf_later *later)
     struct wf_group *g = (struct wf_group *)(uintptr_t)wait->target;
     wf_lock(&g->lock);
     if (!g->is_aborting) {
-        cancel_children(g, later);
+        cancel_children(g, wf_cancel_cause(wait->task), later);
     }
     wf_unlock(&g->lock);
     return true;
@@ -373,6 +374,13 @@ static void keep_codes(struct wf_group *g)
     self->errors = g->codes;
 }
 
+/* A request that has ended the body goes on to the children with its cause. */
+static int cause_of_end(weft_task *self, intptr_t rc)
+{
+    bool is_told = rc == -ECANCELED && wf_word_count(wf_load_acq(&self->word)) > 0;
+    return is_told ? wf_cancel_cause(self) : WEFT_CAUSE_GROUP;
+}
+
 intptr_t weft_group_close(weft_group *group, intptr_t rc)
 {
     int error = 0;
@@ -397,7 +405,7 @@ intptr_t weft_group_close(weft_group *group, intptr_t rc)
         record(g, (int)rc);
     }
     if ((weft_is_error(rc) || absorbed) && !g->is_aborting) {
-        cancel_children(g, &later);
+        cancel_children(g, cause_of_end(self, rc), &later);
     }
     wf_unlock(&g->lock);
     wf_later_run(&later);

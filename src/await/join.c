@@ -11,7 +11,8 @@
  * stays for the joiner's next await point. */
 static bool hand_to_task(struct wf_wait *wait, uint32_t count, struct wf_later *later)
 {
-    return wf_cancel((weft_task *)(uintptr_t)wait->target, count, later) == 1;
+    weft_task *target = (weft_task *)(uintptr_t)wait->target;
+    return wf_cancel(target, count, wf_cancel_cause(wait->task), later) == 1;
 }
 
 static bool leads_to(weft_task *from, const weft_task *self)

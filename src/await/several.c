@@ -83,9 +83,10 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
 static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *later)
 {
     struct several *all = WF_CONTAINER(wait, struct several, wait);
+    int cause = wf_cancel_cause(wait->task);
     bool any = false;
     for (size_t i = 0; i < all->count; i++) {
-        any = wf_cancel(all->tasks[i], count, later) == 1 || any;
+        any = wf_cancel(all->tasks[i], count, cause, later) == 1 || any;
     }
     if (any) {
         wf_store_rel(&all->must_see_all, 1U);
@@ -291,7 +292,7 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
 /* A limit that has passed: an unfinished task is cancelled; the wait for its end is private. */
 static int end_now(weft_task *task, intptr_t *result)
 {
-    if (weft_cancel(task) != 1) {
+    if (wf_cancel_now(task, WEFT_CAUSE_TIMEOUT) != 1) {
         return weft_join(task, result);
     }
     intptr_t outcome = 0;

@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include <weft/task.h>
+
 #include "base/futex.h"
 #include "sched/loop.h"
 #include "sched/park.h"
@@ -55,7 +57,7 @@ static bool is_unfinished(weft_task *task)
 static void cancel_once(weft_task *task, struct wf_later *later)
 {
     if ((wf_or_acqrel(&task->marks, (uint8_t)WF_MARK_SHUT) & WF_MARK_SHUT) == 0) {
-        (void)wf_cancel(task, 1, later);
+        (void)wf_cancel(task, 1, WEFT_CAUSE_SHUTDOWN, later);
     }
 }
 

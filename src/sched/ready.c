@@ -40,8 +40,8 @@ static bool resolve(struct wf_worker *worker, uint64_t entry, struct wf_pick *pi
     case WF_START_RUN:
         return true;
     case WF_START_CANCELLED:
-        task->raw = -ECANCELED;
         worker->to_bury = task;
+        worker->bury_error = -ECANCELED;
         return false;
     case WF_START_LOST:
         break;

@@ -176,15 +176,6 @@ static void drop_owned(weft_task *task, uint64_t word)
     }
 }
 
-static void free_callbacks(weft_task *task)
-{
-    while (task->callbacks != NULL) {
-        struct wf_callback *callback = task->callbacks;
-        task->callbacks = callback->next;
-        free(callback);
-    }
-}
-
 static void free_owned(weft_task *task, void *arg)
 {
     uint64_t word = wf_load_acq(&task->word);
@@ -195,11 +186,11 @@ static void free_owned(weft_task *task, void *arg)
         if (task->extra != NULL) {
             drop_owned(task, word);
         }
-        free_callbacks(task);
         free(task->extra);
         free(task->errors);
         task->extra = NULL;
         task->errors = NULL;
+        wf_task_forget(task);
     }
 }
 

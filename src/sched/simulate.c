@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weft/task.h>
+
 #include "sched/loop.h"
 #include "sched/ready.h"
 #include "sched/report.h"
@@ -145,8 +147,8 @@ static void run_task(struct wf_sim *sim, struct wf_worker *worker, weft_task *ta
     if (is_new) {
         uint64_t word = wf_load_acq(&task->word);
         if (wf_state_start(&task->word, word) == WF_START_CANCELLED) {
-            task->raw = -ECANCELED;
             worker->to_bury = task;
+            worker->bury_error = -ECANCELED;
         }
     }
     if (worker->to_bury == NULL) {
@@ -386,7 +388,7 @@ bool wf_sim_interrupt(struct wf_sim *sim)
     if (sim->interrupts == 1) {
         struct wf_later later;
         wf_later_init(&later);
-        (void)wf_cancel(runtime->main, 1, &later);
+        (void)wf_cancel(runtime->main, 1, WEFT_CAUSE_INTERRUPT, &later);
         wf_sched_flush(&later);
     } else if (sim->interrupts == 2) {
         sim->is_cut = true;

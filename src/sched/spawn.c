@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sched/sched.h"
+#include "task/context.h"
 #include "task/end.h"
 
 /* The fields that the first published version of the options had. */
@@ -47,6 +48,21 @@ static struct wf_extra *make_extra(const weft_spawn_options *options)
     return extra;
 }
 
+/* Those that the options name, or a copy of the spawner's. */
+static weft_context *values_for(const struct wf_worker *worker, const weft_spawn_options *options)
+{
+    if (options != NULL && options->context != NULL) {
+        return wf_context_retain(options->context);
+    }
+    weft_task *spawner = wf_self_on(worker);
+    if (spawner == NULL) {
+        return NULL;
+    }
+    /* A callback runs in place of the task that has ended. */
+    bool is_callback = wf_word_has_ended(wf_load_rlx(&spawner->word));
+    return wf_context_retain(is_callback ? wf_here_lent() : spawner->context);
+}
+
 static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
 {
     const uint8_t shut = WF_MARK_SHUT | WF_MARK_FAILED;
@@ -56,7 +72,6 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->fn = fn;
     task->arg = arg;
     task->site = site;
-    task->raw = 0;
     task->fiber = NULL;
     task->next = NULL;
     task->callbacks = NULL;
@@ -73,6 +88,7 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->flags = 0;
     task->budget_spent = 0;
     wf_store_rlx(&task->reason, (uint8_t)0);
+    wf_store_rlx(&task->cause, (int16_t)0);
 }
 
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
@@ -99,6 +115,7 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
     }
     fill(task, site, fn, arg);
     task->extra = extra;
+    task->context = values_for(worker, options);
     if (options != NULL && options->pinned) {
         task->flags = WF_TASK_PINNED;
         task->home = worker != NULL ? (uint16_t)worker->index : 0;

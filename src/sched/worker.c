@@ -116,8 +116,8 @@ static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
     stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
     struct wf_fiber *fiber = wf_fiber_take(&worker->stacks, stack);
     if (fiber == NULL) {
-        pick.task->raw = -ENOMEM;
         worker->to_bury = pick.task;
+        worker->bury_error = -ENOMEM;
         return NULL;
     }
     fiber->task = pick.task;
@@ -237,7 +237,7 @@ void wf_worker_bury(struct wf_worker *worker)
     }
     worker->to_bury = NULL;
     task->flags |= WF_TASK_NEVER_RAN;
-    wf_task_end_on(worker, task, task->raw);
+    wf_task_end_on(worker, task, worker->bury_error);
 }
 
 static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now_ns)

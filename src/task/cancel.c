@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include <weft/task.h>
+
 /* The shield that a request of `level` waits in: the outermost one inside that level. */
 static struct wf_shield *shield_against(weft_task *task, uint8_t level)
 {
@@ -41,12 +43,20 @@ static enum wf_request add(weft_task *task, uint32_t count, bool *is_deferred)
     return answer;
 }
 
+static const int16_t causes[] = {
+    [WF_SCOPE_TIMEOUT] = WEFT_CAUSE_TIMEOUT,
+    [WF_SCOPE_WATCH] = WEFT_CAUSE_HANGUP,
+    [WF_SCOPE_SHIELD] = WEFT_CAUSE_TIMEOUT,
+    [WF_SCOPE_GROUP] = WEFT_CAUSE_GROUP,
+};
+
 bool wf_cancel_add_own(struct wf_scope *scope)
 {
     weft_task *task = scope->task;
     uint64_t word = 0;
     bool is_deferred;
     wf_lock(&task->shield_lock);
+    wf_store_rlx(&task->cause, causes[scope->kind]);
     enum wf_request answer = add_locked(task, 1, scope->level, &is_deferred, &word);
     scope->has_request = answer == WF_REQUEST_ADDED;
     scope->is_deferred = is_deferred;
@@ -151,9 +161,10 @@ void wf_kick_all(struct wf_later *later)
     later->is_walking = false;
 }
 
-int wf_cancel(weft_task *task, uint32_t count, struct wf_later *later)
+int wf_cancel(weft_task *task, uint32_t count, int cause, struct wf_later *later)
 {
     bool is_deferred;
+    wf_store_rlx(&task->cause, (int16_t)cause); /* before: who sees the request sees it too */
     switch (add(task, count, &is_deferred)) {
     case WF_REQUEST_ADDED:
         if (!is_deferred) {

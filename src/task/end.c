@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weft/task.h>
+
 #include "task/cancel.h"
+#include "task/context.h"
+#include "task/here.h"
 
 bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
 {
@@ -49,6 +53,16 @@ intptr_t wf_task_look(weft_task *task)
     return wf_task_outcome(task, word);
 }
 
+/* The field first: the user's drop may look at it. */
+static void drop_context(weft_task *task)
+{
+    weft_context *context = task->context;
+    if (__builtin_expect(context != NULL, 0)) {
+        task->context = NULL;
+        wf_context_drop(context);
+    }
+}
+
 void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind)
 {
     struct wf_registry *registry = wf_task_registry(task);
@@ -81,6 +95,7 @@ static void release(weft_task *task, struct wf_task_cache *cache)
     }
     free(task->errors);
     task->errors = NULL;
+    drop_context(task); /* never run at all, or set by the drop of another value */
     wf_task_free(registry, cache, task);
 }
 
@@ -93,13 +108,21 @@ void wf_task_let_go(weft_task *task, struct wf_task_cache *cache)
 
 /* ---- who is told ---- */
 
+static void run_callback(weft_task *task, struct wf_callback *callback)
+{
+    wf_here_lend(callback->context);
+    callback->fn(task, callback->arg);
+    wf_here_lend(NULL);
+    wf_context_drop(callback->context);
+    free(callback);
+}
+
 static void run_in_turn(struct wf_waiter *turn, struct wf_later *later)
 {
     struct wf_callback *callback = WF_CONTAINER(turn, struct wf_callback, turn);
     weft_task *task = callback->task;
     (void)later;
-    callback->fn(task, callback->arg);
-    free(callback);
+    run_callback(task, callback);
     wf_task_let_go(task, NULL);
 }
 
@@ -111,8 +134,7 @@ static void call(weft_task *task, struct wf_callback *callback, struct wf_later 
         wf_later_add(later, &callback->turn, WF_READY_NOTICE);
         return;
     }
-    callback->fn(task, callback->arg);
-    free(callback);
+    run_callback(task, callback);
 }
 
 /* Oldest first; they were linked newest first. */
@@ -149,16 +171,13 @@ void wf_task_owner_turn(weft_task *task, struct wf_later *later)
 }
 
 /* Under the task's lock. */
-static struct wf_callback *grant_waiters(weft_task *task, struct wf_later *later)
+static void grant_waiters(weft_task *task, struct wf_later *later)
 {
     struct wf_list *waiters = &task->waiters;
     while (!wf_list_is_empty(waiters)) {
         struct wf_waiter *waiter = WF_CONTAINER(waiters->next, struct wf_waiter, link);
         (void)wf_waiter_grant(waiter, WF_GRANTED, later);
     }
-    struct wf_callback *callbacks = task->callbacks;
-    task->callbacks = NULL;
-    return callbacks;
 }
 
 /* The terminal transition with waiters or callbacks linked: under the lock that closes their list. */
@@ -172,12 +191,36 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
         tell_owner(task, later);
         wf_lock(&task->lock);
     }
-    struct wf_callback *callbacks = grant_waiters(task, later);
+    struct wf_callback *callbacks = task->callbacks;
+    task->callbacks = NULL;
+    if (wf_task_registry(task)->has_turns) {
+        run_callbacks(task, callbacks, later); /* only queues them: ahead of who joins */
+        callbacks = NULL;
+    }
+    grant_waiters(task, later);
     wf_unlock(&task->lock);
     run_callbacks(task, callbacks, later);
 }
 
 /* ---- the end ---- */
+
+void wf_task_forget(weft_task *task)
+{
+    drop_context(task);
+    while (task->callbacks != NULL) {
+        struct wf_callback *callback = task->callbacks;
+        task->callbacks = callback->next;
+        wf_context_drop(callback->context);
+        free(callback);
+    }
+}
+
+static void drop_arg(weft_task *task)
+{
+    wf_here_lend(task->context);
+    task->extra->drop_arg(task->arg);
+    wf_here_lend(NULL);
+}
 
 static void report_swallowed(weft_task *task, uint64_t before)
 {
@@ -192,8 +235,9 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
 {
     if ((task->flags & WF_TASK_NEVER_RAN) != 0 && task->extra != NULL &&
         task->extra->drop_arg != NULL) {
-        task->extra->drop_arg(task->arg);
+        drop_arg(task);
     }
+    drop_context(task);
     task->raw = raw;
     bool is_cancel = raw == -ECANCELED;
     bool is_error = weft_is_error(raw);
@@ -229,7 +273,7 @@ void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later 
     } while (!wf_cas_weak_acqrel(&task->refs, &seen,
                                  seen - WF_OWNER_ONE + (is_pending ? WF_HOLD_ONE : 0)));
     if (is_pending) {
-        if (wf_cancel(task, 1, later) == 1) {
+        if (wf_cancel(task, 1, WEFT_CAUSE_DROPPED, later) == 1) {
             struct wf_registry *registry = wf_task_registry(task);
             registry->report(registry, WEFT_DIAG_DROPPED_WHILE_PENDING, task, 0);
         }

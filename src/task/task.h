@@ -14,6 +14,7 @@
 #define WF_TASK_TASK_H
 
 #include <ck_stack.h>
+#include <weft/local.h>
 #include <weft/runtime.h>
 
 #include "base/atomic.h"
@@ -51,12 +52,19 @@ struct weft_task {
 
     /* Set before the task is queued. */
     weft_fn *fn;
-    void *arg;
     const char *site;
     wf_au64 id; /* relaxed: a snapshot reads it while the slot may be reused, and checks refs */
 
-    /* What fn returned; the finisher writes before the terminal transition publishes it. */
-    intptr_t raw;
+    /* First what fn is called with, or drop_arg; then what fn returned: the finisher writes before the
+     * terminal transition publishes it. In between, while the task runs, it is neither. */
+    union {
+        void *arg;
+        intptr_t raw;
+    };
+
+    /* Its values: NULL for none, and from its end on. The spawner sets, then the task itself and its
+     * finisher. */
+    weft_context *context;
 
     /* The worker that runs the task. */
     struct wf_fiber *fiber;
@@ -74,6 +82,11 @@ struct weft_task {
 
     /* enum wf_reason of the present wait: the task stores (relaxed), reports load. */
     wf_au8 reason;
+
+    /* Of the latest request (WEFT_CAUSE_* or the canceller's own): whoever adds one stores it first
+     * (relaxed), the task loads; adding the request orders the two. Of cancellers that come together
+     * either one's may stand. */
+    wf_ai16 cause;
 
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
