@@ -49,10 +49,12 @@ class Loop(asyncio.AbstractEventLoop):
 
     direct: what waits for several tasks is woken by the last of them itself, not by a callback one trip later.
     prompt: the run stops when main has ended, not when the turn after that is over.
+    hand-on: a request to a task that closes a group goes to the children at once, without waking it first.
     """
 
-    def __init__(self, direct=False, prompt=False, max_steps=20000):
-        self.now, self.direct, self.prompt = 0, direct, prompt
+    def __init__(self, variants=(), max_steps=20000):
+        self.now, self.direct, self.prompt = 0, "direct" in variants, "prompt" in variants
+        self.hands_on = "hand-on" in variants
         self.ready, self.timers, self.armed = collections.deque(), [], 0
         self.stopping, self.invalid, self.steps_left = False, None, max_steps
         self.spawned = []
@@ -385,7 +387,7 @@ class Gather(Future):
         if self.done():
             return False
         in_flight = [child for child in self.left if child.done()]
-        accepted = [child.cancel() for child in dict.fromkeys(self.children)]
+        accepted = [child.cancel() for child in self.children]  # one that stands twice gets two
         if not any(accepted):
             return False
         if not self.requested:
@@ -467,6 +469,22 @@ class GroupError(Exception):
         self.errors = errors
 
 
+class GroupWait(Future):
+    """The wait for a group's children in the variant that hands requests on."""
+
+    def __init__(self, group):
+        super().__init__(loop=group.loop)
+        self.group = group
+
+    def cancel(self, msg=None):
+        if self.done():
+            return False
+        self.group.absorbed = True
+        if not self.group.aborting:
+            self.group.abort()
+        return True
+
+
 class Group:
     """3.15's TaskGroup with a baseline; closing observes first and gives back what is not its own."""
 
@@ -474,7 +492,7 @@ class Group:
         self.loop = loop
         self.entered = self.closing = self.aborting = self.requested = self.cancel_at_entry = False
         self.children, self.errors = [], []
-        self.requests = self.waiter = None
+        self.requests, self.waiter, self.absorbed = None, None, False
 
     @property
     def finished(self):
@@ -535,7 +553,7 @@ class Group:
         if (cancelled or body_error is not None) and not self.aborting:
             self.abort()
         while self.children:
-            self.waiter = self.loop.create_future()
+            self.waiter = GroupWait(self) if self.loop.hands_on else self.loop.create_future()
             try:
                 await self.waiter
             except C:
@@ -543,6 +561,7 @@ class Group:
                 if not self.aborting:
                     self.abort()
             self.waiter = None
+        cancelled = cancelled or self.absorbed
         return self.outcome(task, cancelled, body_error)
 
     def outcome(self, task, cancelled, body_error):
@@ -563,17 +582,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", nargs="?", help="one program as text; standard input without it")
     parser.add_argument("--json", metavar="FILE", help="a list of {id, program}: one {id, trace} line each")
-    parser.add_argument("--direct", action="store_true", help="no extra trip for gather, wait, shield, groups")
-    parser.add_argument("--prompt", action="store_true", help="the run stops at once when main has ended")
+    parser.add_argument("--variant", action="append", default=[], choices=("direct", "prompt", "hand-on"))
     options = parser.parse_args()
     if options.json:
         with open(options.json, encoding="utf-8") as file:
             for case in json.load(file):
-                trace = run_text(case["program"], options.direct, options.prompt)
+                trace = run_text(case["program"], options.variant)
                 print(json.dumps({"id": case["id"], "trace": trace}, ensure_ascii=False))
         leave()
     text = open(options.file, encoding="utf-8").read() if options.file else sys.stdin.read()
-    print(run_text(text, options.direct, options.prompt))
+    print(run_text(text, options.variant))
     leave()
 
 
