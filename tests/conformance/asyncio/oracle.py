@@ -565,8 +565,10 @@ class Group:
         return self.outcome(task, cancelled, body_error)
 
     def outcome(self, task, cancelled, body_error):
-        if self.requested and self.requests.uncancel() <= self.requests.baseline:
-            cancelled = False
+        if self.requested:
+            self.requests.uncancel()
+            if task.stale <= self.requests.baseline:  # what is undelivered comes by itself
+                cancelled = False
         if body_error is not None:
             self.errors.append(body_error)
         if self.errors:

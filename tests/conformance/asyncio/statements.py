@@ -371,15 +371,17 @@ def resched(s, me, words):
 
 
 async def wait_for(s, me, target, delay):
-    over = delay is not None and delay <= 0
+    over = delay is not None and delay <= 0  # the wait is private then
     if over and isinstance(target, Completion):
         s.loop.give_up("waitfor of a completion without time")
+    if over and me._undelivered and not target.done():
+        s.loop.give_up("two rules meet")
     if not target.done() and not isinstance(target, Completion):
-        if s.reach(me, [target], True):
+        if s.reach(me, [target], not over):
             raise RuntimeError
     if isinstance(target, Completion):
         me.observe()
-    return await s.waiting(me, [target], asyncio.wait_for(target, delay), True)
+    return await s.waiting(me, [target], asyncio.wait_for(target, delay), not over)
 
 
 @statement
