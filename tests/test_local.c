@@ -507,7 +507,8 @@ static intptr_t blocking(void *arg)
     wt_check(drops[1] == 1);
     wt_check(weft_blocking(on_pool, (void *)2, drop_on_pool, NULL) == 0);
     wt_check(weft_local_set(&a, NULL) == 0);
-    wt_check(weft_blocking(on_pool, (void *)(intptr_t)-1, NULL, NULL) == 0); /* nothing stays lent */
+    wt_check(weft_blocking(on_pool, (void *)(intptr_t)-1, NULL, NULL) ==
+             0); /* nothing stays lent */
     return 0;
 }
 

@@ -36,6 +36,7 @@ struct completions {
     int64_t deadline_ns;
 
     struct wf_lock lock;  /* guards all below */
+    uint32_t coming;      /* ended before the walk began, and their turn will come (simulation) */
     bool is_over;         /* the time is: who ends now is not given */
     struct wf_list ended; /* members, oldest first */
     struct wf_wait *wait; /* of the owner, in next */
@@ -61,6 +62,16 @@ static bool is_over(struct completions *all)
     return all->is_over;
 }
 
+/* Under the lock. */
+static void put(struct member *member, struct wf_later *later)
+{
+    struct completions *all = member->all;
+    wf_list_push(&all->ended, &member->ended);
+    if (all->wait != NULL) {
+        (void)wf_wait_claim(all->wait, WF_GRANTED, later);
+    }
+}
+
 /* A task has ended; under its lock. */
 static void on_end(struct wf_waiter *waiter, struct wf_later *later)
 {
@@ -68,11 +79,19 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
     struct completions *all = member->all;
     wf_lock(&all->lock);
     if (!is_over(all)) {
-        wf_list_push(&all->ended, &member->ended);
-        if (all->wait != NULL) {
-            (void)wf_wait_claim(all->wait, WF_GRANTED, later);
-        }
+        put(member, later);
     }
+    wf_unlock(&all->lock);
+}
+
+/* Simulation: the turn of one that had ended before. */
+static void on_turn(struct wf_waiter *waiter, struct wf_later *later)
+{
+    struct member *member = WF_CONTAINER(waiter, struct member, waiter);
+    struct completions *all = member->all;
+    wf_lock(&all->lock);
+    all->coming--;
+    put(member, later);
     wf_unlock(&all->lock);
 }
 
@@ -156,6 +175,8 @@ static void free_members(struct completions *all)
 static void has_ended(struct completions *all, struct member *member)
 {
     if (member->waiter.is_queued) {
+        member->waiter.notify = on_turn;
+        all->coming++;
         wf_sim_push(wf_runtime_of(all->owner)->sim, WF_TURN_NOTICE, (uintptr_t)&member->waiter);
         return;
     }
@@ -234,14 +255,14 @@ static struct member *take(struct completions *all)
 }
 
 /* Until somebody ends, the time is over, or a request comes. */
-static enum wf_verdict park(struct completions *all, struct wf_wait *wait)
+static enum wf_verdict park(struct wf_wait *wait, int64_t deadline_ns)
 {
     struct wf_alarm alarm;
-    if (all->deadline_ns != WF_FOREVER) {
-        wf_alarm_set(&alarm, wait, all->deadline_ns, WF_TIMED_OUT);
+    if (deadline_ns != WF_FOREVER) {
+        wf_alarm_set(&alarm, wait, deadline_ns, WF_TIMED_OUT);
     }
     enum wf_verdict verdict = wf_door_park(wait);
-    if (all->deadline_ns != WF_FOREVER) {
+    if (deadline_ns != WF_FOREVER) {
         wf_alarm_clear(&alarm);
     }
     return verdict;
@@ -267,13 +288,14 @@ static int take_or_wait(struct completions *all, struct member **out)
     wait.list = list_unfinished;
     wf_lock(&all->lock);
     *out = take(all);
-    bool must_wait = *out == NULL && !is_over(all);
+    bool comes_anyway = all->coming > 0;
+    bool must_wait = *out == NULL && (comes_anyway || !is_over(all));
     all->wait = must_wait ? &wait : NULL;
     wf_unlock(&all->lock);
     if (!must_wait) {
         return *out != NULL ? 0 : -ETIMEDOUT;
     }
-    enum wf_verdict verdict = park(all, &wait);
+    enum wf_verdict verdict = park(&wait, comes_anyway ? WF_FOREVER : all->deadline_ns);
     wf_lock(&all->lock); /* whoever granted the wait has left it */
     all->wait = NULL;
     *out = verdict != WF_TOLD_OFF ? take(all) : NULL;
