@@ -314,9 +314,35 @@ static intptr_t cancelled(void *arg)
     return 0;
 }
 
+static intptr_t await_future(void *arg)
+{
+    return weft_future_await(arg, NULL);
+}
+
+/* The request has won when a task ends, before the walker runs: the next one is for the next call. */
+static intptr_t told_then_ended(void *arg)
+{
+    weft_future future = WEFT_FUTURE_INIT;
+    weft_task *task;
+    weft_task *walker;
+
+    (void)arg;
+    wt_check(weft_spawn(&task, await_future, &future) == 0);
+    struct walk walk = {&task, 1, 0, 0, 9};
+    wt_check(weft_spawn(&walker, walk_two, &walk) == 0);
+    wt_check(weft_sleep(WEFT_S) == 0);
+    wt_check(weft_future_set(&future, 1) == 0);
+    wt_check(weft_cancel(walker) == 1);
+    wt_check(weft_await(walker, NULL) == 0);
+    wt_check(walk.first_rc == -ECANCELED && walk.second_rc == 0 && walk.second == 0);
+    wt_check(weft_await(task, NULL) == 0);
+    return 0;
+}
+
 Test(completions, a_request_takes_nothing_and_leaves_the_tasks_alone)
 {
     simulate(cancelled);
+    simulate(told_then_ended);
 }
 
 static intptr_t in_timeout(void *arg)

@@ -22,8 +22,17 @@ static void count_drop(void *value)
     atomic_fetch_add(&drops[(char *)value - values], 1);
 }
 
-static weft_local a = WEFT_LOCAL_INIT("a", count_drop);
+static void drop_a(void *value);
+static weft_local a = WEFT_LOCAL_INIT("a", drop_a);
 static weft_local b = WEFT_LOCAL_INIT("b", count_drop);
+
+/* Nobody sees the value any more, on whatever thread this is. */
+static void drop_a(void *value)
+{
+    wt_check(weft_local_get(&a) != value);
+    count_drop(value);
+}
+
 static weft_local plain = WEFT_LOCAL_INIT(NULL, NULL);
 
 static void *val(int i)
@@ -98,9 +107,9 @@ Test(local, set_and_get)
 static intptr_t set_the_same(void *arg)
 {
     (void)arg;
-    wt_check(weft_local_set(&a, val(1)) == 0);
-    wt_check(weft_local_set(&a, val(1)) == 0 && got(&a) == 1 && drops[1] == 1);
-    wt_check(weft_local_set(&a, NULL) == 0 && drops[1] == 2); /* each setting is dropped */
+    wt_check(weft_local_set(&b, val(1)) == 0);
+    wt_check(weft_local_set(&b, val(1)) == 0 && got(&b) == 1 && drops[1] == 1);
+    wt_check(weft_local_set(&b, NULL) == 0 && drops[1] == 2); /* each setting is dropped */
     drops[1] = 1;
     return 0;
 }
