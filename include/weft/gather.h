@@ -18,7 +18,8 @@ typedef enum weft_gather_mode {
  *               written. May be NULL
  * first_failed  index of the error that ended it, `count` if none; may be NULL
  * returns       what became of me: 0; -ECANCELED when a request to the caller was handed on (all
- *               tasks have ended then); -EDEADLK (oneself among them); -EINVAL; -EPERM
+ *               tasks have ended then); -EDEADLK (oneself among them, or a task that waits for the
+ *               caller: through joins and gathers); -EINVAL; -EPERM
  * cancel        handed on to every unfinished task; returns only after all of them have ended
  * context       fiber only; await point; count 0 does not suspend */
 WEFT_API WEFT_NODISCARD int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results,

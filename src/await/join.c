@@ -4,6 +4,7 @@
 
 #include <weft/task.h>
 
+#include "await/cycle.h"
 #include "await/door.h"
 #include "base/futex.h"
 
@@ -15,33 +16,9 @@ static bool hand_to_task(struct wf_wait *wait, uint32_t count, struct wf_later *
     return wf_cancel(target, count, wf_cancel_cause(wait->task), later) == 1;
 }
 
-static bool leads_to(weft_task *from, const weft_task *self)
-{
-    weft_task *task = from;
-    for (int hops = 0; task != NULL && hops < 1000000; hops++) {
-        if (task == self) {
-            return true;
-        }
-        task = wf_load_sc(&task->joins);
-    }
-    return false;
-}
-
-/* Publishes that self joins `task`, then looks whether that closes a cycle: of two tasks that close
- * one together, at least one sees it. A chain may change while it is walked, so it must hold twice. */
-static bool closes_cycle(weft_task *self, weft_task *task)
-{
-    wf_store_sc(&self->joins, task);
-    if (!leads_to(task, self) || !leads_to(task, self)) {
-        return false;
-    }
-    wf_store_sc(&self->joins, NULL);
-    return true;
-}
-
 static int join_plain(weft_task *self, weft_task *task)
 {
-    if (closes_cycle(self, task)) {
+    if (wf_cycle_join(self, task)) {
         return -EDEADLK;
     }
     struct wf_wait wait;
@@ -55,7 +32,7 @@ static int join_plain(weft_task *self, weft_task *task)
             wf_task_unwatch(task, &waiter); /* the finisher may still hold the lock */
         }
     }
-    wf_store_sc(&self->joins, NULL);
+    wf_cycle_leave(self);
     bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
     if (!wait.handed_on || !was_cancelled) {
         return 0;

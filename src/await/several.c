@@ -14,6 +14,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "await/cycle.h"
 #include "await/door.h"
 
 enum { INLINE_WAITERS = 16, NOBODY_FAILED = -1 };
@@ -32,6 +33,7 @@ struct several {
     bool cancelled_is_error;
     /* Set by the canceller under the waiting task's lock (release), read by finishers and the task. */
     wf_au32 must_see_all;
+    bool had_failed; /* a task had failed before the first request was handed on; under that lock */
     wf_ai64 remaining; /* finishers subtract (seq_cst) before they read the wait's epoch */
     wf_ai64 failed;    /* index of the first error: finishers, CAS */
     struct member *members;
@@ -85,7 +87,11 @@ static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *l
     struct several *all = WF_CONTAINER(wait, struct several, wait);
     int cause = wf_cancel_cause(wait->task);
     bool any = false;
+    bool is_first = wf_load_acq(&all->must_see_all) == 0;
     for (size_t i = 0; i < all->count; i++) {
+        if (is_first && wf_word_life(wf_load_acq(&all->tasks[i]->word)) == WF_ERROR) {
+            all->had_failed = true;
+        }
         any = wf_cancel(all->tasks[i], count, cause, later) == 1 || any;
     }
     if (any) {
@@ -170,6 +176,7 @@ static void prepare(struct several *all, weft_task *const *tasks, size_t count, 
     all->count = count;
     all->when = when;
     all->cancelled_is_error = false;
+    all->had_failed = false;
     wf_store_rlx(&all->must_see_all, 0U);
     wf_store_rlx(&all->remaining, (int64_t)count);
     wf_store_rlx(&all->failed, (int64_t)NOBODY_FAILED);
@@ -226,12 +233,17 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     all.cancelled_is_error = true;
     all.wait.hand_on = hand_to_all;
     all.wait.reason = WF_WAIT_GATHER;
+    const struct wf_edges edges = {tasks, count};
+    if (wf_cycle_gather(self, &edges)) {
+        return -EDEADLK;
+    }
     rc = link_all(&all);
+    while (rc == 0 && !is_over(&all)) {
+        (void)wait_once(&all, WF_FOREVER);
+    }
+    wf_cycle_leave(self);
     if (rc < 0) {
         return rc;
-    }
-    while (!is_over(&all)) {
-        (void)wait_once(&all, WF_FOREVER);
     }
     unlink_all(&all);
     collect(&all, results);
@@ -239,7 +251,8 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     if (first_failed != NULL) {
         *first_failed = failed == NOBODY_FAILED ? count : (size_t)failed;
     }
-    if (all.wait.handed_on) {
+    /* An error that was on its way before the request came still wins. */
+    if (all.wait.handed_on && !(first_error && all.had_failed)) {
         wf_state_set(&self->word, WF_TOLD);
         return -ECANCELED;
     }

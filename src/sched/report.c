@@ -35,11 +35,12 @@ static void append_task(weft_task *task, void *arg)
 /* The task that it joins, if that can be named. It may end meanwhile: a hold keeps what is read. */
 static bool append_joined(weft_task *task, struct list_text *list)
 {
-    weft_task *target = wf_load_sc(&task->joins);
-    if (target == NULL || !wf_task_try_hold(target)) {
+    uintptr_t joins = wf_load_sc(&task->joins);
+    weft_task *target = (weft_task *)joins;
+    if (joins == 0 || (joins & 1) != 0 || !wf_task_try_hold(target)) {
         return false;
     }
-    bool is_same = wf_load_sc(&task->joins) == target;
+    bool is_same = wf_load_sc(&task->joins) == joins;
     if (is_same) {
         append_task(target, list);
     }

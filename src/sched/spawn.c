@@ -76,7 +76,7 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->wait = NULL;
     task->extra = NULL;
     task->errors = NULL;
-    wf_store_rlx(&task->joins, NULL);
+    wf_store_rlx(&task->joins, (uintptr_t)0);
     task->owner = NULL;
     wf_list_init(&task->siblings);
     task->home = 0;

@@ -172,16 +172,13 @@ void wf_task_owner_turn(weft_task *task, struct wf_later *later)
 }
 
 /* Under the task's lock. */
-static struct wf_callback *grant_waiters(weft_task *task, struct wf_later *later)
+static void grant_waiters(weft_task *task, struct wf_later *later)
 {
     struct wf_list *waiters = &task->waiters;
     while (!wf_list_is_empty(waiters)) {
         struct wf_waiter *waiter = WF_CONTAINER(waiters->next, struct wf_waiter, link);
         (void)wf_waiter_grant(waiter, WF_GRANTED, later);
     }
-    struct wf_callback *callbacks = task->callbacks;
-    task->callbacks = NULL;
-    return callbacks;
 }
 
 /* The terminal transition with waiters or callbacks linked: under the lock that closes their list. */
@@ -195,7 +192,13 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
         tell_owner(task, later);
         wf_lock(&task->lock);
     }
-    struct wf_callback *callbacks = grant_waiters(task, later);
+    struct wf_callback *callbacks = task->callbacks;
+    task->callbacks = NULL;
+    if (wf_task_registry(task)->has_turns) {
+        run_callbacks(task, callbacks, later); /* only queues them: ahead of who joins */
+        callbacks = NULL;
+    }
+    grant_waiters(task, later);
     wf_unlock(&task->lock);
     run_callbacks(task, callbacks, later);
 }

@@ -105,9 +105,9 @@ struct weft_task {
      * reports. */
     struct wf_wait *wait;
 
-    /* The task that it joins and hands its requests on to: the task itself stores (seq_cst) around the
-     * wait, joiners that look for a cycle load. */
-    _Atomic(weft_task *) joins;
+    /* Whom it joins or gathers, and hands its requests on to: see await/cycle.c. The task itself stores
+     * (seq_cst) around the wait, those who look for a cycle load. */
+    _Atomic uintptr_t joins;
 
     struct wf_extra *extra;
     int *errors; /* codes of the last group that the task closed with many errors; its own */
