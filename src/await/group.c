@@ -268,9 +268,8 @@ static void abort_once(struct wf_group *g, struct wf_later *later)
 
 /* A request to the task while it waits in close: the first one cancels the children; all are absorbed into
  * the wait. */
-static bool absorb(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+static bool absorb(struct wf_wait *wait, struct wf_later *later)
 {
-    (void)count;
     abort_once((struct wf_group *)(uintptr_t)wait->target, later);
     return true;
 }
@@ -367,7 +366,7 @@ static intptr_t conclude(struct wf_group *g, intptr_t rc, bool absorbed)
     /* consumed, but somebody else's */
     bool others = tally.visible - tally.undelivered > g->scope.baseline;
     if (g->error_count > 0 && !g->is_independent) {
-        if (others && (absorbed || rc == -ECANCELED)) {
+        if (others) {
             wf_state_rearm(&self->word);
         }
         return g->codes[0];

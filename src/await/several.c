@@ -82,7 +82,7 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
 }
 
 /* A request to the gathering task: every unfinished task gets it. */
-static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+static bool hand_to_all(struct wf_wait *wait, struct wf_later *later)
 {
     struct several *all = WF_CONTAINER(wait, struct several, wait);
     int cause = wf_cancel_cause(wait->task);
@@ -92,7 +92,7 @@ static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *l
         if (is_first && wf_word_life(wf_load_acq(&all->tasks[i]->word)) == WF_ERROR) {
             all->had_failed = true;
         }
-        any = wf_cancel(all->tasks[i], count, cause, later) == 1 || any;
+        any = wf_cancel(all->tasks[i], 1, cause, later) == 1 || any;
     }
     if (any) {
         wf_store_rel(&all->must_see_all, 1U);
