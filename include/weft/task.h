@@ -99,8 +99,8 @@ enum {
 /* weft_cancel with a cause, which goes along where the request is handed on. -EINVAL: not 0 to 32767. */
 WEFT_API int weft_cancel_with(weft_task *task, int cause);
 
-/* The cause of the latest request to the calling task; WEFT_CAUSE_NONE outside a fiber. Meant to be asked
- * when -ECANCELED comes. Never switches. */
+/* The cause of the latest request to the calling task, of requests that come together any one's;
+ * WEFT_CAUSE_NONE outside a fiber. Meant to be asked when -ECANCELED comes. Never switches. */
 WEFT_API int weft_cancel_cause(void);
 
 /* Takes one request back. Returns how many remain; at 0 an undelivered request is withdrawn. */

@@ -33,6 +33,7 @@ struct several {
     bool cancelled_is_error;
     /* Set by the canceller under the waiting task's lock (release), read by finishers and the task. */
     wf_au32 must_see_all;
+    bool had_failed; /* a task had failed before the first request was handed on; under that lock */
     wf_ai64 remaining; /* finishers subtract (seq_cst) before they read the wait's epoch */
     wf_ai64 failed;    /* index of the first error: finishers, CAS */
     struct member *members;
@@ -81,13 +82,17 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
 }
 
 /* A request to the gathering task: every unfinished task gets it. */
-static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+static bool hand_to_all(struct wf_wait *wait, struct wf_later *later)
 {
     struct several *all = WF_CONTAINER(wait, struct several, wait);
     int cause = wf_cancel_cause(wait->task);
     bool any = false;
+    bool is_first = wf_load_acq(&all->must_see_all) == 0;
     for (size_t i = 0; i < all->count; i++) {
-        any = wf_cancel(all->tasks[i], count, cause, later) == 1 || any;
+        if (is_first && wf_word_life(wf_load_acq(&all->tasks[i]->word)) == WF_ERROR) {
+            all->had_failed = true;
+        }
+        any = wf_cancel(all->tasks[i], 1, cause, later) == 1 || any;
     }
     if (any) {
         wf_store_rel(&all->must_see_all, 1U);
@@ -171,6 +176,7 @@ static void prepare(struct several *all, weft_task *const *tasks, size_t count, 
     all->count = count;
     all->when = when;
     all->cancelled_is_error = false;
+    all->had_failed = false;
     wf_store_rlx(&all->must_see_all, 0U);
     wf_store_rlx(&all->remaining, (int64_t)count);
     wf_store_rlx(&all->failed, (int64_t)NOBODY_FAILED);
@@ -245,7 +251,8 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     if (first_failed != NULL) {
         *first_failed = failed == NOBODY_FAILED ? count : (size_t)failed;
     }
-    if (all.wait.handed_on) {
+    /* An error that was on its way before the request came still wins. */
+    if (all.wait.handed_on && !(first_error && all.had_failed)) {
         wf_state_set(&self->word, WF_TOLD);
         return -ECANCELED;
     }
@@ -333,6 +340,21 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
     return rc < 0 ? rc : (int)weft_timeout_leave(&limit, weft_join(task, result));
 }
 
+/* No time is left: one trip through the queue, and in turns as many as a task takes that is cancelled
+ * before it starts. */
+static int call_never(weft_task *self, weft_fn *fn, void *arg)
+{
+    weft_task *task;
+    int rc = wf_door_observe(self);
+    if (rc == 0 && wf_has_turns(self) && weft_spawn(&task, fn, arg) == 0) {
+        rc = end_now(task, NULL);
+        weft_drop(task);
+        return rc;
+    }
+    rc = rc == 0 ? weft_yield() : rc;
+    return rc < 0 ? rc : -ETIMEDOUT;
+}
+
 int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns, intptr_t *result)
 {
     int rc = 0;
@@ -341,8 +363,7 @@ int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns, intptr_t *result)
         return worker == NULL ? rc : -EINVAL;
     }
     if (delay_ns <= 0) {
-        rc = weft_yield();
-        return rc < 0 ? rc : -ETIMEDOUT;
+        return call_never(wf_self_on(worker), fn, arg);
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);

@@ -54,13 +54,8 @@ static weft_context *values_for(const struct wf_worker *worker, const weft_spawn
     if (options != NULL && options->context != NULL) {
         return wf_context_retain(options->context);
     }
-    weft_task *spawner = wf_self_on(worker);
-    if (spawner == NULL) {
-        return NULL;
-    }
-    /* A callback runs in place of the task that has ended. */
-    bool is_callback = wf_word_has_ended(wf_load_rlx(&spawner->word));
-    return wf_context_retain(is_callback ? wf_here_lent() : spawner->context);
+    const weft_task *spawner = wf_self_on(worker);
+    return spawner != NULL ? wf_context_retain(spawner->context) : NULL;
 }
 
 static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
@@ -140,6 +135,7 @@ void wf_spawn_abandon(struct wf_worker *worker, weft_task *task)
 {
     free(task->extra);
     task->extra = NULL;
+    wf_task_forget(task);
     /* By the ordinary way: somebody who met the slot by chance may have a hold. */
     (void)wf_task_disown(task);
     wf_task_let_go(task, worker != NULL ? &worker->tasks : NULL);

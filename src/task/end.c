@@ -53,11 +53,11 @@ intptr_t wf_task_look(weft_task *task)
     return wf_task_outcome(task, word);
 }
 
-/* The field first: the user's drop may look at it. */
-static void drop_context(weft_task *task)
+/* The user's drop may look at them, and may even set others. */
+static __attribute__((noinline, cold)) void drop_values(weft_task *task)
 {
-    weft_context *context = task->context;
-    if (__builtin_expect(context != NULL, 0)) {
+    while (task->context != NULL) {
+        weft_context *context = task->context;
         task->context = NULL;
         wf_context_drop(context);
     }
@@ -95,7 +95,6 @@ static void release(weft_task *task, struct wf_task_cache *cache)
     }
     free(task->errors);
     task->errors = NULL;
-    drop_context(task); /* never run at all, or set by the drop of another value */
     wf_task_free(registry, cache, task);
 }
 
@@ -111,7 +110,9 @@ void wf_task_let_go(weft_task *task, struct wf_task_cache *cache)
 static void run_callback(weft_task *task, struct wf_callback *callback)
 {
     wf_here_lend(callback->context);
+    task->context = callback->context; /* for what fn spawns: it runs in the ended task's place */
     callback->fn(task, callback->arg);
+    task->context = NULL;
     wf_here_lend(NULL);
     wf_context_drop(callback->context);
     free(callback);
@@ -206,7 +207,7 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
 
 void wf_task_forget(weft_task *task)
 {
-    drop_context(task);
+    drop_values(task);
     while (task->callbacks != NULL) {
         struct wf_callback *callback = task->callbacks;
         task->callbacks = callback->next;
@@ -237,7 +238,9 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
         task->extra->drop_arg != NULL) {
         drop_arg(task);
     }
-    drop_context(task);
+    if (__builtin_expect(task->context != NULL, 0)) {
+        drop_values(task);
+    }
     task->raw = raw;
     bool is_cancel = raw == -ECANCELED;
     bool is_error = weft_is_error(raw);

@@ -49,8 +49,8 @@ void wf_task_unwatch(weft_task *task, struct wf_waiter *waiter);
 /* Adds a callback; false if the task has ended. */
 bool wf_task_add_callback(weft_task *task, struct wf_callback *callback);
 
-/* What an abandoned task still holds: its values, and callbacks that will never be called. The runtime has
- * stopped. */
+/* Frees what a task that will never end still holds: its values, and callbacks that will never be called.
+ * Nobody else looks at it. */
 void wf_task_forget(weft_task *task);
 
 /* The outcome for somebody who looks at it: counts as seen. */
