@@ -371,7 +371,8 @@ static intptr_t conclude(struct wf_group *g, intptr_t rc, bool absorbed)
         }
         return g->codes[0];
     }
-    if (others && (absorbed || rc == -ECANCELED)) {
+    bool is_foreign = others || (absorbed && !had_request); /* taken back since or not */
+    if (is_foreign && (absorbed || rc == -ECANCELED)) {
         wf_state_set(&self->word, WF_TOLD);
         return -ECANCELED;
     }

@@ -271,6 +271,9 @@ class Scenario:
         for task in left:
             if not task.cancelled() and task.exception() is not None:
                 self.log("diag.error_at_shutdown:" + code_of(task.exception()))
+        for _ in range(4):  # asyncio's runner closes its generators and threads: callbacks still queued run
+            if loop.ready:
+                loop.turn()
         for task in loop.spawned:
             if not task.cancelled() and task.failure() is not None and not task.looked:
                 if task is not self.main and task.group is None and not task.dropped:
