@@ -124,30 +124,38 @@ static int run(struct sweep *sweep, uint64_t point, weft_sweep_moment moment)
 /* ---- telling ---- */
 
 static const char *const moments[] = {
-    [WEFT_SWEEP_NEVER] = "never",
-    [WEFT_SWEEP_ENTRY] = "on entry",
-    [WEFT_SWEEP_WAITING] = "while it waits",
-    [WEFT_SWEEP_GRANTED] = "after the grant",
+    [WEFT_SWEEP_NEVER] = "never cancelled",
+    [WEFT_SWEEP_ENTRY] = "cancelled on entry",
+    [WEFT_SWEEP_WAITING] = "cancelled while it waits",
+    [WEFT_SWEEP_GRANTED] = "cancelled after the grant",
 };
+
+static void describe_point(const struct sweep *sweep, char *text, size_t size)
+{
+    const struct wf_probe *probe = &sweep->probe;
+    unsigned long long point = probe->target;
+    unsigned long long points = sweep->report.points;
+    if (point == 0) {
+        (void)snprintf(text, size, "without a cancellation");
+    } else if (probe->call == NULL) {
+        (void)snprintf(text, size, "point %llu of %llu", point, points);
+    } else {
+        (void)snprintf(text, size, "point %llu of %llu, %s in %s, %s", point, points, probe->call,
+                       probe->who, moments[probe->moment]);
+    }
+}
 
 static void tell(struct sweep *sweep, const struct wf_leak *found, int64_t amount)
 {
     const struct wf_probe *probe = &sweep->probe;
     char where[320];
-    if (probe->target == 0) {
-        (void)snprintf(where, sizeof where, "without a cancellation");
-    } else {
-        (void)snprintf(where, sizeof where, "cancelled at point %llu of %llu, %s %s in %s",
-                       (unsigned long long)probe->target, (unsigned long long)sweep->report.points,
-                       probe->call != NULL ? probe->call : "?", moments[probe->moment],
-                       probe->call != NULL ? probe->who : "?");
-    }
+    char many[48] = "";
     char text[640];
-    int length = snprintf(text, sizeof text, "%s: %s", where, found->text);
+    describe_point(sweep, where, sizeof where);
     if (amount > 1) {
-        size_t at = (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
-        (void)snprintf(text + at, sizeof text - at, " (%lld in all)", (long long)amount);
+        (void)snprintf(many, sizeof many, " (%lld in all)", (long long)amount);
     }
+    (void)snprintf(text, sizeof text, "%s: %s%s", where, found->text, many);
     sweep->report.findings++;
     if (sweep->options.found == NULL) {
         wf_say("%s", text);
