@@ -53,7 +53,7 @@ WEFT_API WEFT_NODISCARD int weft_wait(weft_task *const *tasks, size_t count, wef
  *
  * Lives in the frame of the task that opened it; `tasks` and the handles are borrowed until it is closed. */
 typedef struct weft_completions {
-    uint64_t reserved[48];
+    uint64_t reserved[56];
 } weft_completions;
 
 /* Begins. A task that stands several times is given once. `delay_ns` limits all the waiting together:

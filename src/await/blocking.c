@@ -22,10 +22,9 @@ struct borrowed {
     struct wf_job job;
 };
 
-static bool hand_to_job(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+static bool hand_to_job(struct wf_wait *wait, struct wf_later *later)
 {
     struct borrowed *call = (struct borrowed *)(uintptr_t)wait->target;
-    (void)count;
     if (!wf_pool_withdraw(call->pool, &call->job, later)) {
         return false;
     }

@@ -39,6 +39,7 @@ struct completions {
     bool is_over;         /* the time is: who ends now is not given */
     struct wf_list ended; /* members, oldest first */
     struct wf_wait *wait; /* of the owner, in next */
+    struct wf_timer limit;
     struct member inline_members[INLINE_MEMBERS];
 };
 
@@ -52,10 +53,22 @@ static struct completions *inside(weft_completions *each)
 
 /* ---- finishers ---- */
 
-/* Under the lock. Sticky: once somebody has been told that the time is over, it stays so. */
+/* The time is over; under the wheel's lock. */
+static void on_time(struct wf_timer *timer, void *context)
+{
+    struct completions *all = WF_CONTAINER(timer, struct completions, limit);
+    wf_lock(&all->lock);
+    all->is_over = true;
+    if (all->wait != NULL) {
+        (void)wf_wait_claim(all->wait, WF_TIMED_OUT, context);
+    }
+    wf_unlock(&all->lock);
+}
+
+/* Under the lock. An owner that is busy when the time is over need not wait for the wheel. */
 static bool is_over(struct completions *all)
 {
-    if (!all->is_over && all->deadline_ns != WF_FOREVER) {
+    if (!all->is_over && all->deadline_ns != WF_FOREVER && !wf_has_turns(all->owner)) {
         all->is_over = wf_runtime_now(wf_runtime_of(all->owner)) >= all->deadline_ns;
     }
     return all->is_over;
@@ -67,7 +80,7 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
     struct member *member = WF_CONTAINER(waiter, struct member, waiter);
     struct completions *all = member->all;
     wf_lock(&all->lock);
-    if (!is_over(all)) {
+    if (!all->is_over) {
         wf_list_push(&all->ended, &member->ended);
         if (all->wait != NULL) {
             (void)wf_wait_claim(all->wait, WF_GRANTED, later);
@@ -216,6 +229,11 @@ int weft_completions_open(weft_completions *each, weft_task *const *tasks, size_
         all->owner = NULL;
         return rc;
     }
+    wf_timer_init(&all->limit, &worker->wheel, on_time);
+    if (all->deadline_ns != WF_FOREVER) {
+        wf_bump_own(&worker->counters.armed, 1);
+        (void)wf_timer_arm(&all->limit, all->deadline_ns);
+    }
     link_members(all);
     return 0;
 }
@@ -231,20 +249,6 @@ static struct member *take(struct completions *all)
     struct member *member = WF_CONTAINER(all->ended.next, struct member, ended);
     wf_list_remove(&member->ended);
     return member;
-}
-
-/* Until somebody ends, the time is over, or a request comes. */
-static enum wf_verdict park(struct completions *all, struct wf_wait *wait)
-{
-    struct wf_alarm alarm;
-    if (all->deadline_ns != WF_FOREVER) {
-        wf_alarm_set(&alarm, wait, all->deadline_ns, WF_TIMED_OUT);
-    }
-    enum wf_verdict verdict = wf_door_park(wait);
-    if (all->deadline_ns != WF_FOREVER) {
-        wf_alarm_clear(&alarm);
-    }
-    return verdict;
 }
 
 static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *, void *),
@@ -273,11 +277,10 @@ static int take_or_wait(struct completions *all, struct member **out)
     if (!must_wait) {
         return *out != NULL ? 0 : -ETIMEDOUT;
     }
-    enum wf_verdict verdict = park(all, &wait);
+    enum wf_verdict verdict = wf_door_park(&wait);
     wf_lock(&all->lock); /* whoever granted the wait has left it */
     all->wait = NULL;
     *out = verdict != WF_TOLD_OFF ? take(all) : NULL;
-    all->is_over = all->is_over || (verdict == WF_TIMED_OUT && *out == NULL);
     wf_unlock(&all->lock);
     if (*out != NULL) {
         return 0;
@@ -321,6 +324,7 @@ void weft_completions_close(weft_completions *each)
         return;
     }
     struct completions *all = inside(each);
+    (void)wf_timer_disarm(&all->limit);
     for (size_t i = 0; i < all->count; i++) {
         if (all->members[i].all != NULL) {
             /* Also those that have ended: the finisher has left once it has left the lock. */

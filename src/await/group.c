@@ -249,18 +249,6 @@ int weft_group_cancel(weft_group *group)
 
 /* A request to the task while it waits in close: the first one from outside cancels the children; all
  * are absorbed into the wait. */
-static bool absorb(struct wf_wait *wait, uint32_t count, struct wf_later *later)
-{
-    (void)count;
-    struct wf_group *g = (struct wf_group *)(uintptr_t)wait->target;
-    wf_lock(&g->lock);
-    if (!g->is_aborting) {
-        cancel_children(g, wf_cancel_cause(wait->task), later);
-    }
-    wf_unlock(&g->lock);
-    return true;
-}
-
 static void list_children(const struct wf_wait *wait, void (*each)(weft_task *, void *), void *arg)
 {
     const struct wf_group *g = wait->target;
@@ -269,35 +257,67 @@ static void list_children(const struct wf_wait *wait, void (*each)(weft_task *, 
     }
 }
 
-/* Waits until no child is live. Returns the verdict; *absorbed: a request came meanwhile. */
-static enum wf_verdict wait_for_children(struct wf_group *g, int64_t deadline_ns, bool is_close,
-                                         bool *absorbed)
+static void abort_once(struct wf_group *g, struct wf_later *later)
 {
-    enum wf_verdict verdict = WF_GRANTED;
-    struct wf_wait wait;
-    wf_wait_begin(&wait, g->scope.task, WF_WAIT_GROUP);
-    wait.target = g;
-    wait.hand_on = is_close ? absorb : NULL;
-    wait.list = list_children;
+    wf_lock(&g->lock);
+    if (!g->is_aborting) {
+        cancel_children(g, wf_cancel_cause(g->scope.task), later);
+    }
+    wf_unlock(&g->lock);
+}
+
+/* A request to the task while it waits in close: the first one cancels the children; all are absorbed into
+ * the wait. */
+static bool absorb(struct wf_wait *wait, struct wf_later *later)
+{
+    abort_once((struct wf_group *)(uintptr_t)wait->target, later);
+    return true;
+}
+
+/* One wait for the last child; WF_GRANTED at once when there is none. */
+static enum wf_verdict wait_once(struct wf_group *g, struct wf_wait *wait, int64_t deadline_ns)
+{
+    wf_wait_again(wait);
     wf_lock(&g->lock);
     bool must_wait = g->live > 0;
-    g->wait = must_wait ? &wait : NULL;
+    g->wait = must_wait ? wait : NULL;
     wf_unlock(&g->lock);
-    if (must_wait) {
-        struct wf_alarm alarm;
-        if (deadline_ns != WF_FOREVER) {
-            wf_alarm_set(&alarm, &wait, deadline_ns, WF_TIMED_OUT);
-        }
-        verdict = wf_door_park(&wait);
-        if (deadline_ns != WF_FOREVER) {
-            wf_alarm_clear(&alarm);
-        }
-        wf_lock(&g->lock); /* whoever ended the last child has left it */
-        g->wait = NULL;
-        wf_unlock(&g->lock);
+    if (!must_wait) {
+        return WF_GRANTED;
     }
-    *absorbed = wait.handed_on;
+    struct wf_alarm alarm;
+    if (deadline_ns != WF_FOREVER) {
+        wf_alarm_set(&alarm, wait, deadline_ns, WF_TIMED_OUT);
+    }
+    enum wf_verdict verdict = wf_door_park(wait);
+    if (deadline_ns != WF_FOREVER) {
+        wf_alarm_clear(&alarm);
+    }
+    wf_lock(&g->lock); /* whoever ended the last child has left it */
+    g->wait = NULL;
+    wf_unlock(&g->lock);
     return verdict;
+}
+
+/* Waits until no child is live; `absorbed` receives whether a request came meanwhile. Requests are taken
+ * on the canceller's thread, or, where everything has its turn, by the task when it is its turn. */
+static void wait_for_children(struct wf_group *g, bool *absorbed)
+{
+    struct wf_wait wait;
+    bool has_turns = wf_has_turns(g->scope.task);
+    wf_wait_begin(&wait, g->scope.task, WF_WAIT_GROUP);
+    wait.target = g;
+    wait.hand_on = has_turns ? NULL : absorb;
+    wait.list = list_children;
+    *absorbed = false;
+    while (wait_once(g, &wait, WF_FOREVER) != WF_GRANTED) {
+        struct wf_later later;
+        wf_later_init(&later);
+        *absorbed = true;
+        abort_once(g, &later);
+        wf_later_run(&later);
+    }
+    *absorbed = *absorbed || wait.handed_on;
 }
 
 int weft_group_drain(weft_group *group, int64_t delay_ns)
@@ -320,8 +340,11 @@ int weft_group_drain(weft_group *group, int64_t delay_ns)
         return rc;
     }
     int64_t deadline_ns = wf_deadline_after(weft_now(), delay_ns);
-    bool absorbed;
-    switch (wait_for_children(g, deadline_ns, false, &absorbed)) {
+    struct wf_wait wait;
+    wf_wait_begin(&wait, self, WF_WAIT_GROUP);
+    wait.target = g;
+    wait.list = list_children;
+    switch (wait_once(g, &wait, deadline_ns)) {
     case WF_GRANTED:
         return 0;
     case WF_TIMED_OUT:
@@ -343,7 +366,7 @@ static intptr_t conclude(struct wf_group *g, intptr_t rc, bool absorbed)
     /* consumed, but somebody else's */
     bool others = tally.visible - tally.undelivered > g->scope.baseline;
     if (g->error_count > 0 && !g->is_independent) {
-        if (others && (absorbed || rc == -ECANCELED)) {
+        if (others) {
             wf_state_rearm(&self->word);
         }
         return g->codes[0];
@@ -410,7 +433,7 @@ intptr_t weft_group_close(weft_group *group, intptr_t rc)
     wf_unlock(&g->lock);
     wf_later_run(&later);
     bool more = false;
-    (void)wait_for_children(g, WF_FOREVER, true, &more);
+    wait_for_children(g, &more);
     wf_lock(&g->lock);
     g->phase = GROUP_CLOSED;
     wf_unlock(&g->lock);

@@ -10,10 +10,10 @@
 
 /* A request to the joiner goes to the task that it joins; one that has ended refuses, and the request
  * stays for the joiner's next await point. */
-static bool hand_to_task(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+static bool hand_to_task(struct wf_wait *wait, struct wf_later *later)
 {
     weft_task *target = (weft_task *)(uintptr_t)wait->target;
-    return wf_cancel(target, count, wf_cancel_cause(wait->task), later) == 1;
+    return wf_cancel(target, 1, wf_cancel_cause(wait->task), later) == 1;
 }
 
 static int join_plain(weft_task *self, weft_task *task)
@@ -75,13 +75,13 @@ int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *cal
         return worker == NULL ? rc : -EINVAL;
     }
     weft_task *self = wf_self_on(worker);
-    if (task == self) {
-        return -EDEADLK;
-    }
     if (is_shielded) {
         rc = wf_door_enter(self, call);
     } else {
         wf_door_spend(self, call);
+    }
+    if (rc == 0 && task == self) {
+        rc = -EDEADLK;
     }
     if (rc == 0 && !wf_word_has_ended(wf_load_acq(&task->word))) {
         rc = is_shielded ? join_shielded(self, task) : join_plain(self, task);

@@ -82,7 +82,7 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
 }
 
 /* A request to the gathering task: every unfinished task gets it. */
-static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+static bool hand_to_all(struct wf_wait *wait, struct wf_later *later)
 {
     struct several *all = WF_CONTAINER(wait, struct several, wait);
     int cause = wf_cancel_cause(wait->task);
@@ -92,7 +92,7 @@ static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *l
         if (is_first && wf_word_life(wf_load_acq(&all->tasks[i]->word)) == WF_ERROR) {
             all->had_failed = true;
         }
-        any = wf_cancel(all->tasks[i], count, cause, later) == 1 || any;
+        any = wf_cancel(all->tasks[i], 1, cause, later) == 1 || any;
     }
     if (any) {
         wf_store_rel(&all->must_see_all, 1U);
@@ -342,6 +342,21 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
                : (int)weft_timeout_leave(&limit, wf_join(task, result, false, __func__));
 }
 
+/* No time is left: one trip through the queue, and in turns as many as a task takes that is cancelled
+ * before it starts. */
+static int call_never(weft_task *self, weft_fn *fn, void *arg)
+{
+    weft_task *task;
+    int rc = wf_door_observe(self);
+    if (rc == 0 && wf_has_turns(self) && weft_spawn(&task, fn, arg) == 0) {
+        rc = end_now(task, NULL);
+        weft_drop(task);
+        return rc;
+    }
+    rc = rc == 0 ? weft_yield() : rc;
+    return rc < 0 ? rc : -ETIMEDOUT;
+}
+
 int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns, intptr_t *result)
 {
     int rc = 0;
@@ -350,8 +365,7 @@ int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns, intptr_t *result)
         return worker == NULL ? rc : -EINVAL;
     }
     if (delay_ns <= 0) {
-        rc = weft_yield();
-        return rc < 0 ? rc : -ETIMEDOUT;
+        return call_never(wf_self_on(worker), fn, arg);
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);

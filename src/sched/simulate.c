@@ -287,39 +287,20 @@ static void drawn_turn(struct wf_sim *sim)
     }
 }
 
-/* The run can't end. */
-static void give_up(weft_runtime *runtime)
-{
-    runtime->is_deadlocked = true;
-    wf_lifecycle_leave(runtime, WF_ABANDONED);
-}
-
-/* Nothing is ready: the clock jumps to the next timer, or this is the end. */
-static bool idle(struct wf_sim *sim)
+/* Nothing can happen now: the clock jumps to the next timer. False: there is none. */
+static bool jump(struct wf_sim *sim)
 {
     weft_runtime *runtime = sim->runtime;
-    wf_here_set(&runtime->workers[0]);
-    if (!wf_lifecycle_idle(&runtime->workers[0])) {
-        return false;
-    }
-    if (sim->tail != sim->head) {
-        return true; /* closing has cancelled something */
-    }
     int64_t next_ns = WF_FOREVER;
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         int64_t own_ns = wf_wheel_next(&runtime->workers[i].wheel);
         next_ns = own_ns < next_ns ? own_ns : next_ns;
     }
     next_ns = wf_lifecycle_deadline(runtime, next_ns);
-    if (next_ns == WF_FOREVER) {
-        wf_report_left(runtime, WEFT_DIAG_DEADLOCK);
-        give_up(runtime);
-        return false;
-    }
-    if (next_ns > runtime->clock.virtual_ns) {
+    if (next_ns != WF_FOREVER && next_ns > runtime->clock.virtual_ns) {
         runtime->clock.virtual_ns = next_ns;
     }
-    return true;
+    return next_ns != WF_FOREVER;
 }
 
 static bool has_due(weft_runtime *runtime)
@@ -333,6 +314,30 @@ static bool has_due(weft_runtime *runtime)
     return false;
 }
 
+/* The run can't end. */
+static void give_up(weft_runtime *runtime)
+{
+    runtime->is_deadlocked = true;
+    wf_lifecycle_leave(runtime, WF_ABANDONED);
+}
+
+/* Nothing is ready. False: the run is over, for good or for ever. Its end comes before timers that are
+ * due. */
+static bool idle(struct wf_sim *sim)
+{
+    weft_runtime *runtime = sim->runtime;
+    wf_here_set(&runtime->workers[0]);
+    if (!wf_lifecycle_idle(&runtime->workers[0])) {
+        return false;
+    }
+    if (sim->tail != sim->head || has_due(runtime) || jump(sim)) {
+        return true;
+    }
+    wf_report_left(runtime, WEFT_DIAG_DEADLOCK);
+    give_up(runtime);
+    return false;
+}
+
 void wf_sim_run(struct wf_sim *sim)
 {
     weft_runtime *runtime = sim->runtime;
@@ -343,11 +348,10 @@ void wf_sim_run(struct wf_sim *sim)
             break;
         }
         wf_ready_collect(&runtime->workers[0]); /* from plain threads */
-        if (sim->tail == sim->head && !has_due(runtime)) {
-            if (!idle(sim)) {
-                break;
-            }
-        } else if (sim->is_strict) {
+        if (sim->tail == sim->head && !idle(sim)) {
+            break;
+        }
+        if (sim->is_strict) {
             strict_turn(sim);
         } else {
             drawn_turn(sim);

@@ -90,7 +90,8 @@ static void hand_on(weft_task *task, struct wf_later *later)
         if (undelivered <= handed) {
             break; /* taken back meanwhile */
         }
-        if (!wait->hand_on(wait, undelivered - handed, later)) {
+        /* Requests that were not delivered yet have merged: they go on as one. */
+        if (!wait->hand_on(wait, later)) {
             break; /* nobody is left to take it */
         }
         wait->handed_on = true;

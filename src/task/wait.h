@@ -59,7 +59,7 @@ struct wf_wait {
     /* Not NULL: requests are not delivered here but handed on, by this. Adds at most one request to
      * each unfinished target and pushes it on later's kick list. Returns whether any target took
      * it. Runs on the canceller's thread under the task's lock. */
-    bool (*hand_on)(struct wf_wait *wait, uint32_t count, struct wf_later *later);
+    bool (*hand_on)(struct wf_wait *wait, struct wf_later *later);
     const void *target; /* for reports and for hand_on */
     /* WF_WAIT_GROUP, _GATHER and _TASKS only: calls `each` with every unfinished task it waits for. For
      * reports of a simulation, where nobody runs meanwhile. */

@@ -164,7 +164,9 @@ bool gather_cancel(struct object *object)
         struct child *child = &gather->children[i];
         bool is_in_flight = !child->has_ended && object_state(child->object) != WEFT_PENDING;
         child->was_in_flight = child->was_in_flight || (is_in_flight && !gather->is_cancelled);
-        accepted = object_cancel(child->object) || accepted;
+    }
+    for (int i = 0; i < gather->member_count; i++) {
+        accepted = object_cancel(gather->members[i]) || accepted;
     }
     gather->is_cancelled = gather->is_cancelled || accepted;
     return accepted;

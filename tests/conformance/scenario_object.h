@@ -82,6 +82,7 @@ bool gather_cancel(struct object *object);
 struct outcome gather_join(struct frame *frame, struct object *object);
 
 /* scenario_task.c */
+struct object *task_new(struct frame *frame, const struct statement *statement);
 intptr_t task_body(void *object);
 
 #endif

@@ -12,7 +12,7 @@
 #include "scenario_object.h"
 #include "scenario_operation.h"
 
-enum { STEPS_MAX = 200000, EVENT_MAX = 1024, STACK_BYTES = 512 * 1024 };
+enum { STEPS_MAX = 50000, TASKS_MAX = 2000, EVENT_MAX = 1024, STACK_BYTES = 512 * 1024 };
 
 /* ---- notes ---- */
 
@@ -168,6 +168,7 @@ static void prepare(struct run *run, struct arena *arena, const struct program *
         .trace = {.arena = arena},
         .exceptions = {.arena = arena},
         .steps_left = STEPS_MAX,
+        .tasks_left = TASKS_MAX,
     };
     /* First of all, so that the codes of misuse are there even when a program uses up all others. */
     (void)exception_code(&run->exceptions, "R");

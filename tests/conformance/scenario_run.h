@@ -31,6 +31,7 @@ struct run {
     int64_t start_ns;
     int64_t now_s;        /* as of the last statement, for events that have no clock at hand */
     int64_t steps_left;   /* statements, so that every program ends */
+    int64_t tasks_left;   /* spawns, so that it ends before memory does */
     const char *fault;    /* the program did what no program may; everything unwinds */
     intptr_t main_result; /* -EINTR where main was interrupted and nothing else */
     int interrupts;

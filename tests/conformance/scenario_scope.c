@@ -121,8 +121,7 @@ OPERATION(do_group_spawn)
     struct run *run = frame->run;
     const struct name *label = statement->other != NULL ? statement->other : statement->callee_name;
     struct task_group *group = run->groups[statement->label->index];
-    struct object *object = object_new(run, OBJECT_TASK, label->text);
-    object->body = statement->callee->block;
+    struct object *object = task_new(frame, statement);
     const weft_spawn_options options = {.size = sizeof options, .name = label->text};
     if (group == NULL ||
         weft_group_spawn(&group->group, &object->task, task_body, object, &options) != 0) {
@@ -150,8 +149,8 @@ static struct outcome join_within(struct frame *frame, struct object *object, in
                                   bool is_private)
 {
     struct outcome outcome;
-    if (object->kind != OBJECT_COMPLETION && object_look(object, &outcome)) {
-        return outcome;
+    if (!is_private && object->kind != OBJECT_COMPLETION && object_look(object, &outcome)) {
+        return outcome; /* private waits observe the caller's own requests first */
     }
     struct scope *scope = arena_take(frame->run->arena, sizeof *scope);
     int rc = weft_timeout_enter(&scope->limit, delay_ns);

@@ -28,12 +28,23 @@ intptr_t task_body(void *arg)
     return outcome_to_weft(outcome);
 }
 
+/* The object of a task to be spawned, not yet known by its label. */
+struct object *task_new(struct frame *frame, const struct statement *statement)
+{
+    const struct name *label = statement->other != NULL ? statement->other : statement->callee_name;
+    struct object *object = object_new(frame->run, OBJECT_TASK, label->text);
+    object->body = statement->callee->block;
+    if (frame->run->tasks_left-- <= 0) {
+        run_fault(frame->run, statement, "too many tasks");
+    }
+    return object;
+}
+
 OPERATION(do_spawn)
 {
     struct run *run = frame->run;
     const struct name *label = statement->other != NULL ? statement->other : statement->callee_name;
-    struct object *object = object_new(run, OBJECT_TASK, label->text);
-    object->body = statement->callee->block;
+    struct object *object = task_new(frame, statement);
     const weft_spawn_options options = {.size = sizeof options, .name = label->text};
     int rc = weft_spawn_with(&object->task, task_body, object, &options);
     if (rc != 0 && rc != -ESHUTDOWN) {
@@ -65,13 +76,20 @@ OPERATION(do_cancel)
     return FLOW_NEXT;
 }
 
+/* weft's task behind an object; one's own is there even when its label was dropped. */
+static weft_task *handle_of(const struct frame *frame, const struct object *object)
+{
+    return object == frame->self ? weft_self() : object->task;
+}
+
 OPERATION(do_uncancel)
 {
     struct object *object = task_of(frame, statement);
     if (object == NULL) {
         return FLOW_RAISE;
     }
-    int remaining = object->task != NULL ? weft_uncancel(object->task) : 0;
+    weft_task *task = handle_of(frame, object);
+    int remaining = task != NULL ? weft_uncancel(task) : 0;
     note_own(frame, ".uncancel(%s)=%d", object->label, remaining);
     return FLOW_NEXT;
 }
@@ -82,7 +100,8 @@ OPERATION(do_count)
     if (object == NULL) {
         return FLOW_RAISE;
     }
-    int count = object->task != NULL ? weft_cancelling(object->task) : 0;
+    weft_task *task = handle_of(frame, object);
+    int count = task != NULL ? weft_cancelling(task) : 0;
     note_own(frame, ".count(%s)=%d", object->label, count);
     return FLOW_NEXT;
 }

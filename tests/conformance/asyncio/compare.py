@@ -55,6 +55,7 @@ def read(path):
     found = {}
     for entry in entries:
         traces = [entry[key] for key in ("trace", "expect", "also") if key in entry]
+        traces = traces or [entry.get("error", "")]
         found[entry["id"]] = (traces, entry)
     return found
 
@@ -88,6 +89,7 @@ def main():
         for name, (_, entry) in read(options.programs).items():
             if name in expected:
                 expected[name][1].setdefault("program", entry["program"])
+                expected[name][1].setdefault("title", entry.get("title", ""))
     wrong = total = 0
     for path in options.actual:
         actual = read(path)

@@ -11,7 +11,7 @@ import json
 import random
 import re
 
-import oracle  # noqa: F401  (first: the modules below need it)
+import oracle  # first: the modules below need it
 from scenario import run_text
 
 DEFAULT = "core,objects,signals,drops,loops"
@@ -133,14 +133,14 @@ class Program:
         if kind == "wfs":
             return "waitforshield %s %s" % (self.label(), self.delay())
         if kind == "wfcall":
-            return "wfcall %s %s" % (self.function(depth), limit)
+            return "wfcall %s %s" % (self.function(depth), limit or 1)
         if kind == "gjoin":
             return "gjoin %s%s" % (self.pick(("", "rx ")), self.several())
         if kind == "wait":
             timeout = "timeout %d " % self.delay() if self.chance(0.4) else ""
             return "wait %s %s%s" % (self.pick(("ALL", "FC", "FX")), timeout, self.several())
         if kind == "asc":
-            return "ascomp %s %s" % (limit, self.several())
+            return "ascomp %s %s" % (limit or 1, self.several())
         return kind
 
     def function(self, depth):
@@ -325,6 +325,7 @@ def main():
     options = parser.parse_args()
     features = set(options.features.split(","))
     print(json.dumps(list(programs(options.seed, options.count, features)), indent=1))
+    oracle.leave()
 
 
 if __name__ == "__main__":

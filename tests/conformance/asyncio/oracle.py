@@ -12,12 +12,22 @@ import asyncio
 import collections
 import heapq
 import json
+import os
 import sys
 import warnings
 from asyncio import futures, tasks, timeouts
 
 C = asyncio.CancelledError
 warnings.filterwarnings("ignore", message="coroutine .* was never awaited")  # bodies that never start
+
+
+UNFINISHED = []  # what a run leaves behind: collecting it would run its clean-up in the midst of another run
+
+
+def leave():
+    """Ends the process without collecting what is unfinished."""
+    sys.stdout.flush()
+    os._exit(0)
 
 
 class Invalid(BaseException):
@@ -39,10 +49,12 @@ class Loop(asyncio.AbstractEventLoop):
 
     direct: what waits for several tasks is woken by the last of them itself, not by a callback one trip later.
     prompt: the run stops when main has ended, not when the turn after that is over.
+    hand-on: a request to a task that closes a group goes to the children at once, without waking it first.
     """
 
-    def __init__(self, direct=False, prompt=False, max_steps=20000):
-        self.now, self.direct, self.prompt = 0, direct, prompt
+    def __init__(self, variants=(), max_steps=20000):
+        self.now, self.direct, self.prompt = 0, "direct" in variants, "prompt" in variants
+        self.hands_on = "hand-on" in variants
         self.ready, self.timers, self.armed = collections.deque(), [], 0
         self.stopping, self.invalid, self.steps_left = False, None, max_steps
         self.spawned = []
@@ -170,6 +182,7 @@ class Task(tasks._PyTask, Future):
         self._undelivered = 0  # requests accepted since the last delivery and not withdrawn
         self.deliveries = 0
         self.aborted = False  # a request has ended the present wait
+        self.masks = False  # inside an await whose own waits do not look for undelivered requests
         self.label, self.looked, self.dropped, self.group = label, False, False, None
         self.values, self.waits_for = {}, None
         super().__init__(coro, loop=loop)
@@ -180,7 +193,7 @@ class Task(tasks._PyTask, Future):
 
     @property
     def _must_cancel(self):
-        return self._undelivered > 0
+        return self._undelivered > 0 and not self.masks
 
     @_must_cancel.setter
     def _must_cancel(self, armed):
@@ -374,7 +387,7 @@ class Gather(Future):
         if self.done():
             return False
         in_flight = [child for child in self.left if child.done()]
-        accepted = [child.cancel() for child in dict.fromkeys(self.children)]
+        accepted = [child.cancel() for child in self.children]  # one that stands twice gets two
         if not any(accepted):
             return False
         if not self.requested:
@@ -456,6 +469,22 @@ class GroupError(Exception):
         self.errors = errors
 
 
+class GroupWait(Future):
+    """The wait for a group's children in the variant that hands requests on."""
+
+    def __init__(self, group):
+        super().__init__(loop=group.loop)
+        self.group = group
+
+    def cancel(self, msg=None):
+        if self.done():
+            return False
+        self.group.absorbed = True
+        if not self.group.aborting:
+            self.group.abort()
+        return True
+
+
 class Group:
     """3.15's TaskGroup with a baseline; closing observes first and gives back what is not its own."""
 
@@ -463,7 +492,7 @@ class Group:
         self.loop = loop
         self.entered = self.closing = self.aborting = self.requested = self.cancel_at_entry = False
         self.children, self.errors = [], []
-        self.requests = self.waiter = None
+        self.requests, self.waiter, self.absorbed = None, None, False
 
     @property
     def finished(self):
@@ -524,7 +553,7 @@ class Group:
         if (cancelled or body_error is not None) and not self.aborting:
             self.abort()
         while self.children:
-            self.waiter = self.loop.create_future()
+            self.waiter = GroupWait(self) if self.loop.hands_on else self.loop.create_future()
             try:
                 await self.waiter
             except C:
@@ -532,11 +561,14 @@ class Group:
                 if not self.aborting:
                     self.abort()
             self.waiter = None
+        cancelled = cancelled or self.absorbed
         return self.outcome(task, cancelled, body_error)
 
     def outcome(self, task, cancelled, body_error):
-        if self.requested and self.requests.uncancel() <= self.requests.baseline:
-            cancelled = False
+        if self.requested:
+            self.requests.uncancel()
+            if task.stale <= self.requests.baseline:  # what is undelivered comes by itself
+                cancelled = False
         if body_error is not None:
             self.errors.append(body_error)
         if self.errors:
@@ -552,17 +584,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", nargs="?", help="one program as text; standard input without it")
     parser.add_argument("--json", metavar="FILE", help="a list of {id, program}: one {id, trace} line each")
-    parser.add_argument("--direct", action="store_true", help="no extra trip for gather, wait, shield, groups")
-    parser.add_argument("--prompt", action="store_true", help="the run stops at once when main has ended")
+    parser.add_argument("--variant", action="append", default=[], choices=("direct", "prompt", "hand-on"))
     options = parser.parse_args()
     if options.json:
         with open(options.json, encoding="utf-8") as file:
             for case in json.load(file):
-                trace = run_text(case["program"], options.direct, options.prompt)
+                trace = run_text(case["program"], options.variant)
                 print(json.dumps({"id": case["id"], "trace": trace}, ensure_ascii=False))
-        return
+        leave()
     text = open(options.file, encoding="utf-8").read() if options.file else sys.stdin.read()
-    print(run_text(text, options.direct, options.prompt))
+    print(run_text(text, options.variant))
+    leave()
 
 
 if __name__ == "__main__":

@@ -104,14 +104,15 @@ def parse_block(tokens):
 
 
 class Scenario:
-    def __init__(self, text, direct, prompt):
+    def __init__(self, text, variants):
         self.bodies = parse(text)
-        self.loop = oracle.Loop(direct, prompt)
+        self.loop = oracle.Loop(variants)
         self.events = []
         self.objects = {}  # label -> task, future, gather, shield
         self.scopes, self.groups = {}, {}
         self.things = {}  # locks, events, ... and variables
         self.interrupts = 0
+        self.ended_at = None  # when main ended
         self.main = None
         self.shutting_down = False
 
@@ -168,6 +169,9 @@ class Scenario:
             if me.dropped and not isinstance(error, C):
                 me.add_done_callback(self.report_dropped)
             raise
+        finally:
+            if me is self.main and not self.shutting_down:
+                self.ended_at = self.loop.now
         value = returned[0] if returned else 0
         self.log("%s.end=%s" % (me.label, value))
         return value
@@ -205,9 +209,7 @@ class Scenario:
         try:
             self.main = self.start("main", "main", {})
             self.objects["main"] = self.main
-            stop = lambda _: setattr(loop, "stopping", True)
-            stop.wakes = loop.prompt
-            self.main.add_done_callback(stop)
+            self.main.add_done_callback(self.stopper())
             try:
                 while not loop.stopping and not loop.invalid:
                     if not loop.turn():
@@ -215,6 +217,8 @@ class Scenario:
                 result = self.result_of_main()
             except KeyboardInterrupt:
                 result = "!KI"
+            if self.ended_at not in (None, loop.now):
+                loop.give_up("time went on between main's end and the run's")
             if not loop.invalid:
                 self.log("run" + result)
                 self.shut_down()
@@ -222,7 +226,17 @@ class Scenario:
             pass
         finally:
             events._set_running_loop(None)
+            oracle.UNFINISHED.extend(task for task in loop.spawned if not task.done())
         return "INVALID " + loop.invalid if loop.invalid else self.trace()
+
+    def stopper(self):
+        """A callback that ends the run."""
+
+        def stop(_):
+            self.loop.stopping = True
+
+        stop.wakes = self.loop.prompt
+        return stop
 
     def deadlock(self):
         self.log("run.DEADLOCK")
@@ -252,6 +266,8 @@ class Scenario:
                 return
             if loop.invalid:
                 return
+        if any(when <= loop.now and not handle.cancelled for when, _, handle in loop.timers):
+            loop.give_up("something is due as the run ends")
         for task in left:
             if not task.cancelled() and task.exception() is not None:
                 self.log("diag.error_at_shutdown:" + code_of(task.exception()))
@@ -330,8 +346,8 @@ def children_of(task):
     return [inner] if inner is not None else []
 
 
-def run_text(text, direct=False, prompt=False):
-    return Scenario(text, direct, prompt).run()
+def run_text(text, variants=()):
+    return Scenario(text, variants).run()
 
 
 from statements import STATEMENTS  # noqa: E402  (it needs the names above)

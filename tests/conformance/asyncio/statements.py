@@ -317,9 +317,9 @@ def shield(s, me, words):
     task = s.find(words[0])
 
     async def shielded():
-        me.observe()
         if not task.done():
             s.reach(me, [task], False)
+        me.observe()
         return await s.waiting(me, [task], oracle.shield(task, s.loop))
 
     return logged(s, me, "shield(%s)" % words[0], shielded(), equals)
@@ -371,15 +371,17 @@ def resched(s, me, words):
 
 
 async def wait_for(s, me, target, delay):
-    over = delay is not None and delay <= 0
+    over = delay is not None and delay <= 0  # the wait is private then
     if over and isinstance(target, Completion):
         s.loop.give_up("waitfor of a completion without time")
+    if over and me._undelivered and not target.done():
+        s.loop.give_up("two rules meet")
     if not target.done() and not isinstance(target, Completion):
-        if s.reach(me, [target], True):
+        if s.reach(me, [target], not over):
             raise RuntimeError
     if isinstance(target, Completion):
         me.observe()
-    return await s.waiting(me, [target], asyncio.wait_for(target, delay), True)
+    return await s.waiting(me, [target], asyncio.wait_for(target, delay), not over)
 
 
 @statement
@@ -393,9 +395,11 @@ def waitforshield(s, me, words):
     task, delay = s.find(words[0]), delay_of(words[1])
 
     async def waited():
-        me.observe()
         if not task.done():
             s.reach(me, [task], False)
+        if me._undelivered and delay is not None and delay <= 0:
+            s.loop.give_up("two rules meet")
+        me.observe()
         return await s.waiting(me, [task], asyncio.wait_for(oracle.shield(task, s.loop), delay))
 
     return logged(s, me, "waitforshield(%s)" % words[0], waited(), equals)
@@ -464,10 +468,10 @@ def wait(s, me, words):
     children = list(dict.fromkeys(several(s, words)))
 
     async def waited():
+        s.reach(me, [child for child in children if not child.done()], False)
         me.observe()
         if not children:
             raise ValueError
-        s.reach(me, [child for child in children if not child.done()], False)
         await s.waiting(me, children, oracle.wait(children, delay, when, s.loop))
 
     def split(_):
@@ -483,6 +487,8 @@ def wait(s, me, words):
 async def ascomp(s, me, words):
     children = list(dict.fromkeys(several(s, words[1:])))
     s.reach(me, [child for child in children if not child.done()], False)
+    if words[0] != "none" and int(words[0]) <= 0:
+        s.loop.give_up("as_completed without time")
     each = AsCompleted(children, delay_of(words[0]), s.loop)
     for _ in range(each.count):
         task = await logged(s, me, "asc", s.waiting(me, children, observing(me, each.next)))

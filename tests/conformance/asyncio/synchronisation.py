@@ -2,10 +2,25 @@
 """The statements about locks, events, conditions, semaphores, barriers and queues: asyncio's own ones."""
 
 import asyncio
-from asyncio import locks
 
-from oracle import C, Invalid, Timeout
 from statements import call_for, delay_of, equals, logged, observing, ok, statement, tried
+
+
+class Condition(asyncio.Condition):
+    """A request between notify and resume stays undelivered, also where the lock has to be waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.take = self.acquire
+        self.acquire = self.acquire_again
+
+    async def acquire_again(self):
+        me = asyncio.current_task()
+        me.masks = True
+        try:
+            return await self.take()
+        finally:
+            me.masks = False
 
 
 def make(s, label, thing):
@@ -24,12 +39,13 @@ def lock(s, me, words):
 
 @statement
 def cond(s, me, words):
-    make(s, words[0], asyncio.Condition())
+    make(s, words[0], Condition())
 
 
 @statement
 def acq(s, me, words):
-    return logged(s, me, "acq(%s)" % words[0], observing(me, s.thing(words[0]).acquire), ok)
+    thing = s.thing(words[0])
+    return logged(s, me, "acq(%s)" % words[0], observing(me, getattr(thing, "take", thing.acquire)), ok)
 
 
 @statement
