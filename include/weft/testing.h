@@ -81,12 +81,18 @@ WEFT_API int weft_sim_set_faults(const weft_sim_faults *faults);
  *
  * Runs a function again and again in simulations of one seed, each time with one cancellation at another
  * of its await points, and looks for what the function then leaves behind. What survives the sweep
- * cleans up wherever it is cancelled. */
+ * cleans up wherever it is cancelled.
+ *
+ * A point is one call of an await point, or of weft_checkpoint, by any task of the run, also one that
+ * does not suspend; a call that suspends several times is one point. Points are numbered in the order in
+ * which the run comes to them. The first run may fill caches of the program; the second one is what all
+ * others are compared with. What is left without any cancellation is told once, with point 0; from then on
+ * only what is more than that. */
 
 typedef enum weft_sweep_moment {
     WEFT_SWEEP_NEVER,   /* no cancellation: the run that counts the points */
-    WEFT_SWEEP_ENTRY,   /* before the call: it does nothing and returns -ECANCELED */
-    WEFT_SWEEP_WAITING, /* while the call is suspended */
+    WEFT_SWEEP_ENTRY,   /* before the call: it does nothing and returns -ECANCELED, or hands it on */
+    WEFT_SWEEP_WAITING, /* once the call has suspended */
     WEFT_SWEEP_GRANTED, /* in the instant after the grant: the call succeeds, the next one is cancelled */
 } weft_sweep_moment;
 
@@ -96,7 +102,8 @@ typedef enum weft_sweep_finding {
     WEFT_SWEEP_TIMER,      /* a timer was still armed when the run had ended */
     WEFT_SWEEP_DESCRIPTOR, /* a descriptor, real or simulated, was left open */
     WEFT_SWEEP_HEAP,       /* the hook says that memory was left */
-    WEFT_SWEEP_HANG,       /* the run could not end: a deadlock */
+    WEFT_SWEEP_HANG, /* the run could not end: a deadlock, or a hundred times as many turns as without a
+                      * cancellation. What else it leaves is not told */
     WEFT_SWEEP_ASTRAY, /* the run did not reach the point that it reached before: choices were made
                             * outside the seed */
 } weft_sweep_finding;
@@ -107,9 +114,9 @@ typedef struct weft_sweep_leak {
     weft_sweep_moment moment;
     uint64_t point; /* await point, from 1; 0: without any cancellation */
     int64_t amount; /* how many; bytes or whatever the heap hook counts */
-    const char
-        *site; /* where the task at that point was spawned, or the leaked task: "file.c:12" */
-    const char *text; /* one line for people */
+    /* Where the leaked task was spawned, or else the task at that point: "file.c:12"; "main" */
+    const char *site;
+    const char *text; /* one line for people: the point, its task and call, what was left */
 } weft_sweep_leak;
 
 /* Zero means the default throughout. */
@@ -121,22 +128,27 @@ typedef struct weft_sweep_options {
     /* How much memory is in use: a counter of the program's allocator. */
     int64_t (*heap)(void *arg);
     void *heap_arg;
-    /* Told what is found; NULL prints a line on standard error. */
+    /* Told what is found, once for each kind and site of a run; NULL prints a line on standard error.
+     * Between the runs, on the calling thread. */
     void (*found)(const weft_sweep_leak *leak, void *arg);
     void *found_arg;
+    size_t stack_bytes; /* for the runs, as in weft_options */
+    /* The runs' own diagnostics, as in weft_options; NULL: they are not shown. */
+    void (*diagnostic)(const weft_diagnostic *what, void *arg);
+    void *diagnostic_arg;
 } weft_sweep_options;
 
 typedef struct weft_sweep_report {
     size_t size;        /* set by the caller, as in weft_stats_t */
     uint64_t points;    /* await points of the function */
     uint64_t runs;      /* runs made */
-    uint64_t findings;  /* leaks and hangs */
+    uint64_t findings;  /* calls of `found` */
     uint64_t delivered; /* runs in which the cancellation was delivered */
     uint64_t swallowed; /* of them, runs in which the function ended with a value all the same */
 } weft_sweep_report;
 
-/* Sweeps fn(arg), which must do the same in every run: it is called about three times for each of its
- * await points.
+/* Sweeps fn(arg), which must do the same in every run: it is called twice, and then two or three times
+ * for each of its await points.
  *
  * report   may be NULL
  * returns  how many findings (0: clean); -EINVAL; -ENOMEM; -EPERM inside a fiber

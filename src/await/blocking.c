@@ -151,7 +151,7 @@ int weft_blocking(weft_fn *fn, void *arg, void (*drop_arg)(void *), intptr_t *re
     bool is_simulated = worker->runtime->options.simulate;
     intptr_t nowhere = 0;
     result = result != NULL ? result : &nowhere;
-    rc = wf_door_enter(self);
+    rc = wf_door_enter(self, __func__);
     if (rc < 0) {
         if (drop_arg != NULL) {
             drop_arg(arg); /* whoever is told -ECANCELED has given arg away */

@@ -302,7 +302,7 @@ int weft_completions_next(weft_completions *each, size_t *index)
     if (all->owner != wf_self_on(worker)) {
         return -EPERM;
     }
-    rc = wf_door_enter(all->owner);
+    rc = wf_door_enter(all->owner, __func__);
     if (rc < 0) {
         return rc;
     }

@@ -4,7 +4,17 @@
 
 #include <errno.h>
 
-int wf_door_observe(weft_task *self)
+#include "await/limit.h"
+
+/* A sweep looks: see probe.h. Its mark lies beside what the door reads anyway. */
+static inline void pass(weft_task *self, const char *call)
+{
+    if (__builtin_expect((self->flags & WF_TASK_PROBED) != 0, 0)) {
+        wf_probe_point(wf_runtime_of(self)->probe, self, call);
+    }
+}
+
+static int look(weft_task *self)
 {
     if (!wf_state_observe(&self->word)) {
         return 0;
@@ -14,7 +24,7 @@ int wf_door_observe(weft_task *self)
     return -ECANCELED;
 }
 
-void wf_door_spend(weft_task *self)
+static void spend(weft_task *self)
 {
     if (++self->budget_spent < WF_BUDGET) {
         return;
@@ -26,14 +36,37 @@ void wf_door_spend(weft_task *self)
     }
 }
 
-int wf_door_enter(weft_task *self)
+int wf_door_enter(weft_task *self, const char *call)
 {
-    int rc = wf_door_observe(self);
+    pass(self, call);
+    int rc = look(self);
     if (rc == 0) {
-        wf_door_spend(self);
-        rc = wf_door_observe(self);
+        spend(self);
+        rc = look(self);
     }
     return rc;
+}
+
+int wf_door_observe(weft_task *self, const char *call)
+{
+    pass(self, call);
+    return look(self);
+}
+
+void wf_door_spend(weft_task *self, const char *call)
+{
+    pass(self, call);
+    spend(self);
+}
+
+int wf_door_yield(weft_task *self)
+{
+    wf_sched_leave(wf_here(), WF_LEAVE_YIELD);
+    self->budget_spent = 0;
+    if (self->scope != NULL && !wf_has_turns(self)) {
+        wf_limit_check(self);
+    }
+    return look(self);
 }
 
 void wf_wait_again(struct wf_wait *wait)

@@ -3,16 +3,21 @@
  *
  * An await point is always this:
  *     worker = wf_fiber_worker(&error)                fiber only
- *     rc = wf_door_enter(self)                        an undelivered request? then nothing else
+ *     rc = wf_door_enter(self, "weft_...")            an undelivered request? then nothing else
  *     wf_wait_begin(&wait, self, reason)
  *     link waiters under the sources' locks           or find the source ready and return
  *     verdict = wf_door_park(&wait)                   suspend; who claimed the wait?
  *     unlink what is still linked
  * Cancellation, timeouts, budget, tracing and reports hang on these calls and on nothing else.
+ *
+ * Points: every public await call goes exactly once through one of wf_door_enter, wf_door_observe and
+ * wf_door_spend, before it does anything else that can be seen, and however often it then parks. That is
+ * where the cancel sweep counts, and makes its requests. `call` is the public call's name.
  */
 #ifndef WF_AWAIT_DOOR_H
 #define WF_AWAIT_DOOR_H
 
+#include "sched/probe.h"
 #include "sched/sched.h"
 #include "sched/simulate.h"
 #include "task/cancel.h"
@@ -21,13 +26,17 @@
 
 /* The entry rule: -ECANCELED for an undelivered request, else 0. Spends fairness budget: a task whose
  * waits were all ready for long yields here once, and looks again. May switch. */
-int wf_door_enter(weft_task *self);
+int wf_door_enter(weft_task *self, const char *call);
 
-/* Only looks: 0 or -ECANCELED. Never switches. */
-int wf_door_observe(weft_task *self);
+/* Only the entry rule: 0 or -ECANCELED. Never switches. */
+int wf_door_observe(weft_task *self, const char *call);
 
 /* Only the budget, for calls that hand their requests on. May switch. */
-void wf_door_spend(weft_task *self);
+void wf_door_spend(weft_task *self, const char *call);
+
+/* One trip through the ready queue, in a call that has entered: 0, or -ECANCELED for a request that has
+ * come meanwhile. */
+int wf_door_yield(weft_task *self);
 
 /* Starts a wait. From here on its waiters may be granted. */
 void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason);
@@ -41,6 +50,9 @@ enum wf_verdict wf_door_park(struct wf_wait *wait);
 
 /* weft_cancel with any cause (task.c). */
 int wf_cancel_now(weft_task *task, int cause);
+
+/* weft_join and its like, by the name of `call`. */
+int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *call);
 
 /* Runs `later` (see wait.h), from any thread. */
 static inline void wf_later_run(struct wf_later *later)

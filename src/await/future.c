@@ -118,7 +118,7 @@ int weft_future_await(weft_future *future, intptr_t *result)
         return worker == NULL ? rc : -EINVAL;
     }
     weft_task *self = wf_self_on(worker);
-    rc = wf_door_enter(self);
+    rc = wf_door_enter(self, __func__);
     if (rc < 0) {
         return rc;
     }

@@ -335,7 +335,7 @@ int weft_group_drain(weft_group *group, int64_t delay_ns)
     wf_lock(&g->lock);
     g->is_draining = true;
     wf_unlock(&g->lock);
-    rc = wf_door_enter(self);
+    rc = wf_door_enter(self, __func__);
     if (rc < 0) {
         return rc;
     }
@@ -417,7 +417,7 @@ intptr_t weft_group_close(weft_group *group, intptr_t rc)
     if (group == NULL || self->scope != &g->scope) {
         return -EINVAL;
     }
-    bool absorbed = wf_door_observe(self) < 0;
+    bool absorbed = wf_door_observe(self, __func__) < 0;
     if (absorbed && !weft_is_error(rc)) {
         rc = -ECANCELED; /* as if the body had ended with it */
     }

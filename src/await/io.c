@@ -34,7 +34,7 @@ int wf_io_enter(struct wf_io *io, int fd)
         return rc;
     }
     io->opened = wf_fd_stamp(io->record);
-    return wf_door_enter(io->self);
+    return wf_door_enter(io->self, "a call on a descriptor");
 }
 
 int wf_io_stamp(const struct wf_io *io, uint64_t *stamp)

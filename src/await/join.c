@@ -67,7 +67,7 @@ static int join_shielded(weft_task *self, weft_task *task)
     return verdict == WF_GRANTED ? 0 : -ECANCELED;
 }
 
-static int join(weft_task *task, intptr_t *result, bool is_shielded)
+int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *call)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
@@ -76,9 +76,9 @@ static int join(weft_task *task, intptr_t *result, bool is_shielded)
     }
     weft_task *self = wf_self_on(worker);
     if (is_shielded) {
-        rc = wf_door_enter(self);
+        rc = wf_door_enter(self, call);
     } else {
-        wf_door_spend(self);
+        wf_door_spend(self, call);
     }
     if (rc == 0 && task == self) {
         rc = -EDEADLK;
@@ -97,17 +97,17 @@ static int join(weft_task *task, intptr_t *result, bool is_shielded)
 
 int weft_join(weft_task *task, intptr_t *result)
 {
-    return join(task, result, false);
+    return wf_join(task, result, false, __func__);
 }
 
 int weft_join_shielded(weft_task *task, intptr_t *result)
 {
-    return join(task, result, true);
+    return wf_join(task, result, true, __func__);
 }
 
 int weft_await(weft_task *task, intptr_t *result)
 {
-    int rc = join(task, result, false);
+    int rc = wf_join(task, result, false, __func__);
     if (rc == 0 || rc == -ECANCELED) {
         weft_drop(task);
     }

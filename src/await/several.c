@@ -226,7 +226,7 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     if (rc < 0) {
         return rc;
     }
-    wf_door_spend(self);
+    wf_door_spend(self, __func__);
     bool first_error = mode == WEFT_GATHER_FIRST_ERROR;
     struct several all;
     prepare(&all, tasks, count, first_error ? WEFT_WAIT_FIRST_ERROR : WEFT_WAIT_ALL, self);
@@ -272,7 +272,7 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
     weft_task *self = wf_self_on(worker);
     rc = count == 0 || when > WEFT_WAIT_FIRST_ERROR ? -EINVAL : check(tasks, count, NULL);
     if (rc == 0) {
-        rc = wf_door_observe(self);
+        rc = wf_door_observe(self, __func__);
     }
     if (rc < 0) {
         return rc;
@@ -285,7 +285,7 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
         return rc;
     }
     if (!wf_has_turns(self) && (is_over(&all) || delay_ns <= 0)) {
-        rc = weft_yield(); /* it always suspends once */
+        rc = wf_door_yield(self); /* it always suspends once */
     } else {
         enum wf_verdict verdict = wait_once(&all, deadline_ns);
         rc = verdict == WF_TOLD_OFF ? -ECANCELED : 0;
@@ -306,10 +306,10 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
 static int end_now(weft_task *task, intptr_t *result)
 {
     if (wf_cancel_now(task, WEFT_CAUSE_TIMEOUT) != 1) {
-        return weft_join(task, result);
+        return wf_join(task, result, false, "weft_wait_for");
     }
     intptr_t outcome = 0;
-    int rc = weft_join_shielded(task, &outcome);
+    int rc = wf_join(task, &outcome, true, "weft_wait_for");
     if (rc < 0) {
         return rc;
     }
@@ -337,7 +337,9 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);
-    return rc < 0 ? rc : (int)weft_timeout_leave(&limit, weft_join(task, result));
+    return rc < 0
+               ? rc
+               : (int)weft_timeout_leave(&limit, wf_join(task, result, false, __func__));
 }
 
 /* No time is left: one trip through the queue, and in turns as many as a task takes that is cancelled

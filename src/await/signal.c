@@ -21,7 +21,7 @@ int weft_signal_wait(const sigset_t *set)
     if (mask == 0) {
         return -EINVAL;
     }
-    rc = wf_door_enter(io.self);
+    rc = wf_door_enter(io.self, __func__);
     if (rc == 0) {
         rc = wf_signals_of(runtime, &signals);
     }

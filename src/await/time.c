@@ -2,9 +2,9 @@
 /* time.c - the clock, sleeping, yielding, and looking without waiting. */
 #include <weft/time.h>
 
-#include "await/limit.h"
-
 #include <errno.h>
+
+#include "await/door.h"
 
 int64_t weft_now(void)
 {
@@ -16,10 +16,10 @@ int weft_checkpoint(void)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
-    return worker != NULL ? wf_door_observe(wf_self_on(worker)) : rc;
+    return worker != NULL ? wf_door_observe(wf_self_on(worker), __func__) : rc;
 }
 
-int weft_yield(void)
+static int yield(const char *call)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
@@ -27,19 +27,11 @@ int weft_yield(void)
         return rc;
     }
     weft_task *self = wf_self_on(worker);
-    rc = wf_door_observe(self);
-    if (rc < 0) {
-        return rc;
-    }
-    wf_sched_leave(worker, WF_LEAVE_YIELD);
-    self->budget_spent = 0;
-    if (self->scope != NULL && !wf_has_turns(self)) {
-        wf_limit_check(self);
-    }
-    return wf_door_observe(self);
+    rc = wf_door_observe(self, call);
+    return rc == 0 ? wf_door_yield(self) : rc;
 }
 
-int weft_sleep_until(int64_t deadline_ns)
+static int sleep_until(int64_t deadline_ns, const char *call)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
@@ -47,10 +39,10 @@ int weft_sleep_until(int64_t deadline_ns)
         return rc;
     }
     if (deadline_ns <= wf_runtime_now(worker->runtime)) {
-        return weft_yield();
+        return yield(call);
     }
     weft_task *self = wf_self_on(worker);
-    rc = wf_door_observe(self);
+    rc = wf_door_observe(self, call);
     if (rc < 0) {
         return rc;
     }
@@ -65,10 +57,18 @@ int weft_sleep_until(int64_t deadline_ns)
     return -ECANCELED;
 }
 
+int weft_yield(void)
+{
+    return yield(__func__);
+}
+
+int weft_sleep_until(int64_t deadline_ns)
+{
+    return sleep_until(deadline_ns, __func__);
+}
+
 int weft_sleep(int64_t delay_ns)
 {
-    if (delay_ns <= 0) {
-        return weft_yield();
-    }
-    return weft_sleep_until(wf_deadline_after(weft_now(), delay_ns));
+    return delay_ns <= 0 ? yield(__func__)
+                         : sleep_until(wf_deadline_after(weft_now(), delay_ns), __func__);
 }

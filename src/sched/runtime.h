@@ -15,6 +15,7 @@
 #include "sched/worker.h"
 
 struct wf_pool;
+struct wf_probe;
 
 enum wf_phase { WF_RUNNING = 0, WF_CLOSING, WF_DRAINED, WF_ABANDONED };
 
@@ -71,6 +72,7 @@ struct weft_runtime {
     wf_au32 watchdog_word;
 
     struct wf_sim *sim;           /* NULL but in a simulation */
+    struct wf_probe *probe;       /* NULL but in a cancel sweep */
     bool is_deadlocked;           /* simulation: nothing can ever run again */
     weft_runtime *next_abandoned; /* start.c */
     wf_au32 was_interrupted; /* how often, by SIGINT: its handler's side stores, weft_run loads */

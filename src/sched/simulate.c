@@ -8,6 +8,7 @@
 #include <weft/task.h>
 
 #include "sched/loop.h"
+#include "sched/probe.h"
 #include "sched/ready.h"
 #include "sched/report.h"
 #include "task/cancel.h"
@@ -162,7 +163,14 @@ static void run_task(struct wf_sim *sim, struct wf_worker *worker, weft_task *ta
         if (!sim->is_strict) {
             task->budget_spent = (uint8_t)(WF_BUDGET - 1 - wf_sim_draw(sim, LONGEST_STREAK));
         }
+        struct wf_probe *probe = sim->runtime->probe;
+        if (probe != NULL) {
+            wf_probe_resume(probe, task, is_new);
+        }
         wf_worker_turn(worker, pick);
+        if (probe != NULL) {
+            wf_probe_left(probe, task);
+        }
     }
     wf_worker_bury(worker);
 }
@@ -313,6 +321,13 @@ static bool has_due(weft_runtime *runtime)
     return false;
 }
 
+/* The run can't end. */
+static void give_up(weft_runtime *runtime)
+{
+    runtime->is_deadlocked = true;
+    wf_lifecycle_leave(runtime, WF_ABANDONED);
+}
+
 /* Nothing is ready. False: the run is over, for good or for ever. Its end comes before timers that are
  * due. */
 static bool idle(struct wf_sim *sim)
@@ -325,16 +340,20 @@ static bool idle(struct wf_sim *sim)
     if (sim->tail != sim->head || has_due(runtime) || jump(sim)) {
         return true;
     }
-    runtime->is_deadlocked = true;
     wf_report_left(runtime, WEFT_DIAG_DEADLOCK);
-    wf_lifecycle_leave(runtime, WF_ABANDONED);
+    give_up(runtime);
     return false;
 }
 
 void wf_sim_run(struct wf_sim *sim)
 {
     weft_runtime *runtime = sim->runtime;
+    struct wf_probe *probe = runtime->probe;
     while (!wf_lifecycle_is_over(runtime)) {
+        if (probe != NULL && !wf_probe_turn(probe)) {
+            give_up(runtime);
+            break;
+        }
         wf_ready_collect(&runtime->workers[0]); /* from plain threads */
         if (sim->tail == sim->head && !idle(sim)) {
             break;
@@ -346,17 +365,36 @@ void wf_sim_run(struct wf_sim *sim)
         }
     }
     wf_here_set(&runtime->workers[0]);
+    if (probe != NULL) {
+        wf_probe_end(probe);
+    }
 }
 
 /* ---- what the rooms above ask ---- */
 
 void wf_sim_main_ended(struct wf_sim *sim)
 {
+    struct wf_probe *probe = sim->runtime->probe;
+    if (probe != NULL) {
+        probe->main_ended(probe, sim->runtime);
+    }
     if (sim->is_strict) {
         wf_sim_push(sim, WF_TURN_CLOSE, 0);
     } else {
         wf_lifecycle_close(sim->runtime);
     }
+}
+
+uint64_t wf_sim_armed(struct wf_sim *sim)
+{
+    uint64_t armed = 0;
+    for (uint32_t i = 0; i < sim->runtime->worker_count; i++) {
+        armed += sim->runtime->workers[i].wheel.pending;
+    }
+    for (const struct wf_list *l = sim->calls.next; l != &sim->calls; l = l->next) {
+        armed--;
+    }
+    return armed;
 }
 
 void wf_sim_advance(struct wf_sim *sim, int64_t duration_ns)

@@ -53,6 +53,9 @@ void wf_sim_forget(struct wf_sim *sim, struct wf_waiter *waiter);
 /* Main has ended: closes now, or in a turn of its own. */
 void wf_sim_main_ended(struct wf_sim *sim);
 
+/* Timers that are armed, without those of wf_sim_after. */
+uint64_t wf_sim_armed(struct wf_sim *sim);
+
 /* True for seed 0. */
 bool wf_sim_is_strict(const struct wf_sim *sim);
 

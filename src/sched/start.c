@@ -9,6 +9,7 @@
 #include "base/futex.h"
 #include "sched/blocking.h"
 #include "sched/loop.h"
+#include "sched/probe.h"
 #include "sched/report.h"
 #include "sched/signals.h"
 #include "sched/simulate.h"
@@ -96,6 +97,9 @@ static void free_runtime(weft_runtime *runtime)
         if (runtime->attachments[i].destroy != NULL) {
             runtime->attachments[i].destroy(runtime->attachments[i].data);
         }
+    }
+    if (runtime->probe != NULL) {
+        runtime->probe->going(runtime->probe, runtime);
     }
     wf_report_unseen(runtime);
     wf_sim_destroy(runtime->sim);
@@ -307,7 +311,7 @@ static intptr_t finish_run(weft_runtime *runtime)
     return outcome;
 }
 
-intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options)
+intptr_t wf_run_probed(weft_fn *fn, void *arg, const weft_options *options, struct wf_probe *probe)
 {
     if (fn == NULL) {
         return -EINVAL;
@@ -334,11 +338,17 @@ intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options)
         free_runtime(runtime);
         return rc;
     }
+    runtime->probe = probe;
     wf_spawn_publish(runtime, &runtime->workers[0], task);
     wf_sched_submit(runtime, &runtime->workers[0], task);
     rc = serve(&runtime->workers[0]);
     WF_CHECK(rc == 0, "the first worker could not start: error %d", -rc);
     return finish_run(runtime);
+}
+
+intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options)
+{
+    return wf_run_probed(fn, arg, options, NULL);
 }
 
 int weft_runtime_start(weft_runtime **runtime, const weft_options *options)

@@ -126,6 +126,7 @@ struct weft_task {
 enum {
     WF_TASK_PINNED = 1,    /* runs on worker `home` only */
     WF_TASK_NEVER_RAN = 2, /* finished without running: raw is no result of fn */
+    WF_TASK_PROBED = 8,    /* a cancel sweep counts its await points; set when it first runs */
     WF_TASK_MAIN = 4,      /* the main task of weft_run: nobody retrieves its error but weft_run */
 };
 
