@@ -18,8 +18,9 @@ WEFT_BEGIN
 
 /* One name for a value. Its address is the key, so it must not move or go away while tasks live. */
 typedef struct weft_local {
-    const char *name;         /* for reports; may be NULL */
-    void (*drop)(void *value); /* called once when no task can see the value any more; may be NULL */
+    const char *name; /* for reports; may be NULL */
+    void (*drop)(
+        void *value); /* called once when no task can see the value any more; may be NULL */
     uint64_t reserved[2];
 } weft_local;
 

@@ -92,7 +92,7 @@ typedef enum weft_sweep_finding {
     WEFT_SWEEP_DESCRIPTOR, /* a descriptor, real or simulated, was left open */
     WEFT_SWEEP_HEAP,       /* the hook says that memory was left */
     WEFT_SWEEP_HANG,       /* the run could not end: a deadlock */
-    WEFT_SWEEP_ASTRAY,     /* the run did not reach the point that it reached before: choices were made
+    WEFT_SWEEP_ASTRAY, /* the run did not reach the point that it reached before: choices were made
                             * outside the seed */
 } weft_sweep_finding;
 
@@ -100,9 +100,10 @@ typedef enum weft_sweep_finding {
 typedef struct weft_sweep_leak {
     weft_sweep_finding finding;
     weft_sweep_moment moment;
-    uint64_t point;   /* await point, from 1; 0: without any cancellation */
-    int64_t amount;   /* how many; bytes or whatever the heap hook counts */
-    const char *site; /* where the task at that point was spawned, or the leaked task: "file.c:12" */
+    uint64_t point; /* await point, from 1; 0: without any cancellation */
+    int64_t amount; /* how many; bytes or whatever the heap hook counts */
+    const char
+        *site; /* where the task at that point was spawned, or the leaked task: "file.c:12" */
     const char *text; /* one line for people */
 } weft_sweep_leak;
 
@@ -110,7 +111,7 @@ typedef struct weft_sweep_leak {
 typedef struct weft_sweep_options {
     size_t size; /* sizeof(weft_sweep_options), or 0 for the fields listed here */
     uint64_t seed;
-    bool main_only;      /* only the function's own await points, not those of tasks that it spawns */
+    bool main_only; /* only the function's own await points, not those of tasks that it spawns */
     uint64_t max_points; /* 0 = 10,000: of more, as many are chosen evenly */
     /* How much memory is in use: a counter of the program's allocator. */
     int64_t (*heap)(void *arg);
@@ -121,12 +122,12 @@ typedef struct weft_sweep_options {
 } weft_sweep_options;
 
 typedef struct weft_sweep_report {
-    size_t size; /* set by the caller, as in weft_stats_t */
-    uint64_t points;     /* await points of the function */
-    uint64_t runs;       /* runs made */
-    uint64_t findings;   /* leaks and hangs */
-    uint64_t delivered;  /* runs in which the cancellation was delivered */
-    uint64_t swallowed;  /* of them, runs in which the function ended with a value all the same */
+    size_t size;        /* set by the caller, as in weft_stats_t */
+    uint64_t points;    /* await points of the function */
+    uint64_t runs;      /* runs made */
+    uint64_t findings;  /* leaks and hangs */
+    uint64_t delivered; /* runs in which the cancellation was delivered */
+    uint64_t swallowed; /* of them, runs in which the function ended with a value all the same */
 } weft_sweep_report;
 
 /* Sweeps fn(arg), which must do the same in every run: it is called about three times for each of its

@@ -1,34 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* test_groups.c - groups of a thousand children that fail at once, and spawns that race with it. */
-#include <errno.h>
-#include <pthread.h>
-
 #include <weft/future.h>
 #include <weft/group.h>
-#include <weft/runtime.h>
-#include <weft/task.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
 
-#include "base/atomic.h"
-#include "base/clock.h"
-#include "weft_test.h"
+#include "stress.h"
 
 #define BUDGET_NS (INT64_C(600) * WEFT_MS)
-
-static uint64_t draw(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
-}
 
 static int64_t end_ns;
 static atomic_long ended_error, ended_cancelled, ended_value, dropped_args, accepted, refused;
