@@ -142,7 +142,7 @@ Test(runtimes, answer_plain_threads_eight_workers, .timeout = 30)
 /* ---- ten runtimes in ten threads ---- */
 
 struct world {
-    char name[8];
+    char name[16];
     int workers;
     uint64_t seed;
     atomic_int alive;
