@@ -40,6 +40,7 @@ static intptr_t fail_together(void *arg)
     struct member *member = arg;
     int rc = weft_future_await(member->signal, NULL);
 
+    wt_check(weft_cancelling(weft_self()) <= 1); /* a group asks each child once */
     member->ended = rc < 0 ? rc : error_of(member);
     return member->ended;
 }

@@ -268,7 +268,7 @@ static void *look_on(void *arg)
     while (!atomic_load(&is_over)) {
         int64_t count = weft_tasks(client->runtime, weak, BLOCK);
 
-        wt_check(count >= 1);
+        wt_check(count >= 1 || atomic_load(&is_over));
         count = count < BLOCK ? count : BLOCK;
         for (int64_t i = 0; i < count; i++) {
             wt_check(i == 0 || weak[i - 1].id < weak[i].id);
