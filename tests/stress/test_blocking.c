@@ -4,6 +4,7 @@
  * A call that takes long is one that waits at a gate, which the test opens when it has seen enough. Arguments
  * are on the heap and freed by whoever ends with them, so one freed twice, too early or never is found. */
 #include <weft/blocking.h>
+#include <weft/local.h>
 #include <weft/stats.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
@@ -306,3 +307,56 @@ static intptr_t cancel_callers(void *arg)
 }
 
 STRESS_TEST(blocking, calls_are_cancelled_at_any_moment, cancel_callers);
+
+/* ---- what a call sees of its task's values ---- */
+
+static weft_local mark = WEFT_LOCAL_INIT("mark", NULL);
+
+static intptr_t see_mark(void *arg)
+{
+    for (int i = 0; i < 3; i++) { /* other calls come and go on other threads */
+        wt_check(weft_local_get(&mark) == *(void **)arg);
+        sched_yield();
+    }
+    return (intptr_t)weft_local_get(&mark) >> 4;
+}
+
+/* Each call sees the value of the moment at which it was made, also one that runs on unattended. */
+static intptr_t call_marked(void *arg)
+{
+    uint64_t random = as_seed(arg);
+
+    for (int i = 0; i < STRESS_COUNT(2000); i++) {
+        void *value = as_arg((draw(&random) % 4096 + 1) << 4);
+        void **copy = malloc(sizeof *copy);
+        intptr_t result = 0;
+        int rc;
+
+        *copy = value;
+        atomic_fetch_add(&made, 1);
+        wt_check(weft_local_set(&mark, value) == 0);
+        rc = (int)weft_within(draw(&random) % 2 == 0 ? WEFT_FOREVER : draw_us(&random, 60),
+                              weft_blocking(see_mark, copy, free_arg, &result));
+        wt_check(rc == 0 ? result == (intptr_t)value >> 4 : rc == -ETIMEDOUT);
+        wt_check(weft_local_get(&mark) == value);
+    }
+    return 0;
+}
+
+static intptr_t call_all_marked(void *arg)
+{
+    uint64_t random = as_seed(arg);
+    weft_task *tasks[8];
+
+    reset();
+    for (int i = 0; i < 8; i++) {
+        wt_check(weft_spawn(&tasks[i], call_marked, as_arg(draw(&random))) == 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        wt_check(weft_await(tasks[i], NULL) == 0);
+    }
+    until_freed(atomic_load(&made));
+    return 0;
+}
+
+STRESS_TEST(blocking, calls_see_their_tasks_values, call_all_marked);
