@@ -432,6 +432,15 @@ static intptr_t note_join(void *arg)
     return rc;
 }
 
+static intptr_t spawn_late(void *arg)
+{
+    const weft_spawn_options options = {.drop_arg = drop_arg};
+
+    (void)arg;
+    wt_check(weft_spawn_with(NULL, give, word(10000), &options) == 0);
+    return 0;
+}
+
 static intptr_t drop_args(void *arg)
 {
     const weft_spawn_options options = {.drop_arg = drop_arg};
@@ -466,7 +475,7 @@ static intptr_t drop_args(void *arg)
     wt_check(weft_group_close(&group, 0) == 0);
     wt_check(args_dropped == 1011); /* not after a failed spawn */
 
-    wt_check(weft_spawn_with(NULL, give, word(10000), &options) == 0); /* left to the shutdown */
+    wt_check(weft_spawn(NULL, spawn_late, NULL) == 0); /* in the last turn: never runs */
     return 0;
 }
 
@@ -696,6 +705,40 @@ Test(task, a_cycle_of_joins_is_refused)
     simulate(join_cycle);
 }
 
+/* The same through gathers: of each ring of three, two gather and one joins. */
+static intptr_t wait_for_next(void *arg)
+{
+    intptr_t at = (intptr_t)arg;
+    weft_task *next[2] = {ring[(at + 1) % 3], ring[(at + 1) % 3]};
+    int rc =
+        at == 1 ? weft_join(next[0], NULL) : weft_gather(next, 2, NULL, WEFT_GATHER_COLLECT, NULL);
+
+    wt_check(rc == 0 || rc == -EDEADLK || rc == -ECANCELED);
+    cycles_refused += rc == -EDEADLK;
+    return rc == -ECANCELED ? rc : at;
+}
+
+static intptr_t gather_cycle(void *arg)
+{
+    (void)arg;
+    for (intptr_t round = 0; round < 2; round++) {
+        for (intptr_t i = 0; i < 3; i++) {
+            wt_check(weft_spawn(&ring[i], wait_for_next, word(i)) == 0);
+        }
+        for (intptr_t i = 0; i < 3; i++) {
+            wt_check(weft_join(ring[i], NULL) == 0);
+        }
+        weft_drop_all(ring, 3);
+        wt_check(cycles_refused == round + 1);
+    }
+    return 0;
+}
+
+Test(task, a_cycle_through_gathers_is_refused)
+{
+    simulate(gather_cycle);
+}
+
 /* ... and by several workers, who close cycles at the same moment */
 static intptr_t join_peer(void *arg)
 {
@@ -704,6 +747,10 @@ static intptr_t join_peer(void *arg)
 
     while ((task = atomic_load(peer)) == NULL) {
         wt_check(weft_yield() == 0);
+    }
+    /* half of them by gathering */
+    if (weft_task_id(task) % 2 == 0) {
+        return weft_gather(&task, 1, NULL, WEFT_GATHER_COLLECT, NULL) == -EDEADLK;
     }
     return weft_join(task, NULL) == -EDEADLK;
 }

@@ -18,7 +18,8 @@ typedef enum weft_gather_mode {
  *               written. May be NULL
  * first_failed  index of the error that ended it, `count` if none; may be NULL
  * returns       what became of me: 0; -ECANCELED when a request to the caller was handed on (all
- *               tasks have ended then); -EDEADLK (oneself among them); -EINVAL; -EPERM
+ *               tasks have ended then); -EDEADLK (oneself among them, or a task that waits for the
+ *               caller: through joins and gathers); -EINVAL; -EPERM
  * cancel        handed on to every unfinished task; returns only after all of them have ended
  * context       fiber only; await point; count 0 does not suspend */
 WEFT_API WEFT_NODISCARD int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results,
@@ -50,12 +51,13 @@ WEFT_API WEFT_NODISCARD int weft_wait(weft_task *const *tasks, size_t count, wef
  *     }
  *     weft_completions_close(&each);
  *
- * Lives in the frame of the task that opened it; the handles are borrowed until it is closed. */
+ * Lives in the frame of the task that opened it; `tasks` and the handles are borrowed until it is closed. */
 typedef struct weft_completions {
-    uint64_t reserved[12];
+    uint64_t reserved[48];
 } weft_completions;
 
-/* Begins. A task that stands several times is given once. `delay_ns` limits all the waiting together.
+/* Begins. A task that stands several times is given once. `delay_ns` limits all the waiting together:
+ * tasks that end after it are not given.
  * Returns 0, -ENOMEM, -EINVAL (NULL), -EPERM. count 0 is allowed. Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD int weft_completions_open(weft_completions *each, weft_task *const *tasks,
                                                   size_t count, int64_t delay_ns);
@@ -63,11 +65,11 @@ WEFT_API WEFT_NODISCARD int weft_completions_open(weft_completions *each, weft_t
 /* The next task that has ended.
  *
  * index    receives its place in `tasks`
- * returns  0; -ENODATA when all have been given; -ETIMEDOUT when the time is over, as often as it is
- *          called, and nothing is cancelled; -ECANCELED: nothing was taken, the tasks are left alone;
- *          -EINVAL; -EPERM
- * context  the task that opened it; await point; does not suspend when one has ended and its turn has
- *          come */
+ * returns  0; -ENODATA when all have been given; -ETIMEDOUT when the time is over and what had ended
+ *          before has been given, as often as it is called; nothing is cancelled. -ECANCELED: nothing
+ *          was taken, the tasks are left alone; -EINVAL (not open); -EPERM (another task's)
+ * context  the task that opened it; await point; does not suspend when one has ended and its
+ *          turn has come */
 WEFT_API WEFT_NODISCARD int weft_completions_next(weft_completions *each, size_t *index);
 
 /* Ends it, at any time; NULL and one that failed to open are allowed. Observes nothing; never switches. */

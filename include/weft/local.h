@@ -8,6 +8,9 @@
  * A task's values are copied when it is spawned: later changes on either side are not seen by the other.
  * The copy is one reference; a task whose spawner has no values pays nothing. A call on the blocking pool
  * and a weft_on_done callback see the values of the moment at which they were made.
+ *
+ * Each value that was set is dropped once, when the last context with it goes: a task's own goes after fn
+ * has returned and before anybody can see that the task has ended.
  */
 #ifndef WEFT_LOCAL_H
 #define WEFT_LOCAL_H
@@ -19,8 +22,10 @@ WEFT_BEGIN
 /* One name for a value. Its address is the key, so it must not move or go away while tasks live. */
 typedef struct weft_local {
     const char *name; /* for reports; may be NULL */
-    void (*drop)(
-        void *value); /* called once when no task can see the value any more; may be NULL */
+    /* Called once when nobody can see the value any more, by whoever gives up the last context: the
+     * task that sets another value, a worker at a task's end, a thread of the pool, the caller of
+     * weft_context_drop. Must neither await nor block. May be NULL. */
+    void (*drop)(void *value);
     uint64_t reserved[2];
 } weft_local;
 
@@ -28,8 +33,9 @@ typedef struct weft_local {
 #define WEFT_LOCAL_INIT(name, drop) {(name), (drop), {0}}
 // clang-format on
 
-/* Sets the calling task's value; NULL removes it. On failure the value stays the caller's.
- * Returns 0, -ENOMEM, -EINVAL, -EPERM. Fiber only; never switches. */
+/* Sets the calling task's value; NULL removes it. The one before is dropped unless other tasks still see
+ * it, also when it is the same pointer. On failure the value stays the caller's.
+ * Returns 0, -ENOMEM, -EINVAL, -EPERM (also in weft_on_done callbacks). Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD int weft_local_set(weft_local *local, void *value);
 
 /* The calling task's value, NULL if it has none, or outside of tasks, their blocking calls and their
@@ -39,7 +45,7 @@ WEFT_API void *weft_local_get(const weft_local *local);
 /* The values of one moment, to spawn with (weft_spawn_options.context). Any thread may drop it. */
 typedef struct weft_context weft_context;
 
-/* The calling task's values as they are. NULL when it has none, outside of tasks. Never switches. */
+/* What weft_local_get sees here, as it is. NULL for no values. Never switches. */
 WEFT_API weft_context *weft_context_capture(void);
 
 /* Gives one up; NULL is allowed. */

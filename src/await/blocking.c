@@ -13,6 +13,8 @@
 
 #include <weft/blocking.h>
 
+#include "task/context.h"
+
 /* ---- borrowed ---- */
 
 struct borrowed {
@@ -35,7 +37,7 @@ int wf_blocking_borrow(weft_task *self, weft_fn *fn, void *arg, intptr_t *result
 {
     struct wf_wait wait;
     struct borrowed call = {.pool = wf_pool_of(wf_runtime_of(self)),
-                            .job = {.fn = fn, .arg = arg, .wait = &wait}};
+                            .job = {.fn = fn, .arg = arg, .wait = &wait, .context = self->context}};
     if (call.pool == NULL) {
         return -ENOMEM;
     }
@@ -57,6 +59,12 @@ int wf_blocking_borrow(weft_task *self, weft_fn *fn, void *arg, intptr_t *result
 
 /* ---- owned ---- */
 
+static void free_job(struct wf_job *job)
+{
+    wf_context_drop(job->context);
+    free(job);
+}
+
 /* The request has won over the job's end, or came first. */
 static int leave_behind(struct wf_pool *pool, struct wf_job *job)
 {
@@ -67,7 +75,7 @@ static int leave_behind(struct wf_pool *pool, struct wf_job *job)
     if (state == WF_JOB_WITHDRAWN) {
         job->drop_arg(job->arg);
     }
-    free(job);
+    free_job(job);
     return -ECANCELED;
 }
 
@@ -84,17 +92,18 @@ int wf_blocking_give(weft_task *self, weft_fn *fn, void *arg, void (*drop_arg)(v
     job->arg = arg;
     job->drop_arg = drop_arg;
     job->wait = &wait;
+    job->context = wf_context_retain(self->context);
     wf_wait_begin(&wait, self, WF_WAIT_BLOCKING);
     int rc = wf_pool_submit(pool, job);
     if (rc < 0) {
-        free(job);
+        free_job(job);
         return rc;
     }
     if (wf_door_park(&wait) != WF_GRANTED) {
         return leave_behind(pool, job);
     }
     *result = job->result;
-    free(job);
+    free_job(job);
     return 0;
 }
 

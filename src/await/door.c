@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-enum { BUDGET = 128 }; /* ready waits in a row before a forced yield; Tokio's figure, not tuned */
-
 int wf_door_observe(weft_task *self)
 {
     if (!wf_state_observe(&self->word)) {
@@ -18,12 +16,12 @@ int wf_door_observe(weft_task *self)
 
 void wf_door_spend(weft_task *self)
 {
-    if (++self->budget_spent < BUDGET) {
+    if (++self->budget_spent < WF_BUDGET) {
         return;
     }
     self->budget_spent = 0;
     struct wf_worker *worker = wf_here();
-    if (!worker->runtime->options.simulate) {
+    if (worker->sim == NULL || !wf_sim_is_strict(worker->sim)) {
         wf_sched_leave(worker, WF_LEAVE_YIELD);
     }
 }

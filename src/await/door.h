@@ -14,6 +14,7 @@
 #define WF_AWAIT_DOOR_H
 
 #include "sched/sched.h"
+#include "sched/simulate.h"
 #include "task/cancel.h"
 #include "task/end.h"
 #include "task/scope.h"
@@ -38,11 +39,28 @@ void wf_wait_again(struct wf_wait *wait);
  * delivered), WF_TIMED_OUT, WF_CLOSED. After it no canceller reads the wait any more. */
 enum wf_verdict wf_door_park(struct wf_wait *wait);
 
+/* weft_cancel with any cause (task.c). */
+int wf_cancel_now(weft_task *task, int cause);
+
 /* Runs `later` (see wait.h), from any thread. */
 static inline void wf_later_run(struct wf_later *later)
 {
-    if (later->woken != NULL || later->kicks != NULL) {
+    if (later->ready != 0 || later->kicks != NULL) {
         wf_sched_flush(later);
+    }
+}
+
+/* True in a simulation where what follows from a task's end has a turn of its own (simulate.h). */
+static inline bool wf_has_turns(const weft_task *self)
+{
+    return wf_task_registry(self)->has_turns;
+}
+
+/* The owner of a waiter that has been unlinked goes on: takes back the turn that it may still have. */
+static inline void wf_door_forget(const weft_task *self, struct wf_waiter *waiter)
+{
+    if (waiter->is_queued) {
+        wf_sim_forget(wf_runtime_of(self)->sim, waiter);
     }
 }
 

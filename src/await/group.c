@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include <weft/group.h>
+#include <weft/task.h>
 #include <weft/time.h>
 
 #include "await/door.h"
@@ -83,17 +84,17 @@ static void record(struct wf_group *g, int code)
 /* ---- aborting ---- */
 
 /* Cancels the unfinished children once; under the lock. */
-static void cancel_children(struct wf_group *g, struct wf_later *later)
+static void cancel_children(struct wf_group *g, int cause, struct wf_later *later)
 {
     g->is_aborting = true;
     for (struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        (void)wf_cancel(WF_CONTAINER(l, weft_task, siblings), 1, later);
+        (void)wf_cancel(WF_CONTAINER(l, weft_task, siblings), 1, cause, later);
     }
 }
 
 static void abort_group(struct wf_group *g, struct wf_later *later)
 {
-    cancel_children(g, later);
+    cancel_children(g, WEFT_CAUSE_GROUP, later);
     wf_scope_fire(&g->scope, later);
 }
 
@@ -204,6 +205,7 @@ int weft_group_open(weft_group *group, unsigned flags)
     bool was_cancelled = (flags & WEFT_GROUP_ZEROED) != 0 && g->phase == GROUP_PRECANCELLED;
     memset(g, 0, sizeof *g);
     g->owner.ended = child_ended;
+    g->owner.is_queued = wf_has_turns(self);
     g->is_independent = (flags & WEFT_GROUP_INDEPENDENT) != 0;
     wf_list_init(&g->children);
     g->codes = g->inline_codes;
@@ -253,10 +255,18 @@ static bool absorb(struct wf_wait *wait, uint32_t count, struct wf_later *later)
     struct wf_group *g = (struct wf_group *)(uintptr_t)wait->target;
     wf_lock(&g->lock);
     if (!g->is_aborting) {
-        cancel_children(g, later);
+        cancel_children(g, wf_cancel_cause(wait->task), later);
     }
     wf_unlock(&g->lock);
     return true;
+}
+
+static void list_children(const struct wf_wait *wait, void (*each)(weft_task *, void *), void *arg)
+{
+    const struct wf_group *g = wait->target;
+    for (const struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
+        each(WF_CONTAINER(l, weft_task, siblings), arg);
+    }
 }
 
 /* Waits until no child is live. Returns the verdict; *absorbed: a request came meanwhile. */
@@ -268,6 +278,7 @@ static enum wf_verdict wait_for_children(struct wf_group *g, int64_t deadline_ns
     wf_wait_begin(&wait, g->scope.task, WF_WAIT_GROUP);
     wait.target = g;
     wait.hand_on = is_close ? absorb : NULL;
+    wait.list = list_children;
     wf_lock(&g->lock);
     bool must_wait = g->live > 0;
     g->wait = must_wait ? &wait : NULL;
@@ -363,6 +374,13 @@ static void keep_codes(struct wf_group *g)
     self->errors = g->codes;
 }
 
+/* A request that has ended the body goes on to the children with its cause. */
+static int cause_of_end(weft_task *self, intptr_t rc)
+{
+    bool is_told = rc == -ECANCELED && wf_word_count(wf_load_acq(&self->word)) > 0;
+    return is_told ? wf_cancel_cause(self) : WEFT_CAUSE_GROUP;
+}
+
 intptr_t weft_group_close(weft_group *group, intptr_t rc)
 {
     int error = 0;
@@ -387,7 +405,7 @@ intptr_t weft_group_close(weft_group *group, intptr_t rc)
         record(g, (int)rc);
     }
     if ((weft_is_error(rc) || absorbed) && !g->is_aborting) {
-        cancel_children(g, &later);
+        cancel_children(g, cause_of_end(self, rc), &later);
     }
     wf_unlock(&g->lock);
     wf_later_run(&later);

@@ -4,6 +4,7 @@
 
 #include <weft/task.h>
 
+#include "await/cycle.h"
 #include "await/door.h"
 #include "base/futex.h"
 
@@ -11,36 +12,13 @@
  * stays for the joiner's next await point. */
 static bool hand_to_task(struct wf_wait *wait, uint32_t count, struct wf_later *later)
 {
-    return wf_cancel((weft_task *)(uintptr_t)wait->target, count, later) == 1;
-}
-
-static bool leads_to(weft_task *from, const weft_task *self)
-{
-    weft_task *task = from;
-    for (int hops = 0; task != NULL && hops < 1000000; hops++) {
-        if (task == self) {
-            return true;
-        }
-        task = wf_load_sc(&task->joins);
-    }
-    return false;
-}
-
-/* Publishes that self joins `task`, then looks whether that closes a cycle: of two tasks that close
- * one together, at least one sees it. A chain may change while it is walked, so it must hold twice. */
-static bool closes_cycle(weft_task *self, weft_task *task)
-{
-    wf_store_sc(&self->joins, task);
-    if (!leads_to(task, self) || !leads_to(task, self)) {
-        return false;
-    }
-    wf_store_sc(&self->joins, NULL);
-    return true;
+    weft_task *target = (weft_task *)(uintptr_t)wait->target;
+    return wf_cancel(target, count, wf_cancel_cause(wait->task), later) == 1;
 }
 
 static int join_plain(weft_task *self, weft_task *task)
 {
-    if (closes_cycle(self, task)) {
+    if (wf_cycle_join(self, task)) {
         return -EDEADLK;
     }
     struct wf_wait wait;
@@ -54,7 +32,7 @@ static int join_plain(weft_task *self, weft_task *task)
             wf_task_unwatch(task, &waiter); /* the finisher may still hold the lock */
         }
     }
-    wf_store_sc(&self->joins, NULL);
+    wf_cycle_leave(self);
     bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
     if (!wait.handed_on || !was_cancelled) {
         return 0;
@@ -63,10 +41,16 @@ static int join_plain(weft_task *self, weft_task *task)
     return -ECANCELED;
 }
 
+static void grant_in_turn(struct wf_waiter *waiter, struct wf_later *later)
+{
+    (void)wf_wait_claim(waiter->wait, WF_GRANTED, later);
+}
+
 static int join_shielded(weft_task *self, weft_task *task)
 {
     struct wf_wait wait;
-    struct wf_waiter waiter = {.wait = &wait};
+    struct wf_waiter waiter = {.wait = &wait, .is_queued = wf_has_turns(self)};
+    waiter.notify = waiter.is_queued ? grant_in_turn : NULL;
     wf_wait_begin(&wait, self, WF_WAIT_JOIN);
     wait.target = task;
     if (!wf_task_watch(task, &waiter)) {
@@ -75,6 +59,10 @@ static int join_shielded(weft_task *self, weft_task *task)
     enum wf_verdict verdict = wf_door_park(&wait);
     if (verdict != WF_GRANTED || wait.was_early) {
         wf_task_unwatch(task, &waiter);
+        wf_door_forget(self, &waiter);
+    }
+    if (verdict != WF_GRANTED && wf_word_has_ended(wf_load_acq(&task->word))) {
+        wf_state_set(&task->word, WF_SEEN); /* it failed in the moment in which we were cancelled */
     }
     return verdict == WF_GRANTED ? 0 : -ECANCELED;
 }

@@ -14,6 +14,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "await/cycle.h"
 #include "await/door.h"
 
 enum { INLINE_WAITERS = 16, NOBODY_FAILED = -1 };
@@ -32,6 +33,7 @@ struct several {
     bool cancelled_is_error;
     /* Set by the canceller under the waiting task's lock (release), read by finishers and the task. */
     wf_au32 must_see_all;
+    bool had_failed; /* a task had failed before the first request was handed on; under that lock */
     wf_ai64 remaining; /* finishers subtract (seq_cst) before they read the wait's epoch */
     wf_ai64 failed;    /* index of the first error: finishers, CAS */
     struct member *members;
@@ -83,9 +85,14 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
 static bool hand_to_all(struct wf_wait *wait, uint32_t count, struct wf_later *later)
 {
     struct several *all = WF_CONTAINER(wait, struct several, wait);
+    int cause = wf_cancel_cause(wait->task);
     bool any = false;
+    bool is_first = wf_load_acq(&all->must_see_all) == 0;
     for (size_t i = 0; i < all->count; i++) {
-        any = wf_cancel(all->tasks[i], count, later) == 1 || any;
+        if (is_first && wf_word_life(wf_load_acq(&all->tasks[i]->word)) == WF_ERROR) {
+            all->had_failed = true;
+        }
+        any = wf_cancel(all->tasks[i], count, cause, later) == 1 || any;
     }
     if (any) {
         wf_store_rel(&all->must_see_all, 1U);
@@ -104,11 +111,18 @@ static int link_all(struct several *all)
     }
     for (size_t i = 0; i < all->count; i++) {
         struct member *member = &all->members[i];
-        member->waiter = (struct wf_waiter){.wait = &all->wait, .notify = on_end};
+        member->waiter = (struct wf_waiter){
+            .wait = &all->wait, .notify = on_end, .is_queued = wf_has_turns(all->wait.task)};
         wf_list_init(&member->waiter.link);
         member->all = all;
         member->index = (int64_t)i;
-        if (!wf_task_watch(all->tasks[i], &member->waiter)) {
+        if (wf_task_watch(all->tasks[i], &member->waiter)) {
+            continue;
+        }
+        if (member->waiter.is_queued && all->wait.reason == WF_WAIT_TASKS) {
+            wf_sim_push(wf_runtime_of(all->wait.task)->sim, WF_TURN_NOTICE,
+                        (uintptr_t)&member->waiter);
+        } else {
             count_down(all, member);
         }
     }
@@ -119,6 +133,7 @@ static void unlink_all(struct several *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         wf_task_unwatch(all->tasks[i], &all->members[i].waiter);
+        wf_door_forget(all->wait.task, &all->members[i].waiter);
     }
     if (all->members != all->inline_members) {
         free(all->members);
@@ -143,6 +158,17 @@ static enum wf_verdict wait_once(struct several *all, int64_t deadline_ns)
     return verdict;
 }
 
+static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *, void *),
+                            void *arg)
+{
+    const struct several *all = WF_CONTAINER(wait, struct several, wait);
+    for (size_t i = 0; i < all->count; i++) {
+        if (!wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
+            each(all->tasks[i], arg);
+        }
+    }
+}
+
 static void prepare(struct several *all, weft_task *const *tasks, size_t count, weft_wait_when when,
                     weft_task *self)
 {
@@ -150,10 +176,12 @@ static void prepare(struct several *all, weft_task *const *tasks, size_t count, 
     all->count = count;
     all->when = when;
     all->cancelled_is_error = false;
+    all->had_failed = false;
     wf_store_rlx(&all->must_see_all, 0U);
     wf_store_rlx(&all->remaining, (int64_t)count);
     wf_store_rlx(&all->failed, (int64_t)NOBODY_FAILED);
     wf_wait_begin(&all->wait, self, WF_WAIT_TASKS);
+    all->wait.list = list_unfinished;
 }
 
 static int check(weft_task *const *tasks, size_t count, const weft_task *self)
@@ -171,9 +199,11 @@ static int check(weft_task *const *tasks, size_t count, const weft_task *self)
 
 /* ---- gather ---- */
 
+/* A task that has not ended yet may fail unseen: the gather that reported another error has told. */
 static void collect(struct several *all, intptr_t *results)
 {
     for (size_t i = 0; i < all->count; i++) {
+        wf_state_set(&all->tasks[i]->word, WF_SEEN);
         if (wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
             intptr_t outcome = wf_task_look(all->tasks[i]);
             if (results != NULL) {
@@ -203,12 +233,17 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     all.cancelled_is_error = true;
     all.wait.hand_on = hand_to_all;
     all.wait.reason = WF_WAIT_GATHER;
+    const struct wf_edges edges = {tasks, count};
+    if (wf_cycle_gather(self, &edges)) {
+        return -EDEADLK;
+    }
     rc = link_all(&all);
+    while (rc == 0 && !is_over(&all)) {
+        (void)wait_once(&all, WF_FOREVER);
+    }
+    wf_cycle_leave(self);
     if (rc < 0) {
         return rc;
-    }
-    while (!is_over(&all)) {
-        (void)wait_once(&all, WF_FOREVER);
     }
     unlink_all(&all);
     collect(&all, results);
@@ -216,7 +251,8 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     if (first_failed != NULL) {
         *first_failed = failed == NOBODY_FAILED ? count : (size_t)failed;
     }
-    if (all.wait.handed_on) {
+    /* An error that was on its way before the request came still wins. */
+    if (all.wait.handed_on && !(first_error && all.had_failed)) {
         wf_state_set(&self->word, WF_TOLD);
         return -ECANCELED;
     }
@@ -248,7 +284,7 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
     if (rc < 0) {
         return rc;
     }
-    if (is_over(&all) || delay_ns <= 0) {
+    if (!wf_has_turns(self) && (is_over(&all) || delay_ns <= 0)) {
         rc = weft_yield(); /* it always suspends once */
     } else {
         enum wf_verdict verdict = wait_once(&all, deadline_ns);
@@ -269,7 +305,7 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
 /* A limit that has passed: an unfinished task is cancelled; the wait for its end is private. */
 static int end_now(weft_task *task, intptr_t *result)
 {
-    if (weft_cancel(task) != 1) {
+    if (wf_cancel_now(task, WEFT_CAUSE_TIMEOUT) != 1) {
         return weft_join(task, result);
     }
     intptr_t outcome = 0;

@@ -6,6 +6,7 @@
 #include <weft/task.h>
 
 #include "await/door.h"
+#include "task/context.h"
 
 /* The cache for slots that the calling thread may use for tasks of this runtime. */
 static struct wf_task_cache *cache_for(const weft_task *task)
@@ -89,7 +90,7 @@ int weft_detach(weft_task *task)
     return 0;
 }
 
-int weft_cancel(weft_task *task)
+int wf_cancel_now(weft_task *task, int cause)
 {
     int rc = check(task);
     if (rc < 0) {
@@ -98,7 +99,7 @@ int weft_cancel(weft_task *task)
     struct wf_later later;
     wf_later_init(&later);
     weft_runtime *guest_of = visit(task);
-    rc = wf_cancel(task, 1, &later);
+    rc = wf_cancel(task, 1, cause, &later);
     if (rc == 0) {
         wf_state_set(&task->word, WF_SEEN); /* who cancels a failed task has seen that it failed */
     } else if (rc == 1) {
@@ -112,6 +113,22 @@ int weft_cancel(weft_task *task)
     }
     leave(guest_of);
     return rc;
+}
+
+int weft_cancel(weft_task *task)
+{
+    return wf_cancel_now(task, WEFT_CAUSE_NONE);
+}
+
+int weft_cancel_with(weft_task *task, int cause)
+{
+    return cause < 0 || cause > INT16_MAX ? -EINVAL : wf_cancel_now(task, cause);
+}
+
+int weft_cancel_cause(void)
+{
+    weft_task *self = weft_self();
+    return self != NULL ? wf_load_rlx(&self->cause) : WEFT_CAUSE_NONE;
 }
 
 int weft_uncancel(weft_task *task)
@@ -201,7 +218,9 @@ int weft_on_done(weft_task *task, void (*fn)(weft_task *, void *), void *arg)
     }
     callback->fn = fn;
     callback->arg = arg;
+    callback->context = wf_context_retain(wf_values_here());
     if (!wf_task_add_callback(task, callback)) {
+        wf_context_drop(callback->context);
         free(callback);
         fn(task, arg);
     }

@@ -33,7 +33,7 @@ int weft_yield(void)
     }
     wf_sched_leave(worker, WF_LEAVE_YIELD);
     self->budget_spent = 0;
-    if (self->scope != NULL) {
+    if (self->scope != NULL && !wf_has_turns(self)) {
         wf_limit_check(self);
     }
     return wf_door_observe(self);

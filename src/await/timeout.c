@@ -34,6 +34,18 @@ struct wf_limit *wf_limit_of(struct wf_scope *scope)
     }
 }
 
+/* Returns true when it became the earliest of its wheel. */
+static bool arm_locked(struct wf_limit *limit, weft_runtime *runtime, int64_t deadline_ns)
+{
+    bool has_turn = runtime->registry.has_turns && deadline_ns <= wf_runtime_now(runtime);
+    if (!has_turn) {
+        return wf_timer_arm_locked(&limit->timer, deadline_ns);
+    }
+    limit->timer.deadline_ns = deadline_ns;
+    wf_sim_push(runtime->sim, WF_TURN_SOON, wf_timer_arm_soon_locked(&limit->timer));
+    return false;
+}
+
 void wf_limit_arm(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns)
 {
     struct wf_worker *worker = wf_here();
@@ -42,7 +54,9 @@ void wf_limit_arm(struct wf_limit *limit, struct wf_scope *scope, int64_t deadli
     limit->timer.deadline_ns = deadline_ns;
     if (deadline_ns != WF_FOREVER) {
         wf_bump_own(&worker->counters.armed, 1);
-        (void)wf_timer_arm(&limit->timer, deadline_ns);
+        wf_lock(&worker->wheel.lock);
+        (void)arm_locked(limit, worker->runtime, deadline_ns);
+        wf_unlock(&worker->wheel.lock);
     }
 }
 
@@ -148,7 +162,7 @@ int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns)
     wf_lock(&wheel->lock);
     bool is_active = wf_load_rlx(&timeout->scope.phase) == WF_SCOPE_ACTIVE;
     if (is_active) {
-        is_earliest = wf_timer_arm_locked(&timeout->limit.timer, deadline_ns);
+        is_earliest = arm_locked(&timeout->limit, runtime, deadline_ns);
     }
     wf_unlock(&wheel->lock);
     if (is_earliest) {

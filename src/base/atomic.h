@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 typedef _Atomic uint8_t wf_au8;
+typedef _Atomic int16_t wf_ai16;
 typedef _Atomic uint32_t wf_au32;
 typedef _Atomic uint64_t wf_au64;
 typedef _Atomic int64_t wf_ai64;

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "sched/sched.h"
+#include "task/context.h"
 
 enum { THREADS_MAX = 512 };
 
@@ -99,9 +100,15 @@ static struct wf_job *take_job(struct wf_pool *pool)
 
 static void run_job(struct wf_job *job)
 {
+    wf_here_lend(job->context);
     job->result = job->fn(job->arg);
     if (job->drop_arg != NULL) {
         job->drop_arg(job->arg);
+    }
+    wf_here_lend(NULL);
+    if (job->drop_arg != NULL) {
+        wf_context_drop(job->context);
+        job->context = NULL;
     }
 }
 

@@ -26,6 +26,7 @@ struct wf_job {
     void *arg;
     void (*drop_arg)(void *); /* called by the pool after fn; NULL: borrowed */
     struct wf_wait *wait;     /* granted when done; NULL: abandoned */
+    weft_context *context;    /* what fn sees; the caller's own if borrowed, else a reference */
     intptr_t result;
     enum wf_job_state state;
 };

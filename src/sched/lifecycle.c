@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include <weft/task.h>
+
 #include "base/futex.h"
 #include "sched/loop.h"
 #include "sched/park.h"
@@ -46,49 +48,16 @@ static bool all_have_finished(weft_runtime *runtime)
 
 /* ---- closing ---- */
 
-struct roll {
-    weft_task **tasks;
-    size_t count;
-    size_t cap;
-    bool is_partial; /* no memory for all: another round must come */
-};
-
-/* Keeps the task's slot with a hold while it is on the roll. */
-static void call_roll(weft_task *task, void *arg)
+static bool is_unfinished(weft_task *task)
 {
-    struct roll *roll = arg;
     enum wf_life life = wf_word_life(wf_load_acq(&task->word));
-    if (life != WF_NEW && life != WF_RUN && life != WF_PARKED) {
-        return;
-    }
-    if (!wf_task_try_hold(task)) {
-        return;
-    }
-    if (roll->count == roll->cap) {
-        size_t cap = roll->cap != 0 ? 2 * roll->cap : 256;
-        weft_task **tasks = realloc(roll->tasks, cap * sizeof(weft_task *));
-        if (tasks == NULL) {
-            roll->is_partial = true;
-            wf_task_let_go(task, NULL);
-            return;
-        }
-        roll->tasks = tasks;
-        roll->cap = cap;
-    }
-    roll->tasks[roll->count++] = task;
-}
-
-static int by_id(const void *a, const void *b)
-{
-    uint64_t left = wf_task_id(*(weft_task *const *)a);
-    uint64_t right = wf_task_id(*(weft_task *const *)b);
-    return left < right ? -1 : left > right;
+    return life == WF_NEW || life == WF_RUN || life == WF_PARKED;
 }
 
 static void cancel_once(weft_task *task, struct wf_later *later)
 {
-    if ((wf_load_acq(&task->marks) & WF_MARK_SHUT) == 0 && wf_cancel(task, 1, later) == 1) {
-        (void)wf_or_acqrel(&task->marks, (uint8_t)WF_MARK_SHUT);
+    if ((wf_or_acqrel(&task->marks, (uint8_t)WF_MARK_SHUT) & WF_MARK_SHUT) == 0) {
+        (void)wf_cancel(task, 1, WEFT_CAUSE_SHUTDOWN, later);
     }
 }
 
@@ -96,11 +65,8 @@ static void cancel_once(weft_task *task, struct wf_later *later)
 static void cancel_round(weft_runtime *runtime)
 {
     struct wf_worker *worker = wf_here();
-    struct roll roll = {NULL, 0, 0, false};
-    wf_registry_walk(&runtime->registry, call_roll, &roll);
-    if (roll.count > 0) {
-        qsort(roll.tasks, roll.count, sizeof(weft_task *), by_id);
-    }
+    struct wf_roll roll;
+    wf_registry_roll(&runtime->registry, is_unfinished, &roll);
     struct wf_later later;
     wf_later_init(&later);
     for (size_t i = 0; i < roll.count; i++) {
@@ -163,24 +129,6 @@ void wf_lifecycle_leave(weft_runtime *runtime, enum wf_phase phase)
     unpark_all(runtime);
 }
 
-/* Nothing is ready: virtual time jumps to the next timer, or this is the end. */
-static bool simulate_idle(struct wf_worker *worker)
-{
-    weft_runtime *runtime = worker->runtime;
-    int64_t next_ns = wf_wheel_next(&worker->wheel);
-    int64_t limit_ns = wf_lifecycle_deadline(runtime, next_ns);
-    if (limit_ns != WF_FOREVER) {
-        if (limit_ns > runtime->clock.virtual_ns) {
-            runtime->clock.virtual_ns = limit_ns;
-        }
-        return true;
-    }
-    runtime->is_deadlocked = true;
-    wf_report_left(runtime, WEFT_DIAG_DEADLOCK);
-    wf_lifecycle_leave(runtime, WF_ABANDONED);
-    return false;
-}
-
 bool wf_lifecycle_is_over(weft_runtime *runtime)
 {
     uint32_t phase = wf_load_acq(&runtime->phase);
@@ -221,5 +169,5 @@ bool wf_lifecycle_idle(struct wf_worker *worker)
     if (phase >= WF_DRAINED || (phase == WF_CLOSING && !close_idle(runtime))) {
         return false;
     }
-    return !runtime->options.simulate || simulate_idle(worker);
+    return true;
 }

@@ -17,7 +17,7 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw);
 void wf_lifecycle_close(weft_runtime *runtime);
 
 /* The worker has nothing to do. False: it must leave. While closing, cancels what was missed and ends
- * the runtime once nothing is left; in a simulation moves the clock or finds the deadlock. */
+ * the runtime once nothing is left. */
 bool wf_lifecycle_idle(struct wf_worker *worker);
 
 /* While closing: true if the grace is over (what is left has been reported) or workers must leave. For

@@ -7,6 +7,7 @@
 
 #include "queue/inbox.h"
 #include "sched/park.h"
+#include "sched/simulate.h"
 #include "task/cancel.h"
 
 #define KIND_NEW UINT64_C(1)
@@ -39,8 +40,8 @@ static bool resolve(struct wf_worker *worker, uint64_t entry, struct wf_pick *pi
     case WF_START_RUN:
         return true;
     case WF_START_CANCELLED:
-        task->raw = -ECANCELED;
         worker->to_bury = task;
+        worker->bury_error = -ECANCELED;
         return false;
     case WF_START_LOST:
         break;
@@ -89,7 +90,9 @@ static void push_entry(struct wf_worker *worker, uint64_t entry)
 
 void wf_ready_push(struct wf_worker *worker, weft_task *task)
 {
-    if (goes_elsewhere(worker, task)) {
+    if (worker->sim != NULL) {
+        wf_sim_push(worker->sim, WF_TURN_TASK, (uintptr_t)task);
+    } else if (goes_elsewhere(worker, task)) {
         send_home(worker->runtime, task);
     } else if ((task->flags & WF_TASK_PINNED) != 0) {
         push_pinned(worker, task);
@@ -124,8 +127,8 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
         return;
     }
     wf_bump_own(&worker->counters.wakes, 1);
-    bool on_fiber = worker->fiber != &worker->host;
-    if (on_fiber && (task->flags & WF_TASK_PINNED) == 0 && !runtime->options.simulate) {
+    bool on_fiber = worker->fiber != worker->host && worker->sim == NULL;
+    if (on_fiber && (task->flags & WF_TASK_PINNED) == 0) {
         push_slot(worker, task);
     } else {
         wf_ready_push(worker, task);
@@ -140,13 +143,19 @@ void wf_sched_flush(struct wf_later *later)
         wf_bump_own(&worker->counters.delivered, later->delivered);
     }
     later->delivered = 0;
-    while (later->woken != NULL) {
-        weft_task *task = later->woken;
-        later->woken = task->next;
-        queue_woken(wf_runtime_of(task), worker, task);
+    while (later->ready != 0) {
+        uintptr_t entry = later->ready;
+        later->ready = *wf_ready_link(entry);
+        uintptr_t kind = entry & WF_READY_KINDS;
+        weft_task *task = (weft_task *)(entry & ~(uintptr_t)WF_READY_KINDS);
+        if (__builtin_expect(kind == WF_READY_TASK, 1)) {
+            queue_woken(wf_runtime_of(task), worker, task);
+        } else {
+            wf_sim_push(worker->sim, (enum wf_turn_kind)kind, (uintptr_t)task);
+        }
     }
     /* On a fiber one task in the slot wakes nobody; more in the deque do. The host takes one itself. */
-    uint64_t own = worker != NULL && worker->fiber == &worker->host ? 1 : 0;
+    uint64_t own = worker != NULL && worker->fiber == worker->host ? 1 : 0;
     if (worker != NULL && wf_deque_count(&worker->deque) > own) {
         wf_sched_notify(worker->runtime);
     }
@@ -155,7 +164,9 @@ void wf_sched_flush(struct wf_later *later)
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
 {
     bool is_pinned = (task->flags & WF_TASK_PINNED) != 0;
-    if (is_pinned && worker != NULL) {
+    if (runtime->sim != NULL) {
+        wf_sim_push(runtime->sim, WF_TURN_NEW, (uintptr_t)task);
+    } else if (is_pinned && worker != NULL) {
         push_pinned(worker, task);
     } else if (is_pinned) {
         send_home(runtime, task);
@@ -249,7 +260,9 @@ void wf_ready_collect(struct wf_worker *worker)
     while (task != NULL) {
         weft_task *next = task->next;
         bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
-        if (!wf_deque_push(&worker->deque, entry_of(task, is_new))) {
+        if (worker->sim != NULL) {
+            wf_sim_push(worker->sim, is_new ? WF_TURN_NEW : WF_TURN_TASK, (uintptr_t)task);
+        } else if (!wf_deque_push(&worker->deque, entry_of(task, is_new))) {
             push_inject(worker->runtime, task);
         }
         task = next;

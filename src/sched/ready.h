@@ -31,6 +31,12 @@ bool wf_ready_is_empty(struct wf_worker *worker);
 /* Moves what plain threads and other workers sent here into the worker's own places. */
 void wf_ready_collect(struct wf_worker *worker);
 
+/* The host runs a picked task until some fiber comes back to it (worker.c). */
+void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick);
+
+/* Ends what is in to_bury (worker.c). */
+void wf_worker_bury(struct wf_worker *worker);
+
 /* Takes work from another worker: a batch of its deque, or with `last_pass` also its slot. */
 struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim, bool last_pass);
 

@@ -70,10 +70,10 @@ struct weft_runtime {
     bool has_watchdog;
     wf_au32 watchdog_word;
 
-    /* Simulation: nothing can ever run again. */
-    bool is_deadlocked;
+    struct wf_sim *sim;           /* NULL but in a simulation */
+    bool is_deadlocked;           /* simulation: nothing can ever run again */
     weft_runtime *next_abandoned; /* start.c */
-    wf_au32 was_interrupted; /* by SIGINT, with options.sigint: sigint.c stores, weft_run loads */
+    wf_au32 was_interrupted; /* how often, by SIGINT: its handler's side stores, weft_run loads */
 };
 
 static inline weft_runtime *wf_runtime_of(const weft_task *task)

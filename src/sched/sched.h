@@ -12,7 +12,11 @@ struct wf_worker *wf_fiber_worker(int *error);
 /* NULL becomes the calling fiber's runtime. 0, -EPERM or -ECHILD. */
 int wf_runtime_resolve(weft_runtime **runtime);
 
-/* Makes every task in later->woken ready, after kicking later->kicks. Any thread; no locks held. */
+enum {
+    WF_BUDGET = 128
+}; /* ready waits in a row before a forced yield; Tokio's figure, not tuned */
+
+/* Makes every task in later->ready ready, after kicking later->kicks. Any thread; no locks held. */
 void wf_sched_flush(struct wf_later *later);
 
 /* Queues a NEW task. `worker` NULL: from a plain thread. Never fails: where a deque can't grow, the

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weft/task.h>
+
 #include "sched/loop.h"
 #include "sched/signals.h"
 #include "task/cancel.h"
@@ -21,9 +23,9 @@ struct sigint {
 static void act(struct sigint *self, struct wf_later *later)
 {
     self->seen++;
-    wf_store_rel(&self->runtime->was_interrupted, 1U);
+    wf_store_rel(&self->runtime->was_interrupted, self->seen);
     if (self->seen == 1) {
-        (void)wf_cancel(self->runtime->main, 1, later);
+        (void)wf_cancel(self->runtime->main, 1, WEFT_CAUSE_INTERRUPT, later);
     } else if (self->seen == 2) {
         wf_lifecycle_leave(self->runtime, WF_ABANDONED);
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sched/sched.h"
+#include "task/context.h"
 #include "task/end.h"
 
 /* The fields that the first published version of the options had. */
@@ -47,15 +48,30 @@ static struct wf_extra *make_extra(const weft_spawn_options *options)
     return extra;
 }
 
+/* Those that the options name, or a copy of the spawner's. */
+static weft_context *values_for(const struct wf_worker *worker, const weft_spawn_options *options)
+{
+    if (options != NULL && options->context != NULL) {
+        return wf_context_retain(options->context);
+    }
+    weft_task *spawner = wf_self_on(worker);
+    if (spawner == NULL) {
+        return NULL;
+    }
+    /* A callback runs in place of the task that has ended. */
+    bool is_callback = wf_word_has_ended(wf_load_rlx(&spawner->word));
+    return wf_context_retain(is_callback ? wf_here_lent() : spawner->context);
+}
+
 static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
 {
-    if ((wf_load_rlx(&task->marks) & WF_MARK_SHUT) != 0) {
-        (void)wf_and_acqrel(&task->marks, (uint8_t)~WF_MARK_SHUT); /* the slot's last task's */
+    const uint8_t shut = WF_MARK_SHUT | WF_MARK_FAILED;
+    if ((wf_load_rlx(&task->marks) & shut) != 0) {
+        (void)wf_and_acqrel(&task->marks, (uint8_t)~shut); /* the slot's last task's */
     }
     task->fn = fn;
     task->arg = arg;
     task->site = site;
-    task->raw = 0;
     task->fiber = NULL;
     task->next = NULL;
     task->callbacks = NULL;
@@ -65,13 +81,14 @@ static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
     task->wait = NULL;
     task->extra = NULL;
     task->errors = NULL;
-    wf_store_rlx(&task->joins, NULL);
+    wf_store_rlx(&task->joins, (uintptr_t)0);
     task->owner = NULL;
     wf_list_init(&task->siblings);
     task->home = 0;
     task->flags = 0;
     task->budget_spent = 0;
     wf_store_rlx(&task->reason, (uint8_t)0);
+    wf_store_rlx(&task->cause, (int16_t)0);
 }
 
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
@@ -98,6 +115,7 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
     }
     fill(task, site, fn, arg);
     task->extra = extra;
+    task->context = values_for(worker, options);
     if (options != NULL && options->pinned) {
         task->flags = WF_TASK_PINNED;
         task->home = worker != NULL ? (uint16_t)worker->index : 0;

@@ -11,9 +11,10 @@
 #include "sched/loop.h"
 #include "sched/report.h"
 #include "sched/signals.h"
+#include "sched/simulate.h"
 #include "task/end.h"
 
-enum { WORKERS_MAX = 1024 };
+enum { WORKERS_MAX = 1024, SIMULATED_WORKERS = 4 };
 
 static int check_options(const weft_options *options)
 {
@@ -30,19 +31,19 @@ static int check_options(const weft_options *options)
     if (options->io == WEFT_IO_AUTO && io != NULL && strcmp(io, "uring") == 0) {
         uring = true;
     }
-    if (uring || (options->simulate && (options->seed != 0 || options->sigint))) {
-        return -ENOTSUP;
-    }
-    return 0;
+    return uring ? -ENOTSUP : 0;
 }
 
 static uint32_t choose_workers(const weft_options *options)
 {
-    if (options->simulate) {
+    if (options->simulate && options->seed == 0) {
         return 1;
     }
     if (options->workers > 0) {
         return (uint32_t)options->workers;
+    }
+    if (options->simulate) {
+        return SIMULATED_WORKERS; /* the same on every machine */
     }
     const char *text = getenv("WEFT_WORKERS");
     if (text != NULL && text[0] != '\0') {
@@ -69,7 +70,8 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     memset(worker, 0, sizeof *worker);
     worker->runtime = runtime;
     worker->index = index;
-    worker->fiber = &worker->host;
+    worker->host = &worker->own_host;
+    worker->fiber = worker->host;
     worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
     worker->until_poll = 1;
     ck_stack_init(&worker->inbox);
@@ -96,6 +98,7 @@ static void free_runtime(weft_runtime *runtime)
         }
     }
     wf_report_unseen(runtime);
+    wf_sim_destroy(runtime->sim);
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         close_worker(&runtime->workers[i]);
     }
@@ -147,8 +150,8 @@ static int create(const weft_options *options, weft_runtime **out)
     wf_stacks_init(&runtime->stacks);
     ck_stack_init(&runtime->inject);
     rc = open_workers(runtime, choose_workers(options));
-    if (rc == 0 && !options->simulate) {
-        rc = wf_epoll_create(&runtime->poller);
+    if (rc == 0) {
+        rc = options->simulate ? wf_sim_create(runtime) : wf_epoll_create(&runtime->poller);
     }
     if (rc < 0) {
         free_runtime(runtime);
@@ -181,13 +184,13 @@ static void pin_worker(const struct wf_worker *worker)
 /* The calling thread becomes the worker for as long as the runtime lives. */
 static int serve(struct wf_worker *worker)
 {
-    int rc = wf_fiber_adopt(&worker->host);
+    int rc = wf_fiber_adopt(worker->host);
     if (rc < 0) {
         return rc;
     }
     rc = wf_overflow_enter_thread(&worker->overflow);
     if (rc < 0) {
-        wf_fiber_unadopt(&worker->host);
+        wf_fiber_unadopt(worker->host);
         return rc;
     }
     cpu_set_t former;
@@ -197,13 +200,17 @@ static int serve(struct wf_worker *worker)
         pin_worker(worker);
     }
     wf_here_set(worker);
-    wf_worker_run(worker);
+    if (worker->sim != NULL) {
+        wf_sim_run(worker->sim);
+    } else {
+        wf_worker_run(worker);
+    }
     wf_here_set(NULL);
     if (is_pinned) {
         (void)sched_setaffinity(0, sizeof former, &former);
     }
     wf_overflow_leave_thread(&worker->overflow);
-    wf_fiber_unadopt(&worker->host);
+    wf_fiber_unadopt(worker->host);
     return 0;
 }
 
@@ -217,6 +224,7 @@ static void *thread_main(void *arg)
 
 static void join_threads(weft_runtime *runtime, uint32_t first, uint32_t end)
 {
+    end = runtime->sim != NULL ? first : end; /* all its workers are the caller */
     for (uint32_t i = first; i < end; i++) {
         (void)pthread_join(runtime->workers[i].thread, NULL);
     }
@@ -225,7 +233,7 @@ static void join_threads(weft_runtime *runtime, uint32_t first, uint32_t end)
 static int start_threads(weft_runtime *runtime, uint32_t first)
 {
     int rc = wf_overflow_start(&wf_report_overflow_hooks);
-    if (rc < 0) {
+    if (rc < 0 || runtime->sim != NULL) {
         return rc;
     }
     uint32_t i = first;
@@ -256,8 +264,8 @@ static intptr_t take_outcome(weft_runtime *runtime)
         return -EDEADLK;
     }
     intptr_t outcome = wf_task_look(main_task);
-    bool interrupted = wf_load_acq(&runtime->was_interrupted) != 0;
-    if (interrupted && outcome == -ECANCELED && wf_word_count(word) <= 1) {
+    uint32_t interrupts = wf_load_acq(&runtime->was_interrupted);
+    if (interrupts > 1 || (interrupts == 1 && outcome == -ECANCELED && wf_word_count(word) <= 1)) {
         outcome = -EINTR;
     }
     struct wf_later later;
@@ -283,7 +291,7 @@ static intptr_t finish_run(weft_runtime *runtime)
     if (!is_drained && !runtime->is_deadlocked) {
         wf_sigint_stop(runtime);
         wf_watchdog_stop(runtime);
-        for (uint32_t i = 1; i < runtime->worker_count; i++) {
+        for (uint32_t i = 1; i < runtime->worker_count && runtime->sim == NULL; i++) {
             (void)pthread_detach(runtime->workers[i].thread);
         }
         keep(runtime);
@@ -317,7 +325,7 @@ intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options)
     if (rc == 0) {
         task->flags |= WF_TASK_MAIN;
         runtime->main = task;
-        rc = runtime->options.sigint ? wf_sigint_start(runtime) : 0;
+        rc = runtime->options.sigint && runtime->sim == NULL ? wf_sigint_start(runtime) : 0;
     }
     if (rc == 0) {
         rc = start_threads(runtime, 1);

@@ -14,6 +14,7 @@
 #include "queue/inbox.h"
 #include "sched/park.h"
 #include "sched/ready.h"
+#include "sched/simulate.h"
 #include "task/cancel.h"
 #include "task/end.h"
 
@@ -24,7 +25,7 @@ static void fiber_main(void *unused);
 struct wf_worker *wf_fiber_worker(int *error)
 {
     struct wf_worker *worker = wf_here();
-    if (worker == NULL || worker->fiber == &worker->host) {
+    if (worker == NULL || worker->fiber == worker->host) {
         *error = -EPERM;
         return NULL;
     }
@@ -115,8 +116,8 @@ static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
     stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
     struct wf_fiber *fiber = wf_fiber_take(&worker->stacks, stack);
     if (fiber == NULL) {
-        pick.task->raw = -ENOMEM;
         worker->to_bury = pick.task;
+        worker->bury_error = -ENOMEM;
         return NULL;
     }
     fiber->task = pick.task;
@@ -139,14 +140,13 @@ static struct wf_pick take_next(struct wf_worker *worker)
 static struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick pick)
 {
     struct wf_fiber *fiber = pick.task != NULL ? fiber_for(worker, pick) : NULL;
-    return fiber != NULL ? fiber : &worker->host;
+    return fiber != NULL ? fiber : worker->host;
 }
 
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 {
     struct wf_fiber *from = worker->fiber;
-    if (leave == WF_LEAVE_YIELD && worker->until_poll > 1 && wf_ready_is_empty(worker) &&
-        !worker->runtime->options.simulate) {
+    if (leave == WF_LEAVE_YIELD && worker->until_poll > 1 && wf_ready_is_empty(worker)) {
         worker->until_poll--; /* nobody to yield to: a turn of its own */
         wf_bump_own(&worker->turns, 1);
         wf_bump_own(&worker->counters.yields, 1);
@@ -184,7 +184,9 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
     wf_sched_flush(&later);
     /* release: whoever sums the counters and finds all finished sees what they did */
     wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
-    if (is_main) {
+    if (is_main && runtime->sim != NULL) {
+        wf_sim_main_ended(runtime->sim);
+    } else if (is_main) {
         wf_lifecycle_close(runtime);
     }
 }
@@ -227,12 +229,15 @@ static void fiber_main(void *unused)
 
 /* ---- the host ---- */
 
-static void bury(struct wf_worker *worker)
+void wf_worker_bury(struct wf_worker *worker)
 {
     weft_task *task = worker->to_bury;
+    if (task == NULL) {
+        return;
+    }
     worker->to_bury = NULL;
     task->flags |= WF_TASK_NEVER_RAN;
-    wf_task_end_on(worker, task, task->raw);
+    wf_task_end_on(worker, task, worker->bury_error);
 }
 
 static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now_ns)
@@ -279,11 +284,6 @@ static void look_around(struct wf_worker *worker)
     wf_ready_collect(worker);
     if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
         expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
-    }
-    if (worker->runtime->options.simulate) {
-        /* A turn of the loop is what is ready at its beginning; then timers that have become due. */
-        worker->until_poll = (uint32_t)wf_deque_count(&worker->deque) + 1;
-        return;
     }
     if (worker->until_poll == 0) {
         (void)wf_poll_now(worker);
@@ -375,7 +375,7 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
     for (;;) {
         if (worker->to_bury != NULL) {
             stop_searching(worker); /* user code may run */
-            bury(worker);
+            wf_worker_bury(worker);
         }
         look_around(worker);
         if (wf_lifecycle_is_over(worker->runtime)) {
@@ -395,10 +395,22 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
         if (!wf_lifecycle_idle(worker)) {
             return nothing;
         }
-        if (wf_ready_is_empty(worker) && !worker->runtime->options.simulate) {
+        if (wf_ready_is_empty(worker)) {
             go_to_sleep(worker);
         }
     }
+}
+
+void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
+{
+    struct wf_fiber *fiber = fiber_for(worker, pick);
+    if (fiber == NULL) {
+        return;
+    }
+    worker->leave = WF_LEAVE_NOTHING;
+    begin_turn(worker, fiber);
+    wf_fiber_switch(worker->host, fiber);
+    arrive(worker);
 }
 
 void wf_worker_run(struct wf_worker *worker)
@@ -409,14 +421,7 @@ void wf_worker_run(struct wf_worker *worker)
             stop_searching(worker);
             return;
         }
-        struct wf_fiber *fiber = fiber_for(worker, pick);
-        if (fiber == NULL) {
-            continue;
-        }
-        worker->leave = WF_LEAVE_NOTHING;
-        begin_turn(worker, fiber);
-        wf_fiber_switch(&worker->host, fiber);
-        arrive(worker);
+        wf_worker_turn(worker, pick);
     }
 }
 

@@ -16,9 +16,12 @@
 #include "fiber/overflow.h"
 #include "fiber/stack.h"
 #include "queue/deque.h"
+#include "task/here.h"
 #include "task/slab.h"
 #include "task/wait.h"
 #include "timer/wheel.h"
+
+struct wf_sim;
 
 /* What the worker owes to the fiber that it has just left: done on arrival, by the next stack. */
 enum wf_leave {
@@ -45,7 +48,9 @@ struct wf_worker {
 
     /* Who runs here now: the host between tasks. The overflow handler of this thread reads it. */
     struct wf_fiber *fiber;
-    struct wf_fiber host;
+    struct wf_fiber *host; /* where the loop runs: own_host; the first worker's in a simulation */
+    struct wf_sim *sim;    /* NULL but in a simulation */
+    struct wf_fiber own_host;
 
     enum wf_leave leave;
     struct wf_fiber *left;
@@ -74,6 +79,7 @@ struct wf_worker {
 
     /* A task that was claimed but must end unrun; the host finishes it. */
     weft_task *to_bury;
+    int bury_error; /* what it ends with */
 
     /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, for it too. */
     _Alignas(64) wf_au64 turns;
@@ -86,15 +92,18 @@ struct wf_worker {
     struct wf_overflow_thread overflow;
 };
 
-/* The worker of the calling thread, NULL on a plain thread. Never inlined: a compiler that kept the
- * thread-local's address across a switch would find another thread's worker. */
-struct wf_worker *wf_here(void);
-void wf_here_set(struct wf_worker *worker);
-
 /* The running task, NULL outside a fiber. */
 static inline weft_task *wf_self_on(const struct wf_worker *worker)
 {
     return worker != NULL ? (weft_task *)worker->fiber->task : NULL;
+}
+
+/* The values (context.h) that the calling code sees, borrowed; NULL for none. */
+static inline weft_context *wf_values_here(void)
+{
+    weft_context *lent = wf_here_lent();
+    const weft_task *task = lent == NULL ? wf_self_on(wf_here()) : NULL;
+    return task != NULL ? task->context : lent;
 }
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include <weft/task.h>
+
 /* The shield that a request of `level` waits in: the outermost one inside that level. */
 static struct wf_shield *shield_against(weft_task *task, uint8_t level)
 {
@@ -41,12 +43,20 @@ static enum wf_request add(weft_task *task, uint32_t count, bool *is_deferred)
     return answer;
 }
 
+static const int16_t causes[] = {
+    [WF_SCOPE_TIMEOUT] = WEFT_CAUSE_TIMEOUT,
+    [WF_SCOPE_WATCH] = WEFT_CAUSE_HANGUP,
+    [WF_SCOPE_SHIELD] = WEFT_CAUSE_TIMEOUT,
+    [WF_SCOPE_GROUP] = WEFT_CAUSE_GROUP,
+};
+
 bool wf_cancel_add_own(struct wf_scope *scope)
 {
     weft_task *task = scope->task;
     uint64_t word = 0;
     bool is_deferred;
     wf_lock(&task->shield_lock);
+    wf_store_rlx(&task->cause, causes[scope->kind]);
     enum wf_request answer = add_locked(task, 1, scope->level, &is_deferred, &word);
     scope->has_request = answer == WF_REQUEST_ADDED;
     scope->is_deferred = is_deferred;
@@ -110,6 +120,10 @@ static void kick(weft_task *task, struct wf_later *later)
 
 void wf_kick_soon(struct wf_later *later, weft_task *task)
 {
+    if (later->kicks != NULL || later->is_walking) {
+        wf_kick_push(later, task); /* after those that came before */
+        return;
+    }
     switch (wf_state_deliver(&task->word, false)) {
     case WF_DELIVER_READY:
         later->delivered++;
@@ -126,18 +140,31 @@ void wf_kick_soon(struct wf_later *later, weft_task *task)
 
 void wf_kick_all(struct wf_later *later)
 {
+    later->is_walking = true;
     while (later->kicks != NULL) {
         weft_task *task = later->kicks;
-        later->kicks = task->kick_next;
+        weft_task *rest = task->kick_next;
+        weft_task *rest_tail = later->kicks_tail;
+        later->kicks = NULL;
         /* Before the look at the word: a request added after that look makes its own kick. */
         (void)wf_and_acqrel(&task->marks, (uint8_t)~WF_MARK_KICKED);
         kick(task, later);
+        /* Depth first: whom the request was handed on to comes before the rest. */
+        if (later->kicks == NULL) {
+            later->kicks = rest;
+            later->kicks_tail = rest_tail;
+        } else if (rest != NULL) {
+            later->kicks_tail->kick_next = rest;
+            later->kicks_tail = rest_tail;
+        }
     }
+    later->is_walking = false;
 }
 
-int wf_cancel(weft_task *task, uint32_t count, struct wf_later *later)
+int wf_cancel(weft_task *task, uint32_t count, int cause, struct wf_later *later)
 {
     bool is_deferred;
+    wf_store_rlx(&task->cause, (int16_t)cause); /* before: who sees the request sees it too */
     switch (add(task, count, &is_deferred)) {
     case WF_REQUEST_ADDED:
         if (!is_deferred) {

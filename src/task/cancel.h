@@ -31,8 +31,14 @@ void wf_kick_push(struct wf_later *later, weft_task *task);
 void wf_kick_all(struct wf_later *later);
 
 /* Adds `count` requests from outside and ends the task's wait, or lists the task for kicking: 1 accepted,
- * 0 ended, -EOVERFLOW. Locks may be held. */
-int wf_cancel(weft_task *task, uint32_t count, struct wf_later *later);
+ * 0 ended, -EOVERFLOW. `cause`: WEFT_CAUSE_* or the user's. Locks may be held. */
+int wf_cancel(weft_task *task, uint32_t count, int cause, struct wf_later *later);
+
+/* The cause that `task`, which hands a request on, was given. */
+static inline int wf_cancel_cause(const weft_task *task)
+{
+    return wf_load_rlx(&((weft_task *)(uintptr_t)task)->cause);
+}
 
 /* Takes one request back; returns the remainder. */
 uint32_t wf_uncancel(weft_task *task);

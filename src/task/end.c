@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weft/task.h>
+
 #include "task/cancel.h"
+#include "task/context.h"
+#include "task/here.h"
 
 bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
 {
@@ -49,15 +53,37 @@ intptr_t wf_task_look(weft_task *task)
     return wf_task_outcome(task, word);
 }
 
+/* The field first: the user's drop may look at it. */
+static void drop_context(weft_task *task)
+{
+    weft_context *context = task->context;
+    if (__builtin_expect(context != NULL, 0)) {
+        task->context = NULL;
+        wf_context_drop(context);
+    }
+}
+
+void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind)
+{
+    struct wf_registry *registry = wf_task_registry(task);
+    uint64_t word = wf_load_acq(&task->word);
+    if (wf_word_life(word) != WF_ERROR) {
+        return;
+    }
+    bool at_shutdown = (wf_load_acq(&task->marks) & WF_MARK_FAILED) != 0;
+    bool is_unseen = (word & WF_SEEN) == 0 && (task->flags & WF_TASK_MAIN) == 0;
+    if (kind == WEFT_DIAG_ERROR_AT_SHUTDOWN ? at_shutdown : is_unseen && !at_shutdown) {
+        registry->report(registry, kind, task, (int)task->raw);
+    }
+}
+
 /* The last reference is gone. */
 static void release(weft_task *task, struct wf_task_cache *cache)
 {
     struct wf_registry *registry = wf_task_registry(task);
     uint64_t word = wf_load_acq(&task->word);
-    if (wf_word_life(word) == WF_ERROR && (word & WF_SEEN) == 0 &&
-        (task->flags & WF_TASK_MAIN) == 0) {
-        registry->report(registry, WEFT_DIAG_ERROR_NEVER_RETRIEVED, task, (int)task->raw);
-    }
+    wf_task_report_error(task, WEFT_DIAG_ERROR_AT_SHUTDOWN);
+    wf_task_report_error(task, WEFT_DIAG_ERROR_NEVER_RETRIEVED);
     struct wf_extra *extra = task->extra;
     if (extra != NULL) {
         bool has_value = (task->flags & WF_TASK_NEVER_RAN) == 0 && !weft_is_error(task->raw);
@@ -69,6 +95,7 @@ static void release(weft_task *task, struct wf_task_cache *cache)
     }
     free(task->errors);
     task->errors = NULL;
+    drop_context(task); /* never run at all, or set by the drop of another value */
     wf_task_free(registry, cache, task);
 }
 
@@ -79,25 +106,39 @@ void wf_task_let_go(weft_task *task, struct wf_task_cache *cache)
     }
 }
 
-/* Takes the waiters and callbacks under the lock that closes the list for good. */
-static struct wf_callback *close_waiters(weft_task *task, bool is_error, bool is_cancel,
-                                         uint64_t *before, struct wf_later *later)
+/* ---- who is told ---- */
+
+static void run_callback(weft_task *task, struct wf_callback *callback)
 {
-    wf_lock(&task->lock);
-    (void)wf_state_finish(&task->word, is_error, is_cancel, true, before);
-    struct wf_list *waiters = &task->waiters;
-    while (!wf_list_is_empty(waiters)) {
-        struct wf_waiter *waiter = WF_CONTAINER(waiters->next, struct wf_waiter, link);
-        (void)wf_waiter_grant(waiter, WF_GRANTED, later);
+    wf_here_lend(callback->context);
+    callback->fn(task, callback->arg);
+    wf_here_lend(NULL);
+    wf_context_drop(callback->context);
+    free(callback);
+}
+
+static void run_in_turn(struct wf_waiter *turn, struct wf_later *later)
+{
+    struct wf_callback *callback = WF_CONTAINER(turn, struct wf_callback, turn);
+    weft_task *task = callback->task;
+    (void)later;
+    run_callback(task, callback);
+    wf_task_let_go(task, NULL);
+}
+
+static void call(weft_task *task, struct wf_callback *callback, struct wf_later *later)
+{
+    if (wf_task_registry(task)->has_turns && wf_task_try_hold(task)) {
+        callback->task = task;
+        callback->turn = (struct wf_waiter){.notify = run_in_turn, .is_queued = true};
+        wf_later_add(later, &callback->turn, WF_READY_NOTICE);
+        return;
     }
-    struct wf_callback *callbacks = task->callbacks;
-    task->callbacks = NULL;
-    wf_unlock(&task->lock);
-    return callbacks;
+    run_callback(task, callback);
 }
 
 /* Oldest first; they were linked newest first. */
-static void run_callbacks(weft_task *task, struct wf_callback *newest)
+static void run_callbacks(weft_task *task, struct wf_callback *newest, struct wf_later *later)
 {
     struct wf_callback *oldest = NULL;
     while (newest != NULL) {
@@ -108,9 +149,84 @@ static void run_callbacks(weft_task *task, struct wf_callback *newest)
     }
     while (oldest != NULL) {
         struct wf_callback *next = oldest->next;
-        oldest->fn(task, oldest->arg);
-        free(oldest);
+        call(task, oldest, later);
         oldest = next;
+    }
+}
+
+static void tell_owner(weft_task *task, struct wf_later *later)
+{
+    struct wf_owner *owner = task->owner;
+    if (owner->is_queued && wf_task_try_hold(task)) {
+        wf_later_add(later, task, WF_READY_ENDED);
+    } else {
+        owner->ended(owner, task, later);
+    }
+}
+
+void wf_task_owner_turn(weft_task *task, struct wf_later *later)
+{
+    task->owner->ended(task->owner, task, later);
+    wf_task_let_go(task, NULL);
+}
+
+/* Under the task's lock. */
+static void grant_waiters(weft_task *task, struct wf_later *later)
+{
+    struct wf_list *waiters = &task->waiters;
+    while (!wf_list_is_empty(waiters)) {
+        struct wf_waiter *waiter = WF_CONTAINER(waiters->next, struct wf_waiter, link);
+        (void)wf_waiter_grant(waiter, WF_GRANTED, later);
+    }
+}
+
+/* The terminal transition with waiters or callbacks linked: under the lock that closes their list. */
+static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t *before,
+                       struct wf_later *later)
+{
+    wf_lock(&task->lock);
+    (void)wf_state_finish(&task->word, is_error, is_cancel, true, before);
+    if (task->owner != NULL) {
+        wf_unlock(&task->lock);
+        tell_owner(task, later);
+        wf_lock(&task->lock);
+    }
+    struct wf_callback *callbacks = task->callbacks;
+    task->callbacks = NULL;
+    if (wf_task_registry(task)->has_turns) {
+        run_callbacks(task, callbacks, later); /* only queues them: ahead of who joins */
+        callbacks = NULL;
+    }
+    grant_waiters(task, later);
+    wf_unlock(&task->lock);
+    run_callbacks(task, callbacks, later);
+}
+
+/* ---- the end ---- */
+
+void wf_task_forget(weft_task *task)
+{
+    drop_context(task);
+    while (task->callbacks != NULL) {
+        struct wf_callback *callback = task->callbacks;
+        task->callbacks = callback->next;
+        wf_context_drop(callback->context);
+        free(callback);
+    }
+}
+
+static void drop_arg(weft_task *task)
+{
+    wf_here_lend(task->context);
+    task->extra->drop_arg(task->arg);
+    wf_here_lend(NULL);
+}
+
+static void report_swallowed(weft_task *task, uint64_t before)
+{
+    if ((before & WF_TOLD) != 0 && wf_word_count(before) > 0 && wf_word_undelivered(before) == 0) {
+        struct wf_registry *registry = wf_task_registry(task);
+        registry->report(registry, WEFT_DIAG_CANCEL_SWALLOWED, task, 0);
     }
 }
 
@@ -119,24 +235,23 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
 {
     if ((task->flags & WF_TASK_NEVER_RAN) != 0 && task->extra != NULL &&
         task->extra->drop_arg != NULL) {
-        task->extra->drop_arg(task->arg);
+        drop_arg(task);
     }
+    drop_context(task);
     task->raw = raw;
     bool is_cancel = raw == -ECANCELED;
     bool is_error = weft_is_error(raw);
+    if (is_error && !is_cancel && (wf_load_acq(&task->marks) & WF_MARK_SHUT) != 0) {
+        (void)wf_or_acqrel(&task->marks, (uint8_t)WF_MARK_FAILED);
+    }
     uint64_t before = 0;
     if (!wf_state_finish(&task->word, is_error, is_cancel, false, &before)) {
-        struct wf_callback *callbacks = close_waiters(task, is_error, is_cancel, &before, later);
-        run_callbacks(task, callbacks);
+        end_joined(task, is_error, is_cancel, &before, later);
+    } else if (task->owner != NULL) {
+        tell_owner(task, later);
     }
-    bool is_swallowed = !is_error && (before & WF_TOLD) != 0 && wf_word_count(before) > 0 &&
-                        wf_word_undelivered(before) == 0;
-    if (is_swallowed) {
-        struct wf_registry *registry = wf_task_registry(task);
-        registry->report(registry, WEFT_DIAG_CANCEL_SWALLOWED, task, 0);
-    }
-    if (task->owner != NULL) {
-        task->owner->ended(task->owner, task, later);
+    if (!is_error) {
+        report_swallowed(task, before);
     }
     if ((before & WF_DETACHED) != 0) {
         (void)wf_task_disown(task); /* the run's hold still keeps the record */
@@ -158,7 +273,7 @@ void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later 
     } while (!wf_cas_weak_acqrel(&task->refs, &seen,
                                  seen - WF_OWNER_ONE + (is_pending ? WF_HOLD_ONE : 0)));
     if (is_pending) {
-        if (wf_cancel(task, 1, later) == 1) {
+        if (wf_cancel(task, 1, WEFT_CAUSE_DROPPED, later) == 1) {
             struct wf_registry *registry = wf_task_registry(task);
             registry->report(registry, WEFT_DIAG_DROPPED_WHILE_PENDING, task, 0);
         }

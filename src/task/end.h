@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* end.h - how a task ends, and how its record does.
  *
- * Order at the end of a task: drop_arg if it never ran; the terminal transition (the linearization
- * point: cancel returns 0 from here on); waiters granted in the order in which they came; callbacks;
- * the owner; the run's hold. The record goes with its last reference.
+ * Order at the end of a task: drop_arg if it never ran; its values, so that whoever sees the end knows
+ * that they are gone; the terminal transition (the linearization point: cancel returns 0 from here on);
+ * the owner, so that a group's abort comes before the news that caused it; waiters granted in the order
+ * in which they came; callbacks; the run's hold. The record goes with its last reference.
  */
 #ifndef WF_TASK_END_H
 #define WF_TASK_END_H
@@ -11,10 +12,27 @@
 #include "task/slab.h"
 #include "task/wait.h"
 
+/* A function to call when a task has ended (weft_on_done). Under the task's lock until then. */
+struct wf_callback {
+    struct wf_callback *next;
+    void (*fn)(weft_task *, void *);
+    void *arg;
+    struct wf_waiter turn; /* where it gets a turn of its own (simulation) ... */
+    weft_task *task;       /* ... with a hold on this */
+    weft_context *context; /* of whoever asked for it: what fn sees */
+};
+
 /* `task`, which this worker runs (or claimed and must not run), ends with `raw`. Calls user code:
- * drop_arg, callbacks. No locks held. */
+ * drop_arg, drops of values, callbacks. No locks held. */
 void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
                     struct wf_later *later);
+
+/* The turn of a WF_READY_ENDED entry: its owner is told, its hold given up. */
+void wf_task_owner_turn(weft_task *task, struct wf_later *later);
+
+/* Reports the error of an ended task if it is of that kind: WEFT_DIAG_ERROR_AT_SHUTDOWN when closing had
+ * cancelled the task, WEFT_DIAG_ERROR_NEVER_RETRIEVED when nobody has looked. */
+void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind);
 
 /* Gives up one handle: what weft_drop does. `cache` NULL on plain threads. */
 void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later *later);
@@ -30,6 +48,10 @@ void wf_task_unwatch(weft_task *task, struct wf_waiter *waiter);
 
 /* Adds a callback; false if the task has ended. */
 bool wf_task_add_callback(weft_task *task, struct wf_callback *callback);
+
+/* What an abandoned task still holds: its values, and callbacks that will never be called. The runtime has
+ * stopped. */
+void wf_task_forget(weft_task *task);
 
 /* The outcome for somebody who looks at it: counts as seen. */
 intptr_t wf_task_look(weft_task *task);

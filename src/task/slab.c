@@ -6,6 +6,8 @@
  */
 #include "task/slab.h"
 
+#include <stdlib.h>
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -229,5 +231,45 @@ void wf_registry_walk(struct wf_registry *registry, void (*visit)(weft_task *, v
         for (uint32_t i = 0; i < carved; i++) {
             visit(slot_at(slab, i), arg);
         }
+    }
+}
+
+/* ---- rolls ---- */
+
+static void call_roll(weft_task *task, void *arg)
+{
+    struct wf_roll *roll = arg;
+    if (!roll->belongs(task)) {
+        return;
+    }
+    if (roll->count == roll->cap) {
+        size_t cap = roll->cap != 0 ? 2 * roll->cap : 64;
+        weft_task **tasks = realloc(roll->tasks, cap * sizeof(weft_task *));
+        if (tasks == NULL) {
+            roll->is_partial = true;
+            return;
+        }
+        roll->tasks = tasks;
+        roll->cap = cap;
+    }
+    if (wf_task_try_hold(task)) {
+        roll->tasks[roll->count++] = task;
+    }
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint64_t left = wf_task_id(*(weft_task *const *)a);
+    uint64_t right = wf_task_id(*(weft_task *const *)b);
+    return left < right ? -1 : left > right;
+}
+
+void wf_registry_roll(struct wf_registry *registry, bool (*belongs)(weft_task *task),
+                      struct wf_roll *roll)
+{
+    *roll = (struct wf_roll){.belongs = belongs};
+    wf_registry_walk(registry, call_roll, roll);
+    if (roll->count > 0) {
+        qsort(roll->tasks, roll->count, sizeof(weft_task *), by_id);
     }
 }

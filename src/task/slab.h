@@ -33,6 +33,9 @@ struct wf_registry {
     /* Set once: tells the diagnostics hook. Any thread, no locks held that a hook could want. */
     void (*report)(struct wf_registry *registry, weft_diagnostic_kind kind, weft_task *task,
                    int error);
+    /* Set once. Simulation with seed 0: callbacks, owners and waits for several tasks hear of a task's
+     * end in a turn of their own, as in an event loop. */
+    bool has_turns;
     /* Counters of plain threads; workers have their own. */
     wf_au64 outside_spawned;
 };
@@ -60,6 +63,19 @@ void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, wef
 
 /* Calls visit(task, arg) for every slot that was ever used; the callee checks that it is alive. */
 void wf_registry_walk(struct wf_registry *registry, void (*visit)(weft_task *, void *), void *arg);
+
+/* Tasks of one kind at one moment, in the order of their ids, each with a hold. */
+struct wf_roll {
+    weft_task **tasks;
+    size_t count;
+    size_t cap;
+    bool (*belongs)(weft_task *task);
+    bool is_partial; /* there was no memory for all */
+};
+
+/* Calls the roll. The caller gives up the holds and frees `tasks`. */
+void wf_registry_roll(struct wf_registry *registry, bool (*belongs)(weft_task *task),
+                      struct wf_roll *roll);
 
 #define WF_OWNER_ONE UINT64_C(1)
 #define WF_OWNERS_MASK UINT64_C(0xfffff)

@@ -14,6 +14,7 @@
 #define WF_TASK_TASK_H
 
 #include <ck_stack.h>
+#include <weft/local.h>
 #include <weft/runtime.h>
 
 #include "base/atomic.h"
@@ -25,13 +26,7 @@ struct wf_fiber;
 struct wf_registry;
 struct wf_scope;
 struct wf_later;
-
-/* A function to call when a task has ended (weft_on_done). Under the task's lock until then. */
-struct wf_callback {
-    struct wf_callback *next;
-    void (*fn)(weft_task *, void *);
-    void *arg;
-};
+struct wf_callback;
 
 /* What few tasks have. Set at spawn, freed with the slot. */
 struct wf_extra {
@@ -45,6 +40,7 @@ struct wf_extra {
  * without locks, and must give up the owner's reference. */
 struct wf_owner {
     void (*ended)(struct wf_owner *owner, weft_task *task, struct wf_later *later);
+    bool is_queued; /* it hears of it in a turn of its own (simulation) */
 };
 
 struct weft_task {
@@ -56,12 +52,19 @@ struct weft_task {
 
     /* Set before the task is queued. */
     weft_fn *fn;
-    void *arg;
     const char *site;
     wf_au64 id; /* relaxed: a snapshot reads it while the slot may be reused, and checks refs */
 
-    /* What fn returned; the finisher writes before the terminal transition publishes it. */
-    intptr_t raw;
+    /* First what fn is called with, or drop_arg; then what fn returned: the finisher writes before the
+     * terminal transition publishes it. In between, while the task runs, it is neither. */
+    union {
+        void *arg;
+        intptr_t raw;
+    };
+
+    /* Its values: NULL for none, and from its end on. The spawner sets, then the task itself and its
+     * finisher. */
+    weft_context *context;
 
     /* The worker that runs the task. */
     struct wf_fiber *fiber;
@@ -69,6 +72,7 @@ struct weft_task {
     /* Whoever has the task in a queue, a list of woken tasks or a free list. */
     union {
         weft_task *next;
+        uintptr_t next_ready; /* wf_later */
         ck_stack_entry_t inbox_entry;
     };
 
@@ -78,6 +82,11 @@ struct weft_task {
 
     /* enum wf_reason of the present wait: the task stores (relaxed), reports load. */
     wf_au8 reason;
+
+    /* Of the latest request (WEFT_CAUSE_* or the canceller's own): whoever adds one stores it first
+     * (relaxed), the task loads; adding the request orders the two. Of cancellers that come together
+     * either one's may stand. */
+    wf_ai16 cause;
 
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
@@ -96,9 +105,9 @@ struct weft_task {
      * reports. */
     struct wf_wait *wait;
 
-    /* The task that it joins and hands its requests on to: the task itself stores (seq_cst) around the
-     * wait, joiners that look for a cycle load. */
-    _Atomic(weft_task *) joins;
+    /* Whom it joins or gathers, and hands its requests on to: see await/cycle.c. The task itself stores
+     * (seq_cst) around the wait, those who look for a cycle load. */
+    _Atomic uintptr_t joins;
 
     struct wf_extra *extra;
     int *errors; /* codes of the last group that the task closed with many errors; its own */
@@ -123,6 +132,7 @@ enum {
 enum {
     WF_MARK_KICKED = 1, /* on some kick list */
     WF_MARK_SHUT = 2,   /* cancelled by closing: once is enough */
+    WF_MARK_FAILED = 4, /* ... and ended with an error, which is to be reported */
 };
 
 _Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");

@@ -13,12 +13,22 @@
 
 #include "task/task.h"
 
+/* What is to be queued, in the two low bits of its address. All but the first kind only in a simulation
+ * that works like an event loop: there what follows from a task's end has a turn of its own. */
+enum wf_ready_kind {
+    WF_READY_TASK = 0, /* weft_task: goes on */
+    WF_READY_NOTICE,   /* wf_waiter: its notify is called */
+    WF_READY_ENDED,    /* weft_task with a hold: its owner is told */
+    WF_READY_KINDS = 3,
+};
+
 /* Work for after the locks: the rooms below the scheduler fill it, wf_sched_flush empties it. */
 struct wf_later {
-    weft_task *woken; /* linked by next, oldest first */
-    weft_task *woken_tail;
+    uintptr_t ready; /* address and kind, oldest first; 0: none */
+    uintptr_t ready_tail;
     weft_task *kicks; /* linked by kick_next, oldest first */
     weft_task *kicks_tail;
+    bool is_walking;    /* kicks are being worked off: new ones keep their order */
     uint32_t delivered; /* cancellations delivered on the way, for statistics */
 };
 
@@ -51,6 +61,9 @@ struct wf_wait {
      * it. Runs on the canceller's thread under the task's lock. */
     bool (*hand_on)(struct wf_wait *wait, uint32_t count, struct wf_later *later);
     const void *target; /* for reports and for hand_on */
+    /* WF_WAIT_GROUP, _GATHER and _TASKS only: calls `each` with every unfinished task it waits for. For
+     * reports of a simulation, where nobody runs meanwhile. */
+    void (*list)(const struct wf_wait *wait, void (*each)(weft_task *task, void *arg), void *arg);
 };
 
 struct wf_waiter {
@@ -59,24 +72,45 @@ struct wf_waiter {
     /* NULL: the source's event grants the wait. Else called instead, under the source's lock, after
      * the waiter has been unlinked. */
     void (*notify)(struct wf_waiter *waiter, struct wf_later *later);
+    /* Its notify gets a turn of its own (simulation); `turn` says which while it waits for it. */
+    bool is_queued;
+    union {
+        uint64_t turn;
+        uintptr_t chain; /* in wf_later */
+    };
 };
 
 static inline void wf_later_init(struct wf_later *later)
 {
-    later->woken = NULL;
+    later->ready = 0;
     later->kicks = NULL;
+    later->is_walking = false;
     later->delivered = 0;
+}
+
+/* Where an entry keeps the next one. */
+static inline uintptr_t *wf_ready_link(uintptr_t entry)
+{
+    uintptr_t address = entry & ~(uintptr_t)WF_READY_KINDS;
+    return (entry & WF_READY_KINDS) == WF_READY_NOTICE ? &((struct wf_waiter *)address)->chain
+                                                       : &((weft_task *)address)->next_ready;
+}
+
+static inline void wf_later_add(struct wf_later *later, void *what, enum wf_ready_kind kind)
+{
+    uintptr_t entry = (uintptr_t)what | (uintptr_t)kind;
+    *wf_ready_link(entry) = 0;
+    if (later->ready == 0) {
+        later->ready = entry;
+    } else {
+        *wf_ready_link(later->ready_tail) = entry;
+    }
+    later->ready_tail = entry;
 }
 
 static inline void wf_later_wake(struct wf_later *later, weft_task *task)
 {
-    task->next = NULL;
-    if (later->woken == NULL) {
-        later->woken = task;
-    } else {
-        later->woken_tail->next = task;
-    }
-    later->woken_tail = task;
+    wf_later_add(later, task, WF_READY_TASK);
 }
 
 /* Decides `wait`; on READY the task is put on later's woken list. */
@@ -103,7 +137,11 @@ static inline bool wf_waiter_grant(struct wf_waiter *waiter, enum wf_verdict ver
 {
     wf_list_remove(&waiter->link);
     if (waiter->notify != NULL) {
-        waiter->notify(waiter, later);
+        if (waiter->is_queued) {
+            wf_later_add(later, waiter, WF_READY_NOTICE);
+        } else {
+            waiter->notify(waiter, later);
+        }
         return true;
     }
     return wf_wait_claim(waiter->wait, verdict, later);

@@ -24,6 +24,8 @@ void wf_wheel_init(struct wf_wheel *wheel, int64_t now_ns, bool is_exact)
     wheel->number = 0;
     wheel->pending = 0;
     wf_store_rlx(&wheel->next_ns, WF_FOREVER);
+    wf_list_init(&wheel->due);
+    wf_list_init(&wheel->soon);
     for (int level = 0; level < WF_WHEEL_LEVELS; level++) {
         wheel->occupied[level] = 0;
         for (int slot = 0; slot < WF_WHEEL_SLOTS; slot++) {
@@ -128,7 +130,7 @@ static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
     wf_list_remove(&timer->link);
     timer->is_armed = false;
     wheel->pending--;
-    if (!wf_list_is_empty(slot)) {
+    if (!wf_list_is_empty(slot) || slot == &wheel->due || slot == &wheel->soon) {
         return;
     }
     /* It was alone, so its neighbour is the slot itself. */
@@ -279,6 +281,14 @@ static void collect_due(struct wf_wheel *wheel, int64_t now_ns, struct wf_list *
     }
 }
 
+static void fire(struct wf_wheel *wheel, struct wf_timer *timer, void *context)
+{
+    wf_list_init(&timer->link);
+    timer->is_armed = false;
+    wheel->pending--;
+    timer->fire(timer, context);
+}
+
 uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context)
 {
     if (wf_wheel_next(wheel) > now_ns) {
@@ -293,13 +303,73 @@ uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context)
     while (node != NULL) {
         struct wf_timer *timer = WF_CONTAINER(node, struct wf_timer, link);
         node = node->next;
-        wf_list_init(&timer->link);
-        timer->is_armed = false;
-        wheel->pending--;
         fired++;
-        timer->fire(timer, context);
+        fire(wheel, timer, context);
     }
     publish_next(wheel);
     wf_unlock(&wheel->lock);
     return fired;
+}
+
+/* ---- one by one ---- */
+
+bool wf_wheel_take_due(struct wf_wheel *wheel, int64_t now_ns)
+{
+    struct wf_list due;
+    wf_list_init(&due);
+    wf_lock(&wheel->lock);
+    if (wf_load_rlx(&wheel->next_ns) <= now_ns) {
+        collect_due(wheel, now_ns, &due);
+        struct wf_list *node = wf_list_is_empty(&due) ? NULL : sort_due(&due);
+        while (node != NULL) {
+            struct wf_list *next = node->next;
+            wf_list_push(&wheel->due, node);
+            node = next;
+        }
+        publish_next(wheel);
+    }
+    bool any = !wf_list_is_empty(&wheel->due);
+    wf_unlock(&wheel->lock);
+    return any;
+}
+
+bool wf_wheel_fire_due(struct wf_wheel *wheel, void *context)
+{
+    wf_lock(&wheel->lock);
+    bool any = !wf_list_is_empty(&wheel->due);
+    if (any) {
+        struct wf_timer *timer = WF_CONTAINER(wheel->due.next, struct wf_timer, link);
+        wf_list_remove(&timer->link);
+        fire(wheel, timer, context);
+    }
+    wf_unlock(&wheel->lock);
+    return any;
+}
+
+uint64_t wf_timer_arm_soon_locked(struct wf_timer *timer)
+{
+    struct wf_wheel *wheel = timer->wheel;
+    if (timer->is_armed) {
+        take_out(wheel, timer);
+    }
+    timer->number = wheel->number++;
+    timer->is_armed = true;
+    wheel->pending++;
+    wf_list_push(&wheel->soon, &timer->link);
+    return timer->number;
+}
+
+bool wf_wheel_fire_soon(struct wf_wheel *wheel, uint64_t number, void *context)
+{
+    wf_lock(&wheel->lock);
+    struct wf_list *first = wheel->soon.next;
+    bool is_there =
+        first != &wheel->soon && WF_CONTAINER(first, struct wf_timer, link)->number == number;
+    if (is_there) {
+        struct wf_timer *timer = WF_CONTAINER(first, struct wf_timer, link);
+        wf_list_remove(&timer->link);
+        fire(wheel, timer, context);
+    }
+    wf_unlock(&wheel->lock);
+    return is_there;
 }

@@ -42,6 +42,10 @@ struct wf_wheel {
     /* When to look next: stored under lock, loaded by anybody (acquire); WF_FOREVER when empty. */
     wf_ai64 next_ns;
     struct wf_list slots[WF_WHEEL_LEVELS][WF_WHEEL_SLOTS];
+    /* Simulation: timers whose turn has come, armed until they are fired one by one. `due` by deadline,
+     * `soon` in the order of arming. Under lock. */
+    struct wf_list due;
+    struct wf_list soon;
 };
 
 void wf_wheel_init(struct wf_wheel *wheel, int64_t now_ns, bool is_exact);
@@ -70,6 +74,21 @@ bool wf_timer_disarm(struct wf_timer *timer);
 
 /* Fires what is due at `now_ns`. Returns how many. */
 uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context);
+
+/* ---- one by one, for a simulation that draws what comes next ---- */
+
+/* Moves what is due at `now_ns` to the end of the due list; true if that has any. */
+bool wf_wheel_take_due(struct wf_wheel *wheel, int64_t now_ns);
+
+/* Fires the first of the due list; false when it is empty. */
+bool wf_wheel_fire_due(struct wf_wheel *wheel, void *context);
+
+/* Arms a timer that is due already and has a turn of its own, told by the number that is returned. Under
+ * the lock. */
+uint64_t wf_timer_arm_soon_locked(struct wf_timer *timer);
+
+/* Fires the timer with that number; false when it was disarmed. In the order of the numbers. */
+bool wf_wheel_fire_soon(struct wf_wheel *wheel, uint64_t number, void *context);
 
 /* When to look next. Any thread. */
 static inline int64_t wf_wheel_next(struct wf_wheel *wheel)

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT
+/* simulate.c - the loop of a simulation, and the list of what could happen next. */
+#include "sched/simulate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weft/task.h>
+
+#include "sched/loop.h"
+#include "sched/ready.h"
+#include "sched/report.h"
+#include "task/cancel.h"
+#include "task/end.h"
+
+enum { FIRST_ROOM = 64, LONGEST_STREAK = 8 };
+
+struct turn {
+    uint64_t what; /* an address, or a number */
+    uint8_t kind;  /* enum wf_turn_kind */
+};
+
+/* A call of weft_sim_after. */
+struct call {
+    struct wf_timer timer;
+    struct wf_list link; /* in calls, then in due_calls */
+    struct wf_sim *sim;
+    void (*fn)(void *);
+    void *arg;
+};
+
+struct wf_sim {
+    weft_runtime *runtime;
+    bool is_strict;
+    bool is_stopping; /* close when this turn is over */
+    bool is_cut;      /* end this turn now */
+    uint32_t interrupts;
+    uint64_t random;
+    uint64_t count; /* numbers given to a strict simulation's tests */
+    /* A ring; turn number n is at n modulo its room. */
+    struct turn *turns;
+    uint64_t room;
+    uint64_t head;
+    uint64_t tail;
+    struct wf_list calls;     /* still to come */
+    struct wf_list due_calls; /* fired by their timers, to be made once the wheel's lock is free */
+};
+
+/* ---- chance ---- */
+
+/* SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. */
+static uint64_t next_random(struct wf_sim *sim)
+{
+    uint64_t z = (sim->random += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+uint64_t wf_sim_draw(struct wf_sim *sim, uint64_t bound)
+{
+    if (sim->is_strict || bound == 0) {
+        return 0;
+    }
+    return next_random(sim) % bound; /* the bias of a bound far below 2^64 is nothing to a test */
+}
+
+uint64_t wf_sim_number(struct wf_sim *sim, uint64_t bound)
+{
+    if (bound == 0) {
+        return 0;
+    }
+    return sim->is_strict ? sim->count++ % bound : wf_sim_draw(sim, bound);
+}
+
+bool wf_sim_is_strict(const struct wf_sim *sim)
+{
+    return sim->is_strict;
+}
+
+/* ---- the list ---- */
+
+static struct turn *turn_at(struct wf_sim *sim, uint64_t number)
+{
+    return &sim->turns[number & (sim->room - 1)];
+}
+
+static void grow(struct wf_sim *sim)
+{
+    uint64_t room = sim->room != 0 ? 2 * sim->room : FIRST_ROOM;
+    struct turn *turns = malloc(room * sizeof *turns);
+    WF_CHECK(turns != NULL, "a simulation ran out of memory");
+    for (uint64_t n = sim->head; n < sim->tail; n++) {
+        turns[n & (room - 1)] = *turn_at(sim, n);
+    }
+    free(sim->turns);
+    sim->turns = turns;
+    sim->room = room;
+}
+
+void wf_sim_push(struct wf_sim *sim, enum wf_turn_kind kind, uint64_t what)
+{
+    if (sim->tail - sim->head == sim->room) {
+        grow(sim);
+    }
+    if (kind == WF_TURN_NOTICE) {
+        ((struct wf_waiter *)(uintptr_t)what)->turn = sim->tail + 1; /* 0 is none */
+    }
+    *turn_at(sim, sim->tail++) = (struct turn){what, (uint8_t)kind};
+}
+
+/* Notices have turns in a strict simulation alone, where turns keep their numbers. */
+void wf_sim_forget(struct wf_sim *sim, struct wf_waiter *waiter)
+{
+    if (waiter->turn != 0) {
+        turn_at(sim, waiter->turn - 1)->what = 0;
+        waiter->turn = 0;
+    }
+}
+
+/* The one with index `i` of those that wait; the oldest takes its place. */
+static struct turn take(struct wf_sim *sim, uint64_t i)
+{
+    struct turn *chosen = turn_at(sim, sim->head + i);
+    struct turn turn = *chosen;
+    *chosen = *turn_at(sim, sim->head);
+    sim->head++;
+    return turn;
+}
+
+/* ---- turns ---- */
+
+static void flush(struct wf_sim *sim, struct wf_later *later)
+{
+    wf_sched_flush(later);
+    while (!wf_list_is_empty(&sim->due_calls)) {
+        struct call *call = WF_CONTAINER(sim->due_calls.next, struct call, link);
+        wf_list_remove(&call->link);
+        call->fn(call->arg);
+        free(call);
+    }
+}
+
+static void run_task(struct wf_sim *sim, struct wf_worker *worker, weft_task *task, bool is_new)
+{
+    struct wf_pick pick = {task, is_new};
+    if (is_new) {
+        uint64_t word = wf_load_acq(&task->word);
+        if (wf_state_start(&task->word, word) == WF_START_CANCELLED) {
+            worker->to_bury = task;
+            worker->bury_error = -ECANCELED;
+        }
+    }
+    if (worker->to_bury == NULL) {
+        if (!sim->is_strict) {
+            task->budget_spent = (uint8_t)(WF_BUDGET - 1 - wf_sim_draw(sim, LONGEST_STREAK));
+        }
+        wf_worker_turn(worker, pick);
+    }
+    wf_worker_bury(worker);
+}
+
+static void run_notice(struct wf_sim *sim, struct wf_waiter *waiter)
+{
+    if (waiter == NULL) {
+        return; /* forgotten */
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    waiter->turn = 0;
+    waiter->notify(waiter, &later);
+    flush(sim, &later);
+}
+
+static void run_other(struct wf_sim *sim, struct wf_worker *worker, const struct turn *turn)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    switch ((enum wf_turn_kind)turn->kind) {
+    case WF_TURN_NOTICE:
+        run_notice(sim, (struct wf_waiter *)(uintptr_t)turn->what);
+        return;
+    case WF_TURN_ENDED:
+        wf_task_owner_turn((weft_task *)(uintptr_t)turn->what, &later);
+        break;
+    case WF_TURN_SOON:
+        if (wf_wheel_fire_soon(&worker->wheel, turn->what, &later)) {
+            wf_bump_own(&worker->counters.fired, 1);
+        }
+        break;
+    case WF_TURN_CLOSE:
+        sim->is_stopping = true;
+        break;
+    case WF_TURN_TASK:
+    case WF_TURN_NEW:
+        break;
+    }
+    flush(sim, &later);
+}
+
+/* The logical worker on which it happens: pinned tasks have no choice. */
+static struct wf_worker *worker_for(struct wf_sim *sim, const struct turn *turn)
+{
+    weft_runtime *runtime = sim->runtime;
+    uint64_t index = wf_sim_draw(sim, runtime->worker_count);
+    if (turn->kind == WF_TURN_TASK || turn->kind == WF_TURN_NEW) {
+        const weft_task *task = (const weft_task *)(uintptr_t)turn->what;
+        index = (task->flags & WF_TASK_PINNED) != 0 ? task->home : index;
+    }
+    return &runtime->workers[index];
+}
+
+static void run(struct wf_sim *sim, struct turn turn)
+{
+    struct wf_worker *worker = worker_for(sim, &turn);
+    wf_here_set(worker);
+    if (turn.kind == WF_TURN_TASK || turn.kind == WF_TURN_NEW) {
+        weft_task *task = (weft_task *)(uintptr_t)turn.what;
+        run_task(sim, worker, task, turn.kind == WF_TURN_NEW);
+    } else {
+        run_other(sim, worker, &turn);
+    }
+}
+
+static bool fire_due(struct wf_sim *sim, struct wf_worker *worker)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_here_set(worker);
+    if (!wf_wheel_fire_due(&worker->wheel, &later)) {
+        return false;
+    }
+    wf_bump_own(&worker->counters.fired, 1);
+    flush(sim, &later);
+    return true;
+}
+
+/* What is ready now, then what was due when it began; what that makes ready waits for the next. */
+static void strict_turn(struct wf_sim *sim)
+{
+    struct wf_worker *worker = &sim->runtime->workers[0];
+    (void)wf_wheel_take_due(&worker->wheel, sim->runtime->clock.virtual_ns);
+    uint64_t end = sim->tail;
+    sim->is_cut = false;
+    while (sim->head < end && !sim->is_cut) {
+        run(sim, take(sim, 0));
+    }
+    while (!sim->is_cut && fire_due(sim, worker)) {
+    }
+    if (sim->is_stopping) {
+        sim->is_stopping = false;
+        wf_lifecycle_close(sim->runtime);
+    }
+}
+
+/* One thing of all that could happen. */
+static void drawn_turn(struct wf_sim *sim)
+{
+    weft_runtime *runtime = sim->runtime;
+    uint64_t ready = sim->tail - sim->head;
+    uint64_t due = 0;
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        due += wf_wheel_take_due(&runtime->workers[i].wheel, runtime->clock.virtual_ns) ? 1U : 0U;
+    }
+    if (ready + due == 0) {
+        return;
+    }
+    uint64_t choice = wf_sim_draw(sim, ready + due);
+    if (choice < ready) {
+        run(sim, take(sim, choice));
+        return;
+    }
+    choice -= ready;
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        if (!wf_list_is_empty(&runtime->workers[i].wheel.due) && choice-- == 0) {
+            (void)fire_due(sim, &runtime->workers[i]);
+            return;
+        }
+    }
+}
+
+/* Nothing is ready: the clock jumps to the next timer, or this is the end. */
+static bool idle(struct wf_sim *sim)
+{
+    weft_runtime *runtime = sim->runtime;
+    wf_here_set(&runtime->workers[0]);
+    if (!wf_lifecycle_idle(&runtime->workers[0])) {
+        return false;
+    }
+    if (sim->tail != sim->head) {
+        return true; /* closing has cancelled something */
+    }
+    int64_t next_ns = WF_FOREVER;
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        int64_t own_ns = wf_wheel_next(&runtime->workers[i].wheel);
+        next_ns = own_ns < next_ns ? own_ns : next_ns;
+    }
+    next_ns = wf_lifecycle_deadline(runtime, next_ns);
+    if (next_ns == WF_FOREVER) {
+        runtime->is_deadlocked = true;
+        wf_report_left(runtime, WEFT_DIAG_DEADLOCK);
+        wf_lifecycle_leave(runtime, WF_ABANDONED);
+        return false;
+    }
+    if (next_ns > runtime->clock.virtual_ns) {
+        runtime->clock.virtual_ns = next_ns;
+    }
+    return true;
+}
+
+static bool has_due(weft_runtime *runtime)
+{
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        struct wf_wheel *wheel = &runtime->workers[i].wheel;
+        if (!wf_list_is_empty(&wheel->due) || wf_wheel_next(wheel) <= runtime->clock.virtual_ns) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void wf_sim_run(struct wf_sim *sim)
+{
+    weft_runtime *runtime = sim->runtime;
+    while (!wf_lifecycle_is_over(runtime)) {
+        wf_ready_collect(&runtime->workers[0]); /* from plain threads */
+        if (sim->tail == sim->head && !has_due(runtime)) {
+            if (!idle(sim)) {
+                break;
+            }
+        } else if (sim->is_strict) {
+            strict_turn(sim);
+        } else {
+            drawn_turn(sim);
+        }
+    }
+    wf_here_set(&runtime->workers[0]);
+}
+
+/* ---- what the rooms above ask ---- */
+
+void wf_sim_main_ended(struct wf_sim *sim)
+{
+    if (sim->is_strict) {
+        wf_sim_push(sim, WF_TURN_CLOSE, 0);
+    } else {
+        wf_lifecycle_close(sim->runtime);
+    }
+}
+
+void wf_sim_advance(struct wf_sim *sim, int64_t duration_ns)
+{
+    struct wf_clock *clock = &sim->runtime->clock;
+    clock->virtual_ns = wf_deadline_after(clock->virtual_ns, duration_ns);
+}
+
+static void on_time(struct wf_timer *timer, void *context)
+{
+    struct call *call = WF_CONTAINER(timer, struct call, timer);
+    (void)context;
+    wf_list_remove(&call->link);
+    wf_list_push(&call->sim->due_calls, &call->link);
+}
+
+int wf_sim_after(struct wf_sim *sim, int64_t delay_ns, void (*fn)(void *), void *arg)
+{
+    struct call *call = malloc(sizeof *call);
+    if (call == NULL) {
+        return -ENOMEM;
+    }
+    call->sim = sim;
+    call->fn = fn;
+    call->arg = arg;
+    wf_list_init(&call->link);
+    wf_list_push(&sim->calls, &call->link);
+    wf_timer_init(&call->timer, &wf_here()->wheel, on_time);
+    (void)wf_timer_arm(&call->timer, wf_deadline_after(wf_runtime_now(sim->runtime), delay_ns));
+    return 0;
+}
+
+bool wf_sim_interrupt(struct wf_sim *sim)
+{
+    weft_runtime *runtime = sim->runtime;
+    if (!runtime->options.sigint) {
+        return false;
+    }
+    wf_store_rel(&runtime->was_interrupted, ++sim->interrupts);
+    if (sim->interrupts == 1) {
+        struct wf_later later;
+        wf_later_init(&later);
+        (void)wf_cancel(runtime->main, 1, WEFT_CAUSE_INTERRUPT, &later);
+        wf_sched_flush(&later);
+    } else if (sim->interrupts == 2) {
+        sim->is_cut = true;
+        wf_lifecycle_close(runtime);
+    }
+    return true;
+}
+
+/* ---- life ---- */
+
+int wf_sim_create(weft_runtime *runtime)
+{
+    struct wf_sim *sim = calloc(1, sizeof *sim);
+    if (sim == NULL) {
+        return -ENOMEM;
+    }
+    sim->runtime = runtime;
+    sim->is_strict = runtime->options.seed == 0;
+    sim->random = runtime->options.seed;
+    wf_list_init(&sim->calls);
+    wf_list_init(&sim->due_calls);
+    runtime->sim = sim;
+    runtime->registry.has_turns = sim->is_strict;
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        runtime->workers[i].sim = sim;
+        runtime->workers[i].host = &runtime->workers[0].own_host;
+        runtime->workers[i].fiber = runtime->workers[i].host;
+        runtime->workers[i].until_poll = 0; /* fibers always go back to the loop */
+    }
+    return 0;
+}
+
+static void free_calls(struct wf_list *calls)
+{
+    while (!wf_list_is_empty(calls)) {
+        struct call *call = WF_CONTAINER(calls->next, struct call, link);
+        wf_list_remove(&call->link);
+        free(call);
+    }
+}
+
+void wf_sim_destroy(struct wf_sim *sim)
+{
+    if (sim == NULL) {
+        return;
+    }
+    free_calls(&sim->calls);
+    free_calls(&sim->due_calls);
+    free(sim->turns);
+    free(sim);
+}

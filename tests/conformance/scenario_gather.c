@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* scenario_gather.c - waiting for all of several objects, and the gather as an object of its own.
+ *
+ * Where all children are tasks, waiting is weft_gather's. The object beside it holds what weft has no handle
+ * for: its own state, for those that ask or cancel it without waiting. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weft/gather.h>
+
+#include "scenario_object.h"
+#include "scenario_operation.h"
+
+/* A task that waits by weft_gather: a request to it goes to the children without coming by here. */
+struct joiner {
+    weft_task *task;
+    int count; /* of its requests when it began */
+    struct joiner *next;
+};
+
+struct child {
+    struct object *object;
+    struct object *gather;
+    bool has_ended;
+    bool was_in_flight; /* had ended when the gather was cancelled, but not been told of */
+};
+
+struct gather {
+    struct child *children; /* each object once */
+    int count;
+    int left;
+    struct object **members; /* as they were named */
+    int member_count;
+    bool collects;
+    bool is_cancelled;
+    int error; /* the first; 0: none */
+    struct joiner *joiners;
+};
+
+/* ---- results ---- */
+
+static const char *append(struct arena *arena, const char *list, struct exceptions *exceptions,
+                          struct outcome outcome)
+{
+    const char *comma = list[1] != '\0' ? "," : "";
+    if (outcome.code < 0) {
+        return arena_print(arena, "%s%s!%s", list, comma, exception_text(exceptions, outcome.code));
+    }
+    return arena_print(arena, "%s%s%s", list, comma, outcome.value);
+}
+
+static const char *list_of(struct run *run, const intptr_t *results, size_t count)
+{
+    const char *list = "[";
+    for (size_t i = 0; i < count; i++) {
+        list = append(run->arena, list, &run->exceptions, outcome_from_weft(results[i]));
+    }
+    return arena_print(run->arena, "%s]", list);
+}
+
+static const char *list_of_members(struct object *object)
+{
+    const struct gather *gather = object->gather;
+    size_t count = (size_t)gather->member_count;
+    intptr_t *results = arena_take(object->run->arena, (count + 1) * sizeof *results);
+    for (size_t i = 0; i < count; i++) {
+        struct outcome outcome = {0, "0"};
+        (void)object_look(gather->members[i], &outcome);
+        results[i] = outcome_to_weft(outcome);
+    }
+    return list_of(object->run, results, count);
+}
+
+/* ---- the object ---- */
+
+/* A request to one of those that wait by weft_gather was handed on to the children. */
+static bool was_handed_on(const struct gather *gather)
+{
+    const struct joiner *joiner = gather->joiners;
+    while (joiner != NULL && weft_cancelling(joiner->task) <= joiner->count) {
+        joiner = joiner->next;
+    }
+    return joiner != NULL;
+}
+
+static void conclude(struct object *object)
+{
+    struct gather *gather = object->gather;
+    if (gather->error != 0) {
+        (void)cell_complete(object, WEFT_ERROR, (struct outcome){gather->error, NULL});
+    } else if (gather->is_cancelled) {
+        (void)cell_complete(object, WEFT_ERROR, (struct outcome){-ECANCELED, NULL});
+    } else {
+        (void)cell_complete(object, WEFT_OK, (struct outcome){0, list_of_members(object)});
+    }
+}
+
+static void on_child_done(struct object *done, void *arg)
+{
+    struct child *child = arg;
+    struct object *object = child->gather;
+    struct gather *gather = object->gather;
+    child->has_ended = true;
+    gather->left--;
+    struct outcome outcome = {0, NULL};
+    (void)object_look(done, &outcome); /* also when it comes too late: then nobody else will */
+    if (object_state(object) != WEFT_PENDING) {
+        return;
+    }
+    gather->is_cancelled = gather->is_cancelled || was_handed_on(gather);
+    bool counts = !gather->collects && (!gather->is_cancelled || child->was_in_flight);
+    if (outcome.code < 0 && counts && gather->error == 0) {
+        gather->error = outcome.code;
+    }
+    if (gather->left == 0 || (gather->error != 0 && !gather->is_cancelled)) {
+        conclude(object);
+    }
+}
+
+static bool is_known(const struct gather *gather, const struct object *object)
+{
+    for (int i = 0; i < gather->count; i++) {
+        if (gather->children[i].object == object) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct object *gather_new(struct run *run, const char *label, struct object **members, int count,
+                          bool collects)
+{
+    struct object *object = object_new(run, OBJECT_GATHER, label);
+    struct gather *gather = arena_take(run->arena, sizeof *gather);
+    object->gather = gather;
+    gather->members = members;
+    gather->member_count = count;
+    gather->collects = collects;
+    gather->children = arena_take(run->arena, ((size_t)count + 1) * sizeof *gather->children);
+    for (int i = 0; i < count; i++) {
+        if (!is_known(gather, members[i])) {
+            gather->children[gather->count++] = (struct child){members[i], object, false, false};
+        }
+    }
+    gather->left = gather->count;
+    for (int i = 0; i < gather->count; i++) {
+        object_watch(gather->children[i].object, on_child_done, &gather->children[i]);
+    }
+    if (count == 0) {
+        conclude(object);
+    }
+    return object;
+}
+
+bool gather_cancel(struct object *object)
+{
+    struct gather *gather = object->gather;
+    if (object_state(object) != WEFT_PENDING) {
+        return false;
+    }
+    bool accepted = false;
+    for (int i = 0; i < gather->count; i++) {
+        struct child *child = &gather->children[i];
+        bool is_in_flight = !child->has_ended && object_state(child->object) != WEFT_PENDING;
+        child->was_in_flight = child->was_in_flight || (is_in_flight && !gather->is_cancelled);
+        accepted = object_cancel(child->object) || accepted;
+    }
+    gather->is_cancelled = gather->is_cancelled || accepted;
+    return accepted;
+}
+
+/* ---- waiting ---- */
+
+/* The tasks, retained; NULL when one of the objects is none. */
+static weft_task **tasks_of(struct run *run, struct object **objects, int count)
+{
+    weft_task **tasks = arena_take(run->arena, ((size_t)count + 1) * sizeof(weft_task *));
+    for (int i = 0; i < count; i++) {
+        if (objects[i]->kind != OBJECT_TASK || objects[i]->task == NULL) {
+            return NULL;
+        }
+        tasks[i] = objects[i]->task;
+    }
+    for (int i = 0; i < count; i++) {
+        (void)weft_retain(tasks[i]);
+    }
+    return tasks;
+}
+
+static void forget(struct gather *gather, struct joiner *joiner)
+{
+    struct joiner **link = &gather->joiners;
+    while (*link != joiner) {
+        link = &(*link)->next;
+    }
+    *link = joiner->next;
+}
+
+/* By weft_gather, for the requests; what came out is then told by the object. */
+static int join_natively(struct object *object, weft_task **tasks)
+{
+    struct gather *gather = object->gather;
+    size_t count = (size_t)gather->member_count;
+    struct joiner joiner = {weft_self(), weft_cancelling(weft_self()), gather->joiners};
+    gather->joiners = &joiner;
+    int rc = weft_gather(tasks, count, NULL,
+                         gather->collects ? WEFT_GATHER_COLLECT : WEFT_GATHER_FIRST_ERROR, NULL);
+    weft_drop_all(tasks, count);
+    forget(gather, &joiner);
+    return rc;
+}
+
+struct outcome gather_join(struct frame *frame, struct object *object)
+{
+    struct gather *gather = object->gather;
+    struct outcome outcome;
+    if (!gather->is_cancelled && object_state(object) == WEFT_PENDING) {
+        weft_task **tasks = tasks_of(frame->run, gather->members, gather->member_count);
+        int rc = tasks != NULL ? join_natively(object, tasks) : 0;
+        if (rc != 0) {
+            return outcome_of_call(frame->run, rc);
+        }
+    }
+    while (!object_look(object, &outcome)) {
+        int rc = weft_future_await(&object->cell, NULL);
+        if (rc != 0 && !gather_cancel(object)) {
+            return outcome_of_call(frame->run, rc);
+        }
+    }
+    return outcome;
+}
+
+OPERATION(do_make_gather)
+{
+    struct object **members = objects_of(frame, statement);
+    if (members == NULL) {
+        return FLOW_RAISE;
+    }
+    struct name *label = statement->label;
+    frame->run->objects[label->index] =
+        gather_new(frame->run, label->text, members, statement->name_count, statement->flag);
+    return FLOW_NEXT;
+}
+
+/* ---- gjoin ---- */
+
+static void look_only(weft_task *task, void *arg)
+{
+    (void)arg;
+    intptr_t result;
+    int rc = weft_task_result(task, &result);
+    (void)rc; /* the error counts as seen, whatever it is */
+}
+
+static struct outcome gather_tasks(struct frame *frame, const struct statement *statement,
+                                   weft_task **tasks)
+{
+    struct run *run = frame->run;
+    size_t count = (size_t)statement->name_count;
+    size_t failed = count;
+    intptr_t *results = arena_take(run->arena, (count + 1) * sizeof *results);
+    int rc = weft_gather(tasks, count, results,
+                         statement->flag ? WEFT_GATHER_COLLECT : WEFT_GATHER_FIRST_ERROR, &failed);
+    for (size_t i = 0; rc == 0 && failed < count && i < count; i++) {
+        /* Errors that come after the first one are nobody's any more. */
+        if (weft_on_done(tasks[i], look_only, NULL) != 0) {
+            run_fault(run, statement, "weft_on_done failed");
+        }
+    }
+    weft_drop_all(tasks, count);
+    if (rc != 0) {
+        return outcome_of_call(run, rc);
+    }
+    return failed < count ? outcome_from_weft(results[failed])
+                          : (struct outcome){0, list_of(run, results, count)};
+}
+
+OPERATION(do_gather)
+{
+    struct run *run = frame->run;
+    struct object **members = objects_of(frame, statement);
+    if (members == NULL) {
+        return FLOW_RAISE;
+    }
+    weft_task **tasks = tasks_of(run, members, statement->name_count);
+    struct outcome outcome;
+    if (tasks != NULL) {
+        outcome = gather_tasks(frame, statement, tasks);
+    } else {
+        outcome = gather_join(
+            frame, gather_new(run, "gjoin", members, statement->name_count, statement->flag));
+    }
+    return settle(frame, "gjoin", outcome);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* scenario_object.c - what all kinds of objects have in common. */
+#include "scenario_object.h"
+
+#include <errno.h>
+
+#include <weft/testing.h>
+
+#include "scenario_operation.h"
+
+struct object *object_new(struct run *run, enum object_kind kind, const char *label)
+{
+    struct object *object = arena_take(run->arena, sizeof *object);
+    object->kind = kind;
+    object->label = label;
+    object->run = run;
+    object->last_watcher = &object->watchers;
+    return object;
+}
+
+struct object *object_of(struct frame *frame, const struct statement *statement)
+{
+    struct object *object = frame->run->objects[statement->label->index];
+    if (object == NULL) {
+        (void)refuse(frame, call_text(frame, statement), "V");
+    }
+    return object;
+}
+
+struct object **objects_of(struct frame *frame, const struct statement *statement)
+{
+    size_t count = (size_t)statement->name_count;
+    struct object **objects = arena_take(frame->run->arena, (count + 1) * sizeof(struct object *));
+    for (size_t i = 0; i < count; i++) {
+        objects[i] = frame->run->objects[statement->names[i]->index];
+        if (objects[i] == NULL) {
+            (void)refuse(frame, statement->operation->name, "V");
+            return NULL;
+        }
+    }
+    return objects;
+}
+
+/* ---- asking ---- */
+
+weft_state object_state(const struct object *object)
+{
+    if (object->kind != OBJECT_TASK) {
+        return weft_future_state(&object->cell);
+    }
+    if (object->was_refused) {
+        return WEFT_CANCELLED;
+    }
+    return object->task != NULL ? weft_task_state(object->task) : WEFT_PENDING;
+}
+
+bool object_look(const struct object *object, struct outcome *outcome)
+{
+    intptr_t result = -ECANCELED;
+    int rc = 0;
+    if (object->kind != OBJECT_TASK) {
+        rc = weft_future_result(&object->cell, &result);
+    } else if (!object->was_refused) {
+        rc = object->task != NULL ? weft_task_result(object->task, &result) : -EAGAIN;
+    }
+    *outcome = outcome_from_weft(result);
+    return rc == 0;
+}
+
+struct outcome outcome_of_call(struct run *run, intptr_t rc)
+{
+    if (rc == -ECANCELED || rc == -ETIMEDOUT) {
+        return (struct outcome){(int)rc, NULL};
+    }
+    return (struct outcome){exception_code(&run->exceptions, "R"), NULL};
+}
+
+/* ---- completing and watching ---- */
+
+static void call_watcher(void *arg)
+{
+    struct watcher *watcher = arg;
+    watcher->fn(watcher->object, watcher->arg);
+}
+
+static void on_task_done(weft_task *task, void *arg)
+{
+    (void)task;
+    call_watcher(arg);
+}
+
+void object_watch(struct object *object, watcher_fn *fn, void *arg)
+{
+    struct watcher *watcher = arena_take(object->run->arena, sizeof *watcher);
+    *watcher = (struct watcher){fn, arg, object, NULL};
+    if (object_state(object) != WEFT_PENDING) {
+        call_watcher(watcher);
+    } else if (object->kind != OBJECT_TASK) {
+        *object->last_watcher = watcher;
+        object->last_watcher = &watcher->next;
+    } else if (object->task == NULL || weft_on_done(object->task, on_task_done, watcher) != 0) {
+        object->run->fault = "a watched task was dropped";
+    }
+}
+
+bool cell_complete(struct object *object, weft_state state, struct outcome outcome)
+{
+    int rc;
+    if (state == WEFT_CANCELLED) {
+        rc = weft_future_cancel(&object->cell) == 1 ? 0 : -EALREADY;
+    } else if (state == WEFT_ERROR) {
+        rc = weft_future_fail(&object->cell, outcome.code);
+    } else {
+        rc = weft_future_set(&object->cell, (intptr_t)outcome.value);
+    }
+    if (rc != 0) {
+        return false;
+    }
+    struct watcher *watcher = object->watchers;
+    for (; watcher != NULL; watcher = watcher->next) {
+        /* One trip later, as a task's watchers are; at once where there is no task to ask from. */
+        if (weft_sim_after(0, call_watcher, watcher) != 0) {
+            call_watcher(watcher);
+        }
+    }
+    return true;
+}
+
+bool object_cancel(struct object *object)
+{
+    if (object->kind == OBJECT_TASK) {
+        return object->task != NULL && weft_cancel(object->task) == 1;
+    }
+    if (object->kind == OBJECT_GATHER) {
+        return gather_cancel(object);
+    }
+    return cell_complete(object, WEFT_CANCELLED, (struct outcome){-ECANCELED, NULL});
+}
+
+/* ---- waiting ---- */
+
+static struct outcome join_task(struct object *object, bool is_private)
+{
+    if (object->task == NULL) {
+        return (struct outcome){-ECANCELED, NULL};
+    }
+    weft_task *held = weft_retain(object->task); /* somebody may drop the label meanwhile */
+    intptr_t result = 0;
+    int rc = is_private ? weft_join_shielded(held, &result) : weft_join(held, &result);
+    weft_drop(held);
+    return rc == 0 ? outcome_from_weft(result) : outcome_of_call(object->run, rc);
+}
+
+static struct outcome join_cell(struct object *object)
+{
+    intptr_t result = 0;
+    int rc = weft_future_await(&object->cell, &result);
+    if (rc == -ECANCELED && object->kind == OBJECT_SHIELD) {
+        (void)object_cancel(object);
+    }
+    return rc == 0 ? outcome_from_weft(result) : outcome_of_call(object->run, rc);
+}
+
+struct outcome object_join(struct frame *frame, struct object *object)
+{
+    switch (object->kind) {
+    case OBJECT_TASK:
+        return join_task(object, false);
+    case OBJECT_GATHER:
+        return gather_join(frame, object);
+    case OBJECT_COMPLETION:
+    case OBJECT_SHIELD:
+        break;
+    }
+    return join_cell(object);
+}
+
+struct outcome object_join_private(struct object *object)
+{
+    if (object->kind == OBJECT_TASK) {
+        return join_task(object, true);
+    }
+    intptr_t result = 0;
+    int rc = weft_future_await(&object->cell, &result);
+    return rc == 0 ? outcome_from_weft(result) : outcome_of_call(object->run, rc);
+}
