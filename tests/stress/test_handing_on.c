@@ -11,30 +11,38 @@
 
 #include "stress.h"
 
-enum { CHILDREN = 3 };
+enum { CHILDREN = 3, REPEATS = 600 };
+
+/* The canceller is told the number of the round, says that it begins, and answers when it has made the request. */
+struct duel {
+    weft_task *waiter;
+    uint64_t seed;
+    atomic_int asked, begun, answered;
+};
 
 struct round {
+    struct duel *duel;
+    int number;
     uint64_t seed;
     atomic_int told_children; /* by their awaits */
 };
 
-/* One canceller a waiting task: it is told the number of the round, and answers with it. */
-struct duel {
-    weft_task *waiter;
-    uint64_t seed;
-    atomic_int asked, answered;
-};
-
 static atomic_long by_child, by_wait, afterwards;
 
+/* Lives until the request is being made, and ends a moment later; in one round of four it just ends. */
 static intptr_t end_soon(void *arg)
 {
     struct round *round = arg;
     uint64_t random = round->seed ^ (uint64_t)(uintptr_t)weft_self();
+    bool is_blind = round->seed % 16 < 4;
     int rc = 0;
 
-    for (uint64_t i = draw(&random) % 16; i > 0 && rc == 0; i--) {
-        dither(&random);
+    while (rc == 0 && !is_blind && atomic_load(&round->duel->begun) != round->number) {
+        sched_yield();
+        rc = weft_yield();
+    }
+    dither(&random);
+    if (rc == 0 && draw(&random) % 2 == 0) {
         rc = weft_yield();
     }
     atomic_fetch_add(&round->told_children, rc == -ECANCELED);
@@ -71,6 +79,23 @@ static intptr_t wait_gathering(struct round *round)
     return rc;
 }
 
+/* One task many times over: between its end and the end of the wait lies a walk along all its waiters, in which
+ * a request finds nobody to be handed to. */
+static intptr_t wait_repeating(struct round *round)
+{
+    weft_task *tasks[REPEATS];
+    intptr_t rc;
+
+    wt_check(weft_spawn(&tasks[0], end_soon, round) == 0);
+    for (int i = 1; i < REPEATS; i++) {
+        tasks[i] = tasks[0];
+    }
+    rc = weft_gather(tasks, REPEATS, NULL, WEFT_GATHER_COLLECT, NULL);
+    wt_check(weft_task_state(tasks[0]) != WEFT_PENDING);
+    weft_drop(tasks[0]);
+    return rc;
+}
+
 static intptr_t wait_closing(struct round *round)
 {
     weft_group group;
@@ -84,15 +109,26 @@ static intptr_t wait_closing(struct round *round)
 
 static void play(struct duel *duel, int number, uint64_t *random)
 {
-    struct round round = {.seed = draw(random)};
+    struct round round = {duel, number, draw(random), 0};
     int own = 0, told;
     intptr_t rc;
 
     atomic_store(&duel->asked, number);
     dither(random);
-    rc = round.seed % 3 == 0   ? wait_joining(&round)
-         : round.seed % 3 == 1 ? wait_gathering(&round)
-                               : wait_closing(&round);
+    switch (round.seed / 16 % 4) {
+    case 0:
+        rc = wait_joining(&round);
+        break;
+    case 1:
+        rc = wait_gathering(&round);
+        break;
+    case 2:
+        rc = wait_repeating(&round);
+        break;
+    default:
+        rc = wait_closing(&round);
+        break;
+    }
     wt_check(rc == 0 || rc == -ECANCELED);
     while (atomic_load(&duel->answered) != number) {
         sched_yield();
@@ -128,6 +164,8 @@ static void *cancel_often(void *arg)
             sched_yield();
             continue;
         }
+        dither(&random);
+        atomic_store(&duel->begun, number);
         dither(&random);
         wt_check(weft_cancel(duel->waiter) == 1);
         atomic_store(&duel->answered, number++);
