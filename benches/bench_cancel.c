@@ -3,8 +3,9 @@
  *
  * What: cancel_reap  a hundred thousand sleeping tasks are cancelled and awaited, for each.
  *       shield       entering and leaving a section.
- *       gather       spawning a hundred tasks and gathering them, for each; the peer awaits them.
+ *       gather       spawning a hundred tasks and gathering them, for each; one peer awaits them.
  *       group        opening a group, spawning a hundred children, closing it, for each child.
+ *       group_cancel the same with children that sleep and a group that is cancelled, for each child.
  */
 #include "harness.h"
 
@@ -118,6 +119,38 @@ static void group(struct bench *b)
     bench_stop(b);
 }
 
+static void group_cancel(struct bench *b)
+{
+    weft_group group;
+    for (uint64_t done = 0; done < b->operations; done += CHILDREN) {
+        uint64_t asleep = 0;
+        bench_start(b);
+        bench_require(b, weft_group_open(&group, 0) == 0, "open");
+        for (int i = 0; i < CHILDREN; i++) {
+            bench_require(b, weft_group_spawn(&group, NULL, sleep_long, &asleep, NULL) == 0,
+                          "spawn");
+        }
+        while (__atomic_load_n(&asleep, __ATOMIC_RELAXED) < CHILDREN) {
+            bench_require(b, weft_yield() == 0, "yield");
+        }
+        bench_require(b, weft_group_cancel(&group) == 1, "cancel");
+        bench_require(b, weft_group_close(&group, 0) == 0, "close");
+        bench_stop(b);
+    }
+}
+
+#define GO                                 \
+    {                                      \
+        .name = "go", .program = "peer_go" \
+    }
+#define TOKIO                                    \
+    {                                            \
+        .name = "tokio", .program = "peer_tokio" \
+    }
+#define BOOST                                    \
+    {                                            \
+        .name = "boost", .program = "peer_boost" \
+    }
 #define AWAIT_EACH                                                   \
     {                                                                \
         .name = "await each", .body = await_each, .in_runtime = true \
@@ -128,11 +161,15 @@ static const struct bench_case cases[] = {
      .operations = 100000,
      .body = cancel_reap,
      .reps_most = 5,
-     .peers = {{.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}}},
-    {.name = "shield", .operations = 1000000, .body = shield, .workers = 1},
-    {.name = "gather", .operations = 500000, .body = gather, .peers = {AWAIT_EACH}},
+     .peers = {GO, TOKIO}},
+    {.name = "shield", .operations = 1000000, .body = shield, .workers = 1, .peers = {GO}},
+    {.name = "gather",
+     .operations = 500000,
+     .body = gather,
+     .peers = {AWAIT_EACH, GO, TOKIO, BOOST}},
     {.name = "gather_collect", .operations = 500000, .body = gather_collect, .peers = {AWAIT_EACH}},
-    {.name = "group", .operations = 500000, .body = group, .peers = {AWAIT_EACH}},
+    {.name = "group", .operations = 500000, .body = group, .peers = {AWAIT_EACH, GO, TOKIO}},
+    {.name = "group_cancel", .operations = 100000, .body = group_cancel, .peers = {GO, TOKIO}},
 };
 
 int main(int argc, char **argv)

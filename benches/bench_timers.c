@@ -3,6 +3,8 @@
  *
  * What: sleep_cancel   a sleep of an hour begins and is cancelled: arm, park, cancel, wake, disarm.
  *       timeout_return a time limit around a call that returns at once: arm and disarm.
+ *       timeout_ready  a time limit around an await that need not wait: what an asynchronous call under a
+ *                      limit costs when its answer is there.
  *       timeout_park   a time limit around a call that parks, beside the same call without one.
  *       lateness       ten thousand sleeps of 1 to 1000 ms at once: how late they end. Never early.
  *                      Cold: in a new runtime, where the first ones end while others still start.
@@ -114,6 +116,29 @@ static void timeout_return(struct bench *b)
     for (uint64_t i = 0; i < b->operations; i++) {
         bench_require(b, weft_timeout_enter(&limit, 30 * WEFT_S) == 0, "enter");
         bench_require(b, weft_timeout_leave(&limit, 0) == 0, "leave");
+    }
+    bench_stop(b);
+}
+
+static void timeout_ready(struct bench *b)
+{
+    weft_future future = WEFT_FUTURE_INIT;
+    bench_require(b, weft_future_set(&future, 0) == 0, "future");
+    bench_start(b);
+    for (uint64_t i = 0; i < b->operations; i++) {
+        intptr_t rc = weft_within(30 * WEFT_S, weft_future_await(&future, NULL));
+        bench_require(b, rc == 0, "await");
+    }
+    bench_stop(b);
+}
+
+static void await_ready(struct bench *b)
+{
+    weft_future future = WEFT_FUTURE_INIT;
+    bench_require(b, weft_future_set(&future, 0) == 0, "future");
+    bench_start(b);
+    for (uint64_t i = 0; i < b->operations; i++) {
+        bench_require(b, weft_future_await(&future, NULL) == 0, "await");
     }
     bench_stop(b);
 }
@@ -259,6 +284,13 @@ static const struct bench_case cases[] = {
      .body = timeout_return,
      .workers = 1,
      .peers = {PROGRAMS_AS("timer_arm_cancel")}},
+    {.name = "timeout_ready",
+     .operations = 1000000,
+     .body = timeout_ready,
+     .workers = 1,
+     .peers = {{.name = "without limit", .body = await_ready, .in_runtime = true},
+               {.name = "go", .program = "peer_go"},
+               {.name = "tokio", .program = "peer_tokio"}}},
     {.name = "timeout_return_million",
      .operations = 1000000,
      .body = timeout_return_crowd,

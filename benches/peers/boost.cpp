@@ -27,9 +27,8 @@ static double spawn_await(long n)
     return ns_since(start);
 }
 
-static double spawn_many(long n)
+static double spawn_batches(long n, long batch)
 {
-    const long batch = 10000;
     std::vector<fibers::fiber> all;
     all.reserve(batch);
     auto start = clock_type::now();
@@ -43,6 +42,16 @@ static double spawn_many(long n)
         all.clear();
     }
     return ns_since(start);
+}
+
+static double spawn_many(long n)
+{
+    return spawn_batches(n, 10000);
+}
+
+static double gather(long n)
+{
+    return spawn_batches(n, 100);
 }
 
 static double spawn_detached(long n)
@@ -111,7 +120,7 @@ static const std::map<std::string, double (*)(long)> cases = {
     {"spawn_await", spawn_await},         {"spawn_many_cold", spawn_many},
     {"spawn_many_warm", spawn_many},      {"spawn_detached", spawn_detached},
     {"yield_two", yield_two},             {"yield_lone", yield_lone},
-    {"pingpong", pingpong},
+    {"pingpong", pingpong},               {"gather", gather},
 };
 
 int main(int argc, char **argv)

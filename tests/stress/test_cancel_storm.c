@@ -9,23 +9,15 @@
  *            unless it was taken back or the victim ended cancelled. Checked in order: each call of
  *            cancel draws a number before it begins; a victim that is told notes the highest number
  *            drawn so far. If it ends with a value, no accepted call may have a higher number. */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-
 #include <weft/future.h>
 #include <weft/gather.h>
 #include <weft/group.h>
-#include <weft/runtime.h>
 #include <weft/shield.h>
 #include <weft/stats.h>
-#include <weft/task.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
 
-#include "base/atomic.h"
-#include "base/clock.h"
-#include "weft_test.h"
+#include "stress.h"
 
 #define BUDGET_NS (INT64_C(1300) * WEFT_MS)
 
@@ -53,20 +45,6 @@ static atomic_long victims_ended, ended_ok, ended_cancelled, ended_error, told_c
     accepted_count;
 static atomic_long withdrawn_count;
 
-static uint64_t draw(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
-}
-
 static void lock_slot(int at)
 {
     while (atomic_exchange(&slots[at].lock, 1) != 0) {
@@ -86,14 +64,6 @@ struct job {
     uint64_t seed;
     int depth;
 };
-
-static void raise_to(_Atomic uint64_t *at, uint64_t value)
-{
-    uint64_t seen = atomic_load(at);
-
-    while (seen < value && !atomic_compare_exchange_weak(at, &seen, value)) {
-    }
-}
 
 /* Passes rc on; a task that is told says up to where. */
 static intptr_t heard(struct victim *victim, intptr_t rc)

@@ -1,127 +1,142 @@
 /* SPDX-License-Identifier: MIT */
 /* test_groups.c - groups of a thousand children that fail at once, and spawns that race with it. */
-#include <errno.h>
-#include <pthread.h>
-
 #include <weft/future.h>
 #include <weft/group.h>
-#include <weft/runtime.h>
-#include <weft/task.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
 
-#include "base/atomic.h"
-#include "base/clock.h"
-#include "weft_test.h"
+#include "stress.h"
 
 #define BUDGET_NS (INT64_C(600) * WEFT_MS)
 
-static uint64_t draw(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
-}
-
 static int64_t end_ns;
-static atomic_long ended_error, ended_cancelled, ended_value, dropped_args, accepted, refused;
+static atomic_long ended_error, refusals, drops;
 
 static intptr_t tally(intptr_t rc)
 {
-    atomic_fetch_add(rc == -ECANCELED    ? &ended_cancelled
-                     : weft_is_error(rc) ? &ended_error
-                                         : &ended_value,
-                     1);
+    atomic_fetch_add(&ended_error, weft_is_error(rc) && rc != -ECANCELED);
     return rc;
 }
 
-static void drop_arg(void *arg)
-{
-    (void)arg;
-    atomic_fetch_add(&dropped_args, 1);
-}
-
-static const weft_spawn_options counted = {.drop_arg = drop_arg};
-
-static void reset(void)
-{
-    atomic_store(&ended_error, 0);
-    atomic_store(&ended_cancelled, 0);
-    atomic_store(&ended_value, 0);
-    atomic_store(&dropped_args, 0);
-    atomic_store(&accepted, 0);
-    atomic_store(&refused, 0);
-}
-
-/* ---- a thousand at once ---- */
+/* ---- a thousand at once, each with an error of its own ---- */
 
 enum { CROWD = 1000 };
 
+struct member {
+    weft_future *signal;
+    intptr_t ended; /* 0: it never ran */
+    bool is_dropped;
+};
+
+static struct member crowd[CROWD];
+
+static int error_of(const struct member *member)
+{
+    return -1000 - (int)(member - crowd);
+}
+
 static intptr_t fail_together(void *arg)
 {
-    int rc = weft_future_await(arg, NULL);
+    struct member *member = arg;
+    int rc = weft_future_await(member->signal, NULL);
 
-    return tally(rc < 0 ? rc : -EIO);
+    wt_check(weft_cancelling(weft_self()) <= 1); /* a group asks each child once */
+    member->ended = rc < 0 ? rc : error_of(member);
+    return member->ended;
+}
+
+static void drop_member(void *arg)
+{
+    ((struct member *)arg)->is_dropped = true;
+}
+
+/* Every child that failed stands in the list once, and nobody else does. */
+static void check_codes(const weft_group *group, intptr_t rc)
+{
+    static int codes[CROWD];
+    static bool is_listed[CROWD];
+    int count = weft_group_errors(group, codes, CROWD);
+
+    memset(is_listed, 0, sizeof is_listed);
+    wt_check(count >= 1 && count <= CROWD && codes[0] == rc);
+    for (int i = 0; i < count && i < CROWD; i++) {
+        int at = -1000 - codes[i];
+
+        if (wt_check(at >= 0 && at < CROWD && !is_listed[at])) {
+            is_listed[at] = true;
+        }
+    }
+    for (int i = 0; i < CROWD; i++) {
+        const struct member *member = &crowd[i];
+
+        wt_check(is_listed[i] == (member->ended == error_of(member)));
+        wt_check(is_listed[i] || member->ended == -ECANCELED || member->ended == 0);
+        wt_check(member->is_dropped == (member->ended == 0));
+    }
+}
+
+static void fail_once(uint64_t *random)
+{
+    static const weft_spawn_options options = {.drop_arg = drop_member};
+    weft_group group;
+    weft_future signal = WEFT_FUTURE_INIT;
+    intptr_t rc = 0;
+
+    wt_check(weft_group_open(&group, 0) == 0);
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = (struct member){.signal = &signal};
+        wt_check(weft_group_spawn(&group, NULL, fail_together, &crowd[i], &options) == 0);
+    }
+    if (draw(random) % 2 == 0) {
+        rc = weft_sleep(draw_us(random, 200));
+    }
+    wt_check(weft_future_set(&signal, 0) == 0);
+    if (draw(random) % 2 == 0 && rc == 0) {
+        rc = weft_sleep(100 * WEFT_S);
+        wt_check(rc == -ECANCELED);
+    }
+    check_codes(&group, weft_group_close(&group, rc));
 }
 
 static intptr_t fail_crowd(void *arg)
 {
-    uint64_t random = (uint64_t)(uintptr_t)arg;
+    uint64_t random = as_seed(arg);
+    int baseline = (int)(draw(&random) % 2), rounds = 0;
 
-    for (int round = 0; wf_monotonic_ns() < end_ns; round++) {
-        weft_group group;
-        weft_future future = WEFT_FUTURE_INIT;
-        static int codes[CROWD + 8];
-        intptr_t rc = 0;
-        int errors;
-
-        reset();
-        wt_check(weft_group_open(&group, 0) == 0);
-        for (int i = 0; i < CROWD; i++) {
-            wt_check(weft_group_spawn(&group, NULL, fail_together, &future, &counted) == 0);
-        }
-        if (draw(&random) % 2 == 0) {
-            rc = weft_sleep((int64_t)(draw(&random) % (200 * 1000)));
-        }
-        wt_check(weft_future_set(&future, 0) == 0);
-        if (draw(&random) % 2 == 0 && rc == 0) {
-            rc = weft_sleep(100 * WEFT_S);
-            wt_check(rc == -ECANCELED);
-        }
-        wt_check(weft_group_close(&group, rc) == -EIO);
-        wt_check(weft_cancelling(weft_self()) == 0 && weft_checkpoint() == 0);
-        errors = weft_group_errors(&group, codes, CROWD + 8);
-        wt_check(errors == atomic_load(&ended_error) && errors >= 1);
-        for (int i = 0; i < errors && i < CROWD + 8; i++) {
-            wt_check(codes[i] == -EIO);
-        }
-        wt_check(atomic_load(&ended_error) + atomic_load(&ended_cancelled) +
-                     atomic_load(&dropped_args) ==
-                 CROWD);
+    if (baseline > 0) {
+        wt_check(weft_cancel(weft_self()) == 1 && weft_checkpoint() == -ECANCELED);
+    }
+    for (; wf_monotonic_ns() < end_ns; rounds++) {
+        fail_once(&random);
+        wt_check(weft_cancelling(weft_self()) == baseline && weft_checkpoint() == 0);
         wt_check(weft_tasks(NULL, NULL, 0) == 1);
     }
+    fprintf(stderr, "%d rounds\n", rounds);
     return 0;
 }
 
 /* ---- spawns that race with the abort: accepted ones are ended, refused ones never run ---- */
 
-struct race {
-    weft_group group;
-    atomic_bool go;
+enum { SPAWNERS = 8, EACH = 200 };
+
+struct parcel {
+    uint64_t seed;
+    atomic_int ran, dropped, refused, accepted;
 };
 
-static intptr_t one_child(void *arg)
+struct race {
+    weft_group group;
+    atomic_int next;
+    struct parcel parcels[SPAWNERS * EACH];
+};
+
+static intptr_t carry(void *arg)
 {
-    uint64_t random = (uint64_t)(uintptr_t)arg | 1;
+    struct parcel *parcel = arg;
+    uint64_t random = parcel->seed | 1;
     int rc = 0;
 
+    atomic_fetch_add(&parcel->ran, 1);
     for (uint64_t i = draw(&random) % 3; i > 0 && rc == 0; i--) {
         rc = weft_yield();
     }
@@ -134,16 +149,24 @@ static intptr_t one_child(void *arg)
     return tally(rc);
 }
 
+static void drop_parcel(void *arg)
+{
+    atomic_fetch_add(&((struct parcel *)arg)->dropped, 1);
+}
+
 static intptr_t spawn_racing(void *arg)
 {
+    static const weft_spawn_options options = {.drop_arg = drop_parcel};
     struct race *race = arg;
     uint64_t random = (uint64_t)(uintptr_t)weft_self() | 1;
     int rc = 0;
 
-    for (int i = 0; i < 200 && rc == 0; i++) {
-        rc = weft_group_spawn(&race->group, NULL, one_child, (void *)(uintptr_t)draw(&random),
-                              &counted);
-        atomic_fetch_add(rc == 0 ? &accepted : &refused, 1);
+    for (int i = 0; i < EACH && rc == 0; i++) {
+        struct parcel *parcel = &race->parcels[atomic_fetch_add(&race->next, 1)];
+
+        parcel->seed = draw(&random);
+        rc = weft_group_spawn(&race->group, NULL, carry, parcel, &options);
+        atomic_fetch_add(rc == 0 ? &parcel->accepted : &parcel->refused, 1);
         if (rc == 0 && draw(&random) % 8 == 0 && weft_yield() < 0) {
             break;
         }
@@ -152,40 +175,59 @@ static intptr_t spawn_racing(void *arg)
     return 0;
 }
 
+/* Of each argument: it ran, or it was dropped, or it came back. */
+static void check_parcels(struct race *race)
+{
+    for (int i = 0; i < SPAWNERS * EACH; i++) {
+        struct parcel *parcel = &race->parcels[i];
+        int ran = atomic_load(&parcel->ran), dropped = atomic_load(&parcel->dropped);
+        int got = atomic_load(&parcel->accepted), refused = atomic_load(&parcel->refused);
+
+        wt_check(got + refused == (i < atomic_load(&race->next) ? 1 : 0));
+        wt_check(ran + dropped == got && ran >= 0 && dropped >= 0);
+        atomic_fetch_add(&refusals, refused);
+        atomic_fetch_add(&drops, dropped);
+    }
+}
+
+static void race_once(struct race *race, uint64_t *random)
+{
+    weft_timeout limit;
+    intptr_t rc;
+    int errors;
+
+    atomic_store(&ended_error, 0);
+    memset(race, 0, sizeof *race);
+    wt_check(weft_timeout_enter(&limit, draw_us(random, 2000)) == 0);
+    wt_check(weft_group_open(&race->group, 0) == 0);
+    for (int i = 0; i < SPAWNERS; i++) {
+        rc = weft_group_spawn(&race->group, NULL, spawn_racing, race, NULL);
+        wt_check(rc == 0 || rc == -ESHUTDOWN);
+    }
+    if (draw(random) % 4 == 0) {
+        wt_check(weft_group_cancel(&race->group) == 1);
+    }
+    rc = weft_group_close(&race->group, 0);
+    errors = weft_group_errors(&race->group, NULL, 0);
+    wt_check(errors == atomic_load(&ended_error));
+    wt_check(errors == 0 ? rc == 0 || rc == -ECANCELED : rc == -EPIPE || rc == -ENOTEMPTY);
+    rc = weft_timeout_leave(&limit, rc);
+    wt_check(errors > 0 || rc == 0 || rc == -ETIMEDOUT);
+    check_parcels(race);
+    wt_check(weft_cancelling(weft_self()) == 0 && weft_checkpoint() == 0);
+    wt_check(weft_tasks(NULL, NULL, 0) == 1);
+}
+
 static intptr_t race_spawns(void *arg)
 {
-    uint64_t random = (uint64_t)(uintptr_t)arg;
+    static struct race race;
+    uint64_t random = as_seed(arg);
 
     while (wf_monotonic_ns() < end_ns) {
-        struct race race;
-        weft_timeout limit;
-        long sum;
-        intptr_t rc;
-        int spawners = 0, errors;
-
-        reset();
-        memset(&race, 0, sizeof race);
-        wt_check(weft_timeout_enter(&limit, (int64_t)(draw(&random) % (2 * WEFT_MS))) == 0);
-        wt_check(weft_group_open(&race.group, 0) == 0);
-        for (int i = 0; i < 8; i++) {
-            spawners += weft_group_spawn(&race.group, NULL, spawn_racing, &race, NULL) == 0;
-        }
-        if (draw(&random) % 4 == 0) {
-            wt_check(weft_group_cancel(&race.group) == 1);
-        }
-        rc = weft_group_close(&race.group, 0);
-        errors = weft_group_errors(&race.group, NULL, 0);
-        wt_check(errors == atomic_load(&ended_error));
-        wt_check(errors == 0 ? rc == 0 || rc == -ECANCELED : rc == -EPIPE || rc == -ENOTEMPTY);
-        rc = weft_timeout_leave(&limit, rc);
-        wt_check(errors > 0 || rc == 0 || rc == -ETIMEDOUT);
-        sum = atomic_load(&ended_error) + atomic_load(&ended_cancelled) +
-              atomic_load(&ended_value) + atomic_load(&dropped_args);
-        wt_check(sum == atomic_load(&accepted));
-        wt_check(weft_cancelling(weft_self()) == 0 && weft_checkpoint() == 0);
-        wt_check(weft_tasks(NULL, NULL, 0) == 1);
-        wt_check(spawners <= 8);
+        race_once(&race, &random);
     }
+    fprintf(stderr, "%ld refused, %ld dropped\n", atomic_load(&refusals), atomic_load(&drops));
+    wt_check(atomic_load(&refusals) > 0 && atomic_load(&drops) > 0);
     return 0;
 }
 
@@ -237,12 +279,14 @@ static intptr_t own_groups(void *arg)
 
     while (wf_monotonic_ns() < end_ns) {
         weft_group *group = &arena[at].group;
+        struct parcel parcels[30];
         intptr_t rc = 0;
 
         wt_check(weft_group_open(group, 0) == 0);
         atomic_store(&arena[at].is_open, 1);
         for (int i = 0; i < 30 && rc == 0; i++) {
-            rc = weft_group_spawn(group, NULL, one_child, (void *)(uintptr_t)draw(&random), NULL);
+            parcels[i] = (struct parcel){.seed = draw(&random)};
+            rc = weft_group_spawn(group, NULL, carry, &parcels[i], NULL);
             if (rc == 0 && draw(&random) % 8 == 0) {
                 rc = weft_yield();
             }

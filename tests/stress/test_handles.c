@@ -3,33 +3,12 @@
  *
  * Slots of task records are reused at once, so a reference that is a moment too late meets another
  * task: every upgraded handle must show the id that it was asked for. */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-
 #include <weft/group.h>
-#include <weft/runtime.h>
-#include <weft/task.h>
 #include <weft/time.h>
 
-#include "base/clock.h"
-#include "weft_test.h"
+#include "stress.h"
 
 #define BUDGET_NS (INT64_C(800) * WEFT_MS)
-
-static uint64_t draw(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
-}
 
 static intptr_t give(void *arg)
 {

@@ -4,34 +4,14 @@
  * A scope lies in its fiber's frame, its timer in the wheel of the worker on which it was entered.
  * The fiber goes on elsewhere, so firing and leaving meet from different threads all the time. What is
  * checked: nothing is left of a scope once it has been left, and who says timeout has timed out. */
-#include <errno.h>
-
 #include <weft/future.h>
-#include <weft/runtime.h>
 #include <weft/shield.h>
-#include <weft/task.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
 
-#include "base/atomic.h"
-#include "base/clock.h"
-#include "weft_test.h"
+#include "stress.h"
 
 #define BUDGET_NS (INT64_C(1000) * WEFT_MS)
-
-static uint64_t draw(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
-}
 
 static int64_t end_ns;
 static atomic_long entered, timed_out, in_time;

@@ -4,38 +4,15 @@
  * A wake-up that gets lost between "nothing to do" and "asleep" hangs the test, and the time limit
  * says so. The main shapes: a fiber that parks while its future is set; a worker that goes to sleep
  * while a task is submitted; a runtime that ends while the thread that woke it is still on its way. */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <weft/future.h>
-#include <weft/runtime.h>
 #include <weft/stats.h>
-#include <weft/task.h>
 #include <weft/time.h>
 
-#include "base/atomic.h"
-#include "base/clock.h"
-#include "weft_test.h"
+#include "stress.h"
 
 #define BUDGET_NS (INT64_C(450) * WEFT_MS)
-
-static uint64_t draw(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-/* A pause of nothing to a few microseconds, so that the two sides meet at every offset. */
-static void dither(uint64_t *random)
-{
-    for (uint64_t i = draw(random) % (UINT64_C(1) << (draw(random) % 10)); i > 0; i--) {
-        wf_relax();
-    }
-}
 
 /* ---- one fiber, one thread, a chain of futures ---- */
 

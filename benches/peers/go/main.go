@@ -158,6 +158,129 @@ func cancelReap(n int) time.Duration {
 	return time.Since(start)
 }
 
+// A context with a limit around a receive that need not wait.
+func timeoutReady(n int) time.Duration {
+	ready := make(chan int)
+	close(ready)
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			panic("too late")
+		}
+		cancel()
+	}
+	return time.Since(start)
+}
+
+var shielded context.Context
+
+func shield(n int) time.Duration {
+	parent, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		shielded = context.WithoutCancel(parent)
+	}
+	return time.Since(start)
+}
+
+const children = 100
+
+func gather(n int) time.Duration {
+	results := make([]int, children)
+	start := time.Now()
+	for done := 0; done < n; done += children {
+		var wg sync.WaitGroup
+		wg.Add(children)
+		for i := 0; i < children; i++ {
+			go func(i int) {
+				results[i] = i
+				wg.Done()
+			}(i)
+		}
+		wg.Wait()
+	}
+	return time.Since(start)
+}
+
+// What errgroup does: the first error is kept and cancels the context of the others.
+type group struct {
+	wg     sync.WaitGroup
+	once   sync.Once
+	err    error
+	cancel context.CancelFunc
+}
+
+func openGroup() (*group, context.Context) {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &group{cancel: cancel}, ctx
+}
+
+func (g *group) spawn(f func() error) {
+	g.wg.Add(1)
+	go func() {
+		defer g.wg.Done()
+		if err := f(); err != nil {
+			g.once.Do(func() {
+				g.err = err
+				g.cancel()
+			})
+		}
+	}()
+}
+
+func (g *group) close() error {
+	g.wg.Wait()
+	g.cancel()
+	return g.err
+}
+
+func groups(n int) time.Duration {
+	start := time.Now()
+	for done := 0; done < n; done += children {
+		g, _ := openGroup()
+		for i := 0; i < children; i++ {
+			g.spawn(func() error { return nil })
+		}
+		if g.close() != nil {
+			panic("group")
+		}
+	}
+	return time.Since(start)
+}
+
+func groupCancel(n int) time.Duration {
+	start := time.Now()
+	for done := 0; done < n; done += children {
+		var asleep int64
+		g, ctx := openGroup()
+		for i := 0; i < children; i++ {
+			g.spawn(func() error {
+				timer := time.NewTimer(time.Hour)
+				defer timer.Stop()
+				atomic.AddInt64(&asleep, 1)
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-timer.C:
+					return nil
+				}
+			})
+		}
+		for atomic.LoadInt64(&asleep) < children {
+			runtime.Gosched()
+		}
+		g.cancel()
+		if g.close() == nil {
+			panic("group")
+		}
+	}
+	return time.Since(start)
+}
+
 func resident() float64 {
 	status, _ := os.ReadFile("/proc/self/status")
 	for _, line := range strings.Split(string(status), "\n") {
@@ -211,6 +334,11 @@ var peers = map[string]peer{
 	"timer_arm_cancel_million": {1000000, false, timerCrowd},
 	"lateness":                 {10000, true, func(n int) time.Duration { lateness(n); return 0 }},
 	"cancel_reap":              {100000, true, cancelReap},
+	"timeout_ready":            {1000000, false, timeoutReady},
+	"shield":                   {1000000, false, shield},
+	"gather":                   {500000, false, gather},
+	"group":                    {500000, false, groups},
+	"group_cancel":             {100000, false, groupCancel},
 	"parked":                   {1000000, true, func(n int) time.Duration { parked(n); return 0 }},
 }
 

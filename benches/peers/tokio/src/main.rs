@@ -2,7 +2,8 @@
 
 // The Tokio peer: peer_tokio CASE [OPERATIONS [WORKERS]] prints lines "CASE NUMBER"; see
 // ../../../README.md.
-use std::future::{poll_fn, Future};
+use futures_util::future::join_all;
+use std::future::{poll_fn, ready, Future};
 use std::pin::{pin, Pin};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::yield_now;
-use tokio::time::{sleep, Sleep};
+use tokio::task::{yield_now, JoinSet};
+use tokio::time::{sleep, timeout, Sleep};
 
 const BATCH: usize = 10000;
 
@@ -181,6 +182,59 @@ async fn cancel_reap(n: usize) -> Duration {
     start.elapsed()
 }
 
+async fn timeout_ready(n: usize) -> Duration {
+    let start = Instant::now();
+    for _ in 0..n {
+        timeout(Duration::from_secs(30), ready(())).await.unwrap();
+    }
+    start.elapsed()
+}
+
+const CHILDREN: usize = 100;
+
+async fn gather(n: usize) -> Duration {
+    let start = Instant::now();
+    for _ in 0..n.div_ceil(CHILDREN) {
+        let results = join_all((0..CHILDREN).map(|_| tokio::spawn(async {}))).await;
+        assert!(results.iter().all(|result| result.is_ok()));
+    }
+    start.elapsed()
+}
+
+async fn group(n: usize) -> Duration {
+    let start = Instant::now();
+    for _ in 0..n.div_ceil(CHILDREN) {
+        let mut group = JoinSet::new();
+        for _ in 0..CHILDREN {
+            group.spawn(async {});
+        }
+        while let Some(result) = group.join_next().await {
+            result.unwrap();
+        }
+    }
+    start.elapsed()
+}
+
+async fn group_cancel(n: usize) -> Duration {
+    let start = Instant::now();
+    for _ in 0..n.div_ceil(CHILDREN) {
+        let asleep = Arc::new(AtomicUsize::new(0));
+        let mut group = JoinSet::new();
+        for _ in 0..CHILDREN {
+            let asleep = asleep.clone();
+            group.spawn(async move {
+                asleep.fetch_add(1, Relaxed);
+                sleep(Duration::from_secs(3600)).await
+            });
+        }
+        while asleep.load(Relaxed) < CHILDREN {
+            yield_now().await;
+        }
+        group.shutdown().await;
+    }
+    start.elapsed()
+}
+
 async fn run(name: &str, n: usize) -> Option<Duration> {
     Some(match name {
         "spawn_await" => spawn_await(n).await,
@@ -193,6 +247,10 @@ async fn run(name: &str, n: usize) -> Option<Duration> {
         "timer_arm_cancel" => timer_arm_cancel(n).await,
         "timer_arm_cancel_million" => timer_arm_cancel_million(n).await,
         "cancel_reap" => cancel_reap(n).await,
+        "timeout_ready" => timeout_ready(n).await,
+        "gather" => gather(n).await,
+        "group" => group(n).await,
+        "group_cancel" => group_cancel(n).await,
         "lateness" => {
             lateness(n).await;
             Duration::ZERO
