@@ -24,7 +24,7 @@ int wf_fake_enter(struct wf_fake_io *io, int fd)
     if (io->fake == NULL) {
         return -EBADF;
     }
-    rc = wf_door_enter(io->self);
+    rc = wf_door_enter(io->self, "a call on a descriptor");
     return rc < 0 ? rc : io->fake->is_open ? 0 : -EBADF;
 }
 
@@ -89,10 +89,9 @@ int wf_fake_delay(const struct wf_fake_io *io)
     return outcome(verdict);
 }
 
-static bool refuse(struct wf_wait *wait, uint32_t count, struct wf_later *later)
+static bool refuse(struct wf_wait *wait, struct wf_later *later)
 {
     (void)wait;
-    (void)count;
     (void)later;
     return false;
 }

@@ -347,13 +347,13 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
 static int call_never(weft_task *self, weft_fn *fn, void *arg)
 {
     weft_task *task;
-    int rc = wf_door_observe(self);
+    int rc = wf_door_observe(self, "weft_call_for");
     if (rc == 0 && wf_has_turns(self) && weft_spawn(&task, fn, arg) == 0) {
         rc = end_now(task, NULL);
         weft_drop(task);
         return rc;
     }
-    rc = rc == 0 ? weft_yield() : rc;
+    rc = rc == 0 ? wf_door_yield(self) : rc;
     return rc < 0 ? rc : -ETIMEDOUT;
 }
 

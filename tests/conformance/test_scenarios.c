@@ -46,7 +46,7 @@ Test(scenarios, every_program_ends)
     expect_bad("main{ loop 1000000{ yield } }", "1:21: the program does not end");
     expect_bad("main{ spawn A; sleep 5 } A{ loop 999999{ try{ yield } catch *{ } } }",
                "the program does not end");
-    expect_bad("main{ spawn A } A{ spawn A as B; spawn A }", "too many tasks");
+    expect_bad("main{ spawn A; sleep 1 } A{ spawn A as B; spawn A }", "too many tasks");
     expect_bad("main{ call A } A{ call A }", "calls nest too deep");
 }
 
