@@ -350,7 +350,7 @@ static int call_never(weft_task *self, weft_fn *fn, void *arg)
     int rc = wf_door_observe(self, "weft_call_for");
     if (rc == 0 && wf_has_turns(self) && weft_spawn(&task, fn, arg) == 0) {
         rc = end_now(task, NULL);
-        weft_drop(task);
+        weft_detach(task); /* it has ended, or will without having started */
         return rc;
     }
     rc = rc == 0 ? wf_door_yield(self) : rc;

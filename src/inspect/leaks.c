@@ -52,13 +52,11 @@ int64_t wf_leaks_amount(const struct wf_leaks *leaks, weft_sweep_finding finding
 
 /* ---- the registry ---- */
 
-/* A task that was cancelled before it started never runs, and has nothing. */
 static void add_unfinished(weft_task *task, void *arg)
 {
     uint64_t word = wf_load_acq(&task->word);
     enum wf_life life = wf_word_life(word);
-    bool will_run = life == WF_NEW && wf_word_undelivered(word) == 0;
-    bool is_alive = will_run || life == WF_RUN || life == WF_PARKED;
+    bool is_alive = life == WF_NEW || life == WF_RUN || life == WF_PARKED;
     if (!is_alive || (word & WF_DETACHED) != 0 || (task->flags & WF_TASK_MAIN) != 0) {
         return;
     }
