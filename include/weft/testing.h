@@ -74,7 +74,7 @@ typedef struct weft_sim_faults {
     int late_cancels; /* a cancellation of a waiting transfer can't stop it any more */
 } weft_sim_faults;
 
-/* Returns 0, -ENOTSUP, -EPERM, -EINVAL. Fiber only; never switches. */
+/* Returns 0, -EINVAL (a chance outside 0 to 1000, a negative late_ns), -ENOTSUP, -EPERM. */
 WEFT_API int weft_sim_set_faults(const weft_sim_faults *faults);
 
 /* ---- the cancel sweep ----
