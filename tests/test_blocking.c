@@ -10,6 +10,7 @@
 
 #include <weft.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static const weft_options one_worker = {.workers = 1};
@@ -68,19 +69,6 @@ static int inside(struct gate *gate)
 static void until_inside(struct gate *gate, int count)
 {
     while (inside(gate) < count) {
-        wt_check(weft_yield() == 0);
-    }
-}
-
-static uint64_t parks_now(void)
-{
-    weft_stats_t stats = {.size = sizeof stats};
-    return wt_check(weft_stats(NULL, &stats) == 0) ? stats.parks : 0;
-}
-
-static void until_parked(uint64_t mark, uint64_t count)
-{
-    while (parks_now() < mark + count) {
         wt_check(weft_yield() == 0);
     }
 }

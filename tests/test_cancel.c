@@ -15,6 +15,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static atomic_int swallowed;
@@ -31,11 +32,6 @@ static void simulate(weft_fn *fn)
 {
     cr_assert_eq(weft_run(fn, NULL, &simulated), 0);
     wt_assert_clean();
-}
-
-static int64_t now_s(void)
-{
-    return weft_now() / WEFT_S;
 }
 
 /* Events of several tasks in their order. */
@@ -56,40 +52,6 @@ static bool traced(const char *expected)
     }
     trace[0] = '\0';
     return same;
-}
-
-static intptr_t sleep_s(void *arg)
-{
-    return weft_sleep((intptr_t)arg * WEFT_S);
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-/* Spawns and lets it come to its first wait. */
-static weft_task *spawn_parked(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    wt_check(weft_yield() == 0);
-    return task;
-}
-
-/* Joins and drops; the outcome of the task. The join itself must not fail. */
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-
-    wt_check(weft_await(task, &result) == 0);
-    return result;
 }
 
 /* ---- C: what cancel does ---- */

@@ -10,6 +10,7 @@
 #include <weft.h>
 
 #include "task/task.h"
+#include "support.h"
 #include "weft_test.h"
 
 /* Every value set is &values[i]; its drop counts in drops[i]. */
@@ -330,12 +331,6 @@ static intptr_t wait_for_nobody(void *arg)
     wt_check(weft_on_done(weft_self(), done, NULL) == 0);
     wt_check(weft_local_set(&a, val(2)) == 0);
     return weft_future_await(&future, NULL);
-}
-
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
 }
 
 Test(local, a_deadlock_frees_contexts_too)
