@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* support.h - the small task functions and helpers that many test files want.
  *
- * All but word() are for fibers. */
+ * All but RUN and word() are for fibers. */
 #ifndef WEFT_SUPPORT_H
 #define WEFT_SUPPORT_H
 
 #include <weft.h>
 
 #include "weft_test.h"
+
+/* ---- runs ---- */
+
+/* In the test itself: runs it with these options, to a good end. */
+#define RUN(Fn, Arg, Options)                                                \
+    do {                                                                     \
+        intptr_t wt_rc = weft_run((Fn), (Arg), (Options));                   \
+        cr_assert_eq(wt_rc, 0, "the main task ended with %" PRIdPTR, wt_rc); \
+        wt_assert_clean();                                                   \
+    } while (0)
 
 /* ---- arguments ---- */
 
@@ -72,6 +82,78 @@ WT_FN void until_parked(uint64_t mark, uint64_t count)
     while (parks_now() < mark + count) {
         wt_check(weft_yield() == 0);
     }
+}
+
+/* ---- traces ---- */
+
+/* Events of several tasks in their order. */
+__attribute__((unused)) static char trace[256];
+
+WT_FN void mark(const char *text)
+{
+    strncat(trace, text, sizeof trace - strlen(trace) - 1);
+    strncat(trace, " ", sizeof trace - strlen(trace) - 1);
+}
+
+WT_FN bool traced(const char *expected)
+{
+    bool same = strcmp(trace, expected) == 0;
+
+    if (!same) {
+        fprintf(stderr, "traced: %s\n", trace);
+    }
+    trace[0] = '\0';
+    return same;
+}
+
+/* ---- tasks that are to be cancelled ---- */
+
+__attribute__((unused)) static bool was_called;
+
+WT_FN intptr_t must_not_run(void *arg)
+{
+    was_called = true;
+    return (intptr_t)arg;
+}
+
+WT_FN intptr_t mark_when_told(void *arg)
+{
+    intptr_t rc = weft_sleep(9 * WEFT_S);
+
+    mark(arg);
+    return rc;
+}
+
+/* Marks whether its clean-up was left alone. */
+WT_FN intptr_t clean_up(void *arg)
+{
+    int rc = weft_sleep(10 * WEFT_S);
+
+    wt_check(rc == -ECANCELED);
+    if (weft_sleep(5 * WEFT_S) == -ECANCELED) {
+        mark("again");
+    } else {
+        mark("cleaned");
+    }
+    (void)arg;
+    return rc;
+}
+
+WT_FN intptr_t await_future(void *arg)
+{
+    intptr_t value = 0;
+    int rc = weft_future_await(arg, &value);
+
+    return rc < 0 ? rc : value;
+}
+
+WT_FN intptr_t yield_twice(void *arg)
+{
+    int rc = weft_yield();
+
+    (void)arg;
+    mark(rc == 0 ? "0" : "C");
+    return rc < 0 ? rc : weft_yield();
 }
 
 /* ---- diagnostics ---- */

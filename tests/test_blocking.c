@@ -16,13 +16,6 @@
 static const weft_options one_worker = {.workers = 1};
 static const weft_options four_workers = {.workers = 4};
 
-#define RUN(Fn, Arg, Options)                                                \
-    do {                                                                     \
-        intptr_t wt_rc = weft_run((Fn), (Arg), (Options));                   \
-        cr_assert_eq(wt_rc, 0, "the main task ended with %" PRIdPTR, wt_rc); \
-        wt_assert_clean();                                                   \
-    } while (0)
-
 /* A call that blocks its thread until it is let go. */
 struct gate {
     pthread_mutex_t lock;
