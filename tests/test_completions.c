@@ -293,7 +293,7 @@ static intptr_t cancelled(void *arg)
     return 0;
 }
 
-static intptr_t await_future(void *arg)
+static intptr_t await_only(void *arg)
 {
     return weft_future_await(arg, NULL);
 }
@@ -306,7 +306,7 @@ static intptr_t told_then_ended(void *arg)
     weft_task *walker;
 
     (void)arg;
-    wt_check(weft_spawn(&task, await_future, &future) == 0);
+    wt_check(weft_spawn(&task, await_only, &future) == 0);
     struct walk walk = {&task, 1, 0, 0, 9};
     wt_check(weft_spawn(&walker, walk_two, &walk) == 0);
     wt_check(weft_sleep(WEFT_S) == 0);
