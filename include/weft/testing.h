@@ -148,7 +148,8 @@ typedef struct weft_sweep_report {
 } weft_sweep_report;
 
 /* Sweeps fn(arg), which must do the same in every run: it is called twice, and then two or three times
- * for each of its await points.
+ * for each of its await points. What outlives a run, such as a static future, it makes anew: a run that
+ * hangs leaves it with waiters that are gone.
  *
  * report   may be NULL
  * returns  how many findings (0: clean); -EINVAL; -EPERM inside a fiber; -ENOMEM and what else weft_run
