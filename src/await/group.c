@@ -247,8 +247,6 @@ int weft_group_cancel(weft_group *group)
 
 /* ---- waiting for the children ---- */
 
-/* A request to the task while it waits in close: the first one from outside cancels the children; all
- * are absorbed into the wait. */
 static void list_children(const struct wf_wait *wait, void (*each)(weft_task *, void *), void *arg)
 {
     const struct wf_group *g = wait->target;
