@@ -5,13 +5,22 @@
 #define WEFT_H
 
 #include <weft/base.h>
+#include <weft/barrier.h>
 #include <weft/blocking.h>
+#include <weft/cond.h>
+#include <weft/event.h>
 #include <weft/future.h>
 #include <weft/gather.h>
 #include <weft/group.h>
 #include <weft/io.h>
 #include <weft/local.h>
+#include <weft/mutex.h>
+#include <weft/once.h>
+#include <weft/queue.h>
 #include <weft/runtime.h>
+#include <weft/rwlock.h>
+#include <weft/select.h>
+#include <weft/sem.h>
 #include <weft/shield.h>
 #include <weft/signal.h>
 #include <weft/stats.h>

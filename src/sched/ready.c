@@ -19,8 +19,7 @@ CK_STACK_CONTAINER(struct weft_task, inbox_entry, task_of_entry)
 
 static uint64_t entry_of(const weft_task *task, bool is_new)
 {
-    uint64_t generation = wf_task_id(task) & 0xffff;
-    return (generation << 48) | (uint64_t)(uintptr_t)task | (is_new ? KIND_NEW : 0);
+    return wf_task_token(task) | (is_new ? KIND_NEW : 0);
 }
 
 /* Claims what an entry names. False: stale, or to be buried. */

@@ -8,9 +8,27 @@
 
 #include "task/end.h"
 
-static const char *const waits[] = {"nothing",   "a task",         "a timer",       "a future",
-                                    "its group", "gather",         "several tasks", "a descriptor",
-                                    "a signal",  "a blocking call"};
+static const char *const waits[] = {"nothing",
+                                    "a task",
+                                    "a timer",
+                                    "a future",
+                                    "its group",
+                                    "gather",
+                                    "several tasks",
+                                    "a descriptor",
+                                    "a signal",
+                                    "a blocking call",
+                                    "a mutex",
+                                    "a rwlock",
+                                    "a semaphore",
+                                    "an event",
+                                    "a condition",
+                                    "a barrier",
+                                    "a once",
+                                    "room in a queue",
+                                    "an item in a queue",
+                                    "the end of a queue's work",
+                                    "several things"};
 
 struct list_text {
     char *text;

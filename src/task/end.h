@@ -56,4 +56,18 @@ void wf_task_forget(weft_task *task);
 /* The outcome for somebody who looks at it: counts as seen. */
 intptr_t wf_task_look(weft_task *task);
 
+/* The task that a token names, with a hold; NULL when it is gone. */
+static inline weft_task *wf_token_hold(uint64_t token)
+{
+    weft_task *task = (weft_task *)(uintptr_t)(token & UINT64_C(0x0000ffffffffffff));
+    if (task == NULL || !wf_task_try_hold(task)) {
+        return NULL;
+    }
+    if (wf_task_token(task) == token) {
+        return task;
+    }
+    wf_task_let_go(task, NULL);
+    return NULL;
+}
+
 #endif

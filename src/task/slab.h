@@ -104,6 +104,12 @@ static inline bool wf_task_try_hold(weft_task *task)
     return true;
 }
 
+/* Slot and the low bits of the id in one word: names a task without keeping it. 0 names none. */
+static inline uint64_t wf_task_token(const weft_task *task)
+{
+    return ((wf_task_id(task) & 0xffff) << 48) | (uint64_t)(uintptr_t)task;
+}
+
 /* Owners fall by one / holds fall by one. Returns what is left of both. */
 static inline uint64_t wf_task_disown(weft_task *task)
 {

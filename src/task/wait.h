@@ -44,6 +44,17 @@ enum wf_reason {
     WF_WAIT_FD,
     WF_WAIT_SIGNAL,
     WF_WAIT_BLOCKING,
+    WF_WAIT_MUTEX,
+    WF_WAIT_RWLOCK,
+    WF_WAIT_SEM,
+    WF_WAIT_EVENT,
+    WF_WAIT_COND,
+    WF_WAIT_BARRIER,
+    WF_WAIT_ONCE,
+    WF_WAIT_PUT,
+    WF_WAIT_GET,
+    WF_WAIT_DONE, /* weft_queue_join */
+    WF_WAIT_SELECT,
 };
 
 struct wf_wait {
@@ -128,6 +139,16 @@ static inline bool wf_wait_claim(struct wf_wait *wait, enum wf_verdict verdict,
         break;
     }
     return false;
+}
+
+/* Is this wait still to be decided? Under the lock of a source in which it has a waiter. A canceller may
+ * decide it at any moment. */
+static inline bool wf_wait_is_open(const struct wf_wait *wait)
+{
+    uint64_t word = wf_load_acq(&wait->task->word);
+    uint8_t epoch = wf_load_rlx(&wait->epoch);
+    return wf_word_life(word) == WF_PARKED ? wf_word_epoch(word) == epoch
+                                           : wf_word_epoch(word) == (uint8_t)(epoch - 1U);
 }
 
 /* Unlinks a waiter and tells it that its event has come. True when its wait took the grant. Under

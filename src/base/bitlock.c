@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/* bitlock.c - the slow half of the lock in a word. */
+#include "base/bitlock.h"
+
+#include "base/futex.h"
+
+enum { SPINS = 60 }; /* about a microsecond of pauses, as in lock.c */
+
+/* Takes it if it is free. `mark`: WF_BITLOCK_SLEEPERS from somebody who has slept: others may still. */
+static bool take(wf_au32 *word, uint32_t mark, uint32_t *state)
+{
+    uint32_t seen = wf_load_rlx(word);
+    while ((seen & WF_BITLOCK_HELD) == 0) {
+        *state = seen & ~WF_BITLOCK_MASK;
+        if (wf_cas_weak_acqrel(word, &seen, seen | WF_BITLOCK_HELD | mark)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Sleeps until somebody gives it back, if it is still held. */
+static void sleep_once(wf_au32 *word)
+{
+    uint32_t seen = wf_load_rlx(word);
+    while ((seen & WF_BITLOCK_HELD) != 0) {
+        uint32_t marked = seen | WF_BITLOCK_SLEEPERS;
+        if (seen == marked || wf_cas_weak_acqrel(word, &seen, marked)) {
+            wf_futex_wait(word, marked, INT64_MAX);
+            return;
+        }
+    }
+}
+
+uint32_t wf_bitlock_contended(wf_au32 *word)
+{
+    uint32_t state;
+    for (int i = 0; i < SPINS; i++) {
+        wf_relax();
+        if (take(word, 0, &state)) {
+            return state;
+        }
+    }
+    while (!take(word, WF_BITLOCK_SLEEPERS, &state)) {
+        sleep_once(word);
+    }
+    return state;
+}
+
+void wf_bitunlock_contended(wf_au32 *word)
+{
+    wf_futex_wake(word, 1);
+}
