@@ -175,9 +175,8 @@ static int interrupt(struct run *run)
 {
     run->now_s = run_second(run);
     run->interrupts++;
-    if (run->interrupts >= 2 && !run->has_run_event) {
-        run->has_run_event = true;
-        run->run_event = trace_add(&run->trace, run->now_s, NULL);
+    if (run->interrupts >= 2) {
+        run_ends(run);
     }
     return weft_sim_interrupt();
 }

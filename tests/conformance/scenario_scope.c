@@ -6,6 +6,8 @@
 
 #include <weft/gather.h>
 #include <weft/group.h>
+#include <weft/testing.h>
+#include <weft/time.h>
 #include <weft/timeout.h>
 
 #include "scenario_object.h"
@@ -157,7 +159,7 @@ static struct outcome join_within(struct frame *frame, struct object *object, in
     if (rc != 0) {
         return outcome_of_call(frame->run, rc);
     }
-    outcome = is_private ? object_join_private(object) : object_join(frame, object);
+    outcome = is_private ? object_join_private(frame, object) : object_join(frame, object);
     intptr_t left = weft_timeout_leave(&scope->limit, outcome.code);
     return left < 0 ? (struct outcome){(int)left, NULL} : outcome;
 }
@@ -181,13 +183,43 @@ OPERATION(do_wait_for)
     return settle(frame, call_text(frame, statement), outcome);
 }
 
+/* Without time: the shielded object is made, cancelled, and waited for privately. */
+struct brief_shield {
+    struct object *inner;
+    weft_future is_gone;
+};
+
+static void on_gone(void *arg)
+{
+    struct brief_shield *shield = arg;
+    struct outcome outcome;
+    (void)object_look(shield->inner, &outcome); /* what fails in this moment was looked at */
+    (void)weft_future_set(&shield->is_gone, 0);
+}
+
+static struct outcome shield_without_time(struct frame *frame, struct object *object)
+{
+    struct brief_shield *shield = arena_take(frame->run->arena, sizeof *shield);
+    struct outcome outcome;
+    shield->inner = object;
+    int rc = weft_checkpoint();
+    if (rc == 0 && object_look(object, &outcome)) {
+        return outcome;
+    }
+    rc = rc == 0 ? weft_sim_after(0, on_gone, shield) : rc;
+    rc = rc == 0 ? weft_future_await(&shield->is_gone, NULL) : rc;
+    return outcome_of_call(frame->run, rc < 0 ? rc : -ETIMEDOUT);
+}
+
 OPERATION(do_wait_for_shield)
 {
     struct object *object = object_of(frame, statement);
     if (object == NULL) {
         return FLOW_RAISE;
     }
-    struct outcome outcome = join_within(frame, object, delay_of(statement), true);
+    bool has_time = statement->forever || statement->number > 0;
+    struct outcome outcome = has_time ? join_within(frame, object, delay_of(statement), true)
+                                      : shield_without_time(frame, object);
     return settle(frame, call_text(frame, statement), outcome);
 }
 

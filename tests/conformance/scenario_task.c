@@ -20,6 +20,8 @@ intptr_t task_body(void *arg)
     struct run *run = self->run;
     struct outcome outcome = body_run(run, self, self->body, NULL);
     run->now_s = run_second(run);
+    self->error = outcome.code;
+    self->ended_by_it = self->broke_cycle && outcome.code == run->code_of_cycle;
     if (outcome.code < 0) {
         note(run, self->label, ".end!%s", exception_text(&run->exceptions, outcome.code));
     } else {
@@ -200,16 +202,18 @@ OPERATION(do_shield)
     if (object == NULL) {
         return FLOW_RAISE;
     }
-    return settle(frame, call_text(frame, statement), object_join_private(object));
+    return settle(frame, call_text(frame, statement), object_join_private(frame, object));
 }
 
 static void on_inner_done(struct object *inner, void *arg)
 {
     struct object *shield = arg;
     struct outcome outcome;
-    /* An abandoned shield has let go of its task: whose error that is, others have to see. */
-    if (object_state(shield) == WEFT_PENDING && object_look(inner, &outcome)) {
+    if (object_state(shield) == WEFT_PENDING) {
+        object_peek(inner, &outcome);
         (void)cell_complete(shield, object_state(inner), outcome);
+    } else if (!shield->has_let_go) {
+        (void)object_look(inner, &outcome); /* it failed in the moment in which the shield went */
     }
 }
 

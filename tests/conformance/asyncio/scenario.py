@@ -112,7 +112,6 @@ class Scenario:
         self.scopes, self.groups = {}, {}
         self.things = {}  # locks, events, ... and variables
         self.interrupts = 0
-        self.ended_at = None  # when main ended
         self.main = None
         self.shutting_down = False
 
@@ -169,9 +168,6 @@ class Scenario:
             if me.dropped and not isinstance(error, C):
                 me.add_done_callback(self.report_dropped)
             raise
-        finally:
-            if me is self.main and not self.shutting_down:
-                self.ended_at = self.loop.now
         value = returned[0] if returned else 0
         self.log("%s.end=%s" % (me.label, value))
         return value
@@ -217,8 +213,6 @@ class Scenario:
                 result = self.result_of_main()
             except KeyboardInterrupt:
                 result = "!KI"
-            if self.ended_at not in (None, loop.now):
-                loop.give_up("time went on between main's end and the run's")
             if not loop.invalid:
                 self.log("run" + result)
                 self.shut_down()

@@ -192,12 +192,27 @@ def state(s, me, words):
     s.log("%s.state(%s)=%s" % (me.label, words[0], state_of(s.find(words[0]))))
 
 
+class CycleError(RuntimeError):
+    """Of the join that would have closed a cycle."""
+
+    def __init__(self, task):
+        super().__init__("cycle")
+        self.task = task
+
+
 async def join_task(s, me, target):
     if isinstance(target, Completion):
         s.loop.give_up("join of a completion")
-    if not target.done() and s.reach(me, [target], isinstance(target, Task)):
-        raise RuntimeError
-    return await s.waiting(me, [target], target, isinstance(target, Task))
+    waits = not target.done()
+    if waits and s.reach(me, [target], isinstance(target, Task)):
+        raise RuntimeError if target is me else CycleError(me)
+    try:
+        return await s.waiting(me, [target], target, isinstance(target, Task))
+    except CycleError as error:
+        # A join that a cycle broke is granted nothing: like a yield it reports the request that came meanwhile.
+        if waits and error.task is target:
+            me.observe()
+        raise
 
 
 @statement
@@ -328,10 +343,7 @@ def shield(s, me, words):
 @statement
 def shieldobj(s, me, words):
     inner = s.find(words[1])
-    outer = oracle.shield(inner, s.loop)
-    if outer is not inner:
-        outer.inner = inner
-    s.define(words[0], outer)
+    s.define(words[0], oracle.shield(inner, s.loop))
 
 
 @statement
