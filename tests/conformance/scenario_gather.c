@@ -145,7 +145,12 @@ struct object *gather_new(struct run *run, const char *label, struct object **me
     }
     gather->left = gather->count;
     for (int i = 0; i < gather->count; i++) {
-        object_watch(gather->children[i].object, on_child_done, &gather->children[i]);
+        struct child *child = &gather->children[i];
+        if (object_state(child->object) == WEFT_PENDING) {
+            object_watch(child->object, on_child_done, child);
+        } else {
+            on_child_done(child->object, child);
+        }
     }
     if (count == 0) {
         conclude(object);

@@ -9,6 +9,8 @@
 
 #include "scenario_operation.h"
 
+enum { IN_TURN = -1 }; /* a delay of weft_sim_after */
+
 struct object *object_new(struct run *run, enum object_kind kind, const char *label)
 {
     struct object *object = arena_take(run->arena, sizeof *object);
@@ -95,6 +97,13 @@ struct outcome outcome_of_call(struct run *run, intptr_t rc)
 
 /* ---- completing and watching ---- */
 
+void call_soon(void (*fn)(void *), void *arg)
+{
+    if (weft_sim_after(IN_TURN, fn, arg) != 0) {
+        fn(arg);
+    }
+}
+
 static void call_watcher(void *arg)
 {
     struct watcher *watcher = arg;
@@ -112,7 +121,7 @@ void object_watch(struct object *object, watcher_fn *fn, void *arg)
     struct watcher *watcher = arena_take(object->run->arena, sizeof *watcher);
     *watcher = (struct watcher){fn, arg, object, NULL};
     if (object_state(object) != WEFT_PENDING) {
-        call_watcher(watcher);
+        call_soon(call_watcher, watcher);
     } else if (object->kind != OBJECT_TASK) {
         *object->last_watcher = watcher;
         object->last_watcher = &watcher->next;
@@ -136,10 +145,7 @@ bool cell_complete(struct object *object, weft_state state, struct outcome outco
     }
     struct watcher *watcher = object->watchers;
     for (; watcher != NULL; watcher = watcher->next) {
-        /* One trip later, as a task's watchers are; at once where there is no task to ask from. */
-        if (weft_sim_after(0, call_watcher, watcher) != 0) {
-            call_watcher(watcher);
-        }
+        call_soon(call_watcher, watcher);
     }
     return true;
 }
@@ -160,8 +166,8 @@ bool object_cancel(struct object *object)
         return gather_cancel(object);
     }
     bool is_first = cell_complete(object, WEFT_CANCELLED, (struct outcome){-ECANCELED, NULL});
-    if (is_first && object->kind == OBJECT_SHIELD && weft_sim_after(0, let_go, object) != 0) {
-        let_go(object);
+    if (is_first && object->kind == OBJECT_SHIELD) {
+        call_soon(let_go, object);
     }
     return is_first;
 }
@@ -197,6 +203,10 @@ static struct outcome outcome_of_cell(const struct object *object, int rc, intpt
 
 static struct outcome join_cell(struct object *object)
 {
+    struct outcome outcome;
+    if (object->kind == OBJECT_SHIELD && object_look(object, &outcome)) {
+        return outcome; /* as of a task: a request stays undelivered */
+    }
     intptr_t result = 0;
     int rc = weft_future_await(&object->cell, &result);
     if (rc == -ECANCELED && object->kind == OBJECT_SHIELD) {

@@ -65,7 +65,10 @@ bool object_look(const struct object *object, struct outcome *outcome);
 /* The same of one that has ended, without counting. */
 void object_peek(const struct object *object, struct outcome *outcome);
 
-/* Calls fn(object, arg) when it completes, or at once. */
+/* Calls fn(arg) a trip through the ready queue later, from no task; at once where none is left. */
+void call_soon(void (*fn)(void *), void *arg);
+
+/* Calls fn(object, arg) a trip after it completes, or from now. */
 void object_watch(struct object *object, watcher_fn *fn, void *arg);
 
 bool object_cancel(struct object *object);

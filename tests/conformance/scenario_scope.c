@@ -206,8 +206,10 @@ static struct outcome shield_without_time(struct frame *frame, struct object *ob
     if (rc == 0 && object_look(object, &outcome)) {
         return outcome;
     }
-    rc = rc == 0 ? weft_sim_after(0, on_gone, shield) : rc;
-    rc = rc == 0 ? weft_future_await(&shield->is_gone, NULL) : rc;
+    if (rc == 0) {
+        call_soon(on_gone, shield);
+        rc = weft_future_await(&shield->is_gone, NULL);
+    }
     return outcome_of_call(frame->run, rc < 0 ? rc : -ETIMEDOUT);
 }
 

@@ -125,7 +125,7 @@ async def try_(s, me, words, clauses, handled):
         if head[0] == "finally":
             late = await s.block(block, me, failed or handled)
             if late is not None:
-                s.loop.give_up("ret in finally")
+                return late
     if failed is not None:
         raise failed
     return returned
@@ -409,8 +409,6 @@ def waitforshield(s, me, words):
     async def waited():
         if not task.done():
             s.reach(me, [task], False)
-        if me._undelivered and delay is not None and delay <= 0:
-            s.loop.give_up("two rules meet")
         me.observe()
         return await s.waiting(me, [task], asyncio.wait_for(oracle.shield(task, s.loop), delay))
 
@@ -418,13 +416,10 @@ def waitforshield(s, me, words):
 
 
 async def call_for(s, me, function, delay):
-    """A function under a time limit; without time it is never called."""
+    """A function under a time limit; without time asyncio makes a task of it, which is cancelled unstarted."""
     if delay is not None and delay <= 0:
         me.observe()
-        if not s.loop.direct:
-            for _ in range(3):  # asyncio makes a task of it and cancels that
-                await asyncio.sleep(0)
-        raise TimeoutError
+        return await asyncio.wait_for(function(), delay)
     async with Timeout(None if delay is None else s.loop.now + delay):
         return await function()
 
@@ -445,10 +440,7 @@ def wfcall(s, me, words):
 
 
 def several(s, labels):
-    found = [s.find(label) for label in labels]
-    if any(isinstance(each, Completion) for each in found):
-        s.loop.give_up("completions are not tasks")
-    return found
+    return [s.find(label) for label in labels]
 
 
 @statement
