@@ -154,7 +154,7 @@ bool cell_complete(struct object *object, weft_state state, struct outcome outco
 static void let_go(void *arg)
 {
     struct object *shield = arg;
-    shield->has_let_go = true;
+    shield->has_let_go = object_state(shield->inner) == WEFT_PENDING;
 }
 
 bool object_cancel(struct object *object)
@@ -173,6 +173,30 @@ bool object_cancel(struct object *object)
 }
 
 /* ---- waiting ---- */
+
+void joiner_add(struct joiner *joiner, struct object *object)
+{
+    *joiner = (struct joiner){weft_self(), weft_cancelling(weft_self()), object->joiners};
+    object->joiners = joiner;
+}
+
+void joiner_remove(struct joiner *joiner, struct object *object)
+{
+    struct joiner **link = &object->joiners;
+    while (*link != joiner) {
+        link = &(*link)->next;
+    }
+    *link = joiner->next;
+}
+
+bool joiner_was_told(const struct object *object)
+{
+    const struct joiner *joiner = object->joiners;
+    while (joiner != NULL && weft_cancelling(joiner->task) <= joiner->count) {
+        joiner = joiner->next;
+    }
+    return joiner != NULL;
+}
 
 static struct outcome join_task(struct frame *frame, struct object *object, bool is_private)
 {
@@ -208,7 +232,10 @@ static struct outcome join_cell(struct object *object)
         return outcome; /* as of a task: a request stays undelivered */
     }
     intptr_t result = 0;
+    struct joiner joiner;
+    joiner_add(&joiner, object);
     int rc = weft_future_await(&object->cell, &result);
+    joiner_remove(&joiner, object);
     if (rc == -ECANCELED && object->kind == OBJECT_SHIELD) {
         (void)object_cancel(object);
     }
@@ -241,12 +268,26 @@ struct outcome object_join(struct frame *frame, struct object *object)
     return join_cell(object);
 }
 
+static void on_shielded_done(struct object *object, void *arg)
+{
+    (void)object;
+    (void)weft_future_set(arg, 0);
+}
+
 struct outcome object_join_private(struct frame *frame, struct object *object)
 {
     if (object->kind == OBJECT_TASK) {
         return join_task(frame, object, true);
     }
-    intptr_t result = 0;
-    int rc = weft_future_await(&object->cell, &result);
-    return outcome_of_cell(object, rc, result);
+    struct outcome outcome;
+    int rc = weft_checkpoint();
+    if (rc == 0 && object_look(object, &outcome)) {
+        return outcome;
+    }
+    if (rc == 0) {
+        weft_future *is_done = arena_take(frame->run->arena, sizeof *is_done);
+        object_watch(object, on_shielded_done, is_done);
+        rc = weft_future_await(is_done, NULL);
+    }
+    return outcome_of_cell(object, rc, -EAGAIN);
 }

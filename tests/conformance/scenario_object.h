@@ -23,6 +23,13 @@ struct watcher {
     struct watcher *next;
 };
 
+/* A task that waits for an object. A request to it goes to what it waits for, and does not come by here. */
+struct joiner {
+    weft_task *task;
+    int count; /* of its requests when it began */
+    struct joiner *next;
+};
+
 enum object_kind { OBJECT_TASK, OBJECT_COMPLETION, OBJECT_SHIELD, OBJECT_GATHER };
 
 struct object {
@@ -46,7 +53,15 @@ struct object {
     struct object *inner; /* of a shield */
     bool has_let_go;      /* an abandoned shield: whose error the task's is, others have to see */
     struct gather *gather;
+    struct joiner *joiners;
 };
+
+/* The calling task begins, and ends, to wait for it. */
+void joiner_add(struct joiner *joiner, struct object *object);
+void joiner_remove(struct joiner *joiner, struct object *object);
+
+/* One of those that wait has had a request since it began. */
+bool joiner_was_told(const struct object *object);
 
 struct object *object_new(struct run *run, enum object_kind kind, const char *label);
 

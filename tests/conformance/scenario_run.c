@@ -8,6 +8,7 @@
 
 #include <weft/runtime.h>
 #include <weft/testing.h>
+#include <weft/base.h>
 #include <weft/time.h>
 
 #include "scenario_object.h"
@@ -146,6 +147,9 @@ static intptr_t main_body(void *arg)
     self->task = weft_self();
     run->start_ns = weft_now();
     intptr_t result = task_body(self);
+    if (!weft_is_error(result) && weft_checkpoint() < 0) {
+        result = -ECANCELED; /* as its end makes of it: for a run of which nothing else is heard */
+    }
     if (weft_sim_after(0, on_run_stopping, run) != 0) {
         run_ends(run);
     }

@@ -146,6 +146,29 @@ OPERATION(do_group_cancel)
 
 /* ---- waits with a limit ---- */
 
+static void on_ended(struct object *object, void *arg)
+{
+    (void)object;
+    (void)weft_future_set(arg, 0);
+}
+
+/* Without time: it is cancelled, and waited for privately. */
+static struct outcome end_without_time(struct frame *frame, struct object *object)
+{
+    weft_future *has_ended = arena_take(frame->run->arena, sizeof *has_ended);
+    struct outcome outcome;
+    if (object_look(object, &outcome)) {
+        return outcome;
+    }
+    object_watch(object, on_ended, has_ended);
+    (void)object_cancel(object);
+    int rc = weft_future_await(has_ended, NULL);
+    if (rc != 0 || !object_look(object, &outcome)) {
+        return outcome_of_call(frame->run, rc);
+    }
+    return outcome.code == -ECANCELED ? outcome_of_call(frame->run, -ETIMEDOUT) : outcome;
+}
+
 /* A scope around a join, for what is not a task. */
 static struct outcome join_within(struct frame *frame, struct object *object, int64_t delay_ns,
                                   bool is_private)
@@ -177,8 +200,10 @@ OPERATION(do_wait_for)
         int rc = weft_wait_for(held, delay_of(statement), &result);
         weft_drop(held);
         outcome = rc == 0 ? outcome_from_weft(result) : outcome_of_call(frame->run, rc);
-    } else {
+    } else if (statement->forever || statement->number > 0) {
         outcome = join_within(frame, object, delay_of(statement), false);
+    } else {
+        outcome = end_without_time(frame, object);
     }
     return settle(frame, call_text(frame, statement), outcome);
 }

@@ -84,6 +84,12 @@ static weft_task *handle_of(const struct frame *frame, const struct object *obje
     return object == frame->self ? weft_self() : object->task;
 }
 
+/* What the program calls it: a shield of a finished task is that task. */
+static const char *shown_label(const struct object *object, const struct statement *statement)
+{
+    return statement->label != NULL ? statement->label->text : object->label;
+}
+
 OPERATION(do_uncancel)
 {
     struct object *object = task_of(frame, statement);
@@ -92,7 +98,7 @@ OPERATION(do_uncancel)
     }
     weft_task *task = handle_of(frame, object);
     int remaining = task != NULL ? weft_uncancel(task) : 0;
-    note_own(frame, ".uncancel(%s)=%d", object->label, remaining);
+    note_own(frame, ".uncancel(%s)=%d", shown_label(object, statement), remaining);
     return FLOW_NEXT;
 }
 
@@ -104,7 +110,7 @@ OPERATION(do_count)
     }
     weft_task *task = handle_of(frame, object);
     int count = task != NULL ? weft_cancelling(task) : 0;
-    note_own(frame, ".count(%s)=%d", object->label, count);
+    note_own(frame, ".count(%s)=%d", shown_label(object, statement), count);
     return FLOW_NEXT;
 }
 
@@ -209,6 +215,9 @@ static void on_inner_done(struct object *inner, void *arg)
 {
     struct object *shield = arg;
     struct outcome outcome;
+    if (joiner_was_told(shield)) {
+        (void)object_cancel(shield); /* before: the joiner has not come to say so */
+    }
     if (object_state(shield) == WEFT_PENDING) {
         object_peek(inner, &outcome);
         (void)cell_complete(shield, object_state(inner), outcome);

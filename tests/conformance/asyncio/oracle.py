@@ -185,6 +185,7 @@ class Task(tasks._PyTask, Future):
         self.masks = False  # inside an await whose own waits do not look for undelivered requests
         self.label, self.looked, self.dropped, self.group = label, False, False, None
         self.values, self.waits_for = {}, None
+        self.was_left = False  # unfinished when main had ended
         super().__init__(coro, loop=loop)
         loop.spawned.append(self)
 

@@ -173,7 +173,7 @@ class Scenario:
         return value
 
     def report_dropped(self, task):
-        if not task.looked and not self.shutting_down and task.group is None:
+        if not task.looked and not task.was_left and task.group is None:
             task.looked = True
             self.log("diag.error_never_retrieved:" + code_of(task.failure()))
 
@@ -253,6 +253,7 @@ class Scenario:
         self.shutting_down, loop.stopping = True, False
         left = [task for task in loop.spawned if not task.done()]
         for task in left:
+            task.was_left = True
             task.cancel()
         while any(not task.done() for task in left):
             if not loop.turn():
