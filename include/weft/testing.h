@@ -24,7 +24,8 @@ WEFT_API int weft_sim_advance(int64_t duration_ns);
 
 /* Calls fn(arg) from the scheduler in `delay_ns` from now, with no task running: as an event from
  * outside. fn must not await; setting futures and cancelling tasks are what it is for. Calls still to
- * come when the run ends are never made.
+ * come when the run ends are never made. With seed 0 a negative delay gives the call its place behind
+ * what is ready now, as a task that is woken has; 0 makes it a timer, which comes after that.
  * Returns 0, -EINVAL, -ENOMEM, -ENOTSUP, -EPERM. */
 WEFT_API WEFT_NODISCARD int weft_sim_after(int64_t delay_ns, void (*fn)(void *arg), void *arg);
 
