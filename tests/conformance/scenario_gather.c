@@ -202,6 +202,13 @@ static weft_task **tasks_of(struct run *run, struct object **objects, int count)
     return tasks;
 }
 
+/* Makes a request undelivered again that a checkpoint has delivered; it stays counted once. */
+static void rearm(void)
+{
+    (void)weft_cancel(weft_self());
+    (void)weft_uncancel(weft_self());
+}
+
 /* By weft_gather, for the requests; what came out is then told by the object. */
 static int join_natively(struct object *object, weft_task **tasks)
 {
@@ -211,6 +218,10 @@ static int join_natively(struct object *object, weft_task **tasks)
     struct joiner joiner;
     joiner_add(&joiner, object);
     joiner.children = requests_of_children(gather);
+    if (weft_checkpoint() < 0) {
+        rearm(); /* it is handed on at once */
+        joiner.count--;
+    }
     int rc = weft_gather(tasks, count, NULL,
                          sees_all ? WEFT_GATHER_COLLECT : WEFT_GATHER_FIRST_ERROR, NULL);
     weft_drop_all(tasks, count);
@@ -238,8 +249,7 @@ static int join_last_trip(struct object *object)
         rc = (int)weft_shield_leave(&section, weft_future_await(&object->cell, NULL));
     }
     if (was_told) {
-        (void)weft_cancel(weft_self()); /* undelivered again, and counted once as before */
-        (void)weft_uncancel(weft_self());
+        rearm();
     }
     return rc;
 }
