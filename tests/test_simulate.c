@@ -446,6 +446,51 @@ Test(simulate, callbacks_and_joiners_are_told_in_the_order_of_their_coming)
     wt_assert_clean();
 }
 
+/* ---- a limit and an end in one instant ---- */
+
+static intptr_t sleeps_long(void *arg)
+{
+    (void)arg;
+    return weft_sleep(WEFT_FOREVER);
+}
+
+struct ending {
+    weft_task *task;
+    int rc;
+};
+
+static intptr_t waits_a_second(void *arg)
+{
+    struct ending *ending = arg;
+    intptr_t result;
+    ending->rc = weft_wait_for(ending->task, WEFT_S, &result);
+    return 0;
+}
+
+/* The task ends cancelled, by somebody else, in the turn in which the limit fires as well. */
+static intptr_t limit_after_end(void *arg)
+{
+    struct ending *ending = arg;
+    weft_task *waiter;
+    wt_check(weft_spawn(&ending->task, sleeps_long, NULL) == 0);
+    wt_check(weft_spawn(&waiter, waits_a_second, ending) == 0);
+    wt_check(weft_yield() == 0);
+    wt_check(weft_cancel(ending->task) == 1);
+    wt_check(weft_sim_advance(WEFT_S) == 0);
+    wt_check(weft_join(waiter, NULL) == 0);
+    weft_drop(waiter);
+    weft_drop(ending->task);
+    return 0;
+}
+
+Test(simulate, a_limit_that_fires_with_a_cancelled_end_is_reported)
+{
+    struct ending ending = {.rc = 0};
+    cr_assert_eq(run_seed(limit_after_end, &ending, 0), 0);
+    cr_assert_eq(ending.rc, -ETIMEDOUT);
+    wt_assert_clean();
+}
+
 /* ---- blocking calls ---- */
 
 struct blocking {
