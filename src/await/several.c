@@ -337,7 +337,18 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);
-    return rc < 0 ? rc : (int)weft_timeout_leave(&limit, wf_join(task, result, false, __func__));
+    if (rc < 0) {
+        return rc;
+    }
+    intptr_t outcome = 0;
+    rc = wf_join(task, &outcome, false, __func__);
+    /* A task that ended cancelled leaves the scope like a call that did: its end may have come first. */
+    bool is_cancelled = rc == 0 && outcome == -ECANCELED;
+    intptr_t left = weft_timeout_leave(&limit, is_cancelled ? -ECANCELED : rc);
+    if (result != NULL && (rc == 0 || rc == -ECANCELED)) {
+        *result = outcome;
+    }
+    return is_cancelled && left == -ECANCELED ? 0 : (int)left;
 }
 
 /* No time is left: one trip through the queue, and in turns as many as a task takes that is cancelled
