@@ -425,8 +425,8 @@ static void on_diagnostic(const weft_diagnostic *what, void *arg)
 Test(sweep, diagnostics_are_told_on_request)
 {
     told = 0;
-    cr_assert_eq(
-        sweep_with(leaks_task, NULL, (weft_sweep_options){.diagnostic = on_diagnostic}), 2);
+    cr_assert_eq(sweep_with(leaks_task, NULL, (weft_sweep_options){.diagnostic = on_diagnostic}),
+                 2);
     cr_assert_eq(told, 2);
 }
 

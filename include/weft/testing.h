@@ -90,8 +90,8 @@ WEFT_API int weft_sim_set_faults(const weft_sim_faults *faults);
  * only what is more than that. */
 
 typedef enum weft_sweep_moment {
-    WEFT_SWEEP_NEVER,   /* no cancellation: the run that counts the points */
-    WEFT_SWEEP_ENTRY,   /* before the call: it does nothing and returns -ECANCELED, or hands it on */
+    WEFT_SWEEP_NEVER, /* no cancellation: the run that counts the points */
+    WEFT_SWEEP_ENTRY, /* before the call: it does nothing and returns -ECANCELED, or hands it on */
     WEFT_SWEEP_WAITING, /* once the call has suspended */
     WEFT_SWEEP_GRANTED, /* in the instant after the grant: the call succeeds, the next one is cancelled */
 } weft_sweep_moment;

@@ -337,9 +337,7 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);
-    return rc < 0
-               ? rc
-               : (int)weft_timeout_leave(&limit, wf_join(task, result, false, __func__));
+    return rc < 0 ? rc : (int)weft_timeout_leave(&limit, wf_join(task, result, false, __func__));
 }
 
 /* No time is left: one trip through the queue, and in turns as many as a task takes that is cancelled

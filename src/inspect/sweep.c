@@ -166,7 +166,9 @@ static void tell(struct sweep *sweep, const struct wf_leak *found, int64_t amoun
         .moment = probe->moment,
         .point = probe->target,
         .amount = amount,
-        .site = found->site != NULL ? found->site : probe->site != NULL ? probe->site : "",
+        .site = found->site != NULL   ? found->site
+                : probe->site != NULL ? probe->site
+                                      : "",
         .text = text,
     };
     sweep->options.found(&leak, sweep->options.found_arg);

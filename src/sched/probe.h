@@ -21,8 +21,9 @@ struct wf_probe {
     bool main_only;
     weft_sweep_moment moment;
     uint64_t target; /* the point of the request; 0: none is made, the trail is written */
-    uint32_t *trail; /* for each point a sum of all points so far: tells whether runs are the same */
-    uint64_t room;   /* of the trail */
+    uint32_t
+        *trail;    /* for each point a sum of all points so far: tells whether runs are the same */
+    uint64_t room; /* of the trail */
     uint64_t most_turns;
     /* The main task has ended, what it left is not cancelled yet. */
     void (*main_ended)(struct wf_probe *probe, weft_runtime *runtime);
