@@ -197,6 +197,10 @@ static bool closes(weft_task *self, const struct wf_edges *edges)
         rounds++;
     } while (found && !is_sure);
     free(both);
+    /* Its own gather may be decided since it began; nobody hands requests on to it yet. */
+    if (is_sure && edges->is_decided != NULL && edges->is_decided(edges, true)) {
+        is_sure = false;
+    }
     if (is_sure) {
         wf_cycle_leave(self);
     }
