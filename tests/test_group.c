@@ -999,8 +999,8 @@ static intptr_t close_with_callbacks(void *arg)
 
         weft_future_init(&go[i]);
         wt_check(weft_group_open(&group, 0) == 0);
-        wt_check(weft_group_spawn(&group, &task, i % 3 == 1 ? fail_at_go : end_when_told,
-                                  &go[i], NULL) == 0);
+        wt_check(weft_group_spawn(&group, &task, i % 3 == 1 ? fail_at_go : end_when_told, &go[i],
+                                  NULL) == 0);
         wt_check(weft_on_done(task, call_late, &frame) == 0);
         wt_check(weft_on_done(task, call_late, &frame) == 0);
         weft_drop(task);
