@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* test_simulate.c - seeds and virtual time: the same seed gives the same run, other seeds other ones. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <weft.h>
 #include <weft/testing.h>
@@ -674,4 +676,91 @@ Test(simulate, interrupts)
         cr_assert_eq(run_seed(not_asked_for, NULL, seed), -ENOTSUP);
     }
     wt_assert_clean();
+}
+
+/* ---- a plain thread beside a simulation ---- */
+
+static weft_future from_thread = WEFT_FUTURE_INIT;
+static atomic_int thread_may_set, thread_has_set;
+
+static intptr_t wait_for_thread(void *arg)
+{
+    (void)arg;
+    return weft_future_await(&from_thread, NULL);
+}
+
+static void *set_from_thread(void *arg)
+{
+    while (atomic_load(&thread_may_set) == 0) {
+        sched_yield();
+    }
+    wt_check(weft_future_set(&from_thread, 0) == 0);
+    atomic_store(&thread_has_set, 1);
+    return arg;
+}
+
+static intptr_t wake_pinned(void *arg)
+{
+    const weft_spawn_options pinned = {.pinned = true};
+    weft_task *task;
+    intptr_t result = -1;
+
+    (void)arg;
+    wt_check(weft_spawn_with(&task, wait_for_thread, NULL, &pinned) == 0);
+    for (int i = 0; i < 10; i++) {
+        wt_check(weft_yield() == 0);
+    }
+    atomic_store(&thread_may_set, 1);
+    while (atomic_load(&thread_has_set) == 0) {
+        wt_check(weft_yield() == 0);
+    }
+    wt_check(weft_await(task, &result) == 0 && result == 0);
+    return 0;
+}
+
+Test(simulate, a_plain_thread_wakes_a_pinned_task)
+{
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        const weft_options options = {.simulate = true, .seed = seed};
+        pthread_t thread;
+
+        weft_future_init(&from_thread);
+        atomic_store(&thread_may_set, 0);
+        atomic_store(&thread_has_set, 0);
+        cr_assert_eq(pthread_create(&thread, NULL, set_from_thread, NULL), 0);
+        cr_assert_eq(weft_run(wake_pinned, NULL, &options), 0);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+        wt_assert_clean();
+    }
+}
+
+/* ---- calls that ask for the next one ---- */
+
+static long calls_made;
+
+static void call_again(void *arg)
+{
+    (void)arg;
+    if (++calls_made < 1000000) {
+        wt_check(weft_sim_after(0, call_again, NULL) == 0);
+    }
+}
+
+static intptr_t start_calling(void *arg)
+{
+    (void)arg;
+    wt_check(weft_sim_after(0, call_again, NULL) == 0);
+    return weft_yield();
+}
+
+Test(simulate, calls_do_not_outlive_the_run)
+{
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        const weft_options options = {.simulate = true, .seed = seed};
+
+        calls_made = 0;
+        cr_assert_eq(weft_run(start_calling, NULL, &options), 0);
+        cr_assert_lt(calls_made, 1000);
+        wt_assert_clean();
+    }
 }
