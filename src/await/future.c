@@ -144,7 +144,8 @@ int weft_future_await(weft_future *future, intptr_t *result)
     if (wf_future_watch(future, &waiter)) {
         enum wf_verdict verdict = wf_door_park(&wait);
         if (verdict != WF_GRANTED || wait.was_early) {
-            wf_future_unwatch(future, &waiter); /* and out of a setter's lock, before the future may go */
+            wf_future_unwatch(future,
+                              &waiter); /* and out of a setter's lock, before the future may go */
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
     }

@@ -257,7 +257,8 @@ static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now
 static void help_another(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
-    struct wf_worker *other = &runtime->workers[wf_random_below(&worker->random, runtime->worker_count)];
+    struct wf_worker *other =
+        &runtime->workers[wf_random_below(&worker->random, runtime->worker_count)];
     if (other == worker) {
         return;
     }

@@ -38,7 +38,7 @@ enum wf_linking {
     WF_CASE_LINKED, /* not ready */
     WF_CASE_DONE,   /* was ready: the wait is claimed, the case has taken effect */
     WF_CASE_LOST,   /* was ready, but another case had been granted: nothing is done, or linked */
-    WF_CASE_AGAIN,  /* the wait is claimed, but what was ready had gone: nothing is done, or linked */
+    WF_CASE_AGAIN, /* the wait is claimed, but what was ready had gone: nothing is done, or linked */
 };
 
 /* What a kind can do; all that are NULL have nothing to do. By the task itself. */
@@ -86,7 +86,7 @@ static inline void *wf_case_room(weft_case *one)
 {
     return one->reserved + WF_CASE_NOTE_WORDS;
 }
-#define WF_CASE_FITS(type)                                                               \
+#define WF_CASE_FITS(type)                                                                  \
     _Static_assert(sizeof(type) <= (WF_CASE_WORDS - WF_CASE_NOTE_WORDS) * sizeof(uint64_t), \
                    "weft_case is too small")
 

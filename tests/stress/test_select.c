@@ -19,7 +19,8 @@ static weft_queue queues[QUEUES];
 static const size_t capacities[QUEUES] = {0, 1, 5, WEFT_QUEUE_UNBOUNDED};
 static _Atomic int marks[ITEMS];
 static weft_task *porters[PORTERS];
-static int hands[PORTERS]; /* what each has, -1: nothing; a porter may end, or not start, by a cancellation */
+static int hands
+    [PORTERS]; /* what each has, -1: nothing; a porter may end, or not start, by a cancellation */
 static atomic_bool is_over;
 static atomic_long moves, told_off;
 
@@ -214,7 +215,8 @@ static void pass_items(uint64_t seed, size_t capacity)
     for (int i = 0; i < PRODUCERS; i++) {
         wt_check(weft_await(makers[i], NULL) == 0);
     }
-    for (int k = 0; k < LANES; k++) { /* drained first: a consumer ends at the first that is closed */
+    for (int k = 0; k < LANES;
+         k++) { /* drained first: a consumer ends at the first that is closed */
         while (weft_queue_count(&lanes[k]) > 0) {
             wt_check(weft_yield() == 0);
         }
@@ -315,9 +317,8 @@ static intptr_t wait_for_moment(void *arg)
 {
     struct moment *moment = arg;
     intptr_t value = 0, result = 0;
-    weft_case cases[] = {weft_case_future(&moment->future, &value),
-                         weft_case_event(&moment->event), weft_case_task(moment->task, &result),
-                         weft_case_after(20 * WEFT_US)};
+    weft_case cases[] = {weft_case_future(&moment->future, &value), weft_case_event(&moment->event),
+                         weft_case_task(moment->task, &result), weft_case_after(20 * WEFT_US)};
     int chosen = weft_select(cases, 4, 0);
     wt_check(chosen >= 0);
     wt_check(chosen == 0 ? value == 3 && result == 0 : value == 0);
