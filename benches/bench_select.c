@@ -110,9 +110,11 @@ static void plain_pingpong(struct bench *b)
     play(b, true);
 }
 
-#define GO                                   \
-    {                                        \
-        {.name = "go", .program = "peer_go"} \
+#define GO                                     \
+    {                                          \
+        {                                      \
+            .name = "go", .program = "peer_go" \
+        }                                      \
     }
 
 static const struct bench_case cases[] = {

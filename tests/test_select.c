@@ -592,3 +592,49 @@ Test(select, several_kinds)
 {
     simulate(mixture);
 }
+
+/* ---- cancelled at every moment ---- */
+
+static intptr_t swept_mixture(void *arg)
+{
+    (void)arg;
+    int fds[2];
+    weft_future future = WEFT_FUTURE_INIT;
+    int rc = weft_sim_pipe(fds);
+    weft_task *task = spawn(sleep_ms, (void *)1);
+    weft_task *writer = spawn(write_later, fds);
+    wt_check(rc == 0 && weft_sim_after(3 * WEFT_MS, set_seven, &future) == 0);
+    weft_case cases[] = {weft_case_task(task, NULL), weft_case_fd(fds[0], WEFT_READABLE),
+                         weft_case_future(&future, NULL), weft_case_after(4 * WEFT_MS)};
+    while (rc >= 0 && rc != 3) { /* what is cancelled may never come: the timer ends it */
+        rc = weft_select(cases, 4, 0);
+        if (rc >= 0 && rc != 3) {
+            cases[rc] = none();
+        }
+    }
+    weft_shield section;
+    wt_check(weft_shield_enter(&section, WEFT_FOREVER) == 0);
+    weft_task *tasks[] = {task, writer};
+    for (int i = 0; i < 2; i++) {
+        wt_check(weft_join_shielded(tasks[i], NULL) == 0);
+        weft_drop(tasks[i]);
+    }
+    wt_check(weft_sleep(5 * WEFT_MS) == 0); /* the future is set once, whatever happened */
+    rc = (int)weft_shield_leave(&section, rc);
+    wt_check(weft_future_state(&future) == WEFT_OK);
+    wt_check(weft_close(fds[0]) == 0 && weft_close(fds[1]) == 0);
+    return rc < 0 ? rc : 0;
+}
+
+Test(select, swept)
+{
+    for (uint64_t seed = 0; seed < 21; seed++) {
+        weft_sweep_options options = {.seed = seed};
+        weft_sweep_report report = {.size = sizeof report};
+        cr_assert_eq(weft_cancel_sweep(swept_mixture, NULL, &options, &report), 0, "seed %d",
+                     (int)seed);
+        cr_assert_geq(report.points, 7);
+        cr_assert_gt(report.delivered, 0);
+    }
+    wt_assert_clean();
+}

@@ -160,6 +160,7 @@ static int wait_for_one(struct wf_selection *selection, weft_case **chosen)
 {
     *chosen = NULL;
     wf_wait_begin(&selection->wait, selection->self, WF_WAIT_SELECT);
+    selection->wait.target = selection->cases;
     selection->wait.granted = NULL;
     selection->next_timer = NULL;
     switch (link_all(selection, chosen)) {

@@ -16,6 +16,7 @@ struct fd_case {
         struct wf_fake *fake;
     };
     uint64_t opened;
+    uint64_t stamp;           /* of the last look, which saw nothing: an event since would say so */
     struct wf_fd_entry entry; /* of a simulated descriptor only the waiters */
 };
 
@@ -68,19 +69,18 @@ static int find(struct wf_selection *selection, weft_case *one)
 }
 
 /* Events, 0 or an error. */
-static int look(struct wf_selection *selection, weft_case *one, uint64_t *stamp)
+static int look(struct wf_selection *selection, weft_case *one)
 {
     if (is_simulated(selection)) {
         return wf_fake_look(inside(one)->fake, one->events);
     }
     struct wf_io io = io_of(selection, one);
-    return wf_io_look(&io, one->events, stamp);
+    return wf_io_look(&io, one->events, &inside(one)->stamp);
 }
 
 static bool finish_fd(struct wf_selection *selection, weft_case *one)
 {
-    uint64_t stamp;
-    int rc = look(selection, one, &stamp);
+    int rc = look(selection, one);
     one->outcome = rc != 0 ? rc : one->outcome;
     return rc != 0;
 }
@@ -97,57 +97,56 @@ static bool attempt_fd(struct wf_selection *selection, weft_case *one)
 
 /* ---- waiting ---- */
 
-static void link_fake(struct wf_selection *selection, weft_case *one)
+/* Linked with 0. Else what there is now, or an error. */
+static int link_fake(struct wf_selection *selection, weft_case *one)
 {
     struct wf_waiter *waiters = inside(one)->entry.waiters;
-    for (int i = 0; i < 2; i++) {
+    int rc = look(selection, one);
+    for (int i = 0; i < 2 && rc == 0; i++) {
         struct wf_list *list = wf_fake_list(inside(one)->fake, one->events, i == 1);
         wf_case_waiter(selection, &waiters[i]);
         if (list != NULL) {
             wf_list_push(list, &waiters[i].link);
         }
     }
+    return rc;
 }
 
-/* LINKED, RETRY or an error. */
-static int link_real(struct wf_selection *selection, weft_case *one, uint64_t stamp)
+static int link_real(struct wf_selection *selection, weft_case *one)
 {
     struct wf_io io = io_of(selection, one);
     struct wf_fd_entry *entry = &inside(one)->entry;
     struct wf_later later;
+    int rc;
     wf_later_init(&later);
     entry->directions = wf_io_directions(one->events);
     wf_case_waiter(selection, &entry->waiters[0]);
     wf_case_waiter(selection, &entry->waiters[1]);
-    int rc = wf_fd_link(io.poller, io.record, entry, stamp, &later);
+    do {
+        rc = wf_fd_link(io.poller, io.record, entry, inside(one)->stamp, &later);
+        if (rc != WF_FD_RETRY) {
+            break;
+        }
+        rc = look(selection, one);
+    } while (rc == 0);
     wf_later_run(&later);
     return rc;
 }
 
 static enum wf_linking link_fd(struct wf_selection *selection, weft_case *one)
 {
-    int rc;
-    do {
-        uint64_t stamp = 0;
-        rc = look(selection, one, &stamp);
-        if (rc == 0 && is_simulated(selection)) {
-            link_fake(selection, one);
-            return WF_CASE_LINKED;
-        }
-        if (rc == 0) {
-            rc = link_real(selection, one, stamp);
-            if (rc == WF_FD_LINKED) {
-                return WF_CASE_LINKED;
-            }
-            rc = rc == WF_FD_RETRY ? 0 : rc;
-        }
-    } while (rc == 0);
+    int rc = is_simulated(selection) ? link_fake(selection, one) : link_real(selection, one);
+    if (rc == 0) {
+        return WF_CASE_LINKED;
+    }
     if (!wf_selection_claim(selection)) {
         return WF_CASE_LOST;
     }
     one->outcome = rc;
     return WF_CASE_DONE;
 }
+
+_Static_assert(WF_FD_LINKED == 0, "linked, or why not");
 
 static void unlink_fd(struct wf_selection *selection, weft_case *one)
 {
