@@ -90,6 +90,7 @@ static struct wf_queue_op *claim_first(struct wf_list *list, const struct wf_wai
         struct wf_queue_op *op = op_of(link);
         next = link->next;
         if (op->waiter.wait != own && wf_waiter_grant(&op->waiter, WF_GRANTED, later)) {
+            op->waiter.wait->granted = &op->waiter;
             return op;
         }
     }
@@ -555,6 +556,13 @@ static enum wf_queue_link take_effect(struct wf_queue *q, struct wf_queue_op *op
     }
     finish(op, rc);
     return WF_QUEUE_DONE;
+}
+
+bool wf_queue_looks_ready(const weft_queue *queue, bool is_put)
+{
+    const struct wf_queue *q = inside(queue);
+    uint64_t count = count_of(q);
+    return q->capacity == 0 || is_closed(q) || (is_put ? count < q->capacity : count > 0);
 }
 
 enum wf_queue_link wf_queue_link(weft_queue *queue, struct wf_queue_op *op)
