@@ -61,6 +61,9 @@ struct wf_wait {
      * it. Runs on the canceller's thread under the task's lock. */
     bool (*hand_on)(struct wf_wait *wait, struct wf_later *later);
     const void *target; /* for reports and for hand_on */
+    /* What the waiting call has on the heap, NULL for nothing: freed with a simulation whose deadlock it
+     * waits in. */
+    void *memory;
     /* WF_WAIT_GROUP, _GATHER and _TASKS only: calls `each` with every unfinished task it waits for. For
      * reports of a simulation, where nobody runs meanwhile. */
     void (*list)(const struct wf_wait *wait, void (*each)(weft_task *task, void *arg), void *arg);
