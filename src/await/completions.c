@@ -269,6 +269,7 @@ static int take_or_wait(struct completions *all, struct member **out)
     wf_wait_begin(&wait, all->owner, WF_WAIT_TASKS);
     wait.target = all;
     wait.list = list_unfinished;
+    wait.memory = all->members != all->inline_members ? all->members : NULL;
     wf_lock(&all->lock);
     *out = take(all);
     bool must_wait = *out == NULL && !is_over(all);

@@ -84,6 +84,7 @@ void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
     wait->was_early = false;
     wait->hand_on = NULL;
     wait->target = NULL;
+    wait->memory = NULL;
 }
 
 enum wf_verdict wf_door_park(struct wf_wait *wait)

@@ -316,6 +316,7 @@ static void wait_for_children(struct wf_group *g, bool *absorbed)
     wait.target = g;
     wait.hand_on = has_turns ? NULL : absorb;
     wait.list = list_children;
+    wait.memory = g->codes != g->inline_codes ? g->codes : NULL;
     *absorbed = false;
     while (wait_once(g, &wait, WF_FOREVER) != WF_GRANTED) {
         struct wf_later later;

@@ -147,6 +147,7 @@ static int link_all(struct several *all)
         if (all->members == NULL) {
             return -ENOMEM;
         }
+        all->wait.memory = all->members;
     }
     for (size_t i = 0; i < all->edges.count; i++) {
         struct member *member = &all->members[i];

@@ -195,6 +195,16 @@ static void drop_owned(weft_task *task, uint64_t word)
     }
 }
 
+/* It will never go on; its stack is still there. */
+static void free_wait(const weft_task *task, uint64_t word)
+{
+    bool is_alive = wf_word_life(word) == WF_PARKED || wf_word_life(word) == WF_RUN;
+    if (is_alive && task->wait != NULL) {
+        free(task->wait->memory);
+        task->wait->memory = NULL;
+    }
+}
+
 static void free_owned(weft_task *task, void *arg)
 {
     uint64_t word = wf_load_acq(&task->word);
@@ -205,6 +215,7 @@ static void free_owned(weft_task *task, void *arg)
         if (task->extra != NULL) {
             drop_owned(task, word);
         }
+        free_wait(task, word);
         free(task->extra);
         free(task->errors);
         task->extra = NULL;

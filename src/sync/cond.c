@@ -114,10 +114,9 @@ struct regain {
 static bool note_request(struct wf_wait *wait, struct wf_later *later)
 {
     struct regain *regain = WF_CONTAINER(wait, struct regain, wait);
-    weft_task *task = wait->task;
-    if (wf_word_undelivered(wf_load_acq(&task->word)) > regain->undelivered) {
+    if (wait->taken > regain->undelivered) {
         regain->is_told = true;
-        if (wf_has_turns(task)) {
+        if (wf_has_turns(wait->task)) {
             (void)wf_wait_claim(wait, WF_CLOSED, later);
         }
     }
