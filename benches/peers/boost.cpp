@@ -2,6 +2,7 @@
 /* boost.cpp - the Boost.Fiber peer: peer_boost CASE [OPERATIONS [WORKERS]] prints lines
  * "CASE NUMBER"; see ../README.md. One thread: its default scheduler shares nothing. */
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -116,6 +117,61 @@ static double pingpong(long n)
     return elapsed;
 }
 
+using queue_type = fibers::buffered_channel<std::uint64_t>;
+
+static double queue_lone(long n)
+{
+    queue_type items(128);
+    std::uint64_t item;
+    auto start = clock_type::now();
+    for (long i = 0; i < n; i++) {
+        items.push(static_cast<std::uint64_t>(i));
+        items.pop(item);
+    }
+    return ns_since(start);
+}
+
+static double queue_crowd(long n, int producers, int consumers)
+{
+    queue_type items(128);
+    std::vector<fibers::fiber> putting, getting;
+    std::vector<std::uint64_t> sums(static_cast<std::size_t>(consumers));
+    auto start = clock_type::now();
+    for (auto &sum : sums) {
+        getting.emplace_back([&items, &sum] {
+            std::uint64_t item;
+            while (items.pop(item) == fibers::channel_op_status::success) {
+                sum += item;
+            }
+        });
+    }
+    for (int p = 0; p < producers; p++) {
+        putting.emplace_back([&items, n, producers] {
+            for (long i = 0; i < n / producers; i++) {
+                items.push(static_cast<std::uint64_t>(i));
+            }
+        });
+    }
+    for (auto &fiber : putting) {
+        fiber.join();
+    }
+    items.close();
+    for (auto &fiber : getting) {
+        fiber.join();
+    }
+    return ns_since(start);
+}
+
+static double queue_4x4(long n)
+{
+    return queue_crowd(n, 4, 4);
+}
+
+static double queue_4x1(long n)
+{
+    return queue_crowd(n, 4, 1);
+}
+
 static double mutex_free(long n)
 {
     fibers::mutex mutex;
@@ -161,6 +217,8 @@ static double mutex_held(long n)
 }
 
 static const std::map<std::string, double (*)(long)> cases = {
+    {"queue_lone", queue_lone},           {"queue_4x4", queue_4x4},
+    {"queue_4x1", queue_4x1},
     {"spawn_await", spawn_await},         {"spawn_many_cold", spawn_many},
     {"spawn_many_warm", spawn_many},      {"spawn_detached", spawn_detached},
     {"yield_two", yield_two},             {"yield_lone", yield_lone},
