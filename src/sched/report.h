@@ -8,7 +8,12 @@
 /* The registry's report function. */
 void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_task *task, int error);
 
-/* One report for every unfinished task. */
+/* The same with words of its own. `runtime` NULL: on standard error; `task` NULL: none in particular. */
+void wf_report_text(weft_runtime *runtime, weft_diagnostic_kind kind, const weft_task *task,
+                    int error, const char *text);
+
+/* One report for every unfinished task, then one (WEFT_DIAG_CYCLE) for every cycle in which they wait for each
+ * other. */
 void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind);
 
 /* Errors of tasks whose handles were never dropped: when the runtime goes. */

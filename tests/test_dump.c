@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/* test_dump.c - what is said of tasks that wait, and of those that wait for each other. */
+#include <errno.h>
+
+#include <weft.h>
+#include <weft/testing.h>
+
+#include "weft_test.h"
+
+enum { SEEDS = 8 };
+
+/* ---- what was said ---- */
+
+static char said[1 << 15];
+
+static void keep(const char *text, void *arg)
+{
+    size_t length = strlen(said);
+    (void)arg;
+    wt_check(strchr(text, '\n') == NULL);
+    (void)snprintf(said + length, sizeof said - length, "%s\n", text);
+}
+
+static void keep_diagnostic(const weft_diagnostic *what, void *arg)
+{
+    if (what->kind == WEFT_DIAG_CYCLE || what->kind == WEFT_DIAG_DEADLOCK) {
+        keep(what->text, arg);
+    }
+}
+
+/* One line that has all of these, in this order. */
+static bool has_line(const char *const *parts, size_t count)
+{
+    for (const char *line = said; *line != '\0'; line = strchr(line, '\n') + 1) {
+        const char *end = strchr(line, '\n');
+        const char *at = line;
+        size_t i = 0;
+        while (i < count && (at = strstr(at, parts[i])) != NULL && at < end) {
+            at += strlen(parts[i++]);
+        }
+        if (i == count) {
+            return true;
+        }
+    }
+    return false;
+}
+
+#define SAID(...)                                \
+    has_line((const char *const[]){__VA_ARGS__}, \
+             sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *))
+
+static size_t lines_with(const char *part)
+{
+    size_t count = 0;
+    for (const char *at = said; (at = strstr(at, part)) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+static void assert_said(bool holds, const char *what)
+{
+    wt_assert_clean();
+    cr_assert(holds, "not said: %s, but:\n%s", what, said);
+}
+
+#define ASSERT_SAID(...) assert_said(SAID(__VA_ARGS__), #__VA_ARGS__)
+
+/* Runs fn in a simulation, which must end in a deadlock. */
+static void hang(weft_fn *fn, void *arg, uint64_t seed)
+{
+    const weft_options options = {
+        .workers = 2, .simulate = true, .seed = seed, .diagnostic = keep_diagnostic};
+    said[0] = '\0';
+    cr_assert_eq(weft_run(fn, arg, &options), -EDEADLK, "%s", said);
+}
+
+static weft_task *spawn_named(weft_fn *fn, void *arg, const char *name)
+{
+    const weft_spawn_options options = {.name = name};
+    weft_task *task = NULL;
+    wt_check(weft_spawn_with(&task, fn, arg, &options) == 0);
+    return task;
+}
+
+/* ---- the table and the tree ---- */
+
+static weft_future never = WEFT_FUTURE_INIT;
+
+static intptr_t await_never(void *arg)
+{
+    (void)arg;
+    return weft_future_await(&never, NULL);
+}
+
+static intptr_t join_one(void *arg)
+{
+    return weft_join(arg, NULL);
+}
+
+static intptr_t sleep_long(void *arg)
+{
+    (void)arg;
+    return weft_sleep(WEFT_S);
+}
+
+static intptr_t read_byte(void *arg)
+{
+    int fds[2];
+    char byte;
+    (void)arg;
+    wt_check(weft_sim_pipe(fds) == 0);
+    return (intptr_t)weft_read(fds[0], &byte, 1);
+}
+
+static intptr_t gather_all(void *arg)
+{
+    return weft_gather(arg, 3, NULL, WEFT_GATHER_COLLECT, NULL);
+}
+
+static intptr_t table(void *arg)
+{
+    weft_task *tasks[6] = {0};
+    (void)arg;
+    tasks[0] = spawn_named(await_never, NULL, "future");
+    tasks[1] = spawn_named(join_one, tasks[0], "joiner");
+    tasks[2] = spawn_named(sleep_long, NULL, "sleeper");
+    tasks[3] = spawn_named(read_byte, NULL, "reader");
+    tasks[4] = spawn_named(gather_all, tasks, "gatherer");
+    wt_check(weft_sleep(WEFT_MS) == 0);
+    tasks[5] = spawn_named(sleep_long, NULL, "fresh");
+    wt_check(weft_dump(NULL, keep, NULL) == 0);
+    for (size_t i = 6; i > 0; i--) {
+        (void)weft_cancel(tasks[i - 1]);
+        (void)!weft_await(tasks[i - 1], NULL);
+    }
+    return 0;
+}
+
+Test(dump, tells_what_each_task_waits_for_and_whom)
+{
+    for (uint64_t seed = 0; seed <= SEEDS; seed++) {
+        const weft_options options = {.workers = 2, .simulate = true, .seed = seed};
+        said[0] = '\0';
+        weft_future_init(&never);
+        cr_assert_eq(weft_run(table, NULL, &options), 0);
+        ASSERT_SAID("unfinished tasks: 7, parked: 5");
+        ASSERT_SAID("task #1 (", "): running or ready");
+        ASSERT_SAID("task #", " \"future\" (", "test_dump.c:", "): parked, waits for future 0x");
+        ASSERT_SAID("task #", " \"joiner\" (", "): parked, joins task #", " \"future\"");
+        ASSERT_SAID("task #", " \"sleeper\" (", "): parked, sleeps");
+        ASSERT_SAID("task #", " \"reader\" (", "): parked, waits for descriptor ");
+        ASSERT_SAID("task #", " \"gatherer\"", "gathers task #", " \"future\", task #",
+                    " \"joiner\", task #");
+        ASSERT_SAID("task #", " \"fresh\" (", "): new");
+        ASSERT_SAID("  task #", " \"gatherer\" gathers");
+        ASSERT_SAID("    task #", " \"joiner\" joins");
+        ASSERT_SAID("    task #", " \"future\" waits for future");
+        ASSERT_SAID("      task #", " \"future\" (see above)");
+        cr_assert(!SAID("cycle"), "%s", said);
+    }
+}
+
+static intptr_t tell_on_standard_error(void *arg)
+{
+    (void)arg;
+    return weft_dump(NULL, NULL, NULL);
+}
+
+Test(dump, prints_on_standard_error_and_refuses_no_runtime)
+{
+    cr_assert_eq(weft_run(tell_on_standard_error, NULL, NULL), 0);
+    cr_assert_eq(weft_dump(NULL, keep, NULL), -EPERM);
+}
+
+/* ---- cycles ---- */
+
+struct ring {
+    weft_task *parent;
+    weft_mutex mutex;
+    weft_mutex other;
+};
+
+static intptr_t join_parent(void *arg)
+{
+    struct ring *ring = arg;
+    return weft_join(ring->parent, NULL);
+}
+
+static intptr_t own_a_group(void *arg)
+{
+    struct ring *ring = arg;
+    weft_group group;
+    const weft_spawn_options name = {.name = "child"};
+    ring->parent = weft_self();
+    wt_check(weft_group_open(&group, 0) == 0);
+    wt_check(weft_group_spawn(&group, NULL, join_parent, ring, &name) == 0);
+    return weft_group_close(&group, 0);
+}
+
+Test(dump, group_and_join)
+{
+    for (uint64_t seed = 0; seed <= SEEDS; seed++) {
+        struct ring ring = {0};
+        hang(own_a_group, &ring, seed);
+        ASSERT_SAID("deadlock: task #1, spawned at ", "waits for its group: task #", " \"child\"");
+        ASSERT_SAID("deadlock: task \"child\" (#", "joins task #1");
+        ASSERT_SAID("cycle: task #1 (", ") waits for its group: task #", " \"child\" (",
+                    "test_dump.c:", "), which joins task #1");
+        cr_assert_eq(lines_with("cycle: "), 1, "%s", said);
+    }
+}
