@@ -210,3 +210,154 @@ Test(dump, group_and_join)
         cr_assert_eq(lines_with("cycle: "), 1, "%s", said);
     }
 }
+
+/* ---- cycles with locks ---- */
+
+static intptr_t lock_then_join(void *arg)
+{
+    struct ring *ring = arg;
+    wt_check(weft_mutex_lock(&ring->mutex) == 0);
+    wt_check(weft_sleep(WEFT_MS) == 0); /* now the other one waits for the mutex */
+    return weft_join(ring->parent, NULL);
+}
+
+static intptr_t lock_it(void *arg)
+{
+    struct ring *ring = arg;
+    return weft_mutex_lock(&ring->mutex);
+}
+
+static intptr_t mutex_and_join(void *arg)
+{
+    struct ring *ring = arg;
+    weft_task *holder = spawn_named(lock_then_join, ring, "holder");
+    wt_check(weft_sleep(WEFT_US) == 0); /* it has the mutex */
+    ring->parent = spawn_named(lock_it, ring, "waiter");
+    return weft_join(holder, NULL);
+}
+
+Test(dump, mutex_and_join)
+{
+    for (uint64_t seed = 0; seed <= SEEDS; seed++) {
+        struct ring ring = {0};
+        hang(mutex_and_join, &ring, seed);
+        ASSERT_SAID("deadlock: task \"waiter\" (#", "waits for mutex 0x", ", held by task #",
+                    "\"holder\"");
+        ASSERT_SAID("cycle: task #", "\"holder\" (", "test_dump.c:", ") joins task #",
+                    "\"waiter\" (", "test_dump.c:", "), which waits for mutex 0x",
+                    ", held by task #", "\"holder\"");
+        cr_assert_eq(lines_with("cycle: "), 1, "%s", said);
+    }
+}
+
+/* Each has locked one before either asks for the other. */
+static intptr_t lock_ab(void *arg)
+{
+    struct ring *ring = arg;
+    wt_check(weft_mutex_lock(&ring->mutex) == 0);
+    wt_check(weft_sleep(WEFT_MS) == 0);
+    return weft_mutex_lock(&ring->other);
+}
+
+static intptr_t lock_ba(void *arg)
+{
+    struct ring *ring = arg;
+    wt_check(weft_mutex_lock(&ring->other) == 0);
+    wt_check(weft_sleep(WEFT_MS) == 0);
+    return weft_mutex_lock(&ring->mutex);
+}
+
+static intptr_t two_mutexes(void *arg)
+{
+    weft_task *tasks[2];
+    tasks[0] = spawn_named(lock_ab, arg, "ab");
+    tasks[1] = spawn_named(lock_ba, arg, "ba");
+    return weft_gather(tasks, 2, NULL, WEFT_GATHER_COLLECT, NULL);
+}
+
+Test(dump, two_mutexes)
+{
+    for (uint64_t seed = 0; seed <= SEEDS; seed++) {
+        struct ring ring = {0};
+        hang(two_mutexes, &ring, seed);
+        cr_assert(SAID("cycle: task #", "\"ab\" (", ") waits for mutex 0x", ", held by task #",
+                       "\"ba\" (", "), which waits for mutex 0x", ", held by task #", "\"ab\"") ||
+                      SAID("cycle: task #", "\"ba\" (", ") waits for mutex 0x", ", held by task #",
+                           "\"ab\" (", "), which waits for mutex 0x", ", held by task #", "\"ba\""),
+                  "%s", said);
+        cr_assert_eq(lines_with("cycle: "), 1, "%s", said);
+    }
+    wt_assert_clean();
+}
+
+struct bench {
+    weft_mutex mutex;
+    weft_queue queue;
+};
+
+static intptr_t get_under_lock(void *arg)
+{
+    struct bench *bench = arg;
+    int item;
+    wt_check(weft_queue_get(&bench->queue, &item) == 0);
+    wt_check(weft_mutex_lock(&bench->mutex) == 0);
+    return weft_queue_get(&bench->queue, &item);
+}
+
+static intptr_t put_under_lock(void *arg)
+{
+    struct bench *bench = arg;
+    const int item = 1;
+    wt_check(weft_queue_put(&bench->queue, &item) == 0);
+    wt_check(weft_sleep(WEFT_MS) == 0); /* the other one has the mutex */
+    wt_check(weft_mutex_lock(&bench->mutex) == 0);
+    return weft_queue_put(&bench->queue, &item);
+}
+
+static intptr_t mutex_and_queue(void *arg)
+{
+    weft_task *tasks[2];
+    tasks[0] = spawn_named(get_under_lock, arg, "getter");
+    tasks[1] = spawn_named(put_under_lock, arg, "putter");
+    return weft_gather(tasks, 2, NULL, WEFT_GATHER_COLLECT, NULL);
+}
+
+Test(dump, mutex_and_queue)
+{
+    for (uint64_t seed = 0; seed <= SEEDS; seed++) {
+        struct bench bench = {0};
+        cr_assert_eq(weft_queue_init(&bench.queue, sizeof(int), 1, NULL), 0);
+        hang(mutex_and_queue, &bench, seed);
+        ASSERT_SAID("\"getter\" (#", "waits for an item in queue 0x", ", last put into by task #",
+                    "\"putter\"");
+        ASSERT_SAID("cycle: task #", "waits for", "\"putter\"");
+        cr_assert_eq(lines_with("cycle: "), 1, "%s", said);
+    }
+}
+
+static intptr_t child_locks(void *arg)
+{
+    return lock_it(arg);
+}
+
+static intptr_t close_under_lock(void *arg)
+{
+    struct ring *ring = arg;
+    weft_group group;
+    const weft_spawn_options name = {.name = "child"};
+    wt_check(weft_mutex_lock(&ring->mutex) == 0);
+    wt_check(weft_group_open(&group, 0) == 0);
+    wt_check(weft_group_spawn(&group, NULL, child_locks, ring, &name) == 0);
+    return weft_group_close(&group, 0);
+}
+
+Test(dump, group_and_mutex)
+{
+    for (uint64_t seed = 0; seed <= SEEDS; seed++) {
+        struct ring ring = {0};
+        hang(close_under_lock, &ring, seed);
+        ASSERT_SAID("cycle: task #1 (", ") waits for its group: task #", "\"child\" (",
+                    "), which waits for mutex 0x", ", held by task #1");
+        cr_assert_eq(lines_with("cycle: "), 1, "%s", said);
+    }
+}

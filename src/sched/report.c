@@ -2,6 +2,7 @@
 /* report.c - diagnostics: which words for which kind. */
 #include "sched/report.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,37 @@ void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_tas
     char text[512];
     describe(kind, task, error, text, sizeof text);
     wf_report_text(runtime, kind, task, error, text);
+}
+
+/* ---- misuse ---- */
+
+void wf_report_misuse(int error, const char *tie, uint64_t other, const char *format, ...)
+{
+    struct wf_worker *worker = wf_here();
+    const weft_task *self = wf_self_on(worker);
+    weft_task *peer = wf_token_hold(other);
+    weft_runtime *runtime = worker != NULL ? worker->runtime : NULL;
+    struct wf_text text = {0};
+    char who[192] = "a plain thread";
+    if (self != NULL) {
+        (void)wf_task_describe(self, who, sizeof who);
+    }
+    wf_text_add(&text, "misuse: %s: ", who);
+    va_list args;
+    va_start(args, format);
+    wf_text_add_list(&text, format, args);
+    va_end(args);
+    if (peer != NULL) {
+        (void)wf_task_describe(peer, who, sizeof who);
+        wf_text_add(&text, ", %s %s", tie, who);
+        runtime = runtime != NULL ? runtime : wf_runtime_of(peer);
+    }
+    wf_text_add(&text, " (%s)", strerror(-error));
+    wf_report_text(runtime, WEFT_DIAG_MISUSE, self, error, wf_text_line(&text));
+    wf_text_free(&text);
+    if (peer != NULL) {
+        wf_task_let_go(peer, NULL);
+    }
 }
 
 /* ---- all of a kind, in the order of their ids ---- */

@@ -15,6 +15,7 @@
 
 #include "await/door.h"
 #include "base/bitlock.h"
+#include "sched/report.h"
 
 /* Fiber only, an object, the entry rule: the calling task, or NULL with the reason in *rc. */
 static inline weft_task *wf_sync_enter(const void *object, const char *call, int *rc)
@@ -57,6 +58,13 @@ static inline struct wf_waiter *wf_waiters_next(const struct wf_list *list,
 {
     struct wf_list *next = waiter->link.next;
     return next == list ? NULL : WF_CONTAINER(next, struct wf_waiter, link);
+}
+
+/* The token of its task, 0 for none: for reports. */
+static inline uint64_t wf_waiters_token(const struct wf_list *list)
+{
+    const struct wf_waiter *first = wf_waiters_first(list);
+    return first != NULL ? wf_task_token(first->wait->task) : 0;
 }
 
 /* Does anybody wait who has not been cancelled? */
