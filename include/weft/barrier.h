@@ -17,7 +17,7 @@ typedef struct weft_barrier {
 #define WEFT_BARRIER_INIT(parties) {{(uint64_t)(parties)}}
 // clang-format on
 
-/* Returns 0 or -EINVAL (NULL, no parties). */
+/* Returns 0 or -EINVAL (NULL, no parties, more than INT_MAX). */
 WEFT_API int weft_barrier_init(weft_barrier *barrier, uint32_t parties);
 
 /* Waits until `parties` tasks wait; the last one does not suspend and lets all through.
