@@ -2,6 +2,7 @@
 /* test_queue.c - items in order, once, whoever waits, is cancelled or closes. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include <weft/queue.h>
@@ -11,6 +12,8 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "await/door.h"
+#include "sync/queue.h"
 #include "weft_test.h"
 
 static weft_queue queue;
@@ -404,4 +407,471 @@ static intptr_t grants_stand(void *arg)
 Test(queue, what_was_granted_stays_granted)
 {
     simulate(grants_stand);
+}
+
+/* [Q05] [Q07] [Q18]: whoever leaves the line moves nothing and is in nobody's way. */
+static intptr_t leaving(void *arg)
+{
+    weft_task *tasks[3];
+
+    (void)arg;
+    for (size_t capacity = 0; capacity < 2; capacity++) {
+        make(capacity);
+        for (int i = 0; i < 3; i++) {
+            tasks[i] = spawn_parked(get_task, 0);
+        }
+        wt_check(weft_cancel(tasks[0]) == 1);
+        wt_check(try_put(1) == 0); /* the cancelled one is still in line */
+        wt_check(finish(tasks[0]) == -ECANCELED);
+        wt_check(finish(tasks[1]) == 1);
+        wt_check(weft_cancel(tasks[2]) == 1);
+        wt_check(finish(tasks[2]) == -ECANCELED);
+        wt_check(try_put(2) == (capacity == 0 ? -EAGAIN : 0));
+        for (int i = 0; i < 3; i++) {
+            tasks[i] = spawn_parked(put_task, 10 + i);
+        }
+        wt_check(weft_cancel(tasks[0]) == 1);
+        wt_check(capacity == 0 || try_get() == 2);
+        wt_check(finish(tasks[0]) == -ECANCELED);
+        wt_check(get_task(NULL) == 11);
+        wt_check(finish(tasks[1]) == 0);
+        wt_check(capacity == 1 || weft_cancel(tasks[2]) == 1);
+        wt_check(finish(tasks[2]) == (capacity == 0 ? -ECANCELED : 0));
+        wt_check(try_get() == (capacity == 0 ? -EAGAIN : 12));
+        wt_check(weft_queue_destroy(&queue) == 0);
+    }
+    return 0;
+}
+
+Test(queue, whoever_leaves_the_line_moves_nothing)
+{
+    simulate(leaving);
+}
+
+static intptr_t limited(void *arg)
+{
+    intptr_t item = 1;
+
+    (void)arg;
+    make(1);
+    wt_check(weft_within(WEFT_S, weft_queue_get(&queue, &item)) == -ETIMEDOUT && item == 1);
+    wt_check(put_task((void *)1) == 0);
+    wt_check(weft_within(WEFT_S, weft_queue_put(&queue, &item)) == -ETIMEDOUT);
+    wt_check(weft_within(WEFT_S, weft_queue_join(&queue)) == -ETIMEDOUT);
+    wt_check(weft_queue_count(&queue) == 1);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, waiting_may_have_a_limit)
+{
+    simulate(limited);
+}
+
+/* ---- turns as in an event loop: [Q04] [Q09] [Q10] ---- */
+
+static intptr_t note_get(void *arg)
+{
+    *(intptr_t *)arg = get_task(NULL);
+    return 0;
+}
+
+static intptr_t turns(void *arg)
+{
+    weft_task *a, *b;
+    intptr_t got_a = -1, got_b = -1;
+
+    (void)arg;
+    make(WEFT_QUEUE_UNBOUNDED);
+    a = spawn_parked(note_get, (intptr_t)&got_a);
+    wt_check(try_put(1) == 0);
+    wt_check(weft_queue_count(&queue) == 1); /* it lies there until its getter comes */
+    wt_check(try_get() == 1);                /* and a late one may be faster */
+    wt_check(weft_queue_destroy(&queue) == -EBUSY);
+    wt_check(weft_yield() == 0);
+    b = spawn_parked(note_get, (intptr_t)&got_b);
+    wt_check(try_put(2) == 0 && weft_yield() == 0 && got_a == 2 && got_b == -1);
+    wt_check(finish(a) == 0);
+    wt_check(try_put(3) == 0 && weft_yield() == 0 && got_b == 3);
+    wt_check(finish(b) == 0);
+
+    got_a = -1;
+    got_b = -1;
+    a = spawn_parked(note_get, (intptr_t)&got_a);
+    wt_check(weft_spawn(&b, note_get, &got_b) == 0);
+    wt_check(try_put(1) == 0 && try_get() == 1);
+    wt_check(weft_yield() == 0); /* b waits, then a tries, loses, and waits behind it */
+    wt_check(try_put(2) == 0 && try_put(3) == 0);
+    wt_check(finish(a) == 0 && finish(b) == 0);
+    wt_check(got_a == 3 && got_b == 2);
+
+    /* A loser finds the request that came meanwhile. */
+    a = spawn_parked(get_task, 0);
+    wt_check(try_put(1) == 0 && try_get() == 1 && weft_cancel(a) == 1);
+    wt_check(finish(a) == -ECANCELED);
+    wt_check(try_get() == -EAGAIN);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, has_turns_in_a_strict_simulation)
+{
+    simulate_under(turns, 0);
+}
+
+/* ... and hands over in all others: nobody is overtaken. */
+static intptr_t no_turns(void *arg)
+{
+    weft_task *task;
+
+    (void)arg;
+    make(WEFT_QUEUE_UNBOUNDED);
+    task = spawn_parked(get_task, 0);
+    wt_check(try_put(1) == 0);
+    wt_check(weft_queue_count(&queue) == 0 && try_get() == -EAGAIN);
+    wt_check(finish(task) == 1);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    make(1);
+    wt_check(try_put(1) == 0);
+    task = spawn_parked(put_task, 2);
+    wt_check(try_get() == 1 && try_put(3) == -EAGAIN && try_get() == 2);
+    wt_check(finish(task) == 0);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, hands_over_otherwise)
+{
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        simulate_under(no_turns, seed);
+    }
+}
+
+/* ---- closing, [Q12] ---- */
+
+static intptr_t closing(void *arg)
+{
+    weft_task *get, *put, *join;
+
+    (void)arg;
+    for (size_t capacity = 0; capacity < 3; capacity++) {
+        for (int now = 0; now < 2; now++) {
+            make(capacity);
+            get = spawn_parked(get_task, 0);
+            wt_check((now ? weft_queue_close_now : weft_queue_close)(&queue) == 0);
+            wt_check(finish(get) == -ESHUTDOWN);
+            wt_check(get_task(NULL) == -ESHUTDOWN);
+            wt_check(put_task(NULL) == -ESHUTDOWN);
+            wt_check(weft_queue_join(&queue) == 0);
+            wt_check(weft_queue_destroy(&queue) == 0);
+        }
+    }
+    make(1);
+    wt_check(try_put(1) == 0);
+    put = spawn_parked(put_task, 2);
+    join = spawn_parked(join_task, 0);
+    wt_check(weft_queue_close(&queue) == 0);
+    wt_check(finish(put) == -ESHUTDOWN);
+    wt_check(put_task(NULL) == -ESHUTDOWN);
+    wt_check(get_task(NULL) == 1);
+    wt_check(get_task(NULL) == -ESHUTDOWN && try_get() == -ESHUTDOWN);
+    wt_check(weft_task_state(join) == WEFT_PENDING);
+    wt_check(weft_queue_done(&queue) == 0);
+    wt_check(finish(join) == 0);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, closing_tells_those_who_wait)
+{
+    simulate(closing);
+}
+
+/* [Q14]: one item is being dealt with, one is dropped. */
+static intptr_t closing_now(void *arg)
+{
+    weft_task *join;
+
+    (void)arg;
+    make(WEFT_QUEUE_UNBOUNDED);
+    wt_check(try_put(1) == 0 && try_put(2) == 0 && try_get() == 1);
+    join = spawn_parked(join_task, 0);
+    wt_check(weft_queue_close_now(&queue) == 0);
+    wt_check(weft_yield() == 0 && weft_task_state(join) == WEFT_PENDING);
+    wt_check(weft_queue_count(&queue) == 0);
+    wt_check(weft_queue_done(&queue) == 0);
+    wt_check(finish(join) == 0);
+    wt_check(weft_queue_done(&queue) == -EINVAL);
+    wt_check(weft_queue_destroy(&queue) == 0);
+
+    make(3);
+    wt_check(try_put(1) == 0);
+    join = spawn_parked(join_task, 0);
+    wt_check(weft_queue_close_now(&queue) == 0);
+    wt_check(finish(join) == 0);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, what_is_dropped_is_done)
+{
+    simulate(closing_now);
+}
+
+/* [Q15] */
+static intptr_t joining(void *arg)
+{
+    weft_task *joiners[3];
+
+    (void)arg;
+    make(0);
+    for (int i = 0; i < 3; i++) {
+        weft_task *put = spawn_parked(put_task, 5);
+        wt_check(weft_queue_join(&queue) == 0); /* not put yet */
+        wt_check(get_task(NULL) == 5 && finish(put) == 0);
+        wt_check(weft_queue_done(&queue) == 0);
+    }
+    wt_check(weft_queue_destroy(&queue) == 0);
+    make(4);
+    wt_check(try_put(1) == 0 && try_put(2) == 0 && try_get() == 1);
+    for (int i = 0; i < 3; i++) {
+        joiners[i] = spawn_parked(join_task, 0);
+    }
+    wt_check(weft_cancel(joiners[1]) == 1);
+    wt_check(finish(joiners[1]) == -ECANCELED);
+    wt_check(weft_queue_done(&queue) == 0 && weft_yield() == 0);
+    wt_check(weft_task_state(joiners[0]) == WEFT_PENDING);
+    wt_check(try_get() == 2 && weft_queue_done(&queue) == 0);
+    wt_check(finish(joiners[0]) == 0 && finish(joiners[2]) == 0);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, join_waits_for_the_end_of_the_work)
+{
+    simulate(joining);
+}
+
+/* ---- many at once ---- */
+
+struct batch {
+    intptr_t items[10];
+    size_t count;
+};
+
+static intptr_t put_batch(void *arg)
+{
+    struct batch *batch = arg;
+
+    return (intptr_t)weft_queue_put_many(&queue, batch->items, batch->count);
+}
+
+static intptr_t get_batch(void *arg)
+{
+    struct batch *batch = arg;
+
+    return (intptr_t)weft_queue_get_many(&queue, batch->items, batch->count);
+}
+
+static bool holds(const struct batch *batch, size_t count, intptr_t first)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (batch->items[i] != first + (intptr_t)i) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static intptr_t many(void *arg)
+{
+    struct batch in = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 10}, out = {.count = 10};
+    weft_task *task, *second;
+
+    (void)arg;
+    make(4);
+    wt_check(put_batch(&in) == 4);
+    wt_check(weft_queue_count(&queue) == 4);
+    wt_check(get_batch(&out) == 4 && holds(&out, 4, 0));
+    task = spawn_parked(get_batch, (intptr_t)&out); /* waits for the first, takes what is there */
+    wt_check(put_batch(&in) >= 4);
+    wt_check(finish(task) >= 4 && holds(&out, 4, 0));
+    while (try_get() >= 0) {
+    }
+    wt_check(put_batch(&in) == 4);
+    in = (struct batch){{4, 5, 6, 7, 8}, 5};
+    task = spawn_parked(put_batch, (intptr_t)&in); /* likewise for room */
+    out.count = 3;
+    wt_check(get_batch(&out) == 3 && holds(&out, 3, 0));
+    wt_check(finish(task) == 3);
+    out.count = 10;
+    wt_check(get_batch(&out) == 4 && holds(&out, 4, 3));
+    wt_check(weft_queue_destroy(&queue) == 0);
+
+    make(0); /* one side's rest waits for nobody */
+    in = (struct batch){{1, 2, 3}, 3};
+    task = spawn_parked(put_batch, (intptr_t)&in);
+    out.count = 2;
+    wt_check(get_batch(&out) == 2 && holds(&out, 2, 1));
+    wt_check(finish(task) == 2);
+    task = spawn_parked(put_task, 1);
+    second = spawn_parked(put_task, 2);
+    out.count = 3;
+    wt_check(get_batch(&out) == 2 && holds(&out, 2, 1));
+    wt_check(finish(task) == 0 && finish(second) == 0);
+    task = spawn_parked(get_task, 0);
+    second = spawn_parked(get_task, 0);
+    wt_check(put_batch(&in) == 2);
+    wt_check(finish(task) == 1 && finish(second) == 2);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, moves_many_at_once)
+{
+    simulate(many);
+}
+
+/* Twice what a bounded queue holds in one call: the putters behind fill it up again. */
+static intptr_t get_more(void *arg)
+{
+    struct batch out = {.count = 10};
+    weft_task *tasks[6];
+
+    (void)arg;
+    make(2);
+    wt_check(try_put(0) == 0 && try_put(1) == 0);
+    for (int i = 0; i < 6; i++) {
+        tasks[i] = spawn_parked(put_task, 2 + i);
+    }
+    wt_check(get_batch(&out) == 8 && holds(&out, 8, 0));
+    for (int i = 0; i < 6; i++) {
+        wt_check(finish(tasks[i]) == 0);
+    }
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, takes_from_those_who_wait)
+{
+    for (uint64_t seed = 1; seed < 8; seed++) {
+        simulate_under(get_more, seed);
+    }
+}
+
+/* ---- from outside ---- */
+
+static void *feed(void *arg)
+{
+    for (intptr_t i = 1; i <= 1000; i++) {
+        while (weft_queue_try_put(arg, &i) == -EAGAIN) {
+            sched_yield();
+        }
+    }
+    weft_queue_close(arg);
+    return NULL;
+}
+
+static intptr_t eat(void *arg)
+{
+    intptr_t sum = 0, item;
+    int rc;
+
+    (void)arg;
+    while ((rc = weft_queue_get(&queue, &item)) == 0) {
+        sum += item;
+    }
+    wt_check(rc == -ESHUTDOWN);
+    return sum;
+}
+
+Test(queue, plain_threads_may_put)
+{
+    for (size_t capacity = 0; capacity < 3; capacity++) {
+        const weft_options options = {.workers = 2};
+        pthread_t thread;
+
+        make(capacity);
+        cr_assert_eq(pthread_create(&thread, NULL, feed, &queue), 0);
+        cr_assert_eq(weft_run(eat, NULL, &options), 500500);
+        pthread_join(thread, NULL);
+        cr_assert_eq(weft_queue_destroy(&queue), 0);
+    }
+    wt_assert_clean();
+}
+
+/* ---- what select and reports ask for ---- */
+
+static struct wf_queue_op op_for(struct wf_wait *wait, intptr_t *item, bool is_put)
+{
+    return (struct wf_queue_op){
+        .waiter = {.wait = wait}, .items = item, .count = 1, .is_put = is_put};
+}
+
+static intptr_t several_waiters(void *arg)
+{
+    weft_task *task;
+    struct wf_wait wait;
+    intptr_t sent = 9, got = -1;
+
+    (void)arg;
+    make(0);
+    struct wf_queue_op put = op_for(&wait, &sent, true), get = op_for(&wait, &got, false);
+    wf_wait_begin(&wait, weft_self(), WF_WAIT_SELECT);
+    wt_check(wf_queue_link(&queue, &put) == WF_QUEUE_LINKED);
+    wt_check(wf_queue_link(&queue, &get) == WF_QUEUE_LINKED); /* not with itself */
+    wt_check(weft_spawn(&task, put_task, (void *)4) == 0);
+    wt_check(wf_door_park(&wait) == WF_GRANTED);
+    wf_queue_unlink(&queue, &put);
+    wf_queue_unlink(&queue, &get);
+    wt_check(get.is_final && get.outcome == 1 && got == 4 && !put.is_final);
+    wt_check(finish(task) == 0);
+
+    task = spawn_parked(get_task, 0);
+    wf_wait_begin(&wait, weft_self(), WF_WAIT_SELECT);
+    wt_check(wf_queue_link(&queue, &get) == WF_QUEUE_LINKED);
+    wt_check(wf_queue_link(&queue, &put) == WF_QUEUE_DONE);
+    wt_check(put.is_final && put.outcome == 1);
+    wf_queue_unlink(&queue, &get);
+    wt_check(!get.is_final && finish(task) == 9);
+
+    wf_wait_begin(&wait, weft_self(), WF_WAIT_SELECT);
+    wt_check(weft_queue_close(&queue) == 0);
+    wt_check(wf_queue_link(&queue, &put) == WF_QUEUE_DONE && put.outcome == -ESHUTDOWN);
+    wt_check(wf_queue_link(&queue, &get) == WF_QUEUE_LOST && !get.is_final);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, one_of_several_waiters)
+{
+    simulate(several_waiters);
+}
+
+static intptr_t tokens(void *arg)
+{
+    uint64_t self = wf_task_token(weft_self());
+    weft_task *task;
+
+    (void)arg;
+    make(1);
+    wt_check(wf_queue_last_put(&queue) == 0 && wf_queue_last_got(&queue) == 0);
+    wt_check(try_put(1) == 0);
+    wt_check(wf_queue_last_put(&queue) == self && wf_queue_last_got(&queue) == 0);
+    task = spawn_parked(put_task, 2);
+    wt_check(try_get() == 1 && wf_queue_last_got(&queue) == self);
+    weft_task *held = wf_token_hold(wf_queue_last_put(&queue));
+    wt_check(weft_sleep(WEFT_US) == 0);
+    wt_check(wf_queue_last_put(&queue) == wf_task_token(task));
+    if (held != NULL) {
+        wf_task_let_go(held, NULL);
+    }
+    wt_check(finish(task) == 0);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, knows_who_was_there_last)
+{
+    simulate(tokens);
 }
