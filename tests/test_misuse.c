@@ -222,3 +222,107 @@ Test(misuse, reporting_work_as_done_too_often)
     run_misuse(done_too_often);
     assert_report(-EINVAL, "weft_queue_done(0x", "last taken from by task \"peer\" (#");
 }
+
+/* ---- rwlock, once, condition ---- */
+
+static intptr_t unlock_free_rwlock(void *arg)
+{
+    weft_rwlock rwlock = WEFT_RWLOCK_INIT;
+    (void)arg;
+    wt_check(weft_rwlock_unlock(&rwlock) == -EPERM);
+    return 0;
+}
+
+Test(misuse, unlocking_a_free_rwlock)
+{
+    run_misuse(unlock_free_rwlock);
+    assert_report(-EPERM, "weft_rwlock_unlock(0x", NULL);
+}
+
+static intptr_t read_own(void *arg)
+{
+    weft_rwlock rwlock = WEFT_RWLOCK_INIT;
+    (void)arg;
+    wt_check(weft_rwlock_write_lock(&rwlock) == 0);
+    wt_check(weft_rwlock_read_lock(&rwlock) == -EDEADLK);
+    wt_check(weft_rwlock_unlock(&rwlock) == 0);
+    return 0;
+}
+
+Test(misuse, reading_what_one_writes)
+{
+    run_misuse(read_own);
+    assert_report(-EDEADLK, "weft_rwlock_read_lock(0x", NULL);
+}
+
+static intptr_t write_and_stay(void *arg)
+{
+    wt_check(weft_rwlock_write_lock(arg) == 0);
+    int rc = weft_sleep(WEFT_S);
+    wt_check(weft_rwlock_unlock(arg) == 0);
+    return rc;
+}
+
+static intptr_t destroy_written(void *arg)
+{
+    weft_rwlock rwlock = WEFT_RWLOCK_INIT;
+    (void)arg;
+    weft_task *peer = spawn_peer(write_and_stay, &rwlock);
+    wt_check(weft_rwlock_destroy(&rwlock) == -EBUSY);
+    end_peer(peer);
+    wt_check(weft_rwlock_destroy(&rwlock) == 0);
+    return 0;
+}
+
+Test(misuse, destroying_a_rwlock_in_use)
+{
+    run_misuse(destroy_written);
+    assert_report(-EBUSY, "weft_rwlock_destroy(0x", "by task \"peer\" (#");
+}
+
+static weft_once once = WEFT_ONCE_INIT;
+
+static int within(void *arg)
+{
+    (void)arg;
+    wt_check(weft_once_run(&once, within, NULL) == -EDEADLK);
+    return 0;
+}
+
+static intptr_t once_within(void *arg)
+{
+    (void)arg;
+    return weft_once_run(&once, within, NULL);
+}
+
+Test(misuse, once_from_within)
+{
+    run_misuse(once_within);
+    assert_report(-EDEADLK, "weft_once_run(0x", NULL);
+}
+
+static intptr_t wait_unlocked(void *arg)
+{
+    weft_mutex mutex = WEFT_MUTEX_INIT;
+    weft_cond cond;
+    (void)arg;
+    wt_check(weft_cond_init(&cond, &mutex) == 0);
+    weft_task *peer = spawn_peer(hold, &mutex);
+    wt_check(weft_cond_wait(&cond) == -EPERM);
+    end_peer(peer);
+    return 0;
+}
+
+Test(misuse, waiting_with_a_mutex_of_another)
+{
+    run_misuse(wait_unlocked);
+    assert_report(-EPERM, "weft_cond_wait(0x", "but by task \"peer\" (#");
+}
+
+/* ---- plain threads ---- */
+
+Test(misuse, a_plain_thread_has_no_hook)
+{
+    weft_mutex mutex = WEFT_MUTEX_INIT;
+    cr_assert_eq(weft_mutex_unlock(&mutex), -EPERM); /* in debug builds a line on standard error */
+}

@@ -94,7 +94,9 @@ enum wf_verdict wf_door_park(struct wf_wait *wait)
     self->budget_spent = 0;
     self->wait = wait;
     wf_store_rlx(&self->reason, wait->reason);
-    wf_sched_leave(wf_here(), WF_LEAVE_PARK);
+    struct wf_worker *worker = wf_here();
+    wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
+    wf_sched_leave(worker, WF_LEAVE_PARK);
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
         /* Somebody reads this wait, and holds the lock for as long as the mark stands. */

@@ -84,6 +84,7 @@ static void look_once(struct wf_scene *scene, weft_task *task, struct wf_sight *
         const struct wf_wait *wait = task->wait;
         sight->reason = wait->reason;
         sight->number = wait->number;
+        sight->serial = wait->serial;
         sight->target = wait->target;
         if (wait->list != NULL) {
             wait->list(wait, keep_token, scene);
@@ -191,7 +192,7 @@ bool wf_scene_still(struct wf_scene *scene, size_t at, size_t next)
     uint64_t token = wf_task_token(scene->sights[next].task);
     struct wf_sight now;
     look(scene, before->task, &now);
-    if (!wf_word_is_same_wait(before->word, now.word)) {
+    if (!wf_word_is_same_wait(before->word, now.word) || before->serial != now.serial) {
         return false;
     }
     for (size_t i = 0; i < scene->token_count; i++) {

@@ -24,6 +24,7 @@ struct wf_sight {
     uint64_t word;      /* its state then */
     uint8_t reason;     /* enum wf_reason; WF_WAIT_NONE unless it was parked */
     int32_t number;     /* of a descriptor; -1: none */
+    uint32_t serial;    /* of the wait */
     const void *target; /* only to be printed */
     size_t first;       /* scene->whom[first] to [first + count - 1]: whom it waits for */
     size_t count;

@@ -205,16 +205,6 @@ bool weft_mutex_is_locked(const weft_mutex *mutex)
     return mutex != NULL && (wf_load_acq(&wf_mutex_inside(mutex)->word) & WF_MUTEX_HELD) != 0;
 }
 
-/* For reports: who has it, else who waits. */
-static uint64_t user_of(struct wf_mutex *mutex)
-{
-    uint32_t state = wf_bitlock(&mutex->word);
-    uint64_t owner = wf_mutex_owner(mutex);
-    uint64_t user = owner != 0 ? owner : wf_waiters_token(&mutex->waiters);
-    wf_bitunlock(&mutex->word, state);
-    return user;
-}
-
 int weft_mutex_destroy(weft_mutex *mutex)
 {
     if (mutex == NULL) {
@@ -224,7 +214,10 @@ int weft_mutex_destroy(weft_mutex *mutex)
     if (wf_load_acq(&m->word) == 0) {
         return 0;
     }
-    wf_misuse(-EBUSY, "by", user_of(m), "weft_mutex_destroy(%p): it is held or waited for",
-              (void *)mutex);
+    if (wf_mutex_owner(m) == 0) {
+        return wf_waiters_refuse(__func__, mutex, &m->word, &m->waiters);
+    }
+    wf_misuse(-EBUSY, "by", wf_mutex_owner(m), "%s(%p): it is in use", __func__,
+              (const void *)mutex);
     return -EBUSY;
 }

@@ -691,7 +691,7 @@ int weft_queue_destroy(weft_queue *queue)
     uint64_t waits = first_in(q);
     wf_unlock(&q->lock);
     if (is_busy) {
-        wf_misuse(-EBUSY, "by", waits, "weft_queue_destroy(%p): it is waited for", (void *)queue);
+        wf_misuse(-EBUSY, "by", waits, "weft_queue_destroy(%p): it is in use", (void *)queue);
         return -EBUSY;
     }
     wf_store_rel(&q->is_closed, (uint8_t)1);

@@ -209,15 +209,6 @@ uint32_t weft_sem_value(const weft_sem *sem)
     return sem == NULL ? 0 : wf_load_acq(&inside(sem)->word) >> COUNT_SHIFT;
 }
 
-/* For reports: who waits. */
-static uint64_t first_in(struct wf_sem *sem)
-{
-    uint32_t state = wf_bitlock(&sem->word);
-    uint64_t token = wf_waiters_token(&sem->waiters);
-    wf_bitunlock(&sem->word, state);
-    return token;
-}
-
 int weft_sem_destroy(weft_sem *sem)
 {
     if (sem == NULL) {
@@ -225,9 +216,6 @@ int weft_sem_destroy(weft_sem *sem)
     }
     struct wf_sem *s = inside(sem);
     uint32_t busy = QUEUED | WF_BITLOCK_MASK;
-    if ((wf_load_acq(&s->word) & busy) == 0) {
-        return 0;
-    }
-    wf_misuse(-EBUSY, "by", first_in(s), "weft_sem_destroy(%p): it is waited for", (void *)sem);
-    return -EBUSY;
+    bool is_free = (wf_load_acq(&s->word) & busy) == 0;
+    return is_free ? 0 : wf_waiters_refuse(__func__, sem, &s->word, &s->waiters);
 }

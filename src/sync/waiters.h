@@ -60,11 +60,22 @@ static inline struct wf_waiter *wf_waiters_next(const struct wf_list *list,
     return next == list ? NULL : WF_CONTAINER(next, struct wf_waiter, link);
 }
 
-/* The token of its task, 0 for none: for reports. */
-static inline uint64_t wf_waiters_token(const struct wf_list *list)
+/* For reports: the token of the task that has waited longest, 0 for none. Takes the lock in `word`. */
+static inline uint64_t wf_waiters_token(wf_au32 *word, const struct wf_list *list)
 {
+    uint32_t state = wf_bitlock(word);
     const struct wf_waiter *first = wf_waiters_first(list);
-    return first != NULL ? wf_task_token(first->wait->task) : 0;
+    uint64_t token = first != NULL ? wf_task_token(first->wait->task) : 0;
+    wf_bitunlock(word, state);
+    return token;
+}
+
+/* The answer of a destructor to somebody who waits. */
+static inline int wf_waiters_refuse(const char *call, const void *object, wf_au32 *word,
+                                    const struct wf_list *list)
+{
+    wf_misuse(-EBUSY, "by", wf_waiters_token(word, list), "%s(%p): it is in use", call, object);
+    return -EBUSY;
 }
 
 /* Does anybody wait who has not been cancelled? */

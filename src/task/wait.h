@@ -71,6 +71,8 @@ struct wf_wait {
      * lock. Written by the worker that left the fiber, read by the task. */
     bool was_early;
     int32_t number; /* of the descriptor, for reports; -1: none */
+    uint32_t
+        serial; /* for reports: differs from that of the task's other waits, but for rare chance */
     /* Not NULL: requests are not delivered here but handed on, by this. Adds at most one request to
      * each unfinished target and pushes it on later's kick list. Returns whether any target took
      * it. Runs on the canceller's thread under the task's lock. */
