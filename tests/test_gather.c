@@ -12,6 +12,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static atomic_int unseen;
@@ -30,24 +31,9 @@ static void simulate(weft_fn *fn)
     wt_assert_clean();
 }
 
-static int64_t now_s(void)
-{
-    return weft_now() / WEFT_S;
-}
-
 static int count(void)
 {
     return weft_cancelling(weft_self());
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
 }
 
 /* Sleeps for the tens, then returns the argument; negative ones after |arg| seconds. */
@@ -80,23 +66,6 @@ static weft_task *spawned(weft_fn *fn, intptr_t arg)
 
     wt_check(weft_spawn(&task, fn, word(arg)) == 0);
     return task;
-}
-
-static weft_task *spawn_parked(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    wt_check(weft_yield() == 0);
-    return task;
-}
-
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-
-    wt_check(weft_await(task, &result) == 0);
-    return result;
 }
 
 /* ---- gather ---- */

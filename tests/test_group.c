@@ -12,6 +12,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static struct {
@@ -41,29 +42,9 @@ static void simulate(weft_fn *fn)
     cr_assert_eq(told.dropped, 0);
 }
 
-static int64_t now_s(void)
-{
-    return weft_now() / WEFT_S;
-}
-
 static int count(void)
 {
     return weft_cancelling(weft_self());
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
-}
-
-static intptr_t sleep_s(void *arg)
-{
-    return weft_sleep((intptr_t)arg * WEFT_S);
 }
 
 /* Sleeps a second and fails with the code. */
@@ -106,23 +87,6 @@ static weft_task *child(weft_group *group, weft_fn *fn, void *arg)
 static void add(weft_group *group, weft_fn *fn, void *arg)
 {
     wt_check(weft_group_spawn(group, NULL, fn, arg, NULL) == 0);
-}
-
-static weft_task *spawn_parked(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    wt_check(weft_yield() == 0);
-    return task;
-}
-
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-
-    wt_check(weft_await(task, &result) == 0);
-    return result;
 }
 
 static bool errors_are(const weft_group *group, int expected_count, int first, int second)

@@ -13,6 +13,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 /* ---- what every test here needs ---- */
@@ -55,16 +56,6 @@ static void simulate(weft_fn *fn)
 static bool reported(int count, weft_diagnostic_kind kind)
 {
     return atomic_load(&report_count) == count && reports[count - 1].kind == kind;
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
 }
 
 static intptr_t sleep_long(void *arg)

@@ -7,7 +7,7 @@
 #include <weft/io.h>
 #include <weft/time.h>
 
-int wf_fake_enter(struct wf_fake_io *io, int fd)
+int wf_fake_enter(struct wf_fake_io *io, int fd, const char *call)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
@@ -24,7 +24,7 @@ int wf_fake_enter(struct wf_fake_io *io, int fd)
     if (io->fake == NULL) {
         return -EBADF;
     }
-    rc = wf_door_enter(io->self, "a call on a descriptor");
+    rc = wf_door_enter(io->self, call);
     return rc < 0 ? rc : io->fake->is_open ? 0 : -EBADF;
 }
 
@@ -116,7 +116,7 @@ void wf_fake_hold(const struct wf_fake_io *io)
 int wf_fake_wait_fd(int fd, unsigned events)
 {
     struct wf_fake_io io;
-    int rc = wf_fake_enter(&io, fd);
+    int rc = wf_fake_enter(&io, fd, "weft_wait_fd");
     bool writes = (events & WEFT_WRITABLE) != 0;
     bool reads = (events & WEFT_READABLE) != 0 || !writes;
     unsigned asked = events | (unsigned)WF_FAKE_HANGUP;

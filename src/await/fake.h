@@ -29,7 +29,7 @@ struct wf_fake_io {
 struct wf_sim *wf_sim_here(int *error);
 
 /* Finds the descriptor and passes the door: 0; -ENOTSUP: a real one; -EBADF; -ECANCELED. May switch. */
-int wf_fake_enter(struct wf_fake_io *io, int fd);
+int wf_fake_enter(struct wf_fake_io *io, int fd, const char *call);
 
 /* Waits until the lists are woken; `second` may be NULL. 0: look again; -ECANCELED; -EBADF. */
 int wf_fake_wait(const struct wf_fake_io *io, struct wf_list *first, struct wf_list *second);

@@ -16,7 +16,7 @@
 
 #define EVENTS_ALL ((unsigned)WEFT_READABLE | (unsigned)WEFT_WRITABLE | (unsigned)WEFT_HANGUP)
 
-int wf_io_enter(struct wf_io *io, int fd)
+int wf_io_enter(struct wf_io *io, int fd, const char *call)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
@@ -34,7 +34,7 @@ int wf_io_enter(struct wf_io *io, int fd)
         return rc;
     }
     io->opened = wf_fd_stamp(io->record);
-    return wf_door_enter(io->self, "a call on a descriptor");
+    return wf_door_enter(io->self, call);
 }
 
 int wf_io_stamp(const struct wf_io *io, uint64_t *stamp)
@@ -136,7 +136,7 @@ int weft_wait_fd(int fd, unsigned events)
     if (events == 0 || (events & ~EVENTS_ALL) != 0) {
         return -EINVAL;
     }
-    int rc = wf_io_enter(&io, fd);
+    int rc = wf_io_enter(&io, fd, __func__);
     if (rc == -ENOTSUP) {
         return wf_fake_wait_fd(fd, events);
     }

@@ -35,9 +35,9 @@ struct wf_io_call {
     size_t length;
 };
 
-/* The beginning of every call: 0; -EPERM, -ECHILD (no fiber); -EBADF; -ENOTSUP (simulation: fake.h's); -ENOMEM;
- * -ECANCELED by the entry rule. May switch. */
-int wf_io_enter(struct wf_io *io, int fd);
+/* The beginning of the public call with that name: 0; -EPERM, -ECHILD (no fiber); -EBADF; -ENOTSUP
+ * (simulation: fake.h's); -ENOMEM; -ECANCELED by the entry rule. May switch. */
+int wf_io_enter(struct wf_io *io, int fd, const char *call);
 
 /* The stamp for the attempt that follows. 0; -EBADF: the number has been closed since the call began, and
  * may be another descriptor's by now. */
