@@ -327,10 +327,10 @@ static intptr_t mutex_and_queue(void *arg)
 
 Test(dump, mutex_and_queue)
 {
+    static struct bench benches[SEEDS + 1]; /* not to be destroyed: those who hang wait in it */
     for (uint64_t seed = 0; seed <= SEEDS; seed++) {
-        struct bench bench = {0};
-        cr_assert_eq(weft_queue_init(&bench.queue, sizeof(int), 1, NULL), 0);
-        hang(mutex_and_queue, &bench, seed);
+        cr_assert_eq(weft_queue_init(&benches[seed].queue, sizeof(int), 1, NULL), 0);
+        hang(mutex_and_queue, &benches[seed], seed);
         ASSERT_SAID("\"getter\" (#", "waits for an item in queue 0x", ", last put into by task #",
                     "\"putter\"");
         assert_ring("getter", "waits for an item in queue 0x", "putter", "waits for mutex 0x");
@@ -438,7 +438,7 @@ Test(dump, once_and_join)
 
 /* ---- no cycle ---- */
 
-static intptr_t read_twice(void *arg)
+static intptr_t lock_for_ever(void *arg)
 {
     struct shelf *shelf = arg;
     wt_check(weft_mutex_lock(&shelf->mutex) == 0);
@@ -448,7 +448,7 @@ static intptr_t read_twice(void *arg)
 static intptr_t only_waits(void *arg)
 {
     struct shelf *shelf = arg;
-    weft_task *holder = spawn_named(read_twice, shelf, "holder");
+    weft_task *holder = spawn_named(lock_for_ever, shelf, "holder");
     wt_check(weft_sleep(WEFT_US) == 0);
     (void)holder;
     return weft_mutex_lock(&shelf->mutex);
@@ -474,7 +474,7 @@ static intptr_t await_future_of(void *arg)
 static intptr_t many_children(void *arg)
 {
     weft_group group;
-    wt_check(weft_group_open(&group, 0) == 0);
+    wt_check(weft_group_open(&group, WEFT_GROUP_INDEPENDENT) == 0);
     for (int i = 0; i < 1000; i++) {
         wt_check(weft_group_spawn(&group, NULL, await_future_of, arg, NULL) == 0);
     }
