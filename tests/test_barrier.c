@@ -155,7 +155,7 @@ Test(barrier, all_have_their_numbers_in_any_order)
 /* A cancelled one never makes the number full: two of three come, one is cancelled, a third comes. */
 static intptr_t not_full(void *arg)
 {
-    weft_task *a, *b, *c;
+    weft_task *a = NULL, *b = NULL, *c = NULL;
     (void)arg;
     wt_check(weft_barrier_init(&barrier, 3) == 0);
     wt_check(weft_spawn(&a, come, NULL) == 0 && weft_spawn(&b, come, NULL) == 0);

@@ -164,3 +164,177 @@ Test(sweep_sync, event)
 {
     sweep(events, 6);
 }
+
+/* ---- condition ---- */
+
+enum { ITEMS = 6 };
+
+static weft_cond cond;
+static int stock;
+static bool is_closed;
+
+static intptr_t take_items(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        int rc = weft_mutex_lock(&mutex);
+        if (rc < 0) {
+            return rc;
+        }
+        while (rc == 0 && stock == 0 && !is_closed) {
+            rc = weft_cond_wait(&cond);
+            wt_check(weft_mutex_is_locked(&mutex));
+        }
+        bool has_one = rc == 0 && stock > 0;
+        stock -= has_one ? 1 : 0;
+        wt_check(weft_mutex_unlock(&mutex) == 0);
+        if (rc < 0 || !has_one) {
+            return rc;
+        }
+    }
+}
+
+/* Closes whatever comes: the users must not wait for ever. */
+static intptr_t make_items(void *arg)
+{
+    int rc = 0;
+    (void)arg;
+    for (int i = 0; rc == 0 && i < ITEMS; i++) {
+        rc = weft_sleep(i % 2 == 0 ? WEFT_MS : 0);
+        rc = rc == 0 ? weft_mutex_lock(&mutex) : rc;
+        if (rc == 0) {
+            stock++;
+            wt_check(weft_cond_notify(&cond, 1) == 0);
+            rc = weft_yield(); /* woken ones meet a locked mutex */
+            wt_check(weft_mutex_unlock(&mutex) == 0);
+        }
+    }
+    int locked = weft_mutex_lock(&mutex);
+    while (locked < 0) {
+        rc = locked;
+        locked = weft_mutex_lock(&mutex);
+    }
+    is_closed = true;
+    wt_check(weft_cond_notify_all(&cond) == 0 && weft_mutex_unlock(&mutex) == 0);
+    return rc;
+}
+
+static intptr_t conditions(void *arg)
+{
+    (void)arg;
+    stock = 0;
+    is_closed = false;
+    wt_check(weft_mutex_init(&mutex, 0) == 0 && weft_cond_init(&cond, &mutex) == 0);
+    int rc = run_with(take_items, make_items);
+    wt_check(weft_cond_destroy(&cond) == 0 && weft_mutex_destroy(&mutex) == 0);
+    wt_check(rc < 0 || stock == 0);
+    return rc;
+}
+
+Test(sweep_sync, cond)
+{
+    sweep(conditions, 25);
+}
+
+/* ---- readers and writers ---- */
+
+static weft_rwlock rwlock;
+
+static intptr_t read_and_write(void *arg)
+{
+    for (intptr_t i = (intptr_t)arg; i < (intptr_t)arg + 3; i++) {
+        int rc = i % 3 == 0 ? weft_rwlock_write_lock(&rwlock) : weft_rwlock_read_lock(&rwlock);
+        if (rc < 0) {
+            return rc;
+        }
+        held++;
+        wt_check(i % 3 != 0 || held == 1);
+        rc = weft_sleep(WEFT_MS);
+        held--;
+        wt_check(weft_rwlock_unlock(&rwlock) == 0);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static intptr_t rwlocks(void *arg)
+{
+    (void)arg;
+    wt_check(weft_rwlock_init(&rwlock) == 0);
+    int rc = run_with(read_and_write, read_and_write);
+    wt_check(weft_rwlock_destroy(&rwlock) == 0);
+    return rc;
+}
+
+Test(sweep_sync, rwlock)
+{
+    sweep(rwlocks, 30);
+}
+
+/* ---- barrier ---- */
+
+static weft_barrier barrier;
+
+/* Whoever can't come breaks it for all. */
+static intptr_t come_twice(void *arg)
+{
+    (void)arg;
+    int rc = 0;
+    for (int i = 0; rc >= 0 && i < 2; i++) {
+        rc = weft_barrier_wait(&barrier);
+    }
+    if (rc < 0) {
+        wt_check(weft_barrier_abort(&barrier) == 0);
+    }
+    return rc == -ECANCELED ? rc : 0;
+}
+
+static intptr_t barriers(void *arg)
+{
+    (void)arg;
+    wt_check(weft_barrier_init(&barrier, CHILDREN + 1) == 0);
+    int rc = run_with(come_twice, come_twice);
+    wt_check(weft_barrier_destroy(&barrier) == 0 && weft_barrier_waiting(&barrier) == 0);
+    return rc;
+}
+
+Test(sweep_sync, barrier)
+{
+    sweep(barriers, 10);
+}
+
+/* ---- once ---- */
+
+static weft_once once;
+
+static int prepare(void *arg)
+{
+    (void)arg;
+    held++;
+    wt_check(held == 1);
+    int rc = weft_sleep(WEFT_MS);
+    held--;
+    return rc;
+}
+
+static intptr_t run_once(void *arg)
+{
+    (void)arg;
+    int rc = weft_once_run(&once, prepare, NULL);
+    wt_check(rc < 0 || weft_once_is_done(&once));
+    return rc;
+}
+
+static intptr_t onces(void *arg)
+{
+    (void)arg;
+    once = (weft_once)WEFT_ONCE_INIT;
+    return run_with(run_once, run_once);
+}
+
+Test(sweep_sync, once)
+{
+    sweep(onces, 6);
+}

@@ -2,6 +2,7 @@
 /* boost.cpp - the Boost.Fiber peer: peer_boost CASE [OPERATIONS [WORKERS]] prints lines
  * "CASE NUMBER"; see ../README.md. One thread: its default scheduler shares nothing. */
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -116,11 +117,114 @@ static double pingpong(long n)
     return elapsed;
 }
 
+using queue_type = fibers::buffered_channel<std::uint64_t>;
+
+static double queue_lone(long n)
+{
+    queue_type items(128);
+    std::uint64_t item;
+    auto start = clock_type::now();
+    for (long i = 0; i < n; i++) {
+        items.push(static_cast<std::uint64_t>(i));
+        items.pop(item);
+    }
+    return ns_since(start);
+}
+
+static double queue_crowd(long n, int producers, int consumers)
+{
+    queue_type items(128);
+    std::vector<fibers::fiber> putting, getting;
+    std::vector<std::uint64_t> sums(static_cast<std::size_t>(consumers));
+    auto start = clock_type::now();
+    for (auto &sum : sums) {
+        getting.emplace_back([&items, &sum] {
+            std::uint64_t item;
+            while (items.pop(item) == fibers::channel_op_status::success) {
+                sum += item;
+            }
+        });
+    }
+    for (int p = 0; p < producers; p++) {
+        putting.emplace_back([&items, n, producers] {
+            for (long i = 0; i < n / producers; i++) {
+                items.push(static_cast<std::uint64_t>(i));
+            }
+        });
+    }
+    for (auto &fiber : putting) {
+        fiber.join();
+    }
+    items.close();
+    for (auto &fiber : getting) {
+        fiber.join();
+    }
+    return ns_since(start);
+}
+
+static double queue_4x4(long n)
+{
+    return queue_crowd(n, 4, 4);
+}
+
+static double queue_4x1(long n)
+{
+    return queue_crowd(n, 4, 1);
+}
+
+static double mutex_free(long n)
+{
+    fibers::mutex mutex;
+    auto start = clock_type::now();
+    for (long i = 0; i < n; i++) {
+        mutex.lock();
+        mutex.unlock();
+    }
+    return ns_since(start);
+}
+
+static double lock_in_turn(long n, bool is_held)
+{
+    const long lockers = 4;
+    fibers::mutex mutex;
+    std::vector<fibers::fiber> all;
+    auto start = clock_type::now();
+    for (long i = 0; i < lockers; i++) {
+        all.emplace_back([&mutex, is_held, n, lockers] {
+            for (long done = 0; done < n / lockers; done++) {
+                mutex.lock();
+                if (is_held) {
+                    boost::this_fiber::yield();
+                }
+                mutex.unlock();
+            }
+        });
+    }
+    for (auto &one : all) {
+        one.join();
+    }
+    return ns_since(start);
+}
+
+static double mutex_shared(long n)
+{
+    return lock_in_turn(n, false);
+}
+
+static double mutex_held(long n)
+{
+    return lock_in_turn(n, true);
+}
+
 static const std::map<std::string, double (*)(long)> cases = {
+    {"queue_lone", queue_lone},           {"queue_4x4", queue_4x4},
+    {"queue_4x1", queue_4x1},
     {"spawn_await", spawn_await},         {"spawn_many_cold", spawn_many},
     {"spawn_many_warm", spawn_many},      {"spawn_detached", spawn_detached},
     {"yield_two", yield_two},             {"yield_lone", yield_lone},
     {"pingpong", pingpong},               {"gather", gather},
+    {"mutex_free", mutex_free},           {"mutex_shared", mutex_shared},
+    {"mutex_held", mutex_held},
 };
 
 int main(int argc, char **argv)

@@ -7,14 +7,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/../../build/peers}
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
 
-# Older than its source, or not there.
+# Older than one of its sources, or not there.
 is_stale() { # PROGRAM SOURCE...
     program=$1
     shift
-    for source in "$@"; do
-        [ "$program" -nt "$source" ] || return 0
-    done
-    return 1
+    [ ! -x "$program" ] || [ -n "$(find "$@" -type f -newer "$program")" ]
 }
 
 make_peer() { # NAME TOOL SOURCE COMMAND...
@@ -52,7 +49,7 @@ has_header() { # HEADER LANGUAGE
     echo "#include <$1>" | c++ -x "$2" -E - >/dev/null 2>&1
 }
 
-make_peer go go "$here/go/main.go" build_go
+make_peer go go "$here/go" build_go
 make_peer tokio cargo "$here/tokio/src/main.rs" build_tokio
 if has_header boost/fiber/all.hpp c++; then
     make_peer boost c++ "$here/boost.cpp" build_boost

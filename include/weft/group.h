@@ -58,7 +58,8 @@ WEFT_API int weft_group_cancel(weft_group *group);
 WEFT_API WEFT_NODISCARD int weft_group_drain(weft_group *group, int64_t delay_ns);
 
 /* Ends the group: with `rc` an error (the body failed or was cancelled) the children are cancelled
- * first. Waits for all children, whatever happens.
+ * first. Waits for all children, whatever happens, and for the callbacks (weft_on_done) that were asked for
+ * before their ends: when it returns they have run.
  *
  * rc       what the body ends with
  * returns  the first error recorded (children, body); else -ECANCELED when the body was cancelled

@@ -230,7 +230,7 @@ static const struct {
     [WF_WAIT_PUT] = {"waits for room in queue", true, ", last taken from by "},
     [WF_WAIT_GET] = {"waits for an item in queue", true, ", last put into by "},
     [WF_WAIT_DONE] = {"waits for the end of the work in queue", true, ""},
-    [WF_WAIT_SELECT] = {"selects", false, " among what comes from "},
+    [WF_WAIT_SELECT] = {"selects among several sources", false, ""},
 };
 
 void wf_scene_name(const struct wf_scene *scene, size_t at, bool site, struct wf_text *text)

@@ -5,7 +5,9 @@
  * the barrier again on the way out.
  *
  * Who was cancelled is counted until its task has run, as in asyncio; but outside a simulation with seed 0
- * it is never what makes the number full. Then, and when a round ends, it is moved out of the way.
+ * it is not what makes the number full. Then, and when a round ends, it is moved out of the way. One that
+ * is cancelled while the last one lets all through has come, and the others go on: what has been granted
+ * can't be taken back.
  */
 #include <limits.h>
 #include <string.h>

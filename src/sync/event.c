@@ -9,6 +9,7 @@
 
 #include <weft/event.h>
 
+#include "sync/event.h"
 #include "sync/waiters.h"
 
 struct wf_event {
@@ -86,33 +87,50 @@ bool weft_event_is_set(const weft_event *event)
     return event != NULL && (wf_load_acq(&inside(event)->word) & SET) != 0;
 }
 
-/* False if it is set: nothing is linked, and whoever set it has left it. */
-static bool watch(struct wf_event *event, struct wf_waiter *waiter)
+bool wf_event_watch(weft_event *event, struct wf_waiter *waiter)
 {
-    uint32_t state = wf_bitlock(&event->word);
+    struct wf_event *e = inside(event);
+    uint32_t state = wf_bitlock(&e->word);
     bool is_set = (state & SET) != 0;
     if (!is_set) {
-        wf_waiters_add(&event->waiters, waiter);
+        wf_waiters_add(&e->waiters, waiter);
         state |= QUEUED;
     }
-    wf_bitunlock(&event->word, state);
+    wf_bitunlock(&e->word, state);
     return !is_set;
 }
 
-static int wait_until_set(struct wf_event *event, weft_task *self)
+void wf_event_unwatch(weft_event *event, struct wf_waiter *waiter)
+{
+    struct wf_event *e = inside(event);
+    uint32_t state = wf_bitlock(&e->word);
+    wf_list_remove(&waiter->link);
+    wf_bitunlock(&e->word, without_queue(e, state));
+}
+
+bool wf_event_is_through(weft_event *event)
+{
+    struct wf_event *e = inside(event);
+    uint32_t seen = wf_load_acq(&e->word);
+    if ((seen & SET) != 0 && (seen & WF_BITLOCK_MASK) != 0) {
+        seen = wf_bitlock(&e->word);
+        wf_bitunlock(&e->word, seen);
+    }
+    return (seen & SET) != 0;
+}
+
+static int wait_until_set(weft_event *event, weft_task *self)
 {
     struct wf_wait wait;
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_EVENT);
     wait.target = event;
-    if (!watch(event, &waiter)) {
+    if (!wf_event_watch(event, &waiter)) {
         return 0;
     }
     enum wf_verdict verdict = wf_door_park(&wait);
     if (verdict != WF_GRANTED || wait.was_early) {
-        uint32_t state = wf_bitlock(&event->word);
-        wf_list_remove(&waiter.link);
-        wf_bitunlock(&event->word, without_queue(event, state));
+        wf_event_unwatch(event, &waiter);
     }
     return verdict == WF_GRANTED ? 0 : -ECANCELED;
 }
@@ -124,9 +142,8 @@ int weft_event_wait(weft_event *event)
     if (self == NULL) {
         return rc;
     }
-    struct wf_event *e = inside(event);
-    uint32_t seen = wf_load_acq(&e->word);
-    return (seen & (SET | WF_BITLOCK_MASK)) == SET ? 0 : wait_until_set(e, self);
+    uint32_t seen = wf_load_acq(&inside(event)->word);
+    return (seen & (SET | WF_BITLOCK_MASK)) == SET ? 0 : wait_until_set(event, self);
 }
 
 int weft_event_destroy(weft_event *event)

@@ -91,6 +91,7 @@ static struct wf_queue_op *claim_first(struct wf_list *list, const struct wf_wai
         struct wf_queue_op *op = op_of(link);
         next = link->next;
         if (op->waiter.wait != own && wf_waiter_grant(&op->waiter, WF_GRANTED, later)) {
+            op->waiter.wait->granted = &op->waiter;
             return op;
         }
     }
@@ -236,10 +237,8 @@ static bool admit(struct wf_queue *q, const struct wf_wait *own, struct wf_later
 }
 
 /* How many were put, -EAGAIN, -ESHUTDOWN or -ENOMEM. */
-static inline __attribute__((always_inline)) int64_t put_items(struct wf_queue *q,
-                                                               const char *items, size_t count,
-                                                               const struct wf_wait *own,
-                                                               uint64_t by, struct wf_later *later)
+static int64_t put_items(struct wf_queue *q, const char *items, size_t count,
+                         const struct wf_wait *own, uint64_t by, struct wf_later *later)
 {
     if (is_closed(q)) {
         return -ESHUTDOWN;
@@ -271,10 +270,8 @@ static inline __attribute__((always_inline)) int64_t put_items(struct wf_queue *
 }
 
 /* How many were taken, -EAGAIN or -ESHUTDOWN. */
-static inline __attribute__((always_inline)) int64_t get_items(struct wf_queue *q, char *items,
-                                                               size_t count,
-                                                               const struct wf_wait *own,
-                                                               uint64_t by, struct wf_later *later)
+static int64_t get_items(struct wf_queue *q, char *items, size_t count, const struct wf_wait *own,
+                         uint64_t by, struct wf_later *later)
 {
     size_t moved = 0;
     bool more;
@@ -320,8 +317,7 @@ static void list_peer(const struct wf_wait *wait, wf_each *each, void *arg)
 }
 
 /* Called with the lock, returns without: how many were moved, or an error. */
-static __attribute__((noinline)) int64_t wait_for(weft_queue *queue, weft_task *self,
-                                                  struct wf_queue_op *op)
+static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *op)
 {
     struct wf_queue *q = inside(queue);
     struct wf_wait wait;
@@ -354,29 +350,22 @@ static __attribute__((noinline)) int64_t wait_for(weft_queue *queue, weft_task *
     return rc;
 }
 
-static inline __attribute__((always_inline)) int64_t transfer(weft_queue *queue, void *items,
-                                                              size_t count, bool is_put,
-                                                              const char *call)
+/* The rest of a call: with the lock when it begins, without when it returns. */
+static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *self, void *items,
+                                               size_t count, bool is_put)
 {
-    int error = 0;
-    struct wf_worker *worker = wf_fiber_worker(&error);
-    if (worker == NULL || queue == NULL || (items == NULL && count > 0)) {
-        return worker == NULL ? error : -EINVAL;
-    }
-    weft_task *self = wf_self_on(worker);
-    error = wf_door_enter(self, call);
-    if (error < 0 || count == 0) {
-        return error;
-    }
     struct wf_queue *q = inside(queue);
+    struct wf_queue_op op;
+    op.items = items;
+    op.count = count;
+    op.is_put = is_put;
+    if (!is_put && count_of(q) == 0 && q->capacity > 0 && !is_closed(q)) {
+        return wait_for(queue, self, &op); /* nobody waits to put: there would be something */
+    }
     struct wf_later later;
     wf_later_init(&later);
-    wf_lock(&q->lock);
-    uint64_t by = wf_task_token(self);
-    int64_t rc = is_put ? put_items(q, items, count, NULL, by, &later)
-                        : get_items(q, items, count, NULL, by, &later);
+    int64_t rc = move_items(q, &op, NULL, wf_task_token(self), &later);
     if (rc == -EAGAIN) {
-        struct wf_queue_op op = {.items = items, .count = count, .is_put = is_put};
         return wait_for(queue, self, &op);
     }
     wf_unlock(&q->lock);
@@ -384,26 +373,124 @@ static inline __attribute__((always_inline)) int64_t transfer(weft_queue *queue,
     return rc;
 }
 
+/* A put of one item that may meet a getter; as go_on. */
+static __attribute__((noinline)) int put_slowly(weft_queue *queue, weft_task *self,
+                                                const void *item)
+{
+    struct wf_queue *q = inside(queue);
+    struct wf_queue_op *op = NULL;
+    struct wf_later later;
+    wf_later_init(&later);
+    if (!is_closed(q) && !q->by_turns) {
+        op = claim_first(&q->getters, NULL, &later);
+    }
+    if (op == NULL) {
+        int64_t moved = go_on(queue, self, (void *)(uintptr_t)item, 1, true);
+        return moved < 0 ? (int)moved : 0;
+    }
+    (void)wf_item_copy(&q->store, kind_of(q), op->items, item);
+    finish(op, 1);
+    note_taken(q, 1, wf_task_token(op->waiter.wait->task));
+    wf_store_rlx(&q->last_put, wf_task_token(self));
+    wf_unlock(&q->lock);
+    wf_later_run(&later);
+    return 0;
+}
+
+/* Errors of arguments, then the door: 1 and the caller, or what the call returns. */
+static inline int enter(const weft_queue *queue, const void *items, size_t count, const char *call,
+                        weft_task **self)
+{
+    int error = 0;
+    struct wf_worker *worker = wf_fiber_worker(&error);
+    if (worker == NULL || queue == NULL || (items == NULL && count > 0)) {
+        return worker == NULL ? error : -EINVAL;
+    }
+    *self = wf_self_on(worker);
+    error = wf_door_enter(*self, call);
+    return error == 0 && count > 0 ? 1 : error;
+}
+
+/* One item where nobody waits, there is room, and the place is in the chunk: nearly every put. */
+static inline bool put_quickly(struct wf_queue *q, const void *item, uint64_t by)
+{
+    uint64_t count = count_of(q);
+    if (is_closed(q) || q->by_turns || !wf_list_is_empty(&q->getters) || count >= q->capacity ||
+        q->in.at == q->in.end) {
+        return false;
+    }
+    q->in.at += wf_item_copy(&q->store, kind_of(q), q->in.at, item);
+    set_count(q, count + 1);
+    wf_store_rlx(&q->last_put, by);
+    return true;
+}
+
+/* Likewise nearly every get. */
+static inline bool get_quickly(struct wf_queue *q, void *item, uint64_t by)
+{
+    uint64_t count = count_of(q);
+    if (count == 0 || q->by_turns || !wf_list_is_empty(&q->putters) || q->out.at == q->out.end) {
+        return false;
+    }
+    q->out.at += wf_item_copy(&q->store, kind_of(q), item, q->out.at);
+    set_count(q, count - 1);
+    note_taken(q, 1, by);
+    return true;
+}
+
 int weft_queue_put(weft_queue *queue, const void *item)
 {
-    int64_t rc = transfer(queue, (void *)(uintptr_t)item, 1, true, __func__);
-    return rc < 0 ? (int)rc : 0;
+    weft_task *self;
+    int rc = enter(queue, item, 1, __func__, &self);
+    if (rc <= 0) {
+        return rc;
+    }
+    struct wf_queue *q = inside(queue);
+    wf_lock(&q->lock);
+    if (put_quickly(q, item, wf_task_token(self))) {
+        wf_unlock(&q->lock);
+        return 0;
+    }
+    return put_slowly(queue, self, item);
 }
 
 int weft_queue_get(weft_queue *queue, void *item)
 {
-    int64_t rc = transfer(queue, item, 1, false, __func__);
-    return rc < 0 ? (int)rc : 0;
+    weft_task *self;
+    int rc = enter(queue, item, 1, __func__, &self);
+    if (rc <= 0) {
+        return rc;
+    }
+    struct wf_queue *q = inside(queue);
+    wf_lock(&q->lock);
+    if (get_quickly(q, item, wf_task_token(self))) {
+        wf_unlock(&q->lock);
+        return 0;
+    }
+    int64_t moved = go_on(queue, self, item, 1, false);
+    return moved < 0 ? (int)moved : 0;
 }
 
 int64_t weft_queue_put_many(weft_queue *queue, const void *items, size_t count)
 {
-    return transfer(queue, (void *)(uintptr_t)items, count, true, __func__);
+    weft_task *self;
+    int rc = enter(queue, items, count, __func__, &self);
+    if (rc <= 0) {
+        return rc;
+    }
+    wf_lock(&inside(queue)->lock);
+    return go_on(queue, self, (void *)(uintptr_t)items, count, true);
 }
 
 int64_t weft_queue_get_many(weft_queue *queue, void *items, size_t count)
 {
-    return transfer(queue, items, count, false, __func__);
+    weft_task *self;
+    int rc = enter(queue, items, count, __func__, &self);
+    if (rc <= 0) {
+        return rc;
+    }
+    wf_lock(&inside(queue)->lock);
+    return go_on(queue, self, items, count, false);
 }
 
 /* ---- without waiting ---- */
@@ -481,6 +568,13 @@ static enum wf_queue_link take_effect(struct wf_queue *q, struct wf_queue_op *op
     }
     finish(op, rc);
     return WF_QUEUE_DONE;
+}
+
+bool wf_queue_looks_ready(const weft_queue *queue, bool is_put)
+{
+    const struct wf_queue *q = inside(queue);
+    uint64_t count = count_of(q);
+    return q->capacity == 0 || is_closed(q) || (is_put ? count < q->capacity : count > 0);
 }
 
 enum wf_queue_link wf_queue_link(weft_queue *queue, struct wf_queue_op *op)

@@ -98,6 +98,7 @@ static inline bool wf_waiters_grant(struct wf_waiter *waiter, enum wf_verdict ve
     if (!wf_wait_claim(waiter->wait, verdict, later)) {
         return false;
     }
+    waiter->wait->granted = waiter;
     wf_list_remove(&waiter->link);
     return true;
 }

@@ -158,17 +158,13 @@ static void run_callbacks(weft_task *task, struct wf_callback *newest)
 
 static void tell_owner(weft_task *task, struct wf_later *later)
 {
-    struct wf_owner *owner = task->owner;
-    if (owner->is_queued && wf_task_try_hold(task)) {
-        wf_later_add(later, task, WF_READY_ENDED);
-    } else {
-        owner->ended(owner, task, later);
-    }
+    task->owner->ended(task->owner, task, later);
+    task->owner->left(task->owner, task, later);
 }
 
 void wf_task_owner_turn(weft_task *task, struct wf_later *later)
 {
-    task->owner->ended(task->owner, task, later);
+    tell_owner(task, later);
     wf_task_let_go(task, NULL);
 }
 
@@ -178,6 +174,16 @@ static void hold_for_turns(weft_task *task, const struct wf_callback *callback)
     for (; callback != NULL; callback = callback->next) {
         WF_CHECK(wf_task_try_hold(task), "a task ended that nobody holds");
     }
+}
+
+/* True: the owner will be told in a turn of its own. */
+static bool queue_owner(weft_task *task, struct wf_later *later)
+{
+    if (!task->owner->is_queued || !wf_task_try_hold(task)) {
+        return false;
+    }
+    wf_later_add(later, task, WF_READY_ENDED);
+    return true;
 }
 
 /* Under the task's lock. */
@@ -196,9 +202,14 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
 {
     wf_lock(&task->lock);
     (void)wf_state_finish(&task->word, is_error, is_cancel, true, before);
-    if (task->owner != NULL) {
+    struct wf_owner *owner = task->owner;
+    if (owner != NULL) {
         wf_unlock(&task->lock);
-        tell_owner(task, later);
+        if (queue_owner(task, later)) {
+            owner = NULL;
+        } else {
+            owner->ended(owner, task, later);
+        }
         wf_lock(&task->lock);
     }
     struct wf_callback *callbacks = task->callbacks;
@@ -210,6 +221,9 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
     grant_waiters(task, later);
     wf_unlock(&task->lock);
     run_callbacks(task, callbacks);
+    if (owner != NULL) {
+        owner->left(owner, task, later);
+    }
 }
 
 /* ---- the end ---- */
@@ -259,7 +273,7 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
     uint64_t before = 0;
     if (!wf_state_finish(&task->word, is_error, is_cancel, false, &before)) {
         end_joined(task, is_error, is_cancel, &before, later);
-    } else if (task->owner != NULL) {
+    } else if (task->owner != NULL && !queue_owner(task, later)) {
         tell_owner(task, later);
     }
     if (!is_error) {

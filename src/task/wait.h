@@ -78,6 +78,10 @@ struct wf_wait {
      * it. Runs on the canceller's thread under the task's lock. */
     bool (*hand_on)(struct wf_wait *wait, struct wf_later *later);
     const void *target; /* for reports and for hand_on */
+    /* Of a wait in several sources (weft_select): by which waiter it was granted. Whoever claimed it
+     * writes, before its source's lock is given back; the task reads it when it runs again, and if that
+     * was early, after it has had the locks. */
+    struct wf_waiter *granted;
     /* NULL, or names for reports whom in particular it waits for: calls `each` with their tokens. Runs on
      * the thread of whoever looks, under the task's lock and WF_BUSY; others run meanwhile. May take the
      * short locks that hand_on may. */

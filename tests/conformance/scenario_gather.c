@@ -68,6 +68,29 @@ static const char *list_of_members(struct object *object)
 
 /* ---- the object ---- */
 
+static int requests_of_children(const struct gather *gather)
+{
+    int sum = 0;
+    for (int i = 0; i < gather->count; i++) {
+        const struct object *object = gather->children[i].object;
+        sum +=
+            object->kind == OBJECT_TASK && object->task != NULL ? weft_cancelling(object->task) : 0;
+    }
+    return sum;
+}
+
+/* A request to one of those that wait by weft_gather was handed on to a child that had not ended. */
+static bool was_handed_on(const struct object *object)
+{
+    int children = requests_of_children(object->gather);
+    const struct joiner *joiner = object->joiners;
+    while (joiner != NULL &&
+           (weft_cancelling(joiner->task) <= joiner->count || children <= joiner->children)) {
+        joiner = joiner->next;
+    }
+    return joiner != NULL;
+}
+
 static void conclude(struct object *object)
 {
     struct gather *gather = object->gather;
@@ -92,7 +115,7 @@ static void on_child_done(struct object *done, void *arg)
     if (object_state(object) != WEFT_PENDING) {
         return;
     }
-    gather->is_cancelled = gather->is_cancelled || joiner_was_told(object);
+    gather->is_cancelled = gather->is_cancelled || was_handed_on(object);
     bool counts = !gather->collects && (!gather->is_cancelled || child->was_in_flight);
     if (outcome.code < 0 && counts && gather->error == 0) {
         gather->error = outcome.code;
@@ -179,6 +202,13 @@ static weft_task **tasks_of(struct run *run, struct object **objects, int count)
     return tasks;
 }
 
+/* Makes a request undelivered again that a checkpoint has delivered; it stays counted once. */
+static void rearm(void)
+{
+    (void)weft_cancel(weft_self());
+    (void)weft_uncancel(weft_self());
+}
+
 /* By weft_gather, for the requests; what came out is then told by the object. */
 static int join_natively(struct object *object, weft_task **tasks)
 {
@@ -187,6 +217,11 @@ static int join_natively(struct object *object, weft_task **tasks)
     bool sees_all = gather->collects || gather->is_cancelled;
     struct joiner joiner;
     joiner_add(&joiner, object);
+    joiner.children = requests_of_children(gather);
+    if (weft_checkpoint() < 0) {
+        rearm(); /* it is handed on at once */
+        joiner.count--;
+    }
     int rc = weft_gather(tasks, count, NULL,
                          sees_all ? WEFT_GATHER_COLLECT : WEFT_GATHER_FIRST_ERROR, NULL);
     weft_drop_all(tasks, count);
@@ -214,8 +249,7 @@ static int join_last_trip(struct object *object)
         rc = (int)weft_shield_leave(&section, weft_future_await(&object->cell, NULL));
     }
     if (was_told) {
-        (void)weft_cancel(weft_self()); /* undelivered again, and counted once as before */
-        (void)weft_uncancel(weft_self());
+        rearm();
     }
     return rc;
 }

@@ -176,7 +176,7 @@ bool object_cancel(struct object *object)
 
 void joiner_add(struct joiner *joiner, struct object *object)
 {
-    *joiner = (struct joiner){weft_self(), weft_cancelling(weft_self()), object->joiners};
+    *joiner = (struct joiner){weft_self(), weft_cancelling(weft_self()), 0, object->joiners};
     object->joiners = joiner;
 }
 

@@ -26,7 +26,8 @@ struct watcher {
 /* A task that waits for an object. A request to it goes to what it waits for, and does not come by here. */
 struct joiner {
     weft_task *task;
-    int count; /* of its requests when it began */
+    int count;    /* of its requests when it began */
+    int children; /* of those of a gather's children then */
     struct joiner *next;
 };
 

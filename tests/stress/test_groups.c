@@ -223,7 +223,8 @@ static intptr_t race_spawns(void *arg)
     static struct race race;
     uint64_t random = as_seed(arg);
 
-    while (wf_monotonic_ns() < end_ns) {
+    /* Until both have happened; the time limit is the patience. */
+    while (wf_monotonic_ns() < end_ns || atomic_load(&refusals) == 0 || atomic_load(&drops) == 0) {
         race_once(&race, &random);
     }
     fprintf(stderr, "%ld refused, %ld dropped\n", atomic_load(&refusals), atomic_load(&drops));

@@ -235,6 +235,39 @@ async fn group_cancel(n: usize) -> Duration {
     start.elapsed()
 }
 
+async fn queue_lone(n: usize) -> Duration {
+    let (sender, mut receiver) = mpsc::channel::<u64>(128);
+    let start = Instant::now();
+    for i in 0..n {
+        sender.send(i as u64).await.unwrap();
+        receiver.recv().await.unwrap();
+    }
+    start.elapsed()
+}
+
+async fn queue_4x1(n: usize) -> Duration {
+    let (sender, mut receiver) = mpsc::channel::<u64>(128);
+    let start = Instant::now();
+    for _ in 0..4 {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            for i in 0..n / 4 {
+                sender.send(i as u64).await.unwrap();
+            }
+        });
+    }
+    drop(sender);
+    let consumer = tokio::spawn(async move {
+        let mut sum = 0;
+        while let Some(item) = receiver.recv().await {
+            sum += item;
+        }
+        sum
+    });
+    consumer.await.unwrap();
+    start.elapsed()
+}
+
 async fn run(name: &str, n: usize) -> Option<Duration> {
     Some(match name {
         "spawn_await" => spawn_await(n).await,
@@ -244,6 +277,8 @@ async fn run(name: &str, n: usize) -> Option<Duration> {
         "yield_lone" => yield_lone(n).await,
         "pingpong" => ping_pong(n).await,
         "pingpong_across" => ping_pong_across(n).await,
+        "queue_lone" => queue_lone(n).await,
+        "queue_4x1" => queue_4x1(n).await,
         "timer_arm_cancel" => timer_arm_cancel(n).await,
         "timer_arm_cancel_million" => timer_arm_cancel_million(n).await,
         "cancel_reap" => cancel_reap(n).await,
