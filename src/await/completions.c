@@ -251,14 +251,13 @@ static struct member *take(struct completions *all)
     return member;
 }
 
-static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *, void *),
-                            void *arg)
+static void list_unfinished(const struct wf_wait *wait, wf_each *each, void *arg)
 {
     const struct completions *all = wait->target;
     for (size_t i = 0; i < all->count; i++) {
         bool is_first = all->members[i].all != NULL;
         if (is_first && !wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
-            each(all->tasks[i], arg);
+            each(wf_task_token(all->tasks[i]), arg);
         }
     }
 }
