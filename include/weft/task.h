@@ -20,8 +20,8 @@ typedef struct weft_spawn_options {
     /* Called once, on a worker, if fn never ran: the task then owned arg. Not after a failed spawn. */
     void (*drop_arg)(void *arg);
     /* Called once with a value (not an error) that nobody took; also with one that was returned in a
-     * task that ended cancelled all the same. Joining, gathering (even into
-     * NULL) and weft_task_result take it. */
+     * task that ended cancelled all the same. Taken is what a join, a gather or weft_task_result has
+     * written to the caller; joining with a NULL result takes nothing. */
     void (*drop_result)(intptr_t result);
     /* The values (local.h) that the task starts with, borrowed for the call; NULL = a copy of the
      * spawner's. */

@@ -94,10 +94,7 @@ int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *cal
         rc = is_shielded ? join_shielded(self, task) : join_plain(self, task);
     }
     if (wf_word_has_ended(wf_load_acq(&task->word)) && rc != -EDEADLK && !(is_shielded && rc < 0)) {
-        intptr_t outcome = wf_task_look(task);
-        if (result != NULL) {
-            *result = outcome;
-        }
+        wf_task_look(task, result);
     }
     return rc;
 }
@@ -161,9 +158,6 @@ int weft_thread_join(weft_task *task, int64_t delay_ns, intptr_t *result)
     if (!wf_word_has_ended(wf_load_acq(&task->word))) {
         return -ETIMEDOUT;
     }
-    intptr_t outcome = wf_task_look(task);
-    if (result != NULL) {
-        *result = outcome;
-    }
+    wf_task_look(task, result);
     return 0;
 }

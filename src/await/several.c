@@ -243,10 +243,7 @@ static void collect(struct several *all, intptr_t *results)
     for (size_t i = 0; i < all->edges.count; i++) {
         wf_state_set(&all->edges.tasks[i]->word, WF_SEEN);
         if (wf_word_has_ended(wf_load_acq(&all->edges.tasks[i]->word))) {
-            intptr_t outcome = wf_task_look(all->edges.tasks[i]);
-            if (results != NULL) {
-                results[i] = outcome;
-            }
+            wf_task_look(all->edges.tasks[i], results != NULL ? &results[i] : NULL);
         }
     }
 }

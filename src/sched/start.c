@@ -267,7 +267,8 @@ static intptr_t take_outcome(weft_runtime *runtime)
     if (!wf_word_has_ended(word)) {
         return -EDEADLK;
     }
-    intptr_t outcome = wf_task_look(main_task);
+    intptr_t outcome;
+    wf_task_look(main_task, &outcome);
     uint32_t interrupts = wf_load_acq(&runtime->was_interrupted);
     if (interrupts > 1 || (interrupts == 1 && outcome == -ECANCELED && wf_word_count(word) <= 1)) {
         outcome = -EINTR;

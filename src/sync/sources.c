@@ -141,7 +141,8 @@ weft_case weft_case_task(weft_task *task, intptr_t *result)
 static bool finish_task(struct wf_selection *selection, weft_case *one)
 {
     (void)selection;
-    set_result(one, wf_task_look(one->source));
+    wf_task_look(one->source, one->item);
+    one->outcome = 0;
     return true;
 }
 
