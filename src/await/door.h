@@ -57,7 +57,7 @@ void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
 void wf_wait_again(struct wf_wait *wait);
 
 /* Suspends until the wait is claimed; who won: WF_GRANTED, WF_TOLD_OFF (the request counts as
- * delivered), WF_TIMED_OUT, WF_CLOSED. After it no canceller reads the wait any more. */
+ * delivered), WF_TIMED_OUT, WF_CLOSED. After it nobody reads the wait any more. */
 enum wf_verdict wf_door_park(struct wf_wait *wait);
 
 /* weft_cancel with any cause (task.c). */

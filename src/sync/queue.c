@@ -16,6 +16,7 @@
 #include <errno.h>
 
 #include "await/door.h"
+#include "sched/report.h"
 #include "sync/store.h"
 
 enum { LINE_BYTES = 64 };
@@ -305,6 +306,16 @@ static int64_t move_items(struct wf_queue *q, struct wf_queue_op *op, const stru
 
 /* ---- waiting ---- */
 
+/* Whoever may end it: the one who last did what it waits for, but not itself, which would say nothing. */
+static void list_peer(const struct wf_wait *wait, wf_each *each, void *arg)
+{
+    uint64_t peer = wait->reason == WF_WAIT_GET ? wf_queue_last_put(wait->target)
+                                                : wf_queue_last_got(wait->target);
+    if (peer != wf_task_token(wait->task)) {
+        each(peer, arg);
+    }
+}
+
 /* Called with the lock, returns without: how many were moved, or an error. */
 static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *op)
 {
@@ -317,6 +328,7 @@ static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *
     do {
         wf_wait_begin(&wait, self, op->is_put ? WF_WAIT_PUT : WF_WAIT_GET);
         wait.target = queue;
+        wait.list = list_peer;
         enlist(q, op);
         wf_unlock(&q->lock);
         enum wf_verdict verdict = wf_door_park(&wait);
@@ -611,6 +623,10 @@ int weft_queue_done(weft_queue *queue)
     }
     wf_unlock(&q->lock);
     wf_later_run(&later);
+    if (rc < 0) {
+        wf_misuse(rc, "last taken from by", wf_queue_last_got(queue),
+                  "weft_queue_done(%p): done more often than items were taken", (void *)queue);
+    }
     return rc;
 }
 
@@ -643,6 +659,7 @@ int weft_queue_join(weft_queue *queue)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_DONE);
     wait.target = queue;
+    wait.list = list_peer;
     if (await_end(q, &waiter)) {
         enum wf_verdict verdict = wf_door_park(&wait);
         if (verdict != WF_GRANTED || wait.was_early) {
@@ -743,6 +760,19 @@ int weft_queue_init(weft_queue *queue, size_t item_bytes, size_t capacity,
     return wf_store_init(&q->store, &q->in, &q->out, item_bytes, capacity);
 }
 
+/* For reports: the token of somebody who waits, 0 for none. Under the lock. */
+static uint64_t first_in(const struct wf_queue *q)
+{
+    const struct wf_list *lists[] = {&q->getters, &q->putters, &q->joiners};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        const struct wf_list *list = lists[i];
+        if (!wf_list_is_empty(list)) {
+            return wf_task_token(WF_CONTAINER(list->next, struct wf_waiter, link)->wait->task);
+        }
+    }
+    return 0;
+}
+
 int weft_queue_destroy(weft_queue *queue)
 {
     if (queue == NULL) {
@@ -752,8 +782,10 @@ int weft_queue_destroy(weft_queue *queue)
     wf_lock(&q->lock);
     bool is_busy = !wf_list_is_empty(&q->getters) || !wf_list_is_empty(&q->putters) ||
                    !wf_list_is_empty(&q->joiners) || q->hinted > 0;
+    uint64_t waits = first_in(q);
     wf_unlock(&q->lock);
     if (is_busy) {
+        wf_misuse(-EBUSY, "by", waits, "weft_queue_destroy(%p): it is in use", (void *)queue);
         return -EBUSY;
     }
     wf_store_rel(&q->is_closed, (uint8_t)1);
