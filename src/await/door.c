@@ -6,10 +6,11 @@
 
 #include "await/limit.h"
 
-/* A sweep looks: see probe.h. Its mark lies beside what the door reads anyway. */
+/* A sweep looks: see probe.h. Its mark lies beside what the door reads anyway. `call` is NULL within a call
+ * that has been counted. */
 static inline void pass(weft_task *self, const char *call)
 {
-    if (__builtin_expect((self->flags & WF_TASK_PROBED) != 0, 0)) {
+    if (__builtin_expect((self->flags & WF_TASK_PROBED) != 0, 0) && call != NULL) {
         wf_probe_point(wf_runtime_of(self)->probe, self, call);
     }
 }

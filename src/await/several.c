@@ -351,13 +351,13 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
 /* ---- one task, or one call, under a limit ---- */
 
 /* A limit that has passed: an unfinished task is cancelled; the wait for its end is private. */
-static int end_now(weft_task *task, intptr_t *result)
+static int end_now(weft_task *task, intptr_t *result, const char *call)
 {
     if (wf_cancel_now(task, WEFT_CAUSE_TIMEOUT) != 1) {
-        return wf_join(task, result, false, "weft_wait_for");
+        return wf_join(task, result, false, call);
     }
     intptr_t outcome = 0;
-    int rc = wf_join(task, &outcome, true, "weft_wait_for");
+    int rc = wf_join(task, &outcome, true, call);
     if (rc < 0) {
         return rc;
     }
@@ -381,7 +381,7 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
         return -EDEADLK;
     }
     if (delay_ns <= 0) {
-        return end_now(task, result);
+        return end_now(task, result, __func__);
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);
@@ -406,7 +406,7 @@ static int call_never(weft_task *self, weft_fn *fn, void *arg)
     weft_task *task;
     int rc = wf_door_observe(self, "weft_call_for");
     if (rc == 0 && wf_has_turns(self) && weft_spawn(&task, fn, arg) == 0) {
-        rc = end_now(task, NULL);
+        rc = end_now(task, NULL, NULL);
         weft_detach(task); /* it has ended, or will without having started */
         return rc;
     }
