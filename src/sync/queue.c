@@ -68,10 +68,7 @@ static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *sel
                                                size_t count, bool is_put)
 {
     struct wf_queue *q = wf_queue_inside(queue);
-    struct wf_queue_op op;
-    op.items = items;
-    op.count = count;
-    op.is_put = is_put;
+    struct wf_queue_op op = {.items = items, .count = count, .is_put = is_put};
     if (!is_put && wf_queue_count_of(q) == 0 && q->capacity > 0 && !wf_queue_is_closed(q)) {
         return wait_for(queue, self, &op); /* nobody waits to put: there would be something */
     }
