@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* weft.h - everything weft offers. Each noun has a header of its own beside it. */
+/* weft.h - everything weft offers to programs. Each noun has a header of its own beside it; what tests
+ * of programs use is in weft/testing.h. */
 #ifndef WEFT_H
 #define WEFT_H
 

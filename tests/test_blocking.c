@@ -10,17 +10,11 @@
 
 #include <weft.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static const weft_options one_worker = {.workers = 1};
 static const weft_options four_workers = {.workers = 4};
-
-#define RUN(Fn, Arg, Options)                                                \
-    do {                                                                     \
-        intptr_t wt_rc = weft_run((Fn), (Arg), (Options));                   \
-        cr_assert_eq(wt_rc, 0, "the main task ended with %" PRIdPTR, wt_rc); \
-        wt_assert_clean();                                                   \
-    } while (0)
 
 /* A call that blocks its thread until it is let go. */
 struct gate {
@@ -68,19 +62,6 @@ static int inside(struct gate *gate)
 static void until_inside(struct gate *gate, int count)
 {
     while (inside(gate) < count) {
-        wt_check(weft_yield() == 0);
-    }
-}
-
-static uint64_t parks_now(void)
-{
-    weft_stats_t stats = {.size = sizeof stats};
-    return wt_check(weft_stats(NULL, &stats) == 0) ? stats.parks : 0;
-}
-
-static void until_parked(uint64_t mark, uint64_t count)
-{
-    while (parks_now() < mark + count) {
         wt_check(weft_yield() == 0);
     }
 }

@@ -8,13 +8,8 @@
 #include <weft.h>
 #include <weft/testing.h>
 
+#include "support.h"
 #include "weft_test.h"
-
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
-}
 
 static const weft_options simulated = {.simulate = true, .diagnostic = ignore};
 static const weft_options one_worker = {.workers = 1, .diagnostic = ignore};

@@ -6,14 +6,8 @@
 
 #include <weft.h>
 
+#include "support.h"
 #include "weft_test.h"
-
-/* Tests make walkers that swallow their request. */
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
-}
 
 /* Seed 0 and some others. */
 static void simulate(weft_fn *fn)
@@ -25,23 +19,8 @@ static void simulate(weft_fn *fn)
     }
 }
 
-static int64_t now_s(void)
-{
-    return weft_now() / WEFT_S;
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
-}
-
 /* Sleeps that many seconds and returns them. */
-static intptr_t sleep_s(void *arg)
+static intptr_t sleep_and_give(void *arg)
 {
     intptr_t s = (intptr_t)arg;
     int rc = weft_sleep(s * WEFT_S);
@@ -51,7 +30,7 @@ static intptr_t sleep_s(void *arg)
 static void spawn_sleepers(weft_task **tasks, const int *seconds, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        wt_check(weft_spawn(&tasks[i], sleep_s, word(seconds[i])) == 0);
+        wt_check(weft_spawn(&tasks[i], sleep_and_give, word(seconds[i])) == 0);
     }
 }
 
@@ -110,7 +89,7 @@ static intptr_t ended_before(void *arg)
     size_t index = 9;
 
     (void)arg;
-    wt_check(weft_spawn(&tasks[0], sleep_s, word(5)) == 0);
+    wt_check(weft_spawn(&tasks[0], sleep_and_give, word(5)) == 0);
     wt_check(weft_spawn(&tasks[1], give, word(1)) == 0);
     wt_check(weft_spawn(&tasks[2], give, word(-EPIPE)) == 0);
     wt_check(weft_sleep(WEFT_S) == 0);
@@ -132,7 +111,7 @@ static intptr_t ended_before_forever(void *arg)
     size_t index = 9;
 
     (void)arg;
-    wt_check(weft_spawn(&tasks[0], sleep_s, word(5)) == 0);
+    wt_check(weft_spawn(&tasks[0], sleep_and_give, word(5)) == 0);
     wt_check(weft_spawn(&tasks[1], give, word(1)) == 0);
     wt_check(weft_spawn(&tasks[2], give, word(2)) == 0);
     wt_check(weft_sleep(WEFT_S) == 0);
@@ -314,7 +293,7 @@ static intptr_t cancelled(void *arg)
     return 0;
 }
 
-static intptr_t await_future(void *arg)
+static intptr_t await_only(void *arg)
 {
     return weft_future_await(arg, NULL);
 }
@@ -327,7 +306,7 @@ static intptr_t told_then_ended(void *arg)
     weft_task *walker;
 
     (void)arg;
-    wt_check(weft_spawn(&task, await_future, &future) == 0);
+    wt_check(weft_spawn(&task, await_only, &future) == 0);
     struct walk walk = {&task, 1, 0, 0, 9};
     wt_check(weft_spawn(&walker, walk_two, &walk) == 0);
     wt_check(weft_sleep(WEFT_S) == 0);

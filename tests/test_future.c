@@ -9,6 +9,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static const weft_options simulated = {.simulate = true};
@@ -17,23 +18,6 @@ static void simulate(weft_fn *fn)
 {
     cr_assert_eq(weft_run(fn, NULL, &simulated), 0);
     wt_assert_clean();
-}
-
-static weft_task *spawn_parked(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    wt_check(weft_yield() == 0);
-    return task;
-}
-
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-
-    wt_check(weft_await(task, &result) == 0);
-    return result;
 }
 
 /* ---- from a plain thread: everything but the waiting ---- */

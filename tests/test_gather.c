@@ -4,14 +4,18 @@
  * In virtual time but for the last part. GA, WA, W are the rules of the model. */
 #include <stdatomic.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <weft/future.h>
 #include <weft/gather.h>
+#include <weft/group.h>
 #include <weft/runtime.h>
 #include <weft/task.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static atomic_int unseen;
@@ -30,24 +34,9 @@ static void simulate(weft_fn *fn)
     wt_assert_clean();
 }
 
-static int64_t now_s(void)
-{
-    return weft_now() / WEFT_S;
-}
-
 static int count(void)
 {
     return weft_cancelling(weft_self());
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
 }
 
 /* Sleeps for the tens, then returns the argument; negative ones after |arg| seconds. */
@@ -80,23 +69,6 @@ static weft_task *spawned(weft_fn *fn, intptr_t arg)
 
     wt_check(weft_spawn(&task, fn, word(arg)) == 0);
     return task;
-}
-
-static weft_task *spawn_parked(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    wt_check(weft_yield() == 0);
-    return task;
-}
-
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-
-    wt_check(weft_await(task, &result) == 0);
-    return result;
 }
 
 /* ---- gather ---- */
@@ -726,4 +698,90 @@ Test(gather, on_real_workers)
         cr_assert_eq(weft_run(real_waits, NULL, &options), 0);
         wt_assert_clean();
     }
+}
+
+/* ---- an error between its task's end and the gather's hearing of it ---- */
+
+static struct {
+    weft_task *gathering, *failing, *sleeping;
+    atomic_int failed; /* 1: the task has ended, its worker is held in the report */
+    int rc;
+    size_t first_failed;
+    intptr_t results[2];
+} flight;
+
+static intptr_t gather_flight(void *arg)
+{
+    weft_task *both[2] = {flight.failing, flight.sleeping};
+
+    (void)arg;
+    flight.rc = weft_gather(both, 2, flight.results, WEFT_GATHER_FIRST_ERROR, &flight.first_failed);
+    return 0;
+}
+
+/* On the worker of the failing task: its group tells before its waiters are told. */
+static void hold_report(const weft_diagnostic *what, void *arg)
+{
+    (void)arg;
+    if (what->kind == WEFT_DIAG_GROUP_ERROR) {
+        atomic_store(&flight.failed, 1);
+        while (weft_task_state(flight.sleeping) == WEFT_PENDING) {
+            sched_yield();
+        }
+    }
+}
+
+static void *cancel_in_flight(void *arg)
+{
+    while (atomic_load(&flight.failed) == 0) {
+        sched_yield();
+    }
+    wt_check(weft_cancel(flight.gathering) == 1);
+    return arg;
+}
+
+static intptr_t fail_in_flight(void *arg)
+{
+    wt_check(weft_future_await(arg, NULL) == 0);
+    return -EIO;
+}
+
+static intptr_t set_go(void *arg)
+{
+    return weft_future_set(arg, 0);
+}
+
+static intptr_t be_in_flight(void *arg)
+{
+    static weft_future go = WEFT_FUTURE_INIT;
+    const weft_spawn_options here = {.pinned = true}; /* one after the other on this worker */
+    weft_group group;
+    pthread_t thread;
+    weft_task *setter;
+
+    (void)arg;
+    flight.sleeping = spawned(sleep_then, 100000);
+    wt_check(weft_group_open(&group, WEFT_GROUP_INDEPENDENT) == 0);
+    wt_check(weft_group_spawn(&group, &flight.failing, fail_in_flight, &go, NULL) == 0);
+    wt_check(pthread_create(&thread, NULL, cancel_in_flight, NULL) == 0);
+    wt_check(weft_spawn_with(&flight.gathering, gather_flight, NULL, &here) == 0);
+    wt_check(weft_spawn_with(&setter, set_go, &go, &here) == 0);
+    wt_check(weft_group_close(&group, 0) == 0);
+    wt_check(weft_join(flight.gathering, NULL) == 0);
+    wt_check(pthread_join(thread, NULL) == 0);
+    wt_check(flight.rc == 0 && flight.first_failed == 0);
+    wt_check(flight.results[0] == -EIO && flight.results[1] == -ECANCELED);
+    weft_drop(setter);
+    weft_drop(flight.gathering);
+    weft_drop(flight.failing);
+    weft_drop(flight.sleeping);
+    return 0;
+}
+
+Test(gather, names_the_error_that_was_in_flight)
+{
+    const weft_options options = {.workers = 4, .diagnostic = hold_report};
+
+    cr_assert_eq(weft_run(be_in_flight, NULL, &options), 0);
+    wt_assert_clean();
 }

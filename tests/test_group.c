@@ -3,6 +3,7 @@
  *
  * In virtual time but for the last part. G-n are the rules of the group model. */
 #include <errno.h>
+#include <sched.h>
 
 #include <weft/future.h>
 #include <weft/group.h>
@@ -12,6 +13,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static struct {
@@ -41,29 +43,9 @@ static void simulate(weft_fn *fn)
     cr_assert_eq(told.dropped, 0);
 }
 
-static int64_t now_s(void)
-{
-    return weft_now() / WEFT_S;
-}
-
 static int count(void)
 {
     return weft_cancelling(weft_self());
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
-}
-
-static intptr_t sleep_s(void *arg)
-{
-    return weft_sleep((intptr_t)arg * WEFT_S);
 }
 
 /* Sleeps a second and fails with the code. */
@@ -106,23 +88,6 @@ static weft_task *child(weft_group *group, weft_fn *fn, void *arg)
 static void add(weft_group *group, weft_fn *fn, void *arg)
 {
     wt_check(weft_group_spawn(group, NULL, fn, arg, NULL) == 0);
-}
-
-static weft_task *spawn_parked(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    wt_check(weft_yield() == 0);
-    return task;
-}
-
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-
-    wt_check(weft_await(task, &result) == 0);
-    return result;
 }
 
 static bool errors_are(const weft_group *group, int expected_count, int first, int second)
@@ -953,4 +918,87 @@ Test(group, on_real_workers)
         wt_assert_clean();
     }
     cr_assert_eq(told.unseen, 0);
+}
+
+/* ---- callbacks of children ---- */
+
+struct frame {
+    atomic_int has_closed;
+    atomic_int called;
+};
+
+static void call_late(weft_task *task, void *arg)
+{
+    struct frame *frame = arg;
+
+    (void)task;
+    for (int i = 0; i < 100; i++) {
+        sched_yield(); /* the last child's end would let the group close meanwhile */
+    }
+    wt_check(atomic_load(&frame->has_closed) == 0);
+    atomic_fetch_add(&frame->called, 1);
+}
+
+static intptr_t end_when_told(void *arg)
+{
+    return weft_future_await(arg, NULL);
+}
+
+static intptr_t fail_at_go(void *arg)
+{
+    wt_check(weft_future_await(arg, NULL) == 0);
+    return -EIO;
+}
+
+/* Closing waits for what is called at the children's ends, however these end. */
+static intptr_t close_with_callbacks(void *arg)
+{
+    static weft_future go[100];
+
+    for (int i = 0; i < 100; i++) {
+        weft_task *task;
+        weft_group group;
+        struct frame frame = {0};
+        intptr_t rc = i % 3 == 1 ? -EIO : 0;
+
+        weft_future_init(&go[i]);
+        wt_check(weft_group_open(&group, 0) == 0);
+        wt_check(weft_group_spawn(&group, &task, i % 3 == 1 ? fail_at_go : end_when_told, &go[i],
+                                  NULL) == 0);
+        wt_check(weft_on_done(task, call_late, &frame) == 0);
+        wt_check(weft_on_done(task, call_late, &frame) == 0);
+        weft_drop(task);
+        wt_check(weft_yield() == 0);
+        if (i % 3 == 2) {
+            wt_check(weft_group_cancel(&group) == 1);
+        } else {
+            wt_check(weft_future_set(&go[i], 0) == 0);
+        }
+        if (i % 6 == 0) {
+            wt_check(weft_group_drain(&group, WEFT_FOREVER) == 0);
+            wt_check(atomic_load(&frame.called) == 2);
+        }
+        wt_check(weft_group_close(&group, 0) == rc);
+        wt_check(atomic_load(&frame.called) == 2);
+        atomic_store(&frame.has_closed, 1);
+    }
+    return (intptr_t)arg;
+}
+
+Test(group, closing_waits_for_callbacks)
+{
+    static const int workers[] = {1, 2, 8};
+
+    for (int i = 0; i < 3; i++) {
+        const weft_options options = {.workers = workers[i]};
+
+        cr_assert_eq(weft_run(close_with_callbacks, NULL, &options), 0);
+        wt_assert_clean();
+    }
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        const weft_options options = {.simulate = true, .seed = seed};
+
+        cr_assert_eq(weft_run(close_with_callbacks, NULL, &options), 0);
+        wt_assert_clean();
+    }
 }

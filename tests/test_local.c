@@ -10,6 +10,7 @@
 #include <weft.h>
 
 #include "task/task.h"
+#include "support.h"
 #include "weft_test.h"
 
 /* Every value set is &values[i]; its drop counts in drops[i]. */
@@ -229,8 +230,8 @@ static intptr_t with_context(void *arg)
     wt_check(weft_local_set(&a, val(3)) == 0);
     wt_check(weft_spawn_with(&task, see_nine, NULL, &options) == 0);
     wt_check(weft_spawn_with(&other, see_nine, NULL, &options) == 0); /* one for many */
-    weft_context_drop(context);
     wt_check(drops[1] == 0);
+    weft_context_drop(context); /* its last user drops the value: perhaps this one */
     wt_check(weft_await(task, &result) == 0 && result == 9);
     wt_check(weft_await(other, &result) == 0 && result == 9);
     wt_check(drops[1] == 1 && drops[2] == 0);
@@ -330,12 +331,6 @@ static intptr_t wait_for_nobody(void *arg)
     wt_check(weft_on_done(weft_self(), done, NULL) == 0);
     wt_check(weft_local_set(&a, val(2)) == 0);
     return weft_future_await(&future, NULL);
-}
-
-static void ignore(const weft_diagnostic *what, void *arg)
-{
-    (void)what;
-    (void)arg;
 }
 
 Test(local, a_deadlock_frees_contexts_too)
@@ -678,5 +673,53 @@ Test(local, trees_of_tasks_drop_every_value)
 {
     cr_assert_eq(weft_run(grow_forest, NULL, &four_workers), 0);
     cr_assert_eq(weft_run(grow_forest, NULL, &one_worker), 0);
+    wt_assert_clean();
+}
+
+/* ---- in a blocking call ---- */
+
+static weft_local seen_inside = WEFT_LOCAL_INIT("seen inside", NULL);
+
+static void drop_inside(void *arg)
+{
+    wt_check(weft_local_get(&seen_inside) == arg && weft_yield() == -EPERM);
+}
+
+/* On a thread of the pool, and where a simulation has none: no task, and values that can only be read. */
+static intptr_t inside(void *arg)
+{
+    intptr_t result;
+
+    wt_check(weft_local_get(&seen_inside) == arg);
+    wt_check(weft_local_set(&seen_inside, NULL) == -EPERM);
+    wt_check(weft_yield() == -EPERM && weft_self() == NULL);
+    wt_check(weft_blocking(inside, NULL, NULL, &result) == -EPERM);
+    return weft_local_get(&seen_inside) == arg ? 7 : 0;
+}
+
+static intptr_t call_inside(void *arg)
+{
+    static int value;
+    intptr_t result = 0;
+
+    (void)arg;
+    wt_check(weft_blocking(inside, NULL, NULL, &result) == 0 && result == 7);
+    wt_check(weft_local_set(&seen_inside, &value) == 0);
+    wt_check(weft_blocking(inside, &value, NULL, &result) == 0 && result == 7);
+    wt_check(weft_blocking(inside, &value, drop_inside, &result) == 0 && result == 7);
+    wt_check(weft_local_get(&seen_inside) == &value && weft_self() != NULL);
+    return weft_yield();
+}
+
+Test(local, read_only_in_a_blocking_call)
+{
+    const weft_options real = {.workers = 2};
+
+    cr_assert_eq(weft_run(call_inside, NULL, &real), 0);
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        const weft_options simulated = {.simulate = true, .seed = seed};
+
+        cr_assert_eq(weft_run(call_inside, NULL, &simulated), 0);
+    }
     wt_assert_clean();
 }

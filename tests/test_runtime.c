@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "fiber/tools.h"
+#include "support.h"
 #include "weft_test.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -71,16 +72,6 @@ static int reported(weft_diagnostic_kind kind)
 }
 
 static const weft_options simulated = {.simulate = true, .diagnostic = on_report};
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
-}
 
 static intptr_t sleep_for_ever(void *arg)
 {

@@ -12,6 +12,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static atomic_int errors_unseen, dropped, at_shutdown;
@@ -32,43 +33,11 @@ static void simulate(weft_fn *fn)
     wt_assert_clean();
 }
 
-static int64_t now_s(void)
-{
-    return weft_now() / WEFT_S;
-}
-
-static intptr_t sleep_s(void *arg)
-{
-    return weft_sleep((intptr_t)arg * WEFT_S);
-}
-
 static intptr_t sleep_5_then(void *arg)
 {
     int rc = weft_sleep(5 * WEFT_S);
 
     return rc < 0 ? rc : (intptr_t)arg;
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-static weft_task *spawn_parked(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    wt_check(weft_yield() == 0);
-    return task;
-}
-
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-
-    wt_check(weft_await(task, &result) == 0);
-    return result;
 }
 
 /* ---- shielded joins ---- */

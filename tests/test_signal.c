@@ -8,30 +8,11 @@
 #include <weft.h>
 
 #include "fiber/hooks.h"
+#include "support.h"
 #include "weft_test.h"
 
 static const weft_options one_worker = {.workers = 1};
 static const weft_options four_workers = {.workers = 4};
-
-#define RUN(Fn, Arg, Options)                                                \
-    do {                                                                     \
-        intptr_t wt_rc = weft_run((Fn), (Arg), (Options));                   \
-        cr_assert_eq(wt_rc, 0, "the main task ended with %" PRIdPTR, wt_rc); \
-        wt_assert_clean();                                                   \
-    } while (0)
-
-static uint64_t parks_now(void)
-{
-    weft_stats_t stats = {.size = sizeof stats};
-    return wt_check(weft_stats(NULL, &stats) == 0) ? stats.parks : 0;
-}
-
-static void until_parked(uint64_t mark, uint64_t count)
-{
-    while (parks_now() < mark + count) {
-        wt_check(weft_yield() == 0);
-    }
-}
 
 static int wait_for(int first, int second)
 {

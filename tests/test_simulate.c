@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* test_simulate.c - seeds and virtual time: the same seed gives the same run, other seeds other ones. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <weft.h>
 #include <weft/testing.h>
@@ -346,6 +348,151 @@ Test(simulate, calls_from_outside)
     wt_assert_clean();
 }
 
+struct script {
+    char text[8];
+    int length;
+};
+
+static void add(struct script *script, char who)
+{
+    script->text[script->length++] = who;
+}
+
+static void timer_turn(void *arg)
+{
+    add(arg, 't');
+}
+
+static void own_turn(void *arg)
+{
+    add(arg, 'o');
+}
+
+static intptr_t neighbour(void *arg)
+{
+    add(arg, 'n');
+    return 0;
+}
+
+/* A timer comes after all that is ready, a negative delay where the call was made. */
+static intptr_t calls_in_turn(void *arg)
+{
+    wt_check(weft_sim_after(0, timer_turn, arg) == 0);
+    wt_check(weft_sim_after(-1, own_turn, arg) == 0);
+    wt_check(weft_spawn(NULL, neighbour, arg) == 0);
+    return weft_sleep(1);
+}
+
+Test(simulate, a_call_without_delay_has_its_place)
+{
+    struct script script = {.length = 0};
+    cr_assert_eq(run_seed(calls_in_turn, &script, 0), 0);
+    cr_assert_str_eq(script.text, "ont");
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct script drawn = {.length = 0};
+        cr_assert_eq(run_seed(calls_in_turn, &drawn, seed), 0);
+        cr_assert_eq(drawn.length, 3);
+    }
+    wt_assert_clean();
+}
+
+static void on_done(weft_task *task, void *arg)
+{
+    (void)task;
+    add(arg, 'c');
+}
+
+struct joining {
+    struct script *order;
+    weft_task *task;
+    char who;
+};
+
+static intptr_t join_and_say(void *arg)
+{
+    const struct joining *joining = arg;
+    wt_check(weft_join(joining->task, NULL) == 0);
+    add(joining->order, joining->who);
+    return 0;
+}
+
+static intptr_t sleeps(void *arg)
+{
+    (void)arg;
+    return weft_sleep(5);
+}
+
+/* Of one joiner before the callback and one after it each is told in its place. */
+static intptr_t callback_between_joiners(void *arg)
+{
+    weft_task *task;
+    weft_task *joiners[2];
+    wt_check(weft_spawn(&task, sleeps, NULL) == 0);
+    struct joining first = {arg, task, '1'};
+    struct joining last = {arg, task, '2'};
+    wt_check(weft_spawn(&joiners[0], join_and_say, &first) == 0);
+    wt_check(weft_yield() == 0);
+    wt_check(weft_on_done(task, on_done, arg) == 0);
+    wt_check(weft_spawn(&joiners[1], join_and_say, &last) == 0);
+    wt_check(weft_join(joiners[0], NULL) == 0 && weft_join(joiners[1], NULL) == 0);
+    weft_drop_all(joiners, 2);
+    weft_drop(task);
+    return 0;
+}
+
+Test(simulate, callbacks_and_joiners_are_told_in_the_order_of_their_coming)
+{
+    struct script script = {.length = 0};
+    cr_assert_eq(run_seed(callback_between_joiners, &script, 0), 0);
+    cr_assert_str_eq(script.text, "1c2");
+    wt_assert_clean();
+}
+
+/* ---- a limit and an end in one instant ---- */
+
+static intptr_t sleeps_long(void *arg)
+{
+    (void)arg;
+    return weft_sleep(WEFT_FOREVER);
+}
+
+struct ending {
+    weft_task *task;
+    int rc;
+};
+
+static intptr_t waits_a_second(void *arg)
+{
+    struct ending *ending = arg;
+    intptr_t result;
+    ending->rc = weft_wait_for(ending->task, WEFT_S, &result);
+    return 0;
+}
+
+/* The task ends cancelled, by somebody else, in the turn in which the limit fires as well. */
+static intptr_t limit_after_end(void *arg)
+{
+    struct ending *ending = arg;
+    weft_task *waiter;
+    wt_check(weft_spawn(&ending->task, sleeps_long, NULL) == 0);
+    wt_check(weft_spawn(&waiter, waits_a_second, ending) == 0);
+    wt_check(weft_yield() == 0);
+    wt_check(weft_cancel(ending->task) == 1);
+    wt_check(weft_sim_advance(WEFT_S) == 0);
+    wt_check(weft_join(waiter, NULL) == 0);
+    weft_drop(waiter);
+    weft_drop(ending->task);
+    return 0;
+}
+
+Test(simulate, a_limit_that_fires_with_a_cancelled_end_is_reported)
+{
+    struct ending ending = {.rc = 0};
+    cr_assert_eq(run_seed(limit_after_end, &ending, 0), 0);
+    cr_assert_eq(ending.rc, -ETIMEDOUT);
+    wt_assert_clean();
+}
+
 /* ---- blocking calls ---- */
 
 struct blocking {
@@ -529,4 +676,91 @@ Test(simulate, interrupts)
         cr_assert_eq(run_seed(not_asked_for, NULL, seed), -ENOTSUP);
     }
     wt_assert_clean();
+}
+
+/* ---- a plain thread beside a simulation ---- */
+
+static weft_future from_thread = WEFT_FUTURE_INIT;
+static atomic_int thread_may_set, thread_has_set;
+
+static intptr_t wait_for_thread(void *arg)
+{
+    (void)arg;
+    return weft_future_await(&from_thread, NULL);
+}
+
+static void *set_from_thread(void *arg)
+{
+    while (atomic_load(&thread_may_set) == 0) {
+        sched_yield();
+    }
+    wt_check(weft_future_set(&from_thread, 0) == 0);
+    atomic_store(&thread_has_set, 1);
+    return arg;
+}
+
+static intptr_t wake_pinned(void *arg)
+{
+    const weft_spawn_options pinned = {.pinned = true};
+    weft_task *task;
+    intptr_t result = -1;
+
+    (void)arg;
+    wt_check(weft_spawn_with(&task, wait_for_thread, NULL, &pinned) == 0);
+    for (int i = 0; i < 10; i++) {
+        wt_check(weft_yield() == 0);
+    }
+    atomic_store(&thread_may_set, 1);
+    while (atomic_load(&thread_has_set) == 0) {
+        wt_check(weft_yield() == 0);
+    }
+    wt_check(weft_await(task, &result) == 0 && result == 0);
+    return 0;
+}
+
+Test(simulate, a_plain_thread_wakes_a_pinned_task)
+{
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        const weft_options options = {.simulate = true, .seed = seed};
+        pthread_t thread;
+
+        weft_future_init(&from_thread);
+        atomic_store(&thread_may_set, 0);
+        atomic_store(&thread_has_set, 0);
+        cr_assert_eq(pthread_create(&thread, NULL, set_from_thread, NULL), 0);
+        cr_assert_eq(weft_run(wake_pinned, NULL, &options), 0);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+        wt_assert_clean();
+    }
+}
+
+/* ---- calls that ask for the next one ---- */
+
+static long calls_made;
+
+static void call_again(void *arg)
+{
+    (void)arg;
+    if (++calls_made < 1000000) {
+        wt_check(weft_sim_after(0, call_again, NULL) == 0);
+    }
+}
+
+static intptr_t start_calling(void *arg)
+{
+    (void)arg;
+    wt_check(weft_sim_after(0, call_again, NULL) == 0);
+    return weft_yield();
+}
+
+Test(simulate, calls_do_not_outlive_the_run)
+{
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        const weft_options options = {.simulate = true, .seed = seed};
+
+        calls_made = 0;
+        cr_assert_eq(weft_run(start_calling, NULL, &options), 0);
+        cr_assert_lt(calls_made, 1000);
+        wt_assert_clean();
+    }
 }

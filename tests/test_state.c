@@ -388,7 +388,9 @@ Test(state, a_delegating_wait_hands_requests_on)
     cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
     cr_assert_eq(life(), WF_PARKED); /* D-1: not woken */
     cr_assert_neq(now() & WF_BUSY, 0U);
-    wf_state_handed(&word, 2);
+    cr_assert_eq(wf_state_take(&word), 2U);
+    cr_assert_neq(now() & WF_BUSY, 0U);
+    cr_assert_eq(wf_state_take(&word), 0U);
     cr_assert_eq(now() & WF_BUSY, 0U);
     cr_assert(undelivered() == 0 && count() == 2);
     cr_assert_eq(wf_word_tolls(now()), 1U);
@@ -404,8 +406,12 @@ Test(state, a_refused_request_stays_undelivered)
 
     request(1);
     cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
-    wf_state_handed(&word, 0);
+    uint32_t tolls = wf_word_tolls(now());
+    cr_assert_eq(wf_state_take(&word), 1U);
+    wf_state_give_back(&word, 1, 0);
+    cr_assert_eq(now() & WF_BUSY, 0U);
     cr_assert(undelivered() == 1 && count() == 1);
+    cr_assert_eq(wf_word_tolls(now()), tolls); /* a scope finds that its request is undelivered */
     cr_assert_eq(wf_state_wake(&word, epoch, WF_GRANTED), WF_WAKE_READY);
     cr_assert(wf_state_observe(&word));
 }
@@ -415,11 +421,58 @@ Test(state, a_request_while_one_is_handed_on_is_handed_on_too)
     (void)make_parked(true);
     request(1);
     cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
+    cr_assert_eq(wf_state_take(&word), 1U);
     request(1);
-    cr_assert(!wf_state_handed(&word, 1)); /* D-5: the other one as well */
-    cr_assert(undelivered() == 2 && count() == 2);
-    cr_assert(wf_state_handed(&word, 2));
+    cr_assert_eq(wf_state_take(&word), 1U); /* D-5: the other one as well */
+    cr_assert_eq(wf_state_take(&word), 0U);
     cr_assert(undelivered() == 0 && count() == 2);
+}
+
+/* The first one was taken, then the target ended: the other one is for the task's next await point. */
+Test(state, a_later_request_is_refused_alone)
+{
+    uint8_t epoch = make_parked(true);
+
+    request(1);
+    cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
+    cr_assert_eq(wf_state_take(&word), 1U);
+    request(1);
+    cr_assert_eq(wf_state_take(&word), 1U);
+    wf_state_give_back(&word, 1, 0);
+    cr_assert(undelivered() == 1 && count() == 2);
+    cr_assert_eq(wf_state_wake(&word, epoch, WF_GRANTED), WF_WAKE_READY);
+    cr_assert(wf_state_observe(&word));
+    cr_assert(!wf_state_observe(&word));
+}
+
+/* A request that was handed on has been delivered, whatever is taken back while the next one comes. */
+Test(state, taken_back_between_two)
+{
+    (void)make_parked(true);
+    request(1);
+    cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
+    cr_assert_eq(wf_state_take(&word), 1U);
+    request(1);
+    (void)take_back(&word);
+    (void)take_back(&word);
+    cr_assert_eq(wf_state_take(&word), 0U);
+    cr_assert(undelivered() == 0 && count() == 0);
+}
+
+/* The mark's bit means something else once the task has ended: nobody clears it then. */
+Test(state, the_value_stays_taken)
+{
+    uint8_t epoch = make_parked(true);
+    uint64_t before;
+
+    request(1);
+    cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
+    cr_assert_eq(wf_state_wake(&word, epoch, WF_GRANTED), WF_WAKE_READY);
+    cr_assert_eq(wf_state_take(&word), 1U);
+    cr_assert_eq(wf_state_take(&word), 0U); /* the canceller's last look */
+    cr_assert(wf_state_finish(&word, false, false, false, &before));
+    wf_state_set(&word, WF_TAKEN);
+    cr_assert_neq(now() & WF_TAKEN, 0U);
 }
 
 /* The joined task ends while the canceller reads the wait: the mark must outlive the wake-up. */
@@ -432,7 +485,8 @@ Test(state, a_grant_does_not_clear_busy)
     cr_assert_eq(wf_state_wake(&word, epoch, WF_GRANTED), WF_WAKE_READY);
     cr_assert_neq(now() & WF_BUSY, 0U);
     cr_assert_eq(life(), WF_RUN);
-    wf_state_handed(&word, 0);
+    cr_assert_eq(wf_state_take(&word), 1U);
+    wf_state_give_back(&word, 1, 0);
     cr_assert_eq(now() & WF_BUSY, 0U);
     cr_assert(wf_state_observe(&word));
 }
@@ -442,8 +496,17 @@ Test(state, withdrawn_while_handed_on)
     (void)make_parked(true);
     request(1);
     cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
+    cr_assert_eq(wf_state_take(&word), 1U);
+    (void)take_back(&word); /* the target has it all the same ... */
+    cr_assert_eq(wf_state_take(&word), 0U);
+    cr_assert(undelivered() == 0 && count() == 0);
+
+    (void)make_parked(true);
+    request(1);
+    cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
+    cr_assert_eq(wf_state_take(&word), 1U);
     (void)take_back(&word);
-    wf_state_handed(&word, 1); /* the target has it all the same */
+    wf_state_give_back(&word, 1, 0); /* ... unless it refuses */
     cr_assert(undelivered() == 0 && count() == 0);
 }
 
@@ -455,7 +518,8 @@ Test(state, parking_a_delegating_wait_with_a_request_kicks)
     cr_assert_eq(life(), WF_PARKED);
     cr_assert_eq(undelivered(), 1U);
     cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_HAND_ON);
-    wf_state_handed(&word, 1);
+    cr_assert_eq(wf_state_take(&word), 1U);
+    cr_assert_eq(wf_state_take(&word), 0U);
 }
 
 Test(state, the_next_wait_does_not_inherit_delegation)

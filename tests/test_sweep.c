@@ -203,6 +203,32 @@ Test(sweep, finds_descriptor)
     }
 }
 
+/* The peer hangs up in any case, so that only the descriptor is left. */
+static intptr_t leaks_simulated(void *arg)
+{
+    int fds[2];
+    char byte;
+    (void)arg;
+    int rc = weft_sim_pipe(fds);
+    if (rc < 0) {
+        return rc;
+    }
+    (void)weft_close(fds[1]);
+    rc = (int)weft_read(fds[0], &byte, 1);
+    if (rc == 0) {
+        (void)weft_close(fds[0]);
+    }
+    return rc;
+}
+
+Test(sweep, finds_simulated_descriptor)
+{
+    cr_assert_eq(sweep(leaks_simulated), 1); /* the read never waits */
+    assert_only(WEFT_SWEEP_DESCRIPTOR, 1, WEFT_SWEEP_ENTRY);
+    cr_assert_eq(found[0].amount, 1);
+    cr_assert(strstr(found[0].text, "a simulated descriptor was left open") != NULL);
+}
+
 /* The guard is set up only after the sleep, so one moment of one point is not covered: the sleep is over,
  * the request comes before the next call. */
 static intptr_t leaks_once(void *arg)
@@ -359,6 +385,7 @@ static intptr_t always_hangs(void *arg)
 {
     static weft_future pending;
     (void)arg;
+    (void)weft_future_init(&pending); /* the run before has left a waiter whose stack is gone */
     return weft_future_await(&pending, NULL);
 }
 

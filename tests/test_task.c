@@ -13,6 +13,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 /* ---- what every test here needs ---- */
@@ -55,16 +56,6 @@ static void simulate(weft_fn *fn)
 static bool reported(int count, weft_diagnostic_kind kind)
 {
     return atomic_load(&report_count) == count && reports[count - 1].kind == kind;
-}
-
-static intptr_t give(void *arg)
-{
-    return (intptr_t)arg;
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
 }
 
 static intptr_t sleep_long(void *arg)
@@ -780,6 +771,126 @@ Test(task, cycles_closed_by_two_workers)
 
     cr_assert_eq(weft_run(join_pairs, NULL, &options), 0);
     wt_assert_clean();
+}
+
+static weft_task *apex;
+
+static intptr_t join_apex(void *arg)
+{
+    (void)arg;
+    return weft_join(apex, NULL);
+}
+
+/* A gather that an error has decided waits for nobody: neither at its begin ... */
+static intptr_t gather_decided(void *arg)
+{
+    weft_task *both[2];
+    size_t failed = 77;
+    intptr_t result;
+
+    (void)arg;
+    apex = weft_self();
+    wt_check(weft_spawn(&both[0], give, word(-EIO)) == 0);
+    wt_check(weft_spawn(&both[1], join_apex, NULL) == 0);
+    wt_check(weft_join(both[0], &result) == 0 && result == -EIO);
+    wt_check(weft_gather(both, 2, NULL, WEFT_GATHER_FIRST_ERROR, &failed) == 0 && failed == 0);
+    wt_check(weft_gather(both, 2, NULL, WEFT_GATHER_COLLECT, &failed) == -EDEADLK);
+    weft_drop(both[0]);
+    weft_detach(both[1]);
+    return 0;
+}
+
+static weft_future go;
+
+static intptr_t fail_when_told(void *arg)
+{
+    (void)arg;
+    wt_check(weft_future_await(&go, NULL) == 0);
+    return -EIO;
+}
+
+static intptr_t gather_ring(void *arg)
+{
+    size_t failed = 77;
+
+    (void)arg;
+    wt_check(weft_gather(ring, 2, NULL, WEFT_GATHER_FIRST_ERROR, &failed) == 0 && failed == 0);
+    return 0;
+}
+
+/* Joins the gather's task when the error has come and that task has yet to go on. */
+static intptr_t join_when_failed(void *arg)
+{
+    (void)arg;
+    while (weft_task_state(ring[0]) == WEFT_PENDING) {
+        wt_check(weft_yield() == 0);
+    }
+    wt_check(weft_join(ring[2], NULL) == 0);
+    return 0;
+}
+
+/* ... nor while its task has yet to be woken. */
+static intptr_t join_decided(void *arg)
+{
+    (void)arg;
+    weft_future_init(&go);
+    wt_check(weft_spawn(&ring[0], fail_when_told, NULL) == 0);
+    wt_check(weft_spawn(&apex, join_when_failed, NULL) == 0);
+    wt_check(weft_spawn(&ring[1], join_apex, NULL) == 0);
+    wt_check(weft_spawn(&ring[2], gather_ring, NULL) == 0);
+    wt_check(weft_yield() == 0);
+    wt_check(weft_future_set(&go, 0) == 0);
+    wt_check(weft_join(apex, NULL) == 0);
+    wt_check(weft_join(ring[1], NULL) == 0 && weft_join(ring[2], NULL) == 0);
+    weft_drop(apex);
+    weft_drop_all(ring, 3);
+    return 0;
+}
+
+Test(task, a_decided_gather_closes_no_cycle)
+{
+    simulate(gather_decided);
+    simulate(join_decided);
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        const weft_options options = {.simulate = true,
+                                      .seed = seed,
+                                      .diagnostic = on_report,
+                                      .diagnostic_arg = &report_count};
+
+        cr_assert_eq(weft_run(join_decided, NULL, &options), 0);
+        wt_assert_clean();
+    }
+}
+
+/* One of many, behind a chain: found all the same. */
+static intptr_t join_arg(void *arg)
+{
+    return weft_join(arg, NULL);
+}
+
+static intptr_t gather_crowd(void *arg)
+{
+    enum { CROWD = 300 };
+    weft_task *crowd[CROWD];
+
+    (void)arg;
+    apex = weft_self();
+    wt_check(weft_spawn(&crowd[0], join_apex, NULL) == 0);
+    for (int i = 1; i < CROWD; i++) {
+        wt_check(weft_spawn(&crowd[i], join_arg, crowd[i - 1]) == 0);
+    }
+    wt_check(weft_yield() == 0);
+    wt_check(weft_join(crowd[CROWD - 1], NULL) == -EDEADLK);
+    wt_check(weft_gather(crowd + CROWD - 2, 2, NULL, WEFT_GATHER_COLLECT, NULL) == -EDEADLK);
+    for (int i = 0; i < CROWD; i++) {
+        weft_detach(crowd[i]);
+    }
+    return 0;
+}
+
+Test(task, a_long_cycle_is_refused)
+{
+    simulate(gather_crowd);
 }
 
 /* ---- diagnostics of outcomes ---- */

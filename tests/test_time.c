@@ -9,6 +9,7 @@
 #include <weft/time.h>
 
 #include "base/clock.h"
+#include "support.h"
 #include "weft_test.h"
 
 static const weft_options simulated = {.simulate = true};
@@ -17,11 +18,6 @@ static void simulate(weft_fn *fn)
 {
     cr_assert_eq(weft_run(fn, NULL, &simulated), 0);
     wt_assert_clean();
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
 }
 
 /* ---- virtual time ---- */

@@ -12,6 +12,7 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static const weft_options simulated = {.simulate = true};
@@ -20,11 +21,6 @@ static void simulate(weft_fn *fn)
 {
     cr_assert_eq(weft_run(fn, NULL, &simulated), 0);
     wt_assert_clean();
-}
-
-static int64_t now_s(void)
-{
-    return weft_now() / WEFT_S;
 }
 
 /* Opens a limit of so many seconds. */
@@ -51,34 +47,6 @@ static bool leaves(weft_timeout *limit, intptr_t rc, intptr_t expected, weft_tim
 static int count(void)
 {
     return weft_cancelling(weft_self());
-}
-
-static intptr_t sleep_s(void *arg)
-{
-    return weft_sleep((intptr_t)arg * WEFT_S);
-}
-
-static void *word(intptr_t value)
-{
-    return (void *)value;
-}
-
-/* Spawns and lets it come to its first wait. */
-static weft_task *spawn_parked(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    wt_check(weft_yield() == 0);
-    return task;
-}
-
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-
-    wt_check(weft_await(task, &result) == 0);
-    return result;
 }
 
 /* ---- entering and leaving ---- */

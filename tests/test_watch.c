@@ -9,17 +9,11 @@
 
 #include <weft.h>
 
+#include "support.h"
 #include "weft_test.h"
 
 static const weft_options one_worker = {.workers = 1};
 static const weft_options four_workers = {.workers = 4};
-
-#define RUN(Fn, Arg, Options)                                                \
-    do {                                                                     \
-        intptr_t wt_rc = weft_run((Fn), (Arg), (Options));                   \
-        cr_assert_eq(wt_rc, 0, "the main task ended with %" PRIdPTR, wt_rc); \
-        wt_assert_clean();                                                   \
-    } while (0)
 
 /* A connected pair over loopback: [0] accepted, [1] the peer. */
 static void tcp_pair(int fds[2])

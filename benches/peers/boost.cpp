@@ -172,6 +172,50 @@ static double queue_4x1(long n)
     return queue_crowd(n, 4, 1);
 }
 
+static double mutex_free(long n)
+{
+    fibers::mutex mutex;
+    auto start = clock_type::now();
+    for (long i = 0; i < n; i++) {
+        mutex.lock();
+        mutex.unlock();
+    }
+    return ns_since(start);
+}
+
+static double lock_in_turn(long n, bool is_held)
+{
+    const long lockers = 4;
+    fibers::mutex mutex;
+    std::vector<fibers::fiber> all;
+    auto start = clock_type::now();
+    for (long i = 0; i < lockers; i++) {
+        all.emplace_back([&mutex, is_held, n, lockers] {
+            for (long done = 0; done < n / lockers; done++) {
+                mutex.lock();
+                if (is_held) {
+                    boost::this_fiber::yield();
+                }
+                mutex.unlock();
+            }
+        });
+    }
+    for (auto &one : all) {
+        one.join();
+    }
+    return ns_since(start);
+}
+
+static double mutex_shared(long n)
+{
+    return lock_in_turn(n, false);
+}
+
+static double mutex_held(long n)
+{
+    return lock_in_turn(n, true);
+}
+
 static const std::map<std::string, double (*)(long)> cases = {
     {"queue_lone", queue_lone},           {"queue_4x4", queue_4x4},
     {"queue_4x1", queue_4x1},
@@ -179,6 +223,8 @@ static const std::map<std::string, double (*)(long)> cases = {
     {"spawn_many_warm", spawn_many},      {"spawn_detached", spawn_detached},
     {"yield_two", yield_two},             {"yield_lone", yield_lone},
     {"pingpong", pingpong},               {"gather", gather},
+    {"mutex_free", mutex_free},           {"mutex_shared", mutex_shared},
+    {"mutex_held", mutex_held},
 };
 
 int main(int argc, char **argv)

@@ -32,11 +32,9 @@ static void pass_on(weft_task *task, void *arg)
     }
 }
 
-static intptr_t app(void *arg)
+static intptr_t await_word(void)
 {
-    (void)arg;
-    weft_future word = WEFT_FUTURE_INIT; /* in this frame: both tasks end before it does */
-    weft_future done = WEFT_FUTURE_INIT;
+    weft_future word = WEFT_FUTURE_INIT; /* in this frame: the task ends before it does */
     weft_task *setter;
     int rc = weft_spawn(&setter, set_after, &word);
     if (rc < 0) {
@@ -46,14 +44,18 @@ static intptr_t app(void *arg)
     intptr_t text = 0;
     rc = weft_future_await(&word, &text);
     int joined = weft_await(setter, NULL);
-    if (rc < 0 || joined < 0) {
-        return rc < 0 ? rc : joined;
+    if (rc == 0 && joined == 0) {
+        puts((const char *)text);
     }
-    puts((const char *)text);
+    return rc < 0 ? rc : joined;
+}
 
+static intptr_t await_callback(void)
+{
+    weft_future done = WEFT_FUTURE_INIT;
     int number = 7;
     weft_task *task;
-    rc = weft_spawn(&task, square, &number);
+    int rc = weft_spawn(&task, square, &number);
     if (rc < 0) {
         return rc;
     }
@@ -62,11 +64,18 @@ static intptr_t app(void *arg)
     if (rc == 0) {
         rc = weft_future_await(&done, &result);
     }
-    joined = weft_await(task, NULL);
+    int joined = weft_await(task, NULL);
     if (rc == 0 && joined == 0) {
         printf("%d squared is %ld\n", number, (long)result);
     }
     return rc < 0 ? rc : joined;
+}
+
+static intptr_t app(void *arg)
+{
+    (void)arg;
+    intptr_t rc = await_word();
+    return rc < 0 ? rc : await_callback();
 }
 
 int main(void)

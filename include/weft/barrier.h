@@ -17,13 +17,14 @@ typedef struct weft_barrier {
 #define WEFT_BARRIER_INIT(parties) {{(uint64_t)(parties)}}
 // clang-format on
 
-/* Returns 0 or -EINVAL (NULL, no parties). */
+/* Returns 0 or -EINVAL (NULL, no parties, more than INT_MAX). */
 WEFT_API int weft_barrier_init(weft_barrier *barrier, uint32_t parties);
 
 /* Waits until `parties` tasks wait; the last one does not suspend and lets all through.
  *
  * returns  how many were there before the caller, from 0; -ECANCELED: the caller has left, the others go on
- *          waiting; -EPIPE when the barrier is broken or was reset meanwhile; -EPERM; -EINVAL
+ *          waiting (or are through, if the last one came at that very moment); -EPIPE when the barrier is
+ *          broken or was reset meanwhile; -EPERM; -EINVAL
  * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_barrier_wait(weft_barrier *barrier);
 

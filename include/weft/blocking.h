@@ -7,8 +7,8 @@
 
 WEFT_BEGIN
 
-/* Runs fn(arg) on a pool thread while the fiber waits. In a simulation it waits for a time drawn from the
- * seed, then runs fn itself.
+/* Runs fn(arg) on a pool thread while the fiber waits. A simulation has no threads: there it waits for a
+ * time drawn from the seed, and fn then runs on the task's own stack.
  *
  * drop_arg  NULL: arg is borrowed. A cancellation withdraws a queued call; a running one is waited
  *           for, and the request stays for the next await point.
@@ -16,8 +16,8 @@ WEFT_BEGIN
  *           it, also when fn never ran. A cancellation returns at once; a running call goes on
  *           unattended and its result is lost
  * result    what fn returned; may be NULL
- * returns   0; -ECANCELED (an owned arg is dropped, also when the call never began); -ENOMEM, -EAGAIN (no thread could be had; arg stays the caller's);
- *           -EINVAL; -EPERM
+ * returns   0; -ECANCELED (an owned arg is the pool's all the same). arg stays the caller's: -ENOMEM,
+ *           -EAGAIN (no thread could be had), -EINVAL, -EPERM
  * context   fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_blocking(weft_fn *fn, void *arg, void (*drop_arg)(void *),
                                           intptr_t *result);

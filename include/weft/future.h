@@ -18,15 +18,17 @@ typedef struct weft_future {
 #define WEFT_FUTURE_INIT {{0}}
 // clang-format on
 
+/* Makes it pending, whatever its memory held. Returns 0, -EINVAL. */
 WEFT_API int weft_future_init(weft_future *future);
 
 /* Completes it and wakes the waiters in the order in which they came. Returns 0, -EALREADY,
- * -EINVAL (NULL; `fail` with something that is not a negative errno).
+ * -EINVAL (`set` with a negative errno, `fail` with anything else).
  * Any thread, not a signal handler; never switches. */
 WEFT_API int weft_future_set(weft_future *future, intptr_t value);
 WEFT_API int weft_future_fail(weft_future *future, int error);
 
-/* Completes it as cancelled. Returns 1, or 0 when it was complete. */
+/* Completes it as cancelled; in no other way does it concern a task. Returns 1, 0 when it was complete,
+ * -EINVAL. As above. */
 WEFT_API int weft_future_cancel(weft_future *future);
 
 /* Waits for the result.

@@ -17,9 +17,10 @@ typedef enum weft_gather_mode {
  * results       outcomes; in FIRST_ERROR mode after an error only those of finished tasks are
  *               written. May be NULL
  * first_failed  index of the error that ended it, `count` if none; may be NULL
- * returns       what became of me: 0; -ECANCELED when a request to the caller was handed on (all
- *               tasks have ended then); -EDEADLK (oneself among them, or a task that waits for the
- *               caller: through joins and gathers); -EINVAL; -EPERM
+ * returns       what became of me: 0; -ECANCELED when a request to the caller was handed on and all
+ *               tasks have ended (in FIRST_ERROR mode an error from before it wins: 0); -EDEADLK
+ *               (oneself among them, or a task that waits for the caller, through joins and gathers);
+ *               -ENOMEM (more than 16 tasks); -EINVAL; -EPERM
  * cancel        handed on to every unfinished task; returns only after all of them have ended
  * context       fiber only; await point; count 0 does not suspend */
 WEFT_API WEFT_NODISCARD int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results,
@@ -34,10 +35,10 @@ typedef enum weft_wait_when {
 /* Waits until the condition holds or `delay_ns` has passed; never cancels a task, never fails for
  * one. Always suspends once.
  *
- * done     receives how many entries of `tasks` have ended by now; ask weft_task_state which. May be
- *          NULL
+ * done     receives how many entries of `tasks` have ended by now, where 0 is returned; ask
+ *          weft_task_state which. May be NULL
  * returns  0, also when the time is over; -ECANCELED (the tasks are untouched); -EINVAL (no tasks);
- *          -EPERM
+ *          -ENOMEM (more than 16 tasks); -EPERM
  * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when,
                                       int64_t delay_ns, size_t *done);
@@ -51,14 +52,16 @@ WEFT_API WEFT_NODISCARD int weft_wait(weft_task *const *tasks, size_t count, wef
  *     }
  *     weft_completions_close(&each);
  *
- * Lives in the frame of the task that opened it; `tasks` and the handles are borrowed until it is closed. */
+ * Lives in the frame of the task that opened it and must be closed before that goes; `tasks` and the
+ * handles are borrowed until then. */
 typedef struct weft_completions {
     uint64_t reserved[56];
 } weft_completions;
 
 /* Begins. A task that stands several times is given once. `delay_ns` limits all the waiting together:
  * tasks that end after it are not given.
- * Returns 0, -ENOMEM, -EINVAL (NULL), -EPERM. count 0 is allowed. Fiber only; never switches. */
+ * Returns 0, -ENOMEM (more than 4 tasks), -EINVAL, -EPERM. count 0 is allowed. Fiber only; never
+ * switches. */
 WEFT_API WEFT_NODISCARD int weft_completions_open(weft_completions *each, weft_task *const *tasks,
                                                   size_t count, int64_t delay_ns);
 
@@ -72,19 +75,27 @@ WEFT_API WEFT_NODISCARD int weft_completions_open(weft_completions *each, weft_t
  *          turn has come */
 WEFT_API WEFT_NODISCARD int weft_completions_next(weft_completions *each, size_t *index);
 
-/* Ends it, at any time; NULL and one that failed to open are allowed. Observes nothing; never switches. */
+/* Ends it, at any time; NULL and one that failed to open are allowed. The task that opened it; never
+ * switches. */
 WEFT_API void weft_completions_close(weft_completions *each);
 
 /* weft_join with a time limit: at the limit the task is cancelled, and the call returns when it has
  * ended. A limit of 0 or less cancels an unfinished task at once.
  *
- * returns  0 and *result; -ETIMEDOUT when the task ended cancelled because of the limit;
- *          -ECANCELED; -EDEADLK; -EINVAL; -EPERM. Borrows the handle
+ * returns  0 and *result, also of a task that ended otherwise than cancelled after the limit;
+ *          -ETIMEDOUT when it ended cancelled because of the limit; -ECANCELED; -EDEADLK; -EINVAL;
+ *          -EPERM. Borrows the handle
+ * cancel   handed on, as by weft_join. With a limit of 0 or less the task has been cancelled anyway, and
+ *          -ECANCELED comes at once
  * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result);
 
-/* Calls fn(arg) in the calling task under a time limit. A limit of 0 or less: never called.
- * Returns 0 and *result; -ETIMEDOUT; -ECANCELED; -EINVAL; -EPERM. Fiber only; await point. */
+/* Calls fn(arg) in the calling task under a time limit. A limit of 0 or less: never called, but one trip
+ * through the ready queue.
+ *
+ * returns  0 and *result, which may be an error of fn's; -ETIMEDOUT when the limit ended it with
+ *          -ECANCELED; -ECANCELED otherwise; -EINVAL; -EPERM
+ * context  fiber only; the await points are those of fn */
 WEFT_API WEFT_NODISCARD int weft_call_for(weft_fn *fn, void *arg, int64_t delay_ns,
                                           intptr_t *result);
 

@@ -39,8 +39,8 @@ WEFT_API WEFT_NODISCARD int weft_group_open(weft_group *group, unsigned flags);
 /* Spawns a child. weft_group_spawn(&group, &task or NULL, fn, arg, &options or NULL); a handle taken
  * through `task` is the caller's to drop, dropping it does not cancel: the group owns the child.
  *
- * returns  0; -ESHUTDOWN (aborting, draining, closed: fn is never called, arg stays the caller's);
- *          -EINVAL; -ENOMEM; -EPERM
+ * returns  0; -ESHUTDOWN (aborting, draining or closed, or the runtime is stopping); -EINVAL (not open,
+ *          as for weft_spawn); -ENOMEM; -EPERM. On failure fn is never called, arg stays the caller's
  * context  any fiber of the runtime while the group is open; never switches */
 #define weft_group_spawn(...) weft_group_spawn_at(WEFT_SITE, __VA_ARGS__)
 WEFT_API WEFT_NODISCARD int weft_group_spawn_at(const char *site, weft_group *group,
@@ -52,24 +52,28 @@ WEFT_API WEFT_NODISCARD int weft_group_spawn_at(const char *site, weft_group *gr
  * the group's memory is there. Returns 1; 0 when it had no effect (closed); -EINVAL. */
 WEFT_API int weft_group_cancel(weft_group *group);
 
-/* Refuses new children and waits until there are none. Returns 0; -ETIMEDOUT after `delay_ns`, with
- * nothing cancelled; -ECANCELED; -EPERM; -EINVAL. Only the task that opened it; await point. */
+/* Refuses new children from here on, whatever it returns, and waits until there are none. Returns 0;
+ * -ETIMEDOUT after `delay_ns`, with nothing cancelled; -ECANCELED (the children go on); -EPERM; -EINVAL
+ * (not open in the calling task). The task that opened it; await point. */
 WEFT_API WEFT_NODISCARD int weft_group_drain(weft_group *group, int64_t delay_ns);
 
 /* Ends the group: with `rc` an error (the body failed or was cancelled) the children are cancelled
- * first. Waits for all children, whatever happens.
+ * first. Waits for all children, whatever happens, and for the callbacks (weft_on_done) that were asked for
+ * before their ends: when it returns they have run.
  *
  * rc       what the body ends with
  * returns  the first error recorded (children, body); else -ECANCELED when the body was cancelled
- *          or a request to the caller is left; else rc. -EINVAL: not the innermost open scope
+ *          or a request to the caller is left; else 0 for the group's own -ECANCELED; else rc. Errors
+ *          of an independent group's children don't count. -EINVAL: not the innermost open scope;
+ *          -EPERM
  * cancel   observed first, as if the body had ended with it; then the whole work is done: requests
  *          while waiting cancel the children once and are returned at the end
  * context  the task that opened it; await point, but one that always closes */
 WEFT_API WEFT_NODISCARD intptr_t weft_group_close(weft_group *group, intptr_t rc);
 
 /* The errors of a closed group in the order in which they were recorded: writes up to `cap` codes,
- * returns how many there are. Valid until the task that closed it closes another group with errors,
- * or ends. An independent group keeps no codes: it returns their number. */
+ * returns how many there are, or -EINVAL. Valid until the task that closed it closes another group with
+ * errors, or ends. An independent group keeps no codes: it returns their number. */
 WEFT_API int weft_group_errors(const weft_group *group, int *codes, size_t cap);
 
 WEFT_END

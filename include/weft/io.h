@@ -2,9 +2,9 @@
 /* io.h - sockets and descriptors as await points.
  *
  * Plain file descriptors, straight-line calls. weft never changes the flags of a descriptor that it
- * did not create. Each call tries the system call first and suspends only when it would block. The
- * buffer is the caller's again when the call returns, whatever it returns. In a simulation the calls take
- * simulated descriptors (testing.h); a real one is -ENOTSUP, but to weft_close.
+ * did not create. Each call tries the system call before it waits, and suspends only when that would
+ * block. The buffer is the caller's again when the call returns, whatever it returns. In a simulation the
+ * calls take simulated descriptors (testing.h); a real one is -ENOTSUP, but to weft_close.
  */
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
@@ -29,13 +29,14 @@ enum {
  * context  fiber only; await point; does not suspend when the descriptor is ready */
 WEFT_API WEFT_NODISCARD int weft_wait_fd(int fd, unsigned events);
 
-/* Reads up to `length` bytes: sockets, pipes, terminals; anything else on the blocking pool.
- * Returns the bytes, 0 at the end, or a negative errno. -ECANCELED: nothing was read.
- * Fiber only; await point. */
+/* Reads up to `length` bytes: sockets, pipes, terminals; anything else on the blocking pool, where a read
+ * that has begun is waited for.
+ * Returns the bytes, 0 at the end, or a negative errno. -ECANCELED: nothing was read. -EBADF also when
+ * weft_close closes it meanwhile. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buffer, size_t length);
 
 /* Writes up to `length` bytes; may be fewer. Never raises SIGPIPE on sockets: -EPIPE.
- * -ECANCELED: nothing was written. Fiber only; await point. */
+ * -ECANCELED: nothing was written. As above. */
 WEFT_API WEFT_NODISCARD ssize_t weft_write(int fd, const void *buffer, size_t length);
 
 /* recv and send with `flags` of the system calls; MSG_DONTWAIT is always added. As above. */
@@ -45,7 +46,8 @@ WEFT_API WEFT_NODISCARD ssize_t weft_send(int fd, const void *buffer, size_t len
 /* Accepts one connection; the new descriptor is non-blocking and closed on exec.
  *
  * address, address_length  as accept4's; may be NULL
- * returns  the descriptor, or a negative errno. -ECANCELED: no connection was taken
+ * returns  the descriptor, or a negative errno. -ECANCELED: no connection was taken. -EBADF also when
+ *          weft_close closes the listener meanwhile
  * context  fiber only; await point. A listener shared with other processes should be O_NONBLOCK */
 WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
                                         socklen_t *address_length);

@@ -41,13 +41,14 @@ typedef struct weft_diagnostic {
 /* Options. Zero means the default throughout; NULL is all defaults. */
 typedef struct weft_options {
     size_t size; /* sizeof(weft_options), or 0 for the fields listed here */
-    int workers; /* 0: WEFT_WORKERS, else what affinity and cgroup quotas allow; at most 1024 */
-    size_t stack_bytes;        /* stack promised to a task; 0 = 64 KiB; up to 1 GiB */
-    weft_io_backend io;        /* AUTO: WEFT_IO from the environment, else what works best */
-    bool pin;                  /* each worker on a processor of its own */
-    bool simulate;             /* one thread, virtual time, nothing real: for tests */
-    uint64_t seed;             /* simulation: 0 = strict first in, first out */
-    bool sigint;               /* first SIGINT cancels main, a second one ends the run at once */
+    int workers; /* 0: WEFT_WORKERS, else what affinity and cgroup quotas allow; at most 1024. In a
+                  * simulation that many logical ones, 0: 4; with seed 0 always one */
+    size_t stack_bytes; /* stack promised to a task; 0 = 64 KiB; up to 1 GiB */
+    weft_io_backend io; /* AUTO: WEFT_IO from the environment, else what works best */
+    bool pin;           /* each worker on a processor of its own */
+    bool simulate;      /* one thread, virtual time, nothing real: for tests */
+    uint64_t seed;      /* simulation: 0 = strict first in, first out */
+    bool sigint;        /* weft_run: a SIGINT cancels main, a second one ends the run at once */
     int64_t shutdown_grace_ns; /* how long leftover tasks may clean up; 0 = as long as they like */
     /* Told what would otherwise go unseen; NULL prints a line on standard error. Any worker or
      * thread may call it, it must neither await nor block. */
@@ -59,18 +60,23 @@ typedef struct weft_options {
  * has ended, what is left over is cancelled and waited for.
  *
  * returns  main's value or error; -ECANCELED; -EINTR (interrupted, with options.sigint);
- *          -EDEADLK (a simulation in which nothing can ever run again);
- *          -EBUSY (something did not end within the grace: its memory is kept);
- *          -EINVAL, -ENOMEM, -EAGAIN, -ENOTSUP when it could not start;
+ *          -EDEADLK (a simulation in which nothing can ever run again: its tasks are not cleaned up);
+ *          -EBUSY (something did not end within the grace: its memory is kept; or SIGINT is another
+ *          runtime's);
+ *          -EINVAL, -ENOMEM, -EAGAIN, -EMFILE, -ENOTSUP (io_uring) when it could not start;
  *          -EPERM from inside a fiber
  * context  plain threads; blocks */
 WEFT_API WEFT_NODISCARD intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options);
 
-/* Starts workers for a program that keeps its main thread. Returns 0 or as above. */
+/* Starts workers for a program that keeps its main thread. options.sigint does nothing here.
+ * Returns 0; -EINVAL (also with options.simulate); -ENOMEM, -EAGAIN, -EMFILE, -ENOTSUP as above. Any
+ * thread. */
 WEFT_API WEFT_NODISCARD int weft_runtime_start(weft_runtime **runtime, const weft_options *options);
 
-/* Spawns from a plain thread: weft_runtime_submit(runtime, &task or NULL, fn, arg, &options or NULL).
- * Returns 0, -ESHUTDOWN, -ENOMEM, -EINVAL. Any thread; never switches. */
+/* Spawns from a plain thread: weft_runtime_submit(runtime, &task or NULL, fn, arg, &options or NULL). In
+ * a fiber of the runtime it is weft_spawn.
+ * Returns 0, -ESHUTDOWN, -ENOMEM, -EINVAL, -EPERM (a simulation, from outside). Any thread; never
+ * switches. */
 #define weft_runtime_submit(...) weft_runtime_submit_at(WEFT_SITE, __VA_ARGS__)
 WEFT_API WEFT_NODISCARD int weft_runtime_submit_at(const char *site, weft_runtime *runtime,
                                                    weft_task **task, weft_fn *fn, void *arg,

@@ -29,7 +29,7 @@ WEFT_API int weft_rwlock_init(weft_rwlock *rwlock);
 /* Locks it for reading, together with other readers.
  *
  * returns  0; -ECANCELED, not locked; -EDEADLK when the caller has it for writing; -EPERM; -EINVAL;
- *          -EAGAIN when 2^26 readers have it
+ *          -EAGAIN when 2^26 - 1 readers have it
  * context  fiber only; await point; does not suspend when no writer has it or waits for it. A reader that
  *          locks it for reading again may wait for a writer that waits for the reader: don't */
 WEFT_API WEFT_NODISCARD int weft_rwlock_read_lock(weft_rwlock *rwlock);

@@ -74,8 +74,8 @@ enum {
  *
  * flags    0 or WEFT_SELECT_POLL
  * returns  the index of the chosen case, whose `outcome` says how it went; -EAGAIN (WEFT_SELECT_POLL);
- *          -ECANCELED, no case took effect; -EPERM; -EINVAL (no cases, an unknown kind, flag or event);
- *          -EDEADLK when a case waits for the end of the caller
+ *          -ECANCELED, no case took effect; -EPERM; -EINVAL (no cases, an unknown kind, flag or event, a
+ *          queue without an item); -EDEADLK when a case waits for the end of the caller
  * context  fiber only; await point (also with WEFT_SELECT_POLL, which never suspends); costs time in
  *          proportion to `count`; allocates nothing */
 WEFT_API WEFT_NODISCARD int weft_select(weft_case *cases, size_t count, unsigned flags);

@@ -16,12 +16,13 @@ typedef struct weft_shield {
 } weft_shield;
 
 /* Opens the section for at most `bound_ns` (WEFT_FOREVER: no bound). At the bound the current or
- * next await inside returns -ECANCELED and leaving returns -ETIMEDOUT.
+ * next await inside returns -ECANCELED and leaving returns -ETIMEDOUT. Looks for no request: one that is
+ * undelivered already is deferred too.
  * Returns 0, -EPERM, -EINVAL, -EBUSY (already open). Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD int weft_shield_enter(weft_shield *section, int64_t bound_ns);
 
 /* Closes it and returns `rc`, or -ETIMEDOUT where the bound's own -ECANCELED leaves it; -EINVAL
- * when it is not the innermost open scope. Fiber only; never switches. */
+ * when it is not the innermost open scope; -EPERM. Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD intptr_t weft_shield_leave(weft_shield *section, intptr_t rc);
 
 WEFT_END

@@ -13,9 +13,9 @@ WEFT_BEGIN
  * the whole process until the runtime ends; from then on one that comes while nobody waits is kept
  * for the next call (several of the same number count once). One delivery goes to one waiter.
  *
- * returns  the signal's number; -ECANCELED; -EINVAL (NULL, empty, or a signal that can't be caught);
- *          -EBUSY (another runtime, or options.sigint, has one of them); -EPERM; -ENOTSUP
- *          (simulation)
+ * returns  the signal's number; -ECANCELED (none was taken); -EINVAL (NULL, empty, or a signal that
+ *          can't be caught); -EBUSY (another runtime, or options.sigint, has one of them); -EPERM;
+ *          -ENOTSUP (simulation); -ENOMEM, -EMFILE
  * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_signal_wait(const sigset_t *set);
 

@@ -8,7 +8,7 @@
 WEFT_BEGIN
 
 typedef struct weft_stats_t {
-    size_t size;                /* set to sizeof(weft_stats) by the caller; 0 = the fields below */
+    size_t size;                /* set by the caller: sizeof(weft_stats_t); 0 = all that is below */
     uint64_t workers;           /* worker threads */
     uint64_t tasks_spawned;     /* tasks ever made */
     uint64_t tasks_finished;    /* of them ended */

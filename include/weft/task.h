@@ -19,7 +19,9 @@ typedef struct weft_spawn_options {
     bool pinned;        /* never leaves the worker that it starts on */
     /* Called once, on a worker, if fn never ran: the task then owned arg. Not after a failed spawn. */
     void (*drop_arg)(void *arg);
-    /* Called once with a value (not an error) that nobody took. */
+    /* Called once with a value (not an error) that nobody took; also with one that was returned in a
+     * task that ended cancelled all the same. Joining, gathering (even into
+     * NULL) and weft_task_result take it. */
     void (*drop_result)(intptr_t result);
     /* The values (local.h) that the task starts with, borrowed for the call; NULL = a copy of the
      * spawner's. */
@@ -55,14 +57,14 @@ WEFT_API WEFT_NODISCARD int weft_await(weft_task *task, intptr_t *result);
 /* weft_await without dropping: any number of tasks may join, any number of times. */
 WEFT_API WEFT_NODISCARD int weft_join(weft_task *task, intptr_t *result);
 
-/* weft_join that keeps the caller's cancellation to the caller: returns -ECANCELED at once and
- * leaves the task alone. */
+/* weft_join that keeps the caller's cancellation to the caller: returns -ECANCELED at once, leaves the
+ * task alone and *result unwritten. */
 WEFT_API WEFT_NODISCARD int weft_join_shielded(weft_task *task, intptr_t *result);
 
 /* Blocks a plain thread until `task` has ended; borrows the handle; cancels nothing.
  *
- * delay_ns  how long to wait; WEFT_FOREVER
- * returns   0; -ETIMEDOUT; -EDEADLK (called from a worker, which would wait for itself); -EINVAL
+ * delay_ns  how long to wait; 0 or less only looks
+ * returns   0; -ETIMEDOUT; -EDEADLK (called from a worker, of whatever runtime); -EINVAL
  * context   plain threads */
 WEFT_API WEFT_NODISCARD int weft_thread_join(weft_task *task, int64_t delay_ns, intptr_t *result);
 
@@ -75,7 +77,8 @@ WEFT_API weft_task *weft_retain(weft_task *task);
 WEFT_API void weft_drop(weft_task *task);
 WEFT_API void weft_drop_all(weft_task *const *tasks, size_t count);
 
-/* Hands one's handle to the runtime: the task goes on by itself. Returns 0 or -EINVAL. */
+/* Hands one's handle to the runtime: the task goes on by itself. Returns 0 or -EINVAL. Any thread;
+ * never switches. */
 WEFT_API int weft_detach(weft_task *task);
 
 /* Requests cancellation: the task's current or next await point returns -ECANCELED.
@@ -103,10 +106,11 @@ WEFT_API int weft_cancel_with(weft_task *task, int cause);
  * WEFT_CAUSE_NONE outside a fiber. Meant to be asked when -ECANCELED comes. Never switches. */
 WEFT_API int weft_cancel_cause(void);
 
-/* Takes one request back. Returns how many remain; at 0 an undelivered request is withdrawn. */
+/* Takes one request back. Returns how many remain, or -EINVAL; at 0 an undelivered request is withdrawn.
+ * A wait that was ended for it stays ended. Any thread; never switches. */
 WEFT_API int weft_uncancel(weft_task *task);
 
-/* Requests made and not taken back, delivered or not. */
+/* Requests made and not taken back, delivered or not; -EINVAL. Any thread. */
 WEFT_API int weft_cancelling(weft_task *task);
 
 /* The task that calls, borrowed; NULL outside a fiber. Never switches. */
@@ -114,7 +118,7 @@ WEFT_API weft_task *weft_self(void);
 
 typedef enum weft_state { WEFT_PENDING, WEFT_OK, WEFT_ERROR, WEFT_CANCELLED } weft_state;
 
-/* Advisory while pending; final otherwise. Any thread. */
+/* Advisory while pending; final otherwise. WEFT_PENDING for NULL. Any thread. */
 WEFT_API weft_state weft_task_state(weft_task *task);
 
 /* The outcome of a finished task: value, error or -ECANCELED. Returns 0, -EAGAIN (unfinished) or
@@ -122,16 +126,17 @@ WEFT_API weft_state weft_task_state(weft_task *task);
 WEFT_API WEFT_NODISCARD int weft_task_result(weft_task *task, intptr_t *result);
 
 /* What fn returned, even where the outcome is CANCELLED: a descriptor or pointer in it is then the
- * caller's. Returns 0, -EAGAIN (unfinished), -ENODATA (fn never ran) or -EINVAL. Any thread. */
+ * caller's, and drop_result is not called. Counts as having looked at the error.
+ * Returns 0, -EAGAIN (unfinished), -ENODATA (fn never ran) or -EINVAL. Any thread. */
 WEFT_API WEFT_NODISCARD int weft_task_raw_result(weft_task *task, intptr_t *raw);
 
-/* Unique in its runtime, never 0. */
+/* Unique in its runtime, never 0 but for NULL. Any thread. */
 WEFT_API uint64_t weft_task_id(weft_task *task);
 
 /* The name given at spawn, or "". Valid while the caller holds a handle. */
 WEFT_API const char *weft_task_name(weft_task *task);
 
-/* Where it was spawned, as "file.c:12". */
+/* Where it was spawned, as "file.c:12"; "main" for the main task. */
 WEFT_API const char *weft_task_site(weft_task *task);
 
 /* Calls fn(task, arg) once: on a worker when the task ends, or at once by the caller if it has ended.
@@ -145,6 +150,7 @@ typedef struct weft_weak {
     uint64_t id;
 } weft_weak;
 
+/* {0} for NULL. Any thread that holds a handle. */
 WEFT_API weft_weak weft_weak_of(weft_task *task);
 
 /* A new handle, to be dropped; NULL once the last handle of the task is gone. Any thread. */

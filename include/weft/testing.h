@@ -6,7 +6,8 @@
  * options.seed: the same seed gives the same run on any machine. Seed 0 makes no choices: one worker,
  * strict first in, first out, every transfer whole and at once. Not part of weft.h.
  *
- * Outside a simulation the calls named weft_sim_ return -ENOTSUP.
+ * The calls named weft_sim_ are for fibers of a simulation and for what weft_sim_after calls. In other
+ * runtimes they return -ENOTSUP, on plain threads -EPERM. They never switch, and look for no cancellation.
  */
 #ifndef WEFT_TESTING_H
 #define WEFT_TESTING_H
@@ -18,22 +19,22 @@ WEFT_BEGIN
 /* ---- time and chance ---- */
 
 /* Burns `duration_ns` of processor time: the virtual clock moves, nobody else runs.
- * Returns 0, -ENOTSUP, -EPERM, -EINVAL (negative). Fiber only; never switches. */
+ * Returns 0, -EINVAL (negative), -ENOTSUP, -EPERM. */
 WEFT_API int weft_sim_advance(int64_t duration_ns);
 
 /* Calls fn(arg) from the scheduler in `delay_ns` from now, with no task running: as an event from
  * outside. fn must not await; setting futures and cancelling tasks are what it is for. Calls still to
- * come when the run ends are never made.
- * Returns 0, -ENOTSUP, -EPERM, -EINVAL (fn is NULL), -ENOMEM. Fiber only; never switches. */
+ * come when the run ends are never made. With seed 0 a negative delay gives the call its place behind
+ * what is ready now, as a task that is woken has; 0 makes it a timer, which comes after that.
+ * Returns 0, -EINVAL, -ENOMEM, -ENOTSUP, -EPERM. */
 WEFT_API WEFT_NODISCARD int weft_sim_after(int64_t delay_ns, void (*fn)(void *arg), void *arg);
 
-/* What SIGINT does with options.sigint: the first cancels main, the second ends the run at once.
- * Returns 0, -ENOTSUP (also without options.sigint), -EPERM. From a fiber or a call of weft_sim_after;
- * never switches. */
+/* What SIGINT does with options.sigint: the first cancels main, the second cancels all that is left and
+ * waits for it; weft_run returns -EINTR. Returns 0, -ENOTSUP (also without options.sigint), -EPERM. */
 WEFT_API int weft_sim_interrupt(void);
 
 /* The next number drawn from the seed, for a test's own choices: below `bound`, 0 for a bound of 0.
- * Seed 0 counts up from 0. Fiber only. */
+ * Seed 0 counts up from 0. 0 outside a simulation. */
 WEFT_API uint64_t weft_sim_random(uint64_t bound);
 
 /* ---- simulated descriptors ----
@@ -47,7 +48,7 @@ WEFT_API uint64_t weft_sim_random(uint64_t bound);
  * weft_recv and weft_send know MSG_PEEK, ignore those that change nothing here (MSG_DONTWAIT,
  * MSG_NOSIGNAL, MSG_WAITALL, MSG_MORE), and refuse others: -EOPNOTSUPP. */
 
-/* A pipe: fds[0] is read, fds[1] written. Never reset. Returns 0, -ENOTSUP, -EPERM, -EINVAL, -ENOMEM. */
+/* A pipe: fds[0] is read, fds[1] written. Never reset. Returns 0, -EINVAL, -ENOMEM, -ENOTSUP, -EPERM. */
 WEFT_API WEFT_NODISCARD int weft_sim_pipe(int fds[2]);
 
 /* Two connected stream sockets. As above. */
@@ -57,8 +58,8 @@ WEFT_API WEFT_NODISCARD int weft_sim_socketpair(int fds[2]);
  * -EADDRINUSE, -EINVAL (port 0), or as above. */
 WEFT_API WEFT_NODISCARD int weft_sim_listen(uint16_t port);
 
-/* A stream socket to be connected: weft_connect with an AF_INET address, of which only the port counts.
- * -ECONNREFUSED where nobody listens. Returns the descriptor, or as above. */
+/* A stream socket to be connected: weft_connect with an AF_INET address, of which only the port counts;
+ * that is -ECONNREFUSED where nobody listens. Returns the descriptor, or as above. */
 WEFT_API WEFT_NODISCARD int weft_sim_socket(void);
 
 /* How unkind the simulated world is from now on. Each is a chance in 1000; a delay is drawn evenly from
@@ -74,7 +75,7 @@ typedef struct weft_sim_faults {
     int late_cancels; /* a cancellation of a waiting transfer can't stop it any more */
 } weft_sim_faults;
 
-/* Returns 0, -ENOTSUP, -EPERM, -EINVAL. Fiber only; never switches. */
+/* Returns 0, -EINVAL (a chance outside 0 to 1000, a negative late_ns), -ENOTSUP, -EPERM. */
 WEFT_API int weft_sim_set_faults(const weft_sim_faults *faults);
 
 /* ---- the cancel sweep ----
@@ -148,10 +149,12 @@ typedef struct weft_sweep_report {
 } weft_sweep_report;
 
 /* Sweeps fn(arg), which must do the same in every run: it is called twice, and then two or three times
- * for each of its await points.
+ * for each of its await points. What outlives a run, such as a static future, it makes anew: a run that
+ * hangs leaves it with waiters that are gone.
  *
  * report   may be NULL
- * returns  how many findings (0: clean); -EINVAL; -ENOMEM; -EPERM inside a fiber
+ * returns  how many findings (0: clean); -EINVAL; -EPERM inside a fiber; -ENOMEM and what else weft_run
+ *          returns when it can't start
  * context  plain threads; blocks */
 WEFT_API WEFT_NODISCARD int64_t weft_cancel_sweep(weft_fn *fn, void *arg,
                                                   const weft_sweep_options *options,

@@ -14,7 +14,7 @@ WEFT_API int64_t weft_now(void);
  * Returns 0, -ECANCELED, -EPERM. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD int weft_sleep(int64_t delay_ns);
 
-/* Suspends until `deadline_ns`; a deadline that has passed is weft_yield. */
+/* Suspends until `deadline_ns`; a deadline that has passed is weft_yield. As above. */
 WEFT_API WEFT_NODISCARD int weft_sleep_until(int64_t deadline_ns);
 
 /* Lets the other ready tasks run first. Returns 0, -ECANCELED, -EPERM. Fiber only; await point. */

@@ -35,12 +35,12 @@ typedef enum weft_timeout_phase {
  * Returns 0, -EPERM, -EINVAL (NULL), -EBUSY (already open). Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD int weft_timeout_enter(weft_timeout *scope, int64_t delay_ns);
 
-/* The same with an absolute deadline. */
+/* The same with an absolute deadline (weft_now). */
 WEFT_API WEFT_NODISCARD int weft_timeout_enter_at(weft_timeout *scope, int64_t deadline_ns);
 
 /* Closes the scope and returns `rc`, or -ETIMEDOUT where `rc` is the scope's own -ECANCELED.
  * Returns -EINVAL when it is not the innermost open scope of the calling task (nothing changes).
- * Withdraws its own request if that is still undelivered. Fiber only; never switches. */
+ * Takes its own request back, delivered or not; observes nothing. -EPERM. Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD intptr_t weft_timeout_leave(weft_timeout *scope, intptr_t rc);
 
 /* Moves the deadline to `delay_ns` from now (WEFT_FOREVER: none). Any task may call it while the

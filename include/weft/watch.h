@@ -27,13 +27,13 @@ enum {
 };
 
 /* Opens the scope on `fd`. Fires on a reset or full hang-up; one that has already happened fires at
- * the first await that suspends.
+ * the first await that suspends. Once weft_close has closed the descriptor it does not fire any more.
  * Returns 0, -EPERM (fiber only, or the descriptor can't be polled), -EBADF, -EINVAL (NULL, unknown
  * flags), -EBUSY (already open), -ENOMEM, -ENOTSUP (a real descriptor in a simulation). Never switches. */
 WEFT_API WEFT_NODISCARD int weft_watch_enter(weft_watch *scope, int fd, unsigned flags);
 
 /* Closes the scope; `rc`, or -ECONNRESET where it is the scope's own -ECANCELED; -EINVAL when the
- * scope is not the innermost open one. Fiber only; never switches. */
+ * scope is not the innermost open one; -EPERM. Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD intptr_t weft_watch_leave(weft_watch *scope, intptr_t rc);
 
 /* True once the peer's hang-up has been seen by the scope. */

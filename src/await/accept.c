@@ -72,7 +72,7 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
     if (address != NULL && address_length == NULL) {
         return -EINVAL;
     }
-    int rc = wf_io_enter(&io, fd);
+    int rc = wf_io_enter(&io, fd, __func__);
     if (rc == -ENOTSUP) {
         return wf_fake_take_connection(fd, address, address_length);
     }

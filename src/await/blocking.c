@@ -126,17 +126,24 @@ static int wait_in_line(weft_task *self, struct wf_sim *sim)
     return verdict == WF_GRANTED ? 0 : -ECANCELED;
 }
 
-/* A simulation has no threads: once it is its turn the call takes no time. */
+/* A simulation has no threads: once it is its turn the call takes no time. What it calls finds no fiber
+ * meanwhile, and only borrowed values, as on a thread of the pool. */
 static int run_inline(weft_task *self, weft_fn *fn, void *arg, void (*drop_arg)(void *),
                       intptr_t *result)
 {
     int rc = wait_in_line(self, wf_runtime_of(self)->sim);
+    struct wf_worker *worker = wf_here();
+    struct wf_fiber *fiber = worker->fiber;
+    worker->fiber = worker->host;
+    wf_here_lend(self->context);
     if (rc == 0) {
         *result = fn(arg);
     }
     if (drop_arg != NULL) {
         drop_arg(arg);
     }
+    wf_here_lend(NULL);
+    worker->fiber = fiber;
     return rc;
 }
 

@@ -137,7 +137,7 @@ int weft_connect(int fd, const struct sockaddr *address, socklen_t address_lengt
     if (address == NULL || address_length > sizeof(struct sockaddr_storage)) {
         return -EINVAL;
     }
-    int rc = wf_io_enter(&io, fd);
+    int rc = wf_io_enter(&io, fd, __func__);
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_make_connection(fd, address, address_length);
     }

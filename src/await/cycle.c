@@ -1,116 +1,235 @@
 // SPDX-License-Identifier: MIT
 /* cycle.c - following who waits for whom.
  *
- * A chain of joins is followed in a loop. Where it meets a task that gathers, that task goes on a list, and
- * is looked into when its turn comes, under its lock: so a search that meets no gather, which is nearly
- * every one, needs no memory. Waits may change while they are followed, so a cycle must be found twice.
+ * A chain of joins that comes to an end is followed without memory: that is nearly every search. Only
+ * where it comes back, or to a task that gathers, the tasks that wait are listed: breadth first, each
+ * once, no more than WAITS_MAX.
+ *
+ * Tasks end and their slots are used again while they are followed, so what is found may be made of pieces
+ * that never were there together. It counts when it is found twice, the same tasks and the same gathers:
+ * a task that joins does so until the joined one has ended, and a gather is told apart by its number, so
+ * all of it was there between the first end and the second begin.
  */
 #include "await/cycle.h"
 
 #include <stdlib.h>
 
-#include "base/list.h"
+#include "sched/sched.h"
+#include "task/slab.h"
 
 #define GATHERS ((uintptr_t)1) /* in task->joins: the rest is a struct wf_edges */
 
-enum { CHAIN_MAX = 1000000, FORKS_MAX = 4096 };
+/* Tasks that are followed, and other gathers' edges that are looked at: what a search may cost at most.
+ * Some ten microseconds; longer cycles than that have not been seen. */
+enum { WAITS_MAX = 1024, EDGES_MAX = 8192, TABLE_ROOM = 2 * WAITS_MAX };
+
+/* A task that waits, as it was met. */
+struct place {
+    weft_task *task;
+    uint64_t number;     /* of its gather; 0: it joins */
+    uint32_t generation; /* of the task's slot */
+    uint32_t from;       /* the place that led to it */
+};
 
 struct search {
     const weft_task *self;
-    weft_task **forks; /* tasks that gather; each once */
-    size_t count;
-    size_t cap;
+    uint32_t count;
+    uint32_t edges_left;
+    bool is_second;             /* something has been found before */
+    uint32_t last;              /* the place that leads to self, once found */
+    uint16_t table[TABLE_ROOM]; /* place + 1 by the task's address; 0: none */
+    struct place places[WAITS_MAX];
 };
 
-/* A fork that can't be listed is not followed: a cycle through it is then found by nobody. */
-static void add_fork(struct search *search, weft_task *task)
+/* Who sees a generation sees that its slot's last task waits for nothing. */
+static uint32_t generation_of(const weft_task *task)
 {
-    for (size_t i = 0; i < search->count; i++) {
-        if (search->forks[i] == task) {
-            return;
-        }
-    }
-    if (search->count == search->cap) {
-        size_t cap = search->cap != 0 ? 2 * search->cap : 16;
-        weft_task **forks = cap <= FORKS_MAX ? realloc(search->forks, cap * sizeof(void *)) : NULL;
-        if (forks == NULL) {
-            return;
-        }
-        search->forks = forks;
-        search->cap = cap;
-    }
-    search->forks[search->count++] = task;
+    return WF_REFS_GENERATION(wf_load_acq(&((weft_task *)(uintptr_t)task)->refs));
 }
 
-/* True when the chain of joins that begins at `task` comes to self. */
-static bool follow(struct search *search, weft_task *task)
+/* True if the chain of joins from `task` comes to an end, or is too long to be followed. */
+static bool comes_to_an_end(const weft_task *self, weft_task *task)
 {
-    for (int hops = 0; task != NULL && hops < CHAIN_MAX; hops++) {
-        if (task == search->self) {
-            return true;
-        }
+    for (int hops = 0; hops < WAITS_MAX; hops++) {
         uintptr_t joins = wf_load_sc(&task->joins);
-        if ((joins & GATHERS) != 0) {
-            add_fork(search, task);
-            return false;
+        if (joins == 0) {
+            return true;
         }
         task = (weft_task *)joins;
-    }
-    return false;
-}
-
-static bool follow_all(struct search *search, const struct wf_edges *edges)
-{
-    for (size_t i = 0; i < edges->count; i++) {
-        if (follow(search, edges->tasks[i])) {
-            return true;
+        if ((joins & GATHERS) != 0 || task == self) {
+            return false;
         }
     }
-    return false;
-}
-
-/* Looks into one that gathers: its edges stay there while its lock is held (wf_cycle_leave). */
-static bool follow_fork(struct search *search, weft_task *task)
-{
-    wf_lock(&task->lock);
-    uintptr_t joins = wf_load_sc(&task->joins);
-    bool found =
-        (joins & GATHERS) != 0 && follow_all(search, (const struct wf_edges *)(joins & ~GATHERS));
-    wf_unlock(&task->lock);
-    return found;
-}
-
-static bool leads_back(const weft_task *self, const struct wf_edges *edges)
-{
-    struct search search = {.self = self};
-    bool found = follow_all(&search, edges);
-    for (size_t i = 0; i < search.count && !found; i++) {
-        found = follow_fork(&search, search.forks[i]);
-    }
-    free(search.forks);
-    return found;
-}
-
-static bool closes(weft_task *self, const struct wf_edges *edges)
-{
-    if (!leads_back(self, edges) || !leads_back(self, edges)) {
-        return false;
-    }
-    wf_cycle_leave(self);
     return true;
 }
 
+/* ---- the search ---- */
+
+static void add_place(struct search *search, weft_task *task, uint32_t generation, uint32_t from)
+{
+    if (search->count == WAITS_MAX) {
+        return;
+    }
+    uint32_t at = (uint32_t)(((uintptr_t)task * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % TABLE_ROOM;
+    while (search->table[at] != 0) {
+        if (search->places[search->table[at] - 1].task == task) {
+            return;
+        }
+        at = (at + 1) % TABLE_ROOM;
+    }
+    search->places[search->count++] =
+        (struct place){.task = task, .generation = generation, .from = from};
+    search->table[at] = (uint16_t)search->count;
+}
+
+/* An edge from a place to the task of that generation: true if that is self. */
+static bool meets_self(struct search *search, weft_task *task, uint32_t generation, uint32_t from)
+{
+    if (task == search->self) {
+        search->last = from;
+        return true;
+    }
+    if (wf_load_sc(&task->joins) != 0) {
+        add_place(search, task, generation, from);
+    }
+    return false;
+}
+
+static bool leave_by_edges(struct search *search, const struct wf_edges *edges, uint32_t from)
+{
+    for (size_t i = 0; i < edges->count; i++) {
+        if (from != 0 && search->edges_left-- == 0) {
+            search->edges_left = 0;
+            return false;
+        }
+        weft_task *task = edges->tasks[i];
+        if (meets_self(search, task, generation_of(task), from)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Its edges stay there while its lock is held (wf_cycle_leave). */
+static bool leave_by_gather(struct search *search, uint32_t from)
+{
+    struct place *place = &search->places[from];
+    wf_lock(&place->task->lock);
+    uintptr_t joins = wf_load_sc(&place->task->joins);
+    const struct wf_edges *edges = (const struct wf_edges *)(joins & ~GATHERS);
+    bool found = false;
+    if ((joins & GATHERS) != 0 && generation_of(place->task) == place->generation &&
+        !edges->is_decided(edges, search->is_second)) {
+        place->number = edges->number;
+        found = leave_by_edges(search, edges, from);
+    }
+    wf_unlock(&place->task->lock);
+    return found;
+}
+
+/* The second look tells that the task that was met is the joined one still. */
+static bool leave_by_join(struct search *search, uint32_t from, uintptr_t joins)
+{
+    const struct place *place = &search->places[from];
+    weft_task *task = (weft_task *)joins;
+    uint32_t generation = generation_of(task);
+    bool is_same =
+        wf_load_sc(&place->task->joins) == joins && generation_of(place->task) == place->generation;
+    return is_same && meets_self(search, task, generation, from);
+}
+
+static bool leave_place(struct search *search, uint32_t from)
+{
+    uintptr_t joins = wf_load_sc(&search->places[from].task->joins);
+    if (joins == 0) {
+        return false;
+    }
+    return (joins & GATHERS) != 0 ? leave_by_gather(search, from)
+                                  : leave_by_join(search, from, joins);
+}
+
+static bool leads_back(struct search *search, weft_task *self, const struct wf_edges *edges)
+{
+    search->self = self;
+    search->edges_left = EDGES_MAX;
+    for (int i = 0; i < TABLE_ROOM; i++) {
+        search->table[i] = 0;
+    }
+    search->places[0] = (struct place){.task = self};
+    search->count = 1;
+    bool found = leave_by_edges(search, edges, 0);
+    for (uint32_t i = 1; i < search->count && !found; i++) {
+        found = leave_place(search, i);
+    }
+    return found;
+}
+
+static bool are_same(const struct search *one, const struct search *other)
+{
+    uint32_t i = one->last;
+    uint32_t j = other->last;
+    while (i != 0 && j != 0) {
+        const struct place *a = &one->places[i];
+        const struct place *b = &other->places[j];
+        if (a->task != b->task || a->generation != b->generation || a->number != b->number) {
+            return false;
+        }
+        i = a->from;
+        j = b->from;
+    }
+    return i == j;
+}
+
+/* Without memory for it there is no search, and the cycle is found by nobody. */
+static bool closes(weft_task *self, const struct wf_edges *edges)
+{
+    struct search *both = malloc(2 * sizeof *both);
+    if (both == NULL) {
+        return false;
+    }
+    uint32_t rounds = 0;
+    bool found;
+    bool is_sure = false;
+    do {
+        both[rounds % 2].is_second = rounds > 0;
+        found = leads_back(&both[rounds % 2], self, edges);
+        is_sure = found && rounds > 0 && are_same(&both[0], &both[1]);
+        rounds++;
+    } while (found && !is_sure);
+    free(both);
+    /* Its own gather may be decided since it began; nobody hands requests on to it yet. */
+    if (is_sure && edges->is_decided != NULL && edges->is_decided(edges, true)) {
+        is_sure = false;
+    }
+    if (is_sure) {
+        wf_cycle_leave(self);
+    }
+    return is_sure;
+}
+
+/* ---- publishing ---- */
+
 bool wf_cycle_join(weft_task *self, weft_task *task)
 {
-    const struct wf_edges edges = {&task, 1};
     wf_store_sc(&self->joins, (uintptr_t)task);
+    if (comes_to_an_end(self, task)) {
+        return false;
+    }
+    const struct wf_edges edges = {.tasks = &task, .count = 1};
     return closes(self, &edges);
 }
 
-bool wf_cycle_gather(weft_task *self, const struct wf_edges *edges)
+bool wf_cycle_gather(weft_task *self, struct wf_edges *edges)
 {
+    struct wf_worker *worker = wf_here();
+    edges->number = (++worker->gathers << 16) + worker->index; /* fewer workers than that */
     wf_store_sc(&self->joins, (uintptr_t)edges | GATHERS);
-    return closes(self, edges);
+    for (size_t i = 0; i < edges->count; i++) {
+        if (wf_load_sc(&edges->tasks[i]->joins) != 0) {
+            return closes(self, edges);
+        }
+    }
+    return false;
 }
 
 void wf_cycle_leave(weft_task *self)

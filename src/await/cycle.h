@@ -2,8 +2,11 @@
 /* cycle.h - joins and gathers that would wait for themselves.
  *
  * What: a task that joins or gathers publishes whom it waits for, then looks whether those lead back to
- *       it. Of tasks that close a cycle together at least one sees it.
- * Why: nobody could ever end such a wait, and a cancellation would be handed round for ever.
+ *       it. Of tasks that close a cycle together at least one sees it; nobody sees one that is not there.
+ * Why: nobody could ever end such a wait, and a cancellation would be handed round until the counts of
+ *      requests are full.
+ * Cost: a load if the joined task itself joins and gathers nothing. Else the search is bounded, whatever
+ *       tasks wait for: longer cycles are left to the deadlock report of a simulation.
  */
 #ifndef WF_AWAIT_CYCLE_H
 #define WF_AWAIT_CYCLE_H
@@ -14,13 +17,17 @@
 struct wf_edges {
     weft_task *const *tasks;
     size_t count;
+    /* True: it waits for nobody any more, though its task has yet to go on. For good. `is_thorough`: looks
+     * at all tasks, also for an end that has yet to be told. Under the task's lock. */
+    bool (*is_decided)(const struct wf_edges *edges, bool is_thorough);
+    uint64_t number; /* no other gather of its runtime has it: set when it is published */
 };
 
 /* Publishes that self waits for `task`. True, with nothing published: that closes a cycle. */
 bool wf_cycle_join(weft_task *self, weft_task *task);
 
 /* The same for a gather. */
-bool wf_cycle_gather(weft_task *self, const struct wf_edges *edges);
+bool wf_cycle_gather(weft_task *self, struct wf_edges *edges);
 
 /* Takes back what is published. After it nobody reads the edges. */
 void wf_cycle_leave(weft_task *self);

@@ -7,24 +7,32 @@
 #include <weft/io.h>
 #include <weft/time.h>
 
-int wf_fake_enter(struct wf_fake_io *io, int fd)
+#include "await/io.h"
+
+int wf_fake_meet(struct wf_fake_io *io, weft_task *self, int fd)
+{
+    io->self = self;
+    io->sim = wf_runtime_of(self)->sim;
+    if (io->sim == NULL || !wf_fake_is_number(fd)) {
+        return -ENOTSUP;
+    }
+    io->world = wf_sim_fakes(io->sim);
+    io->fake = wf_fake_find(io->world, fd);
+    return io->fake != NULL ? 0 : -EBADF;
+}
+
+int wf_fake_enter(struct wf_fake_io *io, int fd, const char *call)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
     if (worker == NULL) {
         return rc;
     }
-    if (worker->sim == NULL || !wf_fake_is_number(fd)) {
-        return -ENOTSUP;
+    rc = wf_fake_meet(io, wf_self_on(worker), fd);
+    if (rc < 0) {
+        return rc;
     }
-    io->self = wf_self_on(worker);
-    io->sim = worker->sim;
-    io->world = wf_sim_fakes(io->sim);
-    io->fake = wf_fake_find(io->world, fd);
-    if (io->fake == NULL) {
-        return -EBADF;
-    }
-    rc = wf_door_enter(io->self, "a call on a descriptor");
+    rc = wf_door_enter(io->self, call);
     return rc < 0 ? rc : io->fake->is_open ? 0 : -EBADF;
 }
 
@@ -110,20 +118,30 @@ void wf_fake_hold(const struct wf_fake_io *io)
 
 /* ---- weft_wait_fd ---- */
 
+int wf_fake_look(const struct wf_fake *fake, unsigned events)
+{
+    return fake->is_open ? (int)(wf_fake_ready(fake) & (events | (unsigned)WF_FAKE_HANGUP))
+                         : -EBADF;
+}
+
+struct wf_list *wf_fake_list(struct wf_fake *fake, unsigned events, bool writes)
+{
+    unsigned directions = wf_io_directions(events);
+    return writes ? ((directions & (unsigned)WF_FD_WRITE) != 0 ? &fake->writers : NULL)
+                  : ((directions & (unsigned)WF_FD_READ) != 0 ? &fake->readers : NULL);
+}
+
 int wf_fake_wait_fd(int fd, unsigned events)
 {
     struct wf_fake_io io;
-    int rc = wf_fake_enter(&io, fd);
-    bool writes = (events & WEFT_WRITABLE) != 0;
-    bool reads = (events & WEFT_READABLE) != 0 || !writes;
-    unsigned asked = events | (unsigned)WF_FAKE_HANGUP;
+    int rc = wf_fake_enter(&io, fd, "weft_wait_fd");
     while (rc == 0) {
-        unsigned seen = wf_fake_ready(io.fake) & asked;
-        if (seen != 0) {
-            return (int)seen;
+        rc = wf_fake_look(io.fake, events);
+        if (rc != 0) {
+            break;
         }
-        rc = wf_fake_wait(&io, reads ? &io.fake->readers : NULL, writes ? &io.fake->writers : NULL);
-        rc = rc == 0 && !io.fake->is_open ? -EBADF : rc;
+        rc = wf_fake_wait(&io, wf_fake_list(io.fake, events, false),
+                          wf_fake_list(io.fake, events, true));
     }
     return rc;
 }

@@ -29,7 +29,16 @@ struct wf_fake_io {
 struct wf_sim *wf_sim_here(int *error);
 
 /* Finds the descriptor and passes the door: 0; -ENOTSUP: a real one; -EBADF; -ECANCELED. May switch. */
-int wf_fake_enter(struct wf_fake_io *io, int fd);
+int wf_fake_enter(struct wf_fake_io *io, int fd, const char *call);
+
+/* The same without passing the door. */
+int wf_fake_meet(struct wf_fake_io *io, weft_task *self, int fd);
+
+/* Which of `events` (as for weft_wait_fd) there are; 0: none; -EBADF: it has been closed. */
+int wf_fake_look(const struct wf_fake *fake, unsigned events);
+
+/* Whom a wait for `events` joins: writers or readers; NULL: not those. */
+struct wf_list *wf_fake_list(struct wf_fake *fake, unsigned events, bool writes);
 
 /* Waits until the lists are woken; `second` may be NULL. 0: look again; -ECANCELED; -EBADF. */
 int wf_fake_wait(const struct wf_fake_io *io, struct wf_list *first, struct wf_list *second);

@@ -69,7 +69,7 @@ static struct wf_fake *await_connection(const struct wf_fake_io *io, int *rc)
 int wf_fake_take_connection(int fd, struct sockaddr *address, socklen_t *address_length)
 {
     struct wf_fake_io io;
-    int rc = wf_fake_enter(&io, fd);
+    int rc = wf_fake_enter(&io, fd, "weft_accept");
     if (rc < 0) {
         return rc;
     }
@@ -145,7 +145,7 @@ static int check_connect(const struct wf_fake *fake, const struct sockaddr *addr
 int wf_fake_make_connection(int fd, const struct sockaddr *address, socklen_t address_length)
 {
     struct wf_fake_io io;
-    int rc = wf_fake_enter(&io, fd);
+    int rc = wf_fake_enter(&io, fd, "weft_connect");
     rc = rc == 0 ? check_connect(io.fake, address, address_length) : rc;
     if (rc < 0) {
         return rc;

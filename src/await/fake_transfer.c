@@ -104,7 +104,7 @@ ssize_t wf_fake_receive(int fd, void *buffer, size_t length, int flags, bool onl
 {
     struct wf_fake_io io;
     struct call call = {.in = buffer, .length = length, .keeps = (flags & MSG_PEEK) != 0};
-    int rc = wf_fake_enter(&io, fd);
+    int rc = wf_fake_enter(&io, fd, only_sockets ? "weft_recv" : "weft_read");
     rc = rc == 0 ? check(&io, flags, only_sockets) : rc;
     return rc < 0 ? rc : transfer(&io, &call);
 }
@@ -113,7 +113,7 @@ ssize_t wf_fake_transmit(int fd, const void *buffer, size_t length, int flags, b
 {
     struct wf_fake_io io;
     struct call call = {.out = buffer, .length = length, .writes = true};
-    int rc = wf_fake_enter(&io, fd);
+    int rc = wf_fake_enter(&io, fd, only_sockets ? "weft_send" : "weft_write");
     rc = rc == 0 ? check(&io, flags, only_sockets) : rc;
     return rc < 0 ? rc : transfer(&io, &call);
 }

@@ -6,6 +6,7 @@
 #include <weft/future.h>
 
 #include "await/door.h"
+#include "await/future.h"
 
 /* Zeroed memory is a pending future: an unlinked list head counts as empty. */
 struct wf_future {
@@ -88,9 +89,9 @@ int weft_future_result(const weft_future *future, intptr_t *result)
     return 0;
 }
 
-/* Links the waiter; false when the future is complete. */
-static bool watch(struct wf_future *f, struct wf_waiter *waiter)
+bool wf_future_watch(weft_future *future, struct wf_waiter *waiter)
 {
+    struct wf_future *f = inside(future);
     wf_lock(&f->lock);
     bool is_pending = wf_load_rlx(&f->state) == WEFT_PENDING;
     if (is_pending) {
@@ -103,11 +104,23 @@ static bool watch(struct wf_future *f, struct wf_waiter *waiter)
     return is_pending;
 }
 
-static void unwatch(struct wf_future *f, struct wf_waiter *waiter)
+void wf_future_unwatch(weft_future *future, struct wf_waiter *waiter)
 {
+    struct wf_future *f = inside(future);
     wf_lock(&f->lock);
     wf_list_remove(&waiter->link);
     wf_unlock(&f->lock);
+}
+
+bool wf_future_is_over(weft_future *future)
+{
+    struct wf_future *f = inside(future);
+    if (wf_load_acq(&f->state) == WEFT_PENDING) {
+        return false;
+    }
+    wf_lock(&f->lock);
+    wf_unlock(&f->lock);
+    return true;
 }
 
 int weft_future_await(weft_future *future, intptr_t *result)
@@ -122,22 +135,22 @@ int weft_future_await(weft_future *future, intptr_t *result)
     if (rc < 0) {
         return rc;
     }
-    struct wf_future *f = inside(future);
     struct wf_wait wait;
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_FUTURE);
     wait.target = future;
     /* By the lock even when it is complete: the future may go once this returns, and a setter may still
      * hold the lock. */
-    if (watch(f, &waiter)) {
+    if (wf_future_watch(future, &waiter)) {
         enum wf_verdict verdict = wf_door_park(&wait);
         if (verdict != WF_GRANTED || wait.was_early) {
-            unwatch(f, &waiter); /* and out of a setter's lock, before the future may go */
+            wf_future_unwatch(future,
+                              &waiter); /* and out of a setter's lock, before the future may go */
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
     }
     if (rc == 0 && result != NULL) {
-        *result = f->result;
+        *result = inside(future)->result;
     }
     return rc;
 }

@@ -33,7 +33,7 @@ struct wf_group {
     bool is_draining;   /* spawn refuses */
     bool was_cancelled; /* by weft_group_cancel: the group's own -ECANCELED is dropped */
     bool is_closing;
-    uint32_t live; /* unfinished children */
+    uint32_t live; /* children that have not left: unfinished, or their callbacks are running */
     struct wf_list children;
     struct wf_wait *wait; /* of the task, in close or drain */
     /* Codes in the order of recording: inline, then on the heap with room for every child. */
@@ -120,15 +120,23 @@ static void child_ended(struct wf_owner *owner, weft_task *task, struct wf_later
             report_independent(task, code);
         }
     }
-    wf_lock(&g->lock);
-    wf_list_remove(&task->siblings);
-    g->live--;
     if (has_failed) {
+        wf_lock(&g->lock);
         record(g, code);
         if (!g->is_independent && !g->is_aborting) {
             abort_group(g, later);
         }
+        wf_unlock(&g->lock);
     }
+}
+
+/* ... and its callbacks have run: the last touch of the group. */
+static void child_left(struct wf_owner *owner, weft_task *task, struct wf_later *later)
+{
+    struct wf_group *g = WF_CONTAINER(owner, struct wf_group, owner);
+    wf_lock(&g->lock);
+    wf_list_remove(&task->siblings);
+    g->live--;
     if (g->live == 0 && g->wait != NULL) {
         (void)wf_wait_claim(g->wait, WF_GRANTED, later);
     }
@@ -205,6 +213,7 @@ int weft_group_open(weft_group *group, unsigned flags)
     bool was_cancelled = (flags & WEFT_GROUP_ZEROED) != 0 && g->phase == GROUP_PRECANCELLED;
     memset(g, 0, sizeof *g);
     g->owner.ended = child_ended;
+    g->owner.left = child_left;
     g->owner.is_queued = wf_has_turns(self);
     g->is_independent = (flags & WEFT_GROUP_INDEPENDENT) != 0;
     wf_list_init(&g->children);
@@ -247,8 +256,6 @@ int weft_group_cancel(weft_group *group)
 
 /* ---- waiting for the children ---- */
 
-/* A request to the task while it waits in close: the first one from outside cancels the children; all
- * are absorbed into the wait. */
 static void list_children(const struct wf_wait *wait, void (*each)(weft_task *, void *), void *arg)
 {
     const struct wf_group *g = wait->target;

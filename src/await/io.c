@@ -16,25 +16,30 @@
 
 #define EVENTS_ALL ((unsigned)WEFT_READABLE | (unsigned)WEFT_WRITABLE | (unsigned)WEFT_HANGUP)
 
-int wf_io_enter(struct wf_io *io, int fd)
+int wf_io_find(struct wf_io *io, weft_task *self, int fd)
+{
+    io->self = self;
+    io->poller = wf_runtime_of(self)->poller;
+    io->fd = fd;
+    if (io->poller == NULL) {
+        return -ENOTSUP;
+    }
+    int rc = wf_fd_find(io->poller->table, fd, &io->record);
+    if (rc == 0) {
+        io->opened = wf_fd_stamp(io->record);
+    }
+    return rc;
+}
+
+int wf_io_enter(struct wf_io *io, int fd, const char *call)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
     if (worker == NULL) {
         return rc;
     }
-    io->self = wf_self_on(worker);
-    io->poller = worker->runtime->poller;
-    io->fd = fd;
-    if (io->poller == NULL) {
-        return -ENOTSUP;
-    }
-    rc = wf_fd_find(io->poller->table, fd, &io->record);
-    if (rc < 0) {
-        return rc;
-    }
-    io->opened = wf_fd_stamp(io->record);
-    return wf_door_enter(io->self, "a call on a descriptor");
+    rc = wf_io_find(io, wf_self_on(worker), fd);
+    return rc < 0 ? rc : wf_door_enter(io->self, call);
 }
 
 int wf_io_stamp(const struct wf_io *io, uint64_t *stamp)
@@ -119,8 +124,13 @@ static int ready_events(int fd, unsigned events)
            ((seen & (POLLHUP | POLLERR)) != 0 ? WEFT_HANGUP : 0);
 }
 
+bool wf_io_are_events(unsigned events)
+{
+    return events != 0 && (events & ~EVENTS_ALL) == 0;
+}
+
 /* Registered even if ready: what can't be polled always says that it is. */
-static int check_pollable(const struct wf_io *io)
+int wf_io_check_pollable(const struct wf_io *io)
 {
     struct wf_later later;
     wf_later_init(&later);
@@ -129,30 +139,39 @@ static int check_pollable(const struct wf_io *io)
     return rc;
 }
 
+int wf_io_look(const struct wf_io *io, unsigned events, uint64_t *stamp)
+{
+    int rc = wf_io_stamp(io, stamp);
+    return rc == 0 ? ready_events(io->fd, events) : rc;
+}
+
+unsigned wf_io_directions(unsigned events)
+{
+    bool writes = (events & WEFT_WRITABLE) != 0;
+    bool reads = (events & WEFT_READABLE) != 0 || !writes; /* a hang-up meets both */
+    return (writes ? (unsigned)WF_FD_WRITE : 0U) | (reads ? (unsigned)WF_FD_READ : 0U);
+}
+
 int weft_wait_fd(int fd, unsigned events)
 {
     struct wf_io io;
-    if (events == 0 || (events & ~EVENTS_ALL) != 0) {
+    if (!wf_io_are_events(events)) {
         return -EINVAL;
     }
-    int rc = wf_io_enter(&io, fd);
+    int rc = wf_io_enter(&io, fd, __func__);
     if (rc == -ENOTSUP) {
         return wf_fake_wait_fd(fd, events);
     }
     if (rc == 0) {
-        rc = check_pollable(&io);
+        rc = wf_io_check_pollable(&io);
     }
-    bool writes = (events & WEFT_WRITABLE) != 0;
-    bool reads = (events & WEFT_READABLE) != 0 || !writes; /* a hang-up meets both */
-    unsigned directions = (writes ? (unsigned)WF_FD_WRITE : 0U) | (reads ? WF_FD_READ : 0U);
     while (rc == 0) { /* an edge may be older than what has been read since: look again */
         uint64_t stamp;
-        rc = wf_io_stamp(&io, &stamp);
-        rc = rc == 0 ? ready_events(fd, events) : rc;
+        rc = wf_io_look(&io, events, &stamp);
         if (rc != 0) {
             break;
         }
-        rc = wf_io_wait(&io, directions, stamp, WF_WAIT_FD);
+        rc = wf_io_wait(&io, wf_io_directions(events), stamp, WF_WAIT_FD);
     }
     return rc;
 }

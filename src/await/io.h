@@ -35,9 +35,12 @@ struct wf_io_call {
     size_t length;
 };
 
-/* The beginning of every call: 0; -EPERM, -ECHILD (no fiber); -EBADF; -ENOTSUP (simulation: fake.h's); -ENOMEM;
- * -ECANCELED by the entry rule. May switch. */
-int wf_io_enter(struct wf_io *io, int fd);
+/* The beginning of the public call with that name: 0; -EPERM, -ECHILD (no fiber); -EBADF; -ENOTSUP
+ * (simulation: fake.h's); -ENOMEM; -ECANCELED by the entry rule. May switch. */
+int wf_io_enter(struct wf_io *io, int fd, const char *call);
+
+/* The same without passing the door. */
+int wf_io_find(struct wf_io *io, weft_task *self, int fd);
 
 /* The stamp for the attempt that follows. 0; -EBADF: the number has been closed since the call began, and
  * may be another descriptor's by now. */
@@ -53,6 +56,19 @@ ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io
 
 /* poll(2) without waiting, for `events` as it knows them: what it reports, or a negative errno. */
 int wf_io_poll(int fd, short events);
+
+/* ---- readiness alone: WEFT_READABLE, WEFT_WRITABLE, WEFT_HANGUP ---- */
+
+bool wf_io_are_events(unsigned events);
+
+/* 0; -EPERM: can't be polled; -EBADF; -ENOMEM. Once a call. */
+int wf_io_check_pollable(const struct wf_io *io);
+
+/* Which of `events` there are; 0: none, wait with *stamp; or a negative errno. */
+int wf_io_look(const struct wf_io *io, unsigned events, uint64_t *stamp);
+
+/* The directions in which a wait for `events` is linked. */
+unsigned wf_io_directions(unsigned events);
 
 /* O_NONBLOCK, O_ACCMODE and so on of the descriptor, or a negative errno. */
 int wf_io_flags(int fd);

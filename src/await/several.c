@@ -27,20 +27,19 @@ struct member {
 
 struct several {
     struct wf_wait wait;
-    weft_task *const *tasks;
-    size_t count;
-    weft_wait_when when; /* WEFT_WAIT_FIRST_ERROR here counts a cancelled task as gather asks */
+    struct wf_edges edges; /* the tasks; published while it gathers */
+    weft_wait_when when;   /* WEFT_WAIT_FIRST_ERROR here counts a cancelled task as gather asks */
     bool cancelled_is_error;
     /* Set by the canceller under the waiting task's lock (release), read by finishers and the task. */
     wf_au32 must_see_all;
-    bool had_failed; /* a task had failed before the first request was handed on; under that lock */
+    bool had_failed;   /* before the first request was handed on: under that lock */
     wf_ai64 remaining; /* finishers subtract (seq_cst) before they read the wait's epoch */
-    wf_ai64 failed;    /* index of the first error: finishers, CAS */
+    wf_ai64 failed;    /* index of the first error: finishers and the first canceller, CAS */
     struct member *members;
     struct member inline_members[INLINE_WAITERS];
 };
 
-static bool is_over(struct several *all)
+static bool is_over(const struct several *all)
 {
     if (wf_load_sc(&all->remaining) == 0) {
         return true;
@@ -50,7 +49,7 @@ static bool is_over(struct several *all)
     }
     switch (all->when) {
     case WEFT_WAIT_FIRST_DONE:
-        return wf_load_sc(&all->remaining) < (int64_t)all->count;
+        return wf_load_sc(&all->remaining) < (int64_t)all->edges.count;
     case WEFT_WAIT_FIRST_ERROR:
         return wf_load_sc(&all->failed) != NOBODY_FAILED;
     case WEFT_WAIT_ALL:
@@ -59,12 +58,36 @@ static bool is_over(struct several *all)
     return false;
 }
 
+static void note_failed(struct several *all, int64_t index)
+{
+    int64_t nobody = NOBODY_FAILED;
+    (void)wf_cas_sc(&all->failed, &nobody, index);
+}
+
+static bool has_failed(const struct several *all, size_t index)
+{
+    enum wf_life life = wf_word_life(wf_load_acq(&all->edges.tasks[index]->word));
+    return life == WF_ERROR || (life == WF_CANCELLED && all->cancelled_is_error);
+}
+
+/* Of a gather: what is noted here is decided, before its finisher comes and after (hand_to_all). */
+static bool is_decided(const struct wf_edges *edges, bool is_thorough)
+{
+    struct several *all = WF_CONTAINER(edges, struct several, edges);
+    bool may_be = all->when == WEFT_WAIT_FIRST_ERROR && wf_load_acq(&all->must_see_all) == 0;
+    for (size_t i = 0; i < edges->count && is_thorough && may_be; i++) {
+        if (has_failed(all, i)) {
+            note_failed(all, (int64_t)i);
+            break;
+        }
+    }
+    return is_over(all);
+}
+
 static void count_down(struct several *all, struct member *member)
 {
-    enum wf_life life = wf_word_life(wf_load_acq(&all->tasks[member->index]->word));
-    if (life == WF_ERROR || (life == WF_CANCELLED && all->cancelled_is_error)) {
-        int64_t nobody = NOBODY_FAILED;
-        (void)wf_cas_sc(&all->failed, &nobody, member->index);
+    if (has_failed(all, (size_t)member->index)) {
+        note_failed(all, member->index);
     }
     (void)wf_sub_sc(&all->remaining, 1);
 }
@@ -81,18 +104,34 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
     }
 }
 
-/* A request to the gathering task: every unfinished task gets it. */
+/* An error that is on its way: its task has ended, its finisher has yet to come. It is the first one before
+ * any that the request makes. */
+static bool note_first_error(struct several *all)
+{
+    for (size_t i = 0; i < all->edges.count; i++) {
+        if (wf_word_life(wf_load_acq(&all->edges.tasks[i]->word)) == WF_ERROR) {
+            note_failed(all, (int64_t)i);
+            break;
+        }
+    }
+    return wf_load_sc(&all->failed) != NOBODY_FAILED;
+}
+
+/* A request to the gathering task: every unfinished task gets it. A gather that is decided takes none: its
+ * task has only to go on, and keeps the request. */
 static bool hand_to_all(struct wf_wait *wait, struct wf_later *later)
 {
     struct several *all = WF_CONTAINER(wait, struct several, wait);
     int cause = wf_cancel_cause(wait->task);
     bool any = false;
-    bool is_first = wf_load_acq(&all->must_see_all) == 0;
-    for (size_t i = 0; i < all->count; i++) {
-        if (is_first && wf_word_life(wf_load_acq(&all->tasks[i]->word)) == WF_ERROR) {
-            all->had_failed = true;
-        }
-        any = wf_cancel(all->tasks[i], 1, cause, later) == 1 || any;
+    if (is_over(all)) {
+        return false;
+    }
+    if (wf_load_acq(&all->must_see_all) == 0 && all->when == WEFT_WAIT_FIRST_ERROR) {
+        all->had_failed = note_first_error(all);
+    }
+    for (size_t i = 0; i < all->edges.count; i++) {
+        any = wf_cancel(all->edges.tasks[i], 1, cause, later) == 1 || any;
     }
     if (any) {
         wf_store_rel(&all->must_see_all, 1U);
@@ -103,20 +142,20 @@ static bool hand_to_all(struct wf_wait *wait, struct wf_later *later)
 static int link_all(struct several *all)
 {
     all->members = all->inline_members;
-    if (all->count > INLINE_WAITERS) {
-        all->members = malloc(all->count * sizeof(struct member));
+    if (all->edges.count > INLINE_WAITERS) {
+        all->members = malloc(all->edges.count * sizeof(struct member));
         if (all->members == NULL) {
             return -ENOMEM;
         }
     }
-    for (size_t i = 0; i < all->count; i++) {
+    for (size_t i = 0; i < all->edges.count; i++) {
         struct member *member = &all->members[i];
         member->waiter = (struct wf_waiter){
             .wait = &all->wait, .notify = on_end, .is_queued = wf_has_turns(all->wait.task)};
         wf_list_init(&member->waiter.link);
         member->all = all;
         member->index = (int64_t)i;
-        if (wf_task_watch(all->tasks[i], &member->waiter)) {
+        if (wf_task_watch(all->edges.tasks[i], &member->waiter)) {
             continue;
         }
         if (member->waiter.is_queued && all->wait.reason == WF_WAIT_TASKS) {
@@ -131,8 +170,8 @@ static int link_all(struct several *all)
 
 static void unlink_all(struct several *all)
 {
-    for (size_t i = 0; i < all->count; i++) {
-        wf_task_unwatch(all->tasks[i], &all->members[i].waiter);
+    for (size_t i = 0; i < all->edges.count; i++) {
+        wf_task_unwatch(all->edges.tasks[i], &all->members[i].waiter);
         wf_door_forget(all->wait.task, &all->members[i].waiter);
     }
     if (all->members != all->inline_members) {
@@ -162,9 +201,9 @@ static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *
                             void *arg)
 {
     const struct several *all = WF_CONTAINER(wait, struct several, wait);
-    for (size_t i = 0; i < all->count; i++) {
-        if (!wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
-            each(all->tasks[i], arg);
+    for (size_t i = 0; i < all->edges.count; i++) {
+        if (!wf_word_has_ended(wf_load_acq(&all->edges.tasks[i]->word))) {
+            each(all->edges.tasks[i], arg);
         }
     }
 }
@@ -172,8 +211,7 @@ static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *
 static void prepare(struct several *all, weft_task *const *tasks, size_t count, weft_wait_when when,
                     weft_task *self)
 {
-    all->tasks = tasks;
-    all->count = count;
+    all->edges = (struct wf_edges){.tasks = tasks, .count = count, .is_decided = is_decided};
     all->when = when;
     all->cancelled_is_error = false;
     all->had_failed = false;
@@ -202,15 +240,32 @@ static int check(weft_task *const *tasks, size_t count, const weft_task *self)
 /* A task that has not ended yet may fail unseen: the gather that reported another error has told. */
 static void collect(struct several *all, intptr_t *results)
 {
-    for (size_t i = 0; i < all->count; i++) {
-        wf_state_set(&all->tasks[i]->word, WF_SEEN);
-        if (wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
-            intptr_t outcome = wf_task_look(all->tasks[i]);
+    for (size_t i = 0; i < all->edges.count; i++) {
+        wf_state_set(&all->edges.tasks[i]->word, WF_SEEN);
+        if (wf_word_has_ended(wf_load_acq(&all->edges.tasks[i]->word))) {
+            intptr_t outcome = wf_task_look(all->edges.tasks[i]);
             if (results != NULL) {
                 results[i] = outcome;
             }
         }
     }
+}
+
+/* Waits until it is decided, unless it is at once. */
+static int see_all(struct several *all)
+{
+    weft_task *self = all->wait.task;
+    if (is_over(all)) {
+        return 0;
+    }
+    if (wf_cycle_gather(self, &all->edges)) {
+        return -EDEADLK;
+    }
+    while (!is_over(all)) {
+        (void)wait_once(all, WF_FOREVER);
+    }
+    wf_cycle_leave(self);
+    return 0;
 }
 
 int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_gather_mode mode,
@@ -233,19 +288,15 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
     all.cancelled_is_error = true;
     all.wait.hand_on = hand_to_all;
     all.wait.reason = WF_WAIT_GATHER;
-    const struct wf_edges edges = {tasks, count};
-    if (wf_cycle_gather(self, &edges)) {
-        return -EDEADLK;
-    }
     rc = link_all(&all);
-    while (rc == 0 && !is_over(&all)) {
-        (void)wait_once(&all, WF_FOREVER);
-    }
-    wf_cycle_leave(self);
     if (rc < 0) {
         return rc;
     }
+    rc = see_all(&all);
     unlink_all(&all);
+    if (rc < 0) {
+        return rc;
+    }
     collect(&all, results);
     int64_t failed = first_error ? wf_load_sc(&all.failed) : NOBODY_FAILED;
     if (first_failed != NULL) {
@@ -337,7 +388,18 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);
-    return rc < 0 ? rc : (int)weft_timeout_leave(&limit, wf_join(task, result, false, __func__));
+    if (rc < 0) {
+        return rc;
+    }
+    intptr_t outcome = 0;
+    rc = wf_join(task, &outcome, false, __func__);
+    /* A task that ended cancelled leaves the scope like a call that did: its end may have come first. */
+    bool is_cancelled = rc == 0 && outcome == -ECANCELED;
+    intptr_t left = weft_timeout_leave(&limit, is_cancelled ? -ECANCELED : rc);
+    if (result != NULL && (rc == 0 || rc == -ECANCELED)) {
+        *result = outcome;
+    }
+    return is_cancelled && left == -ECANCELED ? 0 : (int)left;
 }
 
 /* No time is left: one trip through the queue, and in turns as many as a task takes that is cancelled

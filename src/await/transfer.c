@@ -169,7 +169,7 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
     if (buffer == NULL && length > 0) {
         return -EINVAL;
     }
-    int rc = wf_io_enter(&io, fd);
+    int rc = wf_io_enter(&io, fd, only_sockets ? "weft_recv" : "weft_read");
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_receive(fd, buffer, length, flags, only_sockets);
     }
@@ -184,7 +184,7 @@ static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bo
     if (buffer == NULL && length > 0) {
         return -EINVAL;
     }
-    int rc = wf_io_enter(&io, fd);
+    int rc = wf_io_enter(&io, fd, only_sockets ? "weft_send" : "weft_write");
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_transmit(fd, buffer, length, flags, only_sockets);
     }

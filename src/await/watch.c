@@ -91,6 +91,26 @@ static int enter_fake(struct wf_sim *sim, weft_task *self, struct watch *watch, 
     return 0;
 }
 
+/* ---- real ones ---- */
+
+static int enter_real(struct wf_poller *poller, weft_task *self, struct watch *watch, int fd)
+{
+    int rc = wf_fd_find(poller->table, fd, &watch->record);
+    if (rc < 0) {
+        return rc;
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    watch->link.tell = look;
+    wf_scope_open(&watch->scope, WF_SCOPE_WATCH, self);
+    rc = wf_fd_watch(poller, watch->record, wf_task_id(self), &watch->link, &later);
+    wf_later_run(&later);
+    if (rc < 0) {
+        (void)wf_scope_close(&watch->scope, 0, 0);
+    }
+    return rc;
+}
+
 static void leave_trigger(struct watch *watch)
 {
     if (watch->record != NULL) {
@@ -119,23 +139,8 @@ int weft_watch_enter(weft_watch *scope, int fd, unsigned flags)
         return -EBUSY;
     }
     watch->flags = flags;
-    if (poller == NULL) {
-        return enter_fake(worker->sim, self, watch, fd);
-    }
-    rc = wf_fd_find(poller->table, fd, &watch->record);
-    if (rc < 0) {
-        return rc;
-    }
-    struct wf_later later;
-    wf_later_init(&later);
-    watch->link.tell = look;
-    wf_scope_open(&watch->scope, WF_SCOPE_WATCH, self);
-    rc = wf_fd_watch(poller, watch->record, wf_task_id(self), &watch->link, &later);
-    wf_later_run(&later);
-    if (rc < 0) {
-        (void)wf_scope_close(&watch->scope, 0, 0);
-    }
-    return rc;
+    return poller != NULL ? enter_real(poller, self, watch, fd)
+                          : enter_fake(worker->sim, self, watch, fd);
 }
 
 intptr_t weft_watch_leave(weft_watch *scope, intptr_t rc)

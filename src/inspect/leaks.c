@@ -90,6 +90,11 @@ void wf_leaks_add_rest(struct wf_leaks *leaks, weft_runtime *runtime)
     if (armed > 0) {
         wf_leaks_add(leaks, WEFT_SWEEP_TIMER, NULL, (int64_t)armed, "a timer was left armed");
     }
+    uint32_t open = wf_sim_open_descriptors(runtime->sim);
+    if (open > 0) {
+        wf_leaks_add(leaks, WEFT_SWEEP_DESCRIPTOR, NULL, open,
+                     "a simulated descriptor was left open");
+    }
 }
 
 /* ---- descriptors ---- */

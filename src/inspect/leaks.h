@@ -37,7 +37,7 @@ int64_t wf_leaks_amount(const struct wf_leaks *leaks, weft_sweep_finding finding
 /* Unfinished tasks that are not detached. When main has ended. */
 void wf_leaks_add_tasks(struct wf_leaks *leaks, weft_runtime *runtime);
 
-/* Handles and armed timers. When the runtime is about to go. */
+/* Handles, armed timers, simulated descriptors. When the runtime is about to go. */
 void wf_leaks_add_rest(struct wf_leaks *leaks, weft_runtime *runtime);
 
 /* The process's open descriptors, in no order. Zeroed: none; `numbers` is free()d by the owner. */

@@ -116,7 +116,8 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     if (!is_local) {
         /* Once queued the task may be the last of its runtime, which must not go before we leave. */
         wf_visit_begin(runtime);
-        if (goes_elsewhere(NULL, task)) {
+        /* A simulation has one list, and finds each task's worker when its turn comes. */
+        if (runtime->sim == NULL && goes_elsewhere(NULL, task)) {
             send_home(runtime, task);
         } else {
             push_inject(runtime, task);

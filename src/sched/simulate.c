@@ -422,8 +422,15 @@ int wf_sim_after(struct wf_sim *sim, int64_t delay_ns, void (*fn)(void *), void 
     call->arg = arg;
     wf_list_init(&call->link);
     wf_list_push(&sim->calls, &call->link);
-    wf_timer_init(&call->timer, &wf_here()->wheel, on_time);
-    (void)wf_timer_arm(&call->timer, wf_deadline_after(wf_runtime_now(sim->runtime), delay_ns));
+    struct wf_wheel *wheel = &wf_here()->wheel;
+    wf_timer_init(&call->timer, wheel, on_time);
+    if (delay_ns < 0 && sim->is_strict) {
+        wf_lock(&wheel->lock);
+        wf_sim_push(sim, WF_TURN_SOON, wf_timer_arm_soon_locked(&call->timer));
+        wf_unlock(&wheel->lock);
+    } else {
+        (void)wf_timer_arm(&call->timer, wf_deadline_after(wf_runtime_now(sim->runtime), delay_ns));
+    }
     return 0;
 }
 

@@ -24,13 +24,15 @@ struct observed {
     uint32_t stuck_ticks;
 };
 
-/* Names the task that holds a worker, if it still does. */
+/* Names the task that holds a worker, if it still does. The slot may have been freed and taken for another
+ * task meanwhile, whose record is being filled: that one is free until it has been (acquire: then we see it). */
 static void report_stuck(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
 {
     if (!wf_task_try_hold(task)) {
         return;
     }
-    if (wf_load_rlx(&worker->running) == task) {
+    bool is_filled = wf_word_life(wf_load_acq(&task->word)) != WF_FREE;
+    if (is_filled && wf_load_rlx(&worker->running) == task) {
         runtime->registry.report(&runtime->registry, WEFT_DIAG_STUCK_WORKER, task, 0);
     }
     wf_task_let_go(task, NULL);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "base/random.h"
 #include "queue/inbox.h"
 #include "sched/park.h"
 #include "sched/ready.h"
@@ -251,22 +252,13 @@ static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now
     }
 }
 
-static uint32_t random_below(struct wf_worker *worker, uint32_t bound)
-{
-    uint64_t x = worker->random; /* xorshift64*: Marsaglia 2003, Vigna 2016 */
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    worker->random = x;
-    return (uint32_t)(((x * UINT64_C(2685821657736338717)) >> 32) % bound);
-}
-
 /* A busy worker looks now and then after one other, which may be stuck: overdue timers, and a queue
  * much longer than its own. */
 static void help_another(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
-    struct wf_worker *other = &runtime->workers[random_below(worker, runtime->worker_count)];
+    struct wf_worker *other =
+        &runtime->workers[wf_random_below(&worker->random, runtime->worker_count)];
     if (other == worker) {
         return;
     }
@@ -296,7 +288,7 @@ static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
 {
     weft_runtime *runtime = worker->runtime;
     uint32_t count = runtime->worker_count;
-    uint32_t start = random_below(worker, count);
+    uint32_t start = wf_random_below(&worker->random, count);
     struct wf_pick pick = {NULL, false};
     for (uint32_t i = 0; i < count && pick.task == NULL && worker->to_bury == NULL; i++) {
         struct wf_worker *victim = &runtime->workers[(start + i) % count];

@@ -73,6 +73,7 @@ struct wf_worker {
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
     struct wf_counters counters;
+    uint64_t gathers;    /* begun here: their numbers, see await/cycle.h */
     uint64_t random;     /* state of the generator for victims */
     uint32_t until_poll; /* turns until the next look at timers, inject and poller */
     bool is_searching;   /* counted in the idle word */

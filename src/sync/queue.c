@@ -150,7 +150,7 @@ static inline bool get_quickly(struct wf_queue *q, void *item, uint64_t by)
 
 int weft_queue_put(weft_queue *queue, const void *item)
 {
-    weft_task *self;
+    weft_task *self = NULL;
     int rc = enter(queue, item, 1, __func__, &self);
     if (rc <= 0) {
         return rc;
@@ -166,7 +166,7 @@ int weft_queue_put(weft_queue *queue, const void *item)
 
 int weft_queue_get(weft_queue *queue, void *item)
 {
-    weft_task *self;
+    weft_task *self = NULL;
     int rc = enter(queue, item, 1, __func__, &self);
     if (rc <= 0) {
         return rc;
@@ -183,7 +183,7 @@ int weft_queue_get(weft_queue *queue, void *item)
 
 int64_t weft_queue_put_many(weft_queue *queue, const void *items, size_t count)
 {
-    weft_task *self;
+    weft_task *self = NULL;
     int rc = enter(queue, items, count, __func__, &self);
     if (rc <= 0) {
         return rc;
@@ -194,7 +194,7 @@ int64_t weft_queue_put_many(weft_queue *queue, const void *items, size_t count)
 
 int64_t weft_queue_get_many(weft_queue *queue, void *items, size_t count)
 {
-    weft_task *self;
+    weft_task *self = NULL;
     int rc = enter(queue, items, count, __func__, &self);
     if (rc <= 0) {
         return rc;
@@ -278,6 +278,13 @@ static enum wf_queue_link take_effect(struct wf_queue *q, struct wf_queue_op *op
     }
     wf_queue_finish(op, rc);
     return WF_QUEUE_DONE;
+}
+
+bool wf_queue_looks_ready(const weft_queue *queue, bool is_put)
+{
+    const struct wf_queue *q = wf_queue_inside(queue);
+    uint64_t count = wf_queue_count_of(q);
+    return q->capacity == 0 || wf_queue_is_closed(q) || (is_put ? count < q->capacity : count > 0);
 }
 
 enum wf_queue_link wf_queue_link(weft_queue *queue, struct wf_queue_op *op)

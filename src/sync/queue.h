@@ -25,6 +25,10 @@ struct wf_queue_op {
     bool is_hinted; /* under the lock: granted as a hint, and not yet unlinked */
 };
 
+/* False: it is not ready, and nothing but another task can make it so. Looks without the lock, so an answer
+ * may be out of date; weft_queue_put and so on don't ask. */
+bool wf_queue_looks_ready(const weft_queue *queue, bool is_put);
+
 /* Tries without waiting: how many were moved, -EAGAIN, -ESHUTDOWN or -ENOMEM. `by` is the token of the
  * task that tries, 0 for none. */
 int64_t wf_queue_try(weft_queue *queue, struct wf_queue_op *op, uint64_t by);

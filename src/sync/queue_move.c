@@ -23,6 +23,7 @@ struct wf_queue_op *wf_queue_claim(struct wf_list *list, const struct wf_wait *o
         struct wf_queue_op *op = wf_queue_op_of(link);
         next = link->next;
         if (op->waiter.wait != own && wf_waiter_grant(&op->waiter, WF_GRANTED, later)) {
+            op->waiter.wait->granted = &op->waiter;
             return op;
         }
     }

@@ -79,26 +79,27 @@ void wf_kick_push(struct wf_later *later, weft_task *task)
     later->kicks_tail = task;
 }
 
+static void give_back(weft_task *task, uint32_t count)
+{
+    wf_lock(&task->shield_lock);
+    wf_state_give_back(&task->word, count, wf_shield_deferred(task));
+    wf_unlock(&task->shield_lock);
+}
+
 /* The victim waits for something that takes its requests. Its wait record is on its stack: WF_BUSY,
- * set under its lock, keeps it there until the lock is free again (wf_door_park). */
+ * set under its lock, keeps it there until the lock is free again (wf_door_park). What is undelivered at
+ * one moment goes on as one request. It is taken before it is handed on: so what comes, or is taken back,
+ * while that happens is never mixed up with what somebody already has. */
 static void hand_on(weft_task *task, struct wf_later *later)
 {
     struct wf_wait *wait = task->wait;
-    uint32_t handed = 0;
-    do {
-        uint32_t undelivered = wf_word_undelivered(wf_load_acq(&task->word));
-        if (undelivered <= handed) {
-            break; /* taken back meanwhile */
-        }
-        /* Requests that were not delivered yet have merged: they go on as one. */
+    uint32_t taken;
+    while ((taken = wf_state_take(&task->word)) > 0) {
         if (!wait->hand_on(wait, later)) {
-            break; /* nobody is left to take it */
+            give_back(task, taken); /* nobody is left to take it */
+            return;
         }
         wait->handed_on = true;
-        handed = undelivered;
-    } while (!wf_state_handed(&task->word, handed));
-    if ((wf_load_acq(&task->word) & WF_BUSY) != 0) {
-        (void)wf_state_handed(&task->word, 0);
     }
 }
 

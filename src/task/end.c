@@ -30,6 +30,37 @@ void wf_task_unwatch(weft_task *task, struct wf_waiter *waiter)
     wf_unlock(&task->lock);
 }
 
+static void run_callback(weft_task *task, struct wf_callback *callback)
+{
+    wf_here_lend(callback->context);
+    task->context = callback->context; /* for what fn spawns: it runs in the ended task's place */
+    callback->fn(task, callback->arg);
+    task->context = NULL;
+    wf_here_lend(NULL);
+    wf_context_drop(callback->context);
+    free(callback);
+}
+
+static void run_in_turn(struct wf_waiter *turn, struct wf_later *later)
+{
+    struct wf_callback *callback = WF_CONTAINER(turn, struct wf_callback, turn);
+    weft_task *task = callback->task;
+    (void)later;
+    run_callback(task, callback);
+    wf_task_let_go(task, NULL);
+}
+
+/* In a simulation that works like an event loop callbacks stand among the waiters: each has its turn, in the
+ * order in which they all came. Under the lock. */
+static void link_turn(weft_task *task, struct wf_callback *callback)
+{
+    if (wf_task_registry(task)->has_turns) {
+        callback->task = task;
+        callback->turn = (struct wf_waiter){.notify = run_in_turn, .is_queued = true};
+        wf_list_push(&task->waiters, &callback->turn.link);
+    }
+}
+
 bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
 {
     wf_lock(&task->lock);
@@ -38,6 +69,7 @@ bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
     if (is_open) {
         callback->next = task->callbacks;
         task->callbacks = callback;
+        link_turn(task, callback);
     }
     wf_unlock(&task->lock);
     return is_open;
@@ -107,39 +139,8 @@ void wf_task_let_go(weft_task *task, struct wf_task_cache *cache)
 
 /* ---- who is told ---- */
 
-static void run_callback(weft_task *task, struct wf_callback *callback)
-{
-    wf_here_lend(callback->context);
-    task->context = callback->context; /* for what fn spawns: it runs in the ended task's place */
-    callback->fn(task, callback->arg);
-    task->context = NULL;
-    wf_here_lend(NULL);
-    wf_context_drop(callback->context);
-    free(callback);
-}
-
-static void run_in_turn(struct wf_waiter *turn, struct wf_later *later)
-{
-    struct wf_callback *callback = WF_CONTAINER(turn, struct wf_callback, turn);
-    weft_task *task = callback->task;
-    (void)later;
-    run_callback(task, callback);
-    wf_task_let_go(task, NULL);
-}
-
-static void call(weft_task *task, struct wf_callback *callback, struct wf_later *later)
-{
-    if (wf_task_registry(task)->has_turns && wf_task_try_hold(task)) {
-        callback->task = task;
-        callback->turn = (struct wf_waiter){.notify = run_in_turn, .is_queued = true};
-        wf_later_add(later, &callback->turn, WF_READY_NOTICE);
-        return;
-    }
-    run_callback(task, callback);
-}
-
 /* Oldest first; they were linked newest first. */
-static void run_callbacks(weft_task *task, struct wf_callback *newest, struct wf_later *later)
+static void run_callbacks(weft_task *task, struct wf_callback *newest)
 {
     struct wf_callback *oldest = NULL;
     while (newest != NULL) {
@@ -150,25 +151,39 @@ static void run_callbacks(weft_task *task, struct wf_callback *newest, struct wf
     }
     while (oldest != NULL) {
         struct wf_callback *next = oldest->next;
-        call(task, oldest, later);
+        run_callback(task, oldest);
         oldest = next;
     }
 }
 
 static void tell_owner(weft_task *task, struct wf_later *later)
 {
-    struct wf_owner *owner = task->owner;
-    if (owner->is_queued && wf_task_try_hold(task)) {
-        wf_later_add(later, task, WF_READY_ENDED);
-    } else {
-        owner->ended(owner, task, later);
-    }
+    task->owner->ended(task->owner, task, later);
+    task->owner->left(task->owner, task, later);
 }
 
 void wf_task_owner_turn(weft_task *task, struct wf_later *later)
 {
-    task->owner->ended(task->owner, task, later);
+    tell_owner(task, later);
     wf_task_let_go(task, NULL);
+}
+
+/* One for each callback whose turn is to come; whoever ends the task has one too. */
+static void hold_for_turns(weft_task *task, const struct wf_callback *callback)
+{
+    for (; callback != NULL; callback = callback->next) {
+        WF_CHECK(wf_task_try_hold(task), "a task ended that nobody holds");
+    }
+}
+
+/* True: the owner will be told in a turn of its own. */
+static bool queue_owner(weft_task *task, struct wf_later *later)
+{
+    if (!task->owner->is_queued || !wf_task_try_hold(task)) {
+        return false;
+    }
+    wf_later_add(later, task, WF_READY_ENDED);
+    return true;
 }
 
 /* Under the task's lock. */
@@ -187,20 +202,28 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
 {
     wf_lock(&task->lock);
     (void)wf_state_finish(&task->word, is_error, is_cancel, true, before);
-    if (task->owner != NULL) {
+    struct wf_owner *owner = task->owner;
+    if (owner != NULL) {
         wf_unlock(&task->lock);
-        tell_owner(task, later);
+        if (queue_owner(task, later)) {
+            owner = NULL;
+        } else {
+            owner->ended(owner, task, later);
+        }
         wf_lock(&task->lock);
     }
     struct wf_callback *callbacks = task->callbacks;
     task->callbacks = NULL;
     if (wf_task_registry(task)->has_turns) {
-        run_callbacks(task, callbacks, later); /* only queues them: ahead of who joins */
+        hold_for_turns(task, callbacks);
         callbacks = NULL;
     }
     grant_waiters(task, later);
     wf_unlock(&task->lock);
-    run_callbacks(task, callbacks, later);
+    run_callbacks(task, callbacks);
+    if (owner != NULL) {
+        owner->left(owner, task, later);
+    }
 }
 
 /* ---- the end ---- */
@@ -250,7 +273,7 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
     uint64_t before = 0;
     if (!wf_state_finish(&task->word, is_error, is_cancel, false, &before)) {
         end_joined(task, is_error, is_cancel, &before, later);
-    } else if (task->owner != NULL) {
+    } else if (task->owner != NULL && !queue_owner(task, later)) {
         tell_owner(task, later);
     }
     if (!is_error) {

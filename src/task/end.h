@@ -4,7 +4,8 @@
  * Order at the end of a task: drop_arg if it never ran; its values, so that whoever sees the end knows
  * that they are gone; the terminal transition (the linearization point: cancel returns 0 from here on);
  * the owner, so that a group's abort comes before the news that caused it; waiters granted in the order
- * in which they came; callbacks; the run's hold. The record goes with its last reference.
+ * in which they came; callbacks (in a simulation with turns among the waiters); the owner again, so that a
+ * group outlives them; the run's hold. The record goes with its last reference.
  */
 #ifndef WF_TASK_END_H
 #define WF_TASK_END_H

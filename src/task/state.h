@@ -216,7 +216,7 @@ enum wf_deliver {
     WF_DELIVER_NOTHING, /* nothing undelivered, or the task will see it by itself */
     WF_DELIVER_READY,   /* the wait ends cancelled: queue the fiber */
     WF_DELIVER_LOCK,    /* the wait delegates: take the task's lock and ask again */
-    WF_DELIVER_HAND_ON, /* WF_BUSY is set: read the wait record, then wf_state_handed */
+    WF_DELIVER_HAND_ON, /* WF_BUSY is set: read the wait record, until wf_state_take says 0 */
 };
 
 /* Ends an abortable wait with the undelivered requests. */
@@ -241,20 +241,33 @@ static inline enum wf_deliver wf_state_deliver(wf_au64 *word, bool is_locked)
     }
 }
 
-/* Ends WF_BUSY. `count` > 0: that many requests found somebody who took them; false, with nothing
- * changed, if more have come meanwhile: hand those on too. 0: they stay undelivered. */
-static inline bool wf_state_handed(wf_au64 *word, uint32_t count)
+/* While WF_BUSY: takes what is undelivered, to be handed on; from here on it counts as delivered. Returns
+ * how much that was; 0: there is nothing (left), and WF_BUSY has ended. */
+static inline uint32_t wf_state_take(wf_au64 *word)
 {
     uint64_t seen = wf_load_acq(word);
     uint64_t next;
     do {
-        if (count > 0 && wf_word_undelivered(seen) > count) {
-            return false;
-        }
-        next = seen & ~WF_BUSY;
-        next = count > 0 ? wf_word_tolled(next) : next;
+        next = wf_word_undelivered(seen) > 0 ? wf_word_tolled(seen) : seen & ~WF_BUSY;
     } while (!wf_cas_weak_acqrel(word, &seen, next));
-    return true;
+    return wf_word_undelivered(seen);
+}
+
+/* Nobody took the `count` requests: they are undelivered again, as if they had never been taken, but for
+ * those that were taken back meanwhile. `deferred`: by shields, under their lock. Ends WF_BUSY. */
+static inline void wf_state_give_back(wf_au64 *word, uint32_t count, uint32_t deferred)
+{
+    uint64_t seen = wf_load_acq(word);
+    uint64_t next;
+    do {
+        uint64_t left = (uint64_t)wf_word_undelivered(seen) + count;
+        uint32_t room = wf_word_count(seen) > deferred ? wf_word_count(seen) - deferred : 0;
+        left = left < room ? left : room;
+        left = left < WF_UNDELIVERED_MAX ? left : WF_UNDELIVERED_MAX;
+        uint64_t tolls = (seen - (UINT64_C(1) << WF_TOLLS_SHIFT)) & WF_TOLLS_MASK;
+        next = seen & ~(WF_BUSY | WF_TOLLS_MASK | WF_UNDELIVERED_MASK);
+        next |= tolls | (left << WF_UNDELIVERED_SHIFT);
+    } while (!wf_cas_weak_acqrel(word, &seen, next));
 }
 
 enum wf_request {

@@ -36,10 +36,12 @@ struct wf_extra {
     char name[64];
 };
 
-/* Whoever owns a task and wants to know when it ends: a group. `ended` runs on the finishing worker,
- * without locks, and must give up the owner's reference. */
+/* Whoever owns a task and wants to know when it ends: a group. Both run on the finishing worker, without
+ * locks: `ended` when the outcome is there, `left` when the task's callbacks have run as well, after which
+ * the owner is not touched any more. `left` must give up the owner's reference. */
 struct wf_owner {
     void (*ended)(struct wf_owner *owner, weft_task *task, struct wf_later *later);
+    void (*left)(struct wf_owner *owner, weft_task *task, struct wf_later *later);
     bool is_queued; /* it hears of it in a turn of its own (simulation) */
 };
 

@@ -72,6 +72,10 @@ struct wf_wait {
      * it. Runs on the canceller's thread under the task's lock. */
     bool (*hand_on)(struct wf_wait *wait, struct wf_later *later);
     const void *target; /* for reports and for hand_on */
+    /* Of a wait in several sources (weft_select): by which waiter it was granted. Whoever claimed it
+     * writes, before its source's lock is given back; the task reads it when it runs again, and if that
+     * was early, after it has had the locks. */
+    struct wf_waiter *granted;
     /* WF_WAIT_GROUP, _GATHER and _TASKS only: calls `each` with every unfinished task it waits for. For
      * reports of a simulation, where nobody runs meanwhile. */
     void (*list)(const struct wf_wait *wait, void (*each)(weft_task *task, void *arg), void *arg);

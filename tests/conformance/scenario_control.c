@@ -175,9 +175,8 @@ static int interrupt(struct run *run)
 {
     run->now_s = run_second(run);
     run->interrupts++;
-    if (run->interrupts >= 2 && !run->has_run_event) {
-        run->has_run_event = true;
-        run->run_event = trace_add(&run->trace, run->now_s, NULL);
+    if (run->interrupts >= 2) {
+        run_ends(run);
     }
     return weft_sim_interrupt();
 }
@@ -195,6 +194,7 @@ OPERATION(do_interrupt)
 
 OPERATION(do_interrupt_at)
 {
-    int rc = weft_sim_after(statement->number * WEFT_S, on_interrupt_due, frame->run);
+    int64_t delay_ns = statement->number > 0 ? statement->number * WEFT_S : 0;
+    int rc = weft_sim_after(delay_ns, on_interrupt_due, frame->run);
     return rc == 0 ? FLOW_NEXT : refuse(frame, "sigint_at", "R");
 }

@@ -8,16 +8,11 @@
 #include <string.h>
 
 #include <weft/gather.h>
+#include <weft/shield.h>
+#include <weft/time.h>
 
 #include "scenario_object.h"
 #include "scenario_operation.h"
-
-/* A task that waits by weft_gather: a request to it goes to the children without coming by here. */
-struct joiner {
-    weft_task *task;
-    int count; /* of its requests when it began */
-    struct joiner *next;
-};
 
 struct child {
     struct object *object;
@@ -35,7 +30,6 @@ struct gather {
     bool collects;
     bool is_cancelled;
     int error; /* the first; 0: none */
-    struct joiner *joiners;
 };
 
 /* ---- results ---- */
@@ -74,11 +68,24 @@ static const char *list_of_members(struct object *object)
 
 /* ---- the object ---- */
 
-/* A request to one of those that wait by weft_gather was handed on to the children. */
-static bool was_handed_on(const struct gather *gather)
+static int requests_of_children(const struct gather *gather)
 {
-    const struct joiner *joiner = gather->joiners;
-    while (joiner != NULL && weft_cancelling(joiner->task) <= joiner->count) {
+    int sum = 0;
+    for (int i = 0; i < gather->count; i++) {
+        const struct object *object = gather->children[i].object;
+        sum +=
+            object->kind == OBJECT_TASK && object->task != NULL ? weft_cancelling(object->task) : 0;
+    }
+    return sum;
+}
+
+/* A request to one of those that wait by weft_gather was handed on to a child that had not ended. */
+static bool was_handed_on(const struct object *object)
+{
+    int children = requests_of_children(object->gather);
+    const struct joiner *joiner = object->joiners;
+    while (joiner != NULL &&
+           (weft_cancelling(joiner->task) <= joiner->count || children <= joiner->children)) {
         joiner = joiner->next;
     }
     return joiner != NULL;
@@ -108,7 +115,7 @@ static void on_child_done(struct object *done, void *arg)
     if (object_state(object) != WEFT_PENDING) {
         return;
     }
-    gather->is_cancelled = gather->is_cancelled || was_handed_on(gather);
+    gather->is_cancelled = gather->is_cancelled || was_handed_on(object);
     bool counts = !gather->collects && (!gather->is_cancelled || child->was_in_flight);
     if (outcome.code < 0 && counts && gather->error == 0) {
         gather->error = outcome.code;
@@ -145,7 +152,12 @@ struct object *gather_new(struct run *run, const char *label, struct object **me
     }
     gather->left = gather->count;
     for (int i = 0; i < gather->count; i++) {
-        object_watch(gather->children[i].object, on_child_done, &gather->children[i]);
+        struct child *child = &gather->children[i];
+        if (object_state(child->object) == WEFT_PENDING) {
+            object_watch(child->object, on_child_done, child);
+        } else {
+            on_child_done(child->object, child);
+        }
     }
     if (count == 0) {
         conclude(object);
@@ -190,26 +202,55 @@ static weft_task **tasks_of(struct run *run, struct object **objects, int count)
     return tasks;
 }
 
-static void forget(struct gather *gather, struct joiner *joiner)
+/* Makes a request undelivered again that a checkpoint has delivered; it stays counted once. */
+static void rearm(void)
 {
-    struct joiner **link = &gather->joiners;
-    while (*link != joiner) {
-        link = &(*link)->next;
-    }
-    *link = joiner->next;
+    (void)weft_cancel(weft_self());
+    (void)weft_uncancel(weft_self());
 }
 
 /* By weft_gather, for the requests; what came out is then told by the object. */
 static int join_natively(struct object *object, weft_task **tasks)
 {
-    struct gather *gather = object->gather;
+    const struct gather *gather = object->gather;
     size_t count = (size_t)gather->member_count;
-    struct joiner joiner = {weft_self(), weft_cancelling(weft_self()), gather->joiners};
-    gather->joiners = &joiner;
+    bool sees_all = gather->collects || gather->is_cancelled;
+    struct joiner joiner;
+    joiner_add(&joiner, object);
+    joiner.children = requests_of_children(gather);
+    if (weft_checkpoint() < 0) {
+        rearm(); /* it is handed on at once */
+        joiner.count--;
+    }
     int rc = weft_gather(tasks, count, NULL,
-                         gather->collects ? WEFT_GATHER_COLLECT : WEFT_GATHER_FIRST_ERROR, NULL);
+                         sees_all ? WEFT_GATHER_COLLECT : WEFT_GATHER_FIRST_ERROR, NULL);
     weft_drop_all(tasks, count);
-    forget(gather, &joiner);
+    joiner_remove(&joiner, object);
+    return rc;
+}
+
+static bool have_all_ended(const struct gather *gather)
+{
+    for (int i = 0; i < gather->count; i++) {
+        if (object_state(gather->children[i].object) == WEFT_PENDING) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The children have ended, and the object will hear of it: a request has nobody to go to and stays. */
+static int join_last_trip(struct object *object)
+{
+    weft_shield section;
+    bool was_told = weft_checkpoint() < 0;
+    int rc = weft_shield_enter(&section, WEFT_FOREVER);
+    if (rc == 0) {
+        rc = (int)weft_shield_leave(&section, weft_future_await(&object->cell, NULL));
+    }
+    if (was_told) {
+        rearm();
+    }
     return rc;
 }
 
@@ -217,16 +258,22 @@ struct outcome gather_join(struct frame *frame, struct object *object)
 {
     struct gather *gather = object->gather;
     struct outcome outcome;
-    if (!gather->is_cancelled && object_state(object) == WEFT_PENDING) {
-        weft_task **tasks = tasks_of(frame->run, gather->members, gather->member_count);
-        int rc = tasks != NULL ? join_natively(object, tasks) : 0;
-        if (rc != 0) {
-            return outcome_of_call(frame->run, rc);
-        }
-    }
+    bool was_native = false; /* it ended with an error of which the object has not heard yet */
     while (!object_look(object, &outcome)) {
-        int rc = weft_future_await(&object->cell, NULL);
-        if (rc != 0 && !gather_cancel(object)) {
+        int rc;
+        weft_task **tasks = tasks_of(frame->run, gather->members, gather->member_count);
+        if (have_all_ended(gather)) {
+            weft_drop_all(tasks, tasks != NULL ? (size_t)gather->member_count : 0);
+            rc = join_last_trip(object);
+        } else if (tasks != NULL && (!was_native || gather->is_cancelled)) {
+            rc = join_natively(object, tasks);
+            was_native = true;
+        } else {
+            weft_drop_all(tasks, tasks != NULL ? (size_t)gather->member_count : 0);
+            rc = weft_future_await(&object->cell, NULL);
+            rc = rc != 0 && gather_cancel(object) ? 0 : rc;
+        }
+        if (rc != 0) {
             return outcome_of_call(frame->run, rc);
         }
     }

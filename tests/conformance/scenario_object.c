@@ -5,8 +5,11 @@
 #include <errno.h>
 
 #include <weft/testing.h>
+#include <weft/time.h>
 
 #include "scenario_operation.h"
+
+enum { IN_TURN = -1 }; /* a delay of weft_sim_after */
 
 struct object *object_new(struct run *run, enum object_kind kind, const char *label)
 {
@@ -60,11 +63,28 @@ bool object_look(const struct object *object, struct outcome *outcome)
     int rc = 0;
     if (object->kind != OBJECT_TASK) {
         rc = weft_future_result(&object->cell, &result);
+        if (rc == 0 && object->kind == OBJECT_SHIELD && !object->has_let_go &&
+            object_state(object) == WEFT_ERROR) {
+            struct outcome seen;
+            (void)object_look(object->inner, &seen); /* of the same outcome */
+        }
     } else if (!object->was_refused) {
         rc = object->task != NULL ? weft_task_result(object->task, &result) : -EAGAIN;
     }
     *outcome = outcome_from_weft(result);
     return rc == 0;
+}
+
+void object_peek(const struct object *object, struct outcome *outcome)
+{
+    intptr_t result = 0;
+    if (object->kind == OBJECT_TASK && object->error != 0 && object_state(object) == WEFT_ERROR) {
+        *outcome = (struct outcome){object->error, NULL};
+    } else if (object->kind == OBJECT_TASK) {
+        (void)object_look(object, outcome);
+    } else if (weft_future_result(&object->cell, &result) == 0) {
+        *outcome = outcome_from_weft(result);
+    }
 }
 
 struct outcome outcome_of_call(struct run *run, intptr_t rc)
@@ -76,6 +96,13 @@ struct outcome outcome_of_call(struct run *run, intptr_t rc)
 }
 
 /* ---- completing and watching ---- */
+
+void call_soon(void (*fn)(void *), void *arg)
+{
+    if (weft_sim_after(IN_TURN, fn, arg) != 0) {
+        fn(arg);
+    }
+}
 
 static void call_watcher(void *arg)
 {
@@ -94,7 +121,7 @@ void object_watch(struct object *object, watcher_fn *fn, void *arg)
     struct watcher *watcher = arena_take(object->run->arena, sizeof *watcher);
     *watcher = (struct watcher){fn, arg, object, NULL};
     if (object_state(object) != WEFT_PENDING) {
-        call_watcher(watcher);
+        call_soon(call_watcher, watcher);
     } else if (object->kind != OBJECT_TASK) {
         *object->last_watcher = watcher;
         object->last_watcher = &watcher->next;
@@ -118,12 +145,16 @@ bool cell_complete(struct object *object, weft_state state, struct outcome outco
     }
     struct watcher *watcher = object->watchers;
     for (; watcher != NULL; watcher = watcher->next) {
-        /* One trip later, as a task's watchers are; at once where there is no task to ask from. */
-        if (weft_sim_after(0, call_watcher, watcher) != 0) {
-            call_watcher(watcher);
-        }
+        call_soon(call_watcher, watcher);
     }
     return true;
+}
+
+/* A trip later, as watchers are told. */
+static void let_go(void *arg)
+{
+    struct object *shield = arg;
+    shield->has_let_go = object_state(shield->inner) == WEFT_PENDING;
 }
 
 bool object_cancel(struct object *object)
@@ -134,12 +165,40 @@ bool object_cancel(struct object *object)
     if (object->kind == OBJECT_GATHER) {
         return gather_cancel(object);
     }
-    return cell_complete(object, WEFT_CANCELLED, (struct outcome){-ECANCELED, NULL});
+    bool is_first = cell_complete(object, WEFT_CANCELLED, (struct outcome){-ECANCELED, NULL});
+    if (is_first && object->kind == OBJECT_SHIELD) {
+        call_soon(let_go, object);
+    }
+    return is_first;
 }
 
 /* ---- waiting ---- */
 
-static struct outcome join_task(struct object *object, bool is_private)
+void joiner_add(struct joiner *joiner, struct object *object)
+{
+    *joiner = (struct joiner){weft_self(), weft_cancelling(weft_self()), 0, object->joiners};
+    object->joiners = joiner;
+}
+
+void joiner_remove(struct joiner *joiner, struct object *object)
+{
+    struct joiner **link = &object->joiners;
+    while (*link != joiner) {
+        link = &(*link)->next;
+    }
+    *link = joiner->next;
+}
+
+bool joiner_was_told(const struct object *object)
+{
+    const struct joiner *joiner = object->joiners;
+    while (joiner != NULL && weft_cancelling(joiner->task) <= joiner->count) {
+        joiner = joiner->next;
+    }
+    return joiner != NULL;
+}
+
+static struct outcome join_task(struct frame *frame, struct object *object, bool is_private)
 {
     if (object->task == NULL) {
         return (struct outcome){-ECANCELED, NULL};
@@ -147,25 +206,59 @@ static struct outcome join_task(struct object *object, bool is_private)
     weft_task *held = weft_retain(object->task); /* somebody may drop the label meanwhile */
     intptr_t result = 0;
     int rc = is_private ? weft_join_shielded(held, &result) : weft_join(held, &result);
+    bool closes_cycle = rc == -EDEADLK && held != weft_self();
     weft_drop(held);
+    if (closes_cycle) {
+        frame->self->broke_cycle = true;
+        return (struct outcome){object->run->code_of_cycle, NULL};
+    }
     return rc == 0 ? outcome_from_weft(result) : outcome_of_call(object->run, rc);
+}
+
+/* What came out of awaiting it. */
+static struct outcome outcome_of_cell(const struct object *object, int rc, intptr_t result)
+{
+    struct outcome outcome;
+    if (rc != 0) {
+        return outcome_of_call(object->run, rc);
+    }
+    return object_look(object, &outcome) ? outcome : outcome_from_weft(result);
 }
 
 static struct outcome join_cell(struct object *object)
 {
+    struct outcome outcome;
+    if (object->kind == OBJECT_SHIELD && object_look(object, &outcome)) {
+        return outcome; /* as of a task: a request stays undelivered */
+    }
     intptr_t result = 0;
+    struct joiner joiner;
+    joiner_add(&joiner, object);
     int rc = weft_future_await(&object->cell, &result);
+    joiner_remove(&joiner, object);
     if (rc == -ECANCELED && object->kind == OBJECT_SHIELD) {
         (void)object_cancel(object);
     }
-    return rc == 0 ? outcome_from_weft(result) : outcome_of_call(object->run, rc);
+    return outcome_of_cell(object, rc, result);
+}
+
+/* A join that waited for one whose own join closed a cycle, and that ended with this R, is granted
+ * nothing: like a yield it reports the request that came meanwhile. */
+static struct outcome join_plainly(struct frame *frame, struct object *object)
+{
+    bool waits = object_state(object) == WEFT_PENDING;
+    struct outcome outcome = join_task(frame, object, false);
+    if (waits && object->ended_by_it && weft_checkpoint() < 0) {
+        outcome = (struct outcome){-ECANCELED, NULL};
+    }
+    return outcome;
 }
 
 struct outcome object_join(struct frame *frame, struct object *object)
 {
     switch (object->kind) {
     case OBJECT_TASK:
-        return join_task(object, false);
+        return join_plainly(frame, object);
     case OBJECT_GATHER:
         return gather_join(frame, object);
     case OBJECT_COMPLETION:
@@ -175,12 +268,26 @@ struct outcome object_join(struct frame *frame, struct object *object)
     return join_cell(object);
 }
 
-struct outcome object_join_private(struct object *object)
+static void on_shielded_done(struct object *object, void *arg)
+{
+    (void)object;
+    (void)weft_future_set(arg, 0);
+}
+
+struct outcome object_join_private(struct frame *frame, struct object *object)
 {
     if (object->kind == OBJECT_TASK) {
-        return join_task(object, true);
+        return join_task(frame, object, true);
     }
-    intptr_t result = 0;
-    int rc = weft_future_await(&object->cell, &result);
-    return rc == 0 ? outcome_from_weft(result) : outcome_of_call(object->run, rc);
+    struct outcome outcome;
+    int rc = weft_checkpoint();
+    if (rc == 0 && object_look(object, &outcome)) {
+        return outcome;
+    }
+    if (rc == 0) {
+        weft_future *is_done = arena_take(frame->run->arena, sizeof *is_done);
+        object_watch(object, on_shielded_done, is_done);
+        rc = weft_future_await(is_done, NULL);
+    }
+    return outcome_of_cell(object, rc, -EAGAIN);
 }

@@ -23,6 +23,14 @@ struct watcher {
     struct watcher *next;
 };
 
+/* A task that waits for an object. A request to it goes to what it waits for, and does not come by here. */
+struct joiner {
+    weft_task *task;
+    int count;    /* of its requests when it began */
+    int children; /* of those of a gather's children then */
+    struct joiner *next;
+};
+
 enum object_kind { OBJECT_TASK, OBJECT_COMPLETION, OBJECT_SHIELD, OBJECT_GATHER };
 
 struct object {
@@ -35,14 +43,26 @@ struct object {
     const struct block *body;
     bool is_main;
     bool was_refused; /* counts as cancelled */
+    bool broke_cycle; /* a join of its own was refused since it would have closed a cycle */
+    bool ended_by_it; /* and that is what it ended with */
+    int error;        /* what its body ended with, for those that ask without looking at it */
 
     /* The others. */
     weft_future cell;
     struct watcher *watchers;
     struct watcher **last_watcher;
     struct object *inner; /* of a shield */
+    bool has_let_go;      /* an abandoned shield: whose error the task's is, others have to see */
     struct gather *gather;
+    struct joiner *joiners;
 };
+
+/* The calling task begins, and ends, to wait for it. */
+void joiner_add(struct joiner *joiner, struct object *object);
+void joiner_remove(struct joiner *joiner, struct object *object);
+
+/* One of those that wait has had a request since it began. */
+bool joiner_was_told(const struct object *object);
 
 struct object *object_new(struct run *run, enum object_kind kind, const char *label);
 
@@ -54,10 +74,17 @@ struct object **objects_of(struct frame *frame, const struct statement *statemen
 
 weft_state object_state(const struct object *object);
 
-/* What became of it; counts as having looked at an error. False while it is pending. */
+/* What became of it; counts as having looked at an error, of a shield at its task's. False while it is
+ * pending. */
 bool object_look(const struct object *object, struct outcome *outcome);
 
-/* Calls fn(object, arg) when it completes, or at once. */
+/* The same of one that has ended, without counting. */
+void object_peek(const struct object *object, struct outcome *outcome);
+
+/* Calls fn(arg) a trip through the ready queue later, from no task; at once where none is left. */
+void call_soon(void (*fn)(void *), void *arg);
+
+/* Calls fn(object, arg) a trip after it completes, or from now. */
 void object_watch(struct object *object, watcher_fn *fn, void *arg);
 
 bool object_cancel(struct object *object);
@@ -67,7 +94,7 @@ bool object_cancel(struct object *object);
 struct outcome object_join(struct frame *frame, struct object *object);
 
 /* Waits for it and keeps the caller's cancellation to the caller. */
-struct outcome object_join_private(struct object *object);
+struct outcome object_join_private(struct frame *frame, struct object *object);
 
 /* Completes the cell; false: it was complete. */
 bool cell_complete(struct object *object, weft_state state, struct outcome outcome);

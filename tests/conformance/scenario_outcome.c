@@ -20,6 +20,11 @@ int exception_code(struct exceptions *exceptions, const char *text)
             return FIRST_CODE - i;
         }
     }
+    return exception_code_apart(exceptions, text);
+}
+
+int exception_code_apart(struct exceptions *exceptions, const char *text)
+{
     if (FIRST_CODE - exceptions->count < LAST_CODE) {
         return 0;
     }

@@ -28,6 +28,9 @@ struct exceptions {
 /* The code of the exception that reads so; 0 when the run has used up all codes. */
 int exception_code(struct exceptions *exceptions, const char *text);
 
+/* A new code for it, beside those that others that read the same have; 0 as above. */
+int exception_code_apart(struct exceptions *exceptions, const char *text);
+
 const char *exception_text(const struct exceptions *exceptions, int code);
 
 /* The code of EG[...] of these errors, sorted; 0 as above. */

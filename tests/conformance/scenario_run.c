@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #include <weft/runtime.h>
+#include <weft/testing.h>
+#include <weft/base.h>
 #include <weft/time.h>
 
 #include "scenario_object.h"
@@ -84,11 +86,20 @@ void run_fault(struct run *run, const struct statement *statement, const char *w
     }
 }
 
+void run_ends(struct run *run)
+{
+    if (!run->has_run_event && !run->trace.is_closed) {
+        run->has_run_event = true;
+        run->run_event = trace_add(&run->trace, run->now_s, NULL);
+    }
+}
+
 /* ---- diagnostics ---- */
 
 static void on_deadlock(struct run *run)
 {
     if (!run->trace.is_closed) {
+        run->now_s = run_second(run); /* a timer may have fired that let nobody go on */
         (void)trace_add(&run->trace, run->now_s, "run.DEADLOCK");
         run->trace.is_closed = true;
     }
@@ -121,6 +132,14 @@ static void on_diagnostic(const weft_diagnostic *what, void *arg)
 
 /* ---- main ---- */
 
+/* Once the turn is over in which the run stops: others may burn time in it after main's end. */
+static void on_run_stopping(void *arg)
+{
+    struct run *run = arg;
+    run->now_s = run_second(run);
+    run_ends(run);
+}
+
 static intptr_t main_body(void *arg)
 {
     struct object *self = arg;
@@ -128,9 +147,11 @@ static intptr_t main_body(void *arg)
     self->task = weft_self();
     run->start_ns = weft_now();
     intptr_t result = task_body(self);
-    if (!run->has_run_event) {
-        run->has_run_event = true;
-        run->run_event = trace_add(&run->trace, run->now_s, NULL);
+    if (!weft_is_error(result) && weft_checkpoint() < 0) {
+        result = -ECANCELED; /* as its end makes of it: for a run of which nothing else is heard */
+    }
+    if (weft_sim_after(0, on_run_stopping, run) != 0) {
+        run_ends(run);
     }
     run->main_result = result;
     if (result == -ECANCELED && run->interrupts > 0 && weft_cancelling(self->task) == 1) {
@@ -141,6 +162,9 @@ static intptr_t main_body(void *arg)
 
 static void fill_run_event(struct run *run, intptr_t result)
 {
+    if (run->trace.count > 0) {
+        run_ends(run); /* for the run whose last turn was cut short */
+    }
     if (!run->has_run_event) {
         return;
     }
@@ -173,6 +197,7 @@ static void prepare(struct run *run, struct arena *arena, const struct program *
     /* First of all, so that the codes of misuse are there even when a program uses up all others. */
     (void)exception_code(&run->exceptions, "R");
     (void)exception_code(&run->exceptions, "V");
+    run->code_of_cycle = exception_code_apart(&run->exceptions, "R");
     run->objects = arena_take(arena, count * sizeof *run->objects);
     run->scopes = arena_take(arena, count * sizeof *run->scopes);
     run->groups = arena_take(arena, count * sizeof *run->groups);

@@ -24,6 +24,7 @@ struct run {
     const struct program *program;
     struct trace trace;
     struct exceptions exceptions;
+    int code_of_cycle;       /* the R of a join that would close a cycle */
     struct object **objects; /* tasks, completions, shields, gathers */
     struct scope **scopes;   /* timeouts */
     struct task_group **groups;
@@ -78,6 +79,9 @@ enum flow settle(struct frame *frame, const char *call, struct outcome outcome);
 
 /* "op(label)", the usual form of a call in the trace. */
 const char *call_text(struct frame *frame, const struct statement *statement);
+
+/* The run's own event has its place here, unless it has one. */
+void run_ends(struct run *run);
 
 /* The program is at fault: no way to go on. */
 void run_fault(struct run *run, const struct statement *statement, const char *what);

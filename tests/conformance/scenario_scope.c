@@ -6,6 +6,8 @@
 
 #include <weft/gather.h>
 #include <weft/group.h>
+#include <weft/testing.h>
+#include <weft/time.h>
 #include <weft/timeout.h>
 
 #include "scenario_object.h"
@@ -144,6 +146,29 @@ OPERATION(do_group_cancel)
 
 /* ---- waits with a limit ---- */
 
+static void on_ended(struct object *object, void *arg)
+{
+    (void)object;
+    (void)weft_future_set(arg, 0);
+}
+
+/* Without time: it is cancelled, and waited for privately. */
+static struct outcome end_without_time(struct frame *frame, struct object *object)
+{
+    weft_future *has_ended = arena_take(frame->run->arena, sizeof *has_ended);
+    struct outcome outcome;
+    if (object_look(object, &outcome)) {
+        return outcome;
+    }
+    object_watch(object, on_ended, has_ended);
+    (void)object_cancel(object);
+    int rc = weft_future_await(has_ended, NULL);
+    if (rc != 0 || !object_look(object, &outcome)) {
+        return outcome_of_call(frame->run, rc);
+    }
+    return outcome.code == -ECANCELED ? outcome_of_call(frame->run, -ETIMEDOUT) : outcome;
+}
+
 /* A scope around a join, for what is not a task. */
 static struct outcome join_within(struct frame *frame, struct object *object, int64_t delay_ns,
                                   bool is_private)
@@ -157,7 +182,7 @@ static struct outcome join_within(struct frame *frame, struct object *object, in
     if (rc != 0) {
         return outcome_of_call(frame->run, rc);
     }
-    outcome = is_private ? object_join_private(object) : object_join(frame, object);
+    outcome = is_private ? object_join_private(frame, object) : object_join(frame, object);
     intptr_t left = weft_timeout_leave(&scope->limit, outcome.code);
     return left < 0 ? (struct outcome){(int)left, NULL} : outcome;
 }
@@ -175,10 +200,42 @@ OPERATION(do_wait_for)
         int rc = weft_wait_for(held, delay_of(statement), &result);
         weft_drop(held);
         outcome = rc == 0 ? outcome_from_weft(result) : outcome_of_call(frame->run, rc);
-    } else {
+    } else if (statement->forever || statement->number > 0) {
         outcome = join_within(frame, object, delay_of(statement), false);
+    } else {
+        outcome = end_without_time(frame, object);
     }
     return settle(frame, call_text(frame, statement), outcome);
+}
+
+/* Without time: the shielded object is made, cancelled, and waited for privately. */
+struct brief_shield {
+    struct object *inner;
+    weft_future is_gone;
+};
+
+static void on_gone(void *arg)
+{
+    struct brief_shield *shield = arg;
+    struct outcome outcome;
+    (void)object_look(shield->inner, &outcome); /* what fails in this moment was looked at */
+    (void)weft_future_set(&shield->is_gone, 0);
+}
+
+static struct outcome shield_without_time(struct frame *frame, struct object *object)
+{
+    struct brief_shield *shield = arena_take(frame->run->arena, sizeof *shield);
+    struct outcome outcome;
+    shield->inner = object;
+    int rc = weft_checkpoint();
+    if (rc == 0 && object_look(object, &outcome)) {
+        return outcome;
+    }
+    if (rc == 0) {
+        call_soon(on_gone, shield);
+        rc = weft_future_await(&shield->is_gone, NULL);
+    }
+    return outcome_of_call(frame->run, rc < 0 ? rc : -ETIMEDOUT);
 }
 
 OPERATION(do_wait_for_shield)
@@ -187,7 +244,9 @@ OPERATION(do_wait_for_shield)
     if (object == NULL) {
         return FLOW_RAISE;
     }
-    struct outcome outcome = join_within(frame, object, delay_of(statement), true);
+    bool has_time = statement->forever || statement->number > 0;
+    struct outcome outcome = has_time ? join_within(frame, object, delay_of(statement), true)
+                                      : shield_without_time(frame, object);
     return settle(frame, call_text(frame, statement), outcome);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <weft/gather.h>
+#include <weft/testing.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
 
@@ -103,11 +104,17 @@ static int64_t limit_of(const struct statement *statement)
     return statement->has_number && !statement->forever ? statement->number * WEFT_S : WEFT_FOREVER;
 }
 
-/* 0, also when the time is over, or -ECANCELED; always suspends. */
-static int wait_at_gate(struct gate *gate, size_t count, int64_t limit_ns)
+static void on_gate_time(void *gate)
 {
-    if (is_open(gate, count) || limit_ns <= 0) {
-        return weft_yield();
+    (void)weft_future_set(&((struct gate *)gate)->open, 0);
+}
+
+/* 0, also when the time is over, or -ECANCELED; always suspends. */
+static int wait_at_gate(struct gate *gate, int64_t limit_ns)
+{
+    if (limit_ns <= 0) {
+        int rc = weft_sim_after(0, on_gate_time, gate);
+        return rc == 0 ? weft_future_await(&gate->open, NULL) : rc;
     }
     weft_timeout limit;
     int rc = weft_timeout_enter(&limit, limit_ns);
@@ -129,7 +136,7 @@ static int wait_mixed(struct run *run, const struct several *several,
     for (size_t i = 0; i < several->count; i++) {
         object_watch(several->objects[i], on_gate_child_done, child);
     }
-    return wait_at_gate(gate, several->count, limit_of(statement));
+    return wait_at_gate(gate, limit_of(statement));
 }
 
 static const char *split(struct run *run, const struct several *several, bool is_done)
@@ -179,6 +186,24 @@ static void note_step(struct frame *frame, const struct object *object)
     (void)settle(frame, "asc", outcome); /* an error is this step's result, no more */
 }
 
+static void on_nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* A walk that is left early leaves its timer, which shows where the run waits for ever afterwards. */
+static void leave_timer(const struct several *several, int64_t deadline_ns)
+{
+    bool is_open = false;
+    for (size_t i = 0; i < several->count; i++) {
+        is_open = is_open || object_state(several->objects[i]) == WEFT_PENDING;
+    }
+    if (is_open && deadline_ns != WEFT_FOREVER && deadline_ns > weft_now()) {
+        int rc = weft_sim_after(deadline_ns - weft_now(), on_nothing, NULL);
+        (void)rc; /* without it the deadlock is told at an earlier time, no more */
+    }
+}
+
 static int complete_tasks(struct frame *frame, const struct several *several, int64_t limit_ns)
 {
     weft_completions each;
@@ -201,28 +226,48 @@ static int complete_tasks(struct frame *frame, const struct several *several, in
 struct ended {
     struct object **objects;
     size_t count;
+    size_t taken;
+    bool is_over; /* the time is; who ends now is not given */
     weft_future *more;
 };
 
-static void on_one_done(struct object *object, void *arg)
+static void tell(struct ended *ended)
 {
-    struct ended *ended = arg;
-    ended->objects[ended->count++] = object;
     if (ended->more != NULL) {
         (void)weft_future_set(ended->more, 0);
     }
 }
 
-static int await_more(struct ended *ended, int64_t limit_ns)
+static void on_one_done(struct object *object, void *arg)
 {
-    weft_future more = WEFT_FUTURE_INIT;
-    weft_timeout limit;
-    int rc = weft_timeout_enter(&limit, limit_ns);
-    if (rc == 0) {
+    struct ended *ended = arg;
+    if (!ended->is_over) {
+        ended->objects[ended->count++] = object;
+        tell(ended);
+    }
+}
+
+static void on_time_over(void *arg)
+{
+    struct ended *ended = arg;
+    ended->is_over = true;
+    tell(ended);
+}
+
+/* As weft_completions_next. */
+static int next_mixed(struct ended *ended, struct object **next)
+{
+    int rc = weft_checkpoint();
+    if (rc == 0 && ended->taken == ended->count && !ended->is_over) {
+        weft_future more = WEFT_FUTURE_INIT;
         ended->more = &more;
-        rc = (int)weft_timeout_leave(&limit, weft_future_await(&more, NULL));
+        rc = weft_future_await(&more, NULL);
         ended->more = NULL;
     }
+    if (rc == 0 && ended->taken == ended->count) {
+        return -ETIMEDOUT;
+    }
+    *next = rc == 0 ? ended->objects[ended->taken++] : NULL;
     return rc;
 }
 
@@ -234,22 +279,21 @@ static int complete_mixed(struct frame *frame, const struct several *several, in
     for (size_t i = 0; i < several->count; i++) {
         object_watch(several->objects[i], on_one_done, ended);
     }
-    int64_t deadline_ns = limit_ns != WEFT_FOREVER ? weft_now() + limit_ns : WEFT_FOREVER;
-    for (size_t i = 0; i < several->count; i++) {
-        int rc = weft_checkpoint();
-        if (rc == 0 && ended->count <= i) {
-            rc = await_more(ended,
-                            deadline_ns != WEFT_FOREVER ? deadline_ns - weft_now() : WEFT_FOREVER);
-        }
+    int rc = 0;
+    if (limit_ns != WEFT_FOREVER) {
+        rc = weft_sim_after(limit_ns > 0 ? limit_ns : 0, on_time_over, ended);
+    }
+    for (size_t left = several->count; rc == 0 && left > 0; left--) {
+        struct object *next = NULL;
+        rc = next_mixed(ended, &next);
         if (rc == 0) {
-            note_step(frame, ended->objects[i]);
+            note_step(frame, next);
         } else if (rc == -ETIMEDOUT) {
             note_own(frame, ".asc!T");
-        } else {
-            return rc;
+            rc = 0;
         }
     }
-    return 0;
+    return rc;
 }
 
 OPERATION(do_completions)
@@ -259,8 +303,12 @@ OPERATION(do_completions)
         return FLOW_RAISE;
     }
     int64_t limit_ns = statement->forever ? WEFT_FOREVER : statement->number * WEFT_S;
+    int64_t deadline_ns = statement->forever ? WEFT_FOREVER : weft_now() + limit_ns;
     int rc = several.tasks != NULL ? complete_tasks(frame, &several, limit_ns)
                                    : complete_mixed(frame, &several, limit_ns);
     let_go(&several);
+    if (several.tasks != NULL) {
+        leave_timer(&several, deadline_ns);
+    }
     return rc == 0 ? FLOW_NEXT : settle(frame, "asc", outcome_of_call(frame->run, rc));
 }

@@ -20,6 +20,8 @@ intptr_t task_body(void *arg)
     struct run *run = self->run;
     struct outcome outcome = body_run(run, self, self->body, NULL);
     run->now_s = run_second(run);
+    self->error = outcome.code;
+    self->ended_by_it = self->broke_cycle && outcome.code == run->code_of_cycle;
     if (outcome.code < 0) {
         note(run, self->label, ".end!%s", exception_text(&run->exceptions, outcome.code));
     } else {
@@ -82,6 +84,12 @@ static weft_task *handle_of(const struct frame *frame, const struct object *obje
     return object == frame->self ? weft_self() : object->task;
 }
 
+/* What the program calls it: a shield of a finished task is that task. */
+static const char *shown_label(const struct object *object, const struct statement *statement)
+{
+    return statement->label != NULL ? statement->label->text : object->label;
+}
+
 OPERATION(do_uncancel)
 {
     struct object *object = task_of(frame, statement);
@@ -90,7 +98,7 @@ OPERATION(do_uncancel)
     }
     weft_task *task = handle_of(frame, object);
     int remaining = task != NULL ? weft_uncancel(task) : 0;
-    note_own(frame, ".uncancel(%s)=%d", object->label, remaining);
+    note_own(frame, ".uncancel(%s)=%d", shown_label(object, statement), remaining);
     return FLOW_NEXT;
 }
 
@@ -102,7 +110,7 @@ OPERATION(do_count)
     }
     weft_task *task = handle_of(frame, object);
     int count = task != NULL ? weft_cancelling(task) : 0;
-    note_own(frame, ".count(%s)=%d", object->label, count);
+    note_own(frame, ".count(%s)=%d", shown_label(object, statement), count);
     return FLOW_NEXT;
 }
 
@@ -200,16 +208,21 @@ OPERATION(do_shield)
     if (object == NULL) {
         return FLOW_RAISE;
     }
-    return settle(frame, call_text(frame, statement), object_join_private(object));
+    return settle(frame, call_text(frame, statement), object_join_private(frame, object));
 }
 
 static void on_inner_done(struct object *inner, void *arg)
 {
     struct object *shield = arg;
     struct outcome outcome;
-    /* An abandoned shield has let go of its task: whose error that is, others have to see. */
-    if (object_state(shield) == WEFT_PENDING && object_look(inner, &outcome)) {
+    if (joiner_was_told(shield)) {
+        (void)object_cancel(shield); /* before: the joiner has not come to say so */
+    }
+    if (object_state(shield) == WEFT_PENDING) {
+        object_peek(inner, &outcome);
         (void)cell_complete(shield, object_state(inner), outcome);
+    } else if (!shield->has_let_go) {
+        (void)object_look(inner, &outcome); /* it failed in the moment in which the shield went */
     }
 }
 

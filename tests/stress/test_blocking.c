@@ -113,7 +113,7 @@ static void until_freed(int count)
     wt_check(atomic_load(&freed) == count);
 }
 
-/* ---- cancelled while they run ---- */
+/* ---- cancelled while they run (X01) ---- */
 
 enum { CALLS = 12 };
 
@@ -161,7 +161,7 @@ static intptr_t cancel_running_often(void *arg)
 
 STRESS_TEST(blocking, calls_run_on_when_their_tasks_are_cancelled, cancel_running_often);
 
-/* ---- cancelled while they are queued ---- */
+/* ---- cancelled while they are queued (X02) ---- */
 
 enum { THREADS = 512, QUEUED = 32 };
 
@@ -207,7 +207,7 @@ static intptr_t cancel_queued_often(void *arg)
 
 STRESS_TEST(blocking, calls_never_run_when_cancelled_in_the_queue, cancel_queued_often);
 
-/* ---- cancelled at any moment ---- */
+/* ---- cancelled at any moment; errors pass through (X03) ---- */
 
 enum { CALLERS = 16 };
 
@@ -308,7 +308,7 @@ static intptr_t cancel_callers(void *arg)
 
 STRESS_TEST(blocking, calls_are_cancelled_at_any_moment, cancel_callers);
 
-/* ---- what a call sees of its task's values ---- */
+/* ---- what a call sees of its task's values (X04) ---- */
 
 static weft_local mark = WEFT_LOCAL_INIT("mark", NULL);
 

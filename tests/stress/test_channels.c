@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_channels.c - a bounded channel made of futures, its producers and consumers cancelled at random.
+/* test_channels.c - a bounded channel made of futures, its producers and consumers cancelled at random (X13).
  *
  * The channel is the test's own. An item is handed to the getter that has waited longest; a putter that waits
  * for room has its item moved into the buffer by the getter that makes the room. An await of a future that

@@ -122,7 +122,7 @@ static intptr_t enter_million(void *arg)
 
 STRESS_TEST(deadlines, a_million_limits_due_about_now, enter_million);
 
-/* ---- a completion at the deadline ---- */
+/* ---- a completion at the deadline (X15) ---- */
 
 enum { PAIRS = 16 };
 
@@ -206,7 +206,7 @@ static intptr_t meet_all(void *arg)
 
 STRESS_TEST(deadlines, meet_completions, meet_all);
 
-/* ---- a busy task past its innermost deadline ---- */
+/* ---- a busy task past its innermost deadline (X22) ---- */
 
 static intptr_t overrun(uint64_t *random)
 {

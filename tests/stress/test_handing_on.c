@@ -7,6 +7,7 @@
  * once. */
 #include <weft/gather.h>
 #include <weft/group.h>
+#include <weft/shield.h>
 #include <weft/time.h>
 
 #include "stress.h"
@@ -96,6 +97,37 @@ static intptr_t wait_repeating(struct round *round)
     return rc;
 }
 
+/* Waits for one task many times over, so that whoever joins it after that is granted last. */
+static intptr_t gather_repeats(void *arg)
+{
+    weft_task *tasks[REPEATS];
+
+    for (int i = 0; i < REPEATS; i++) {
+        tasks[i] = arg;
+    }
+    return weft_gather(tasks, REPEATS, NULL, WEFT_GATHER_COLLECT, NULL);
+}
+
+/* The same walk before the end of a join. */
+static intptr_t wait_joining_last(struct round *round)
+{
+    weft_task *task, *others;
+    weft_shield section;
+    intptr_t rc;
+
+    wt_check(weft_spawn(&task, end_soon, round) == 0);
+    wt_check(weft_spawn(&others, gather_repeats, task) == 0);
+    rc = weft_yield(); /* they are mostly linked by then */
+    rc = rc == 0 ? weft_join(task, NULL) : rc;
+    wt_check(weft_shield_enter(&section, WEFT_FOREVER) ==
+             0); /* what comes now is told afterwards */
+    wt_check(weft_join(task, NULL) == 0 && weft_join(others, NULL) == 0);
+    wt_check(weft_shield_leave(&section, 0) == 0);
+    weft_drop(others);
+    weft_drop(task);
+    return rc;
+}
+
 static intptr_t wait_closing(struct round *round)
 {
     weft_group group;
@@ -115,7 +147,7 @@ static void play(struct duel *duel, int number, uint64_t *random)
 
     atomic_store(&duel->asked, number);
     dither(random);
-    switch (round.seed / 16 % 4) {
+    switch (round.seed / 16 % 5) {
     case 0:
         rc = wait_joining(&round);
         break;
@@ -124,6 +156,9 @@ static void play(struct duel *duel, int number, uint64_t *random)
         break;
     case 2:
         rc = wait_repeating(&round);
+        break;
+    case 3:
+        rc = wait_joining_last(&round);
         break;
     default:
         rc = wait_closing(&round);

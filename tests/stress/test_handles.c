@@ -284,9 +284,9 @@ static intptr_t come_and_go(void *arg)
     return 0;
 }
 
-Test(handles, snapshots_race_with_everything, .timeout = 20)
+static void run_snapshots(int workers)
 {
-    const weft_options options = {.workers = 4, .diagnostic = ignore};
+    const weft_options options = {.workers = workers, .diagnostic = ignore};
     uint64_t seed = wt_seed();
     struct timespec budget = {.tv_nsec = BUDGET_NS};
     weft_task *tasks[4];
@@ -319,6 +319,16 @@ Test(handles, snapshots_race_with_everything, .timeout = 20)
     cr_assert_eq(weft_tasks(runtime_now, NULL, 0), 0);
     cr_assert_eq(weft_runtime_stop(runtime_now), 0);
     wt_assert_clean();
+}
+
+Test(handles, snapshots_race_with_everything_two_workers, .timeout = 20)
+{
+    run_snapshots(2);
+}
+
+Test(handles, snapshots_race_with_everything_eight_workers, .timeout = 20)
+{
+    run_snapshots(8);
 }
 
 /* ---- one task, many holders: each drops its own, in every order ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_io.c - transfers that complete while their task is cancelled, twice.
+/* test_io.c - transfers that complete while their task is cancelled, twice (X21).
  *
  * A read returns what it has read, and the requests are told at the next await point, once; or it returns
  * -ECANCELED, and what was written is there for the next read. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_locks.c - a lock made of futures, and waiters that are cancelled all the time.
+/* test_locks.c - a lock made of futures, and waiters that are cancelled all the time (X14).
  *
  * The lock is the test's own: first come, first served, and handed over directly. A future that was awaited
  * with success is a grant, which no request takes away. A waiter that is told -ECANCELED looks, under the

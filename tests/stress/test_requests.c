@@ -332,7 +332,7 @@ Test(requests, taken_back_in_time_are_never_told_eight_workers, .timeout = 30)
     run_forgone(8);
 }
 
-/* ---- cancelling in a loop until the task has ended ---- */
+/* ---- cancelling in a loop until the task has ended (X12) ---- */
 
 enum { HUNT_FIBERS = 3, HUNT_THREADS = 1, HUNTERS = HUNT_FIBERS + HUNT_THREADS, HERD = 24 };
 

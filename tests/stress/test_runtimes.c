@@ -20,7 +20,7 @@ static void run_threads(void *(*fn)(void *), void *args, size_t size, int count)
     }
 }
 
-/* ---- plain threads submit, wait, give up waiting, cancel ---- */
+/* ---- plain threads submit and wait (X05), give up waiting and cancel (X06); errors (X03) ---- */
 
 struct client {
     weft_runtime *runtime;
@@ -139,7 +139,7 @@ Test(runtimes, answer_plain_threads_eight_workers, .timeout = 30)
     run_clients(8);
 }
 
-/* ---- ten runtimes in ten threads ---- */
+/* ---- ten runtimes in ten threads (X08) ---- */
 
 struct world {
     char name[16];
@@ -234,7 +234,7 @@ Test(runtimes, ten_see_their_own_tasks_only_eight_workers, .timeout = 30)
     run_worlds(8);
 }
 
-/* ---- one runtime, ten onlookers ---- */
+/* ---- one runtime, ten onlookers (X09) ---- */
 
 enum { BLOCK = 64 };
 

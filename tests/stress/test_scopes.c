@@ -200,8 +200,14 @@ static intptr_t cancel_enterers(void *arg)
     return 0;
 }
 
-Test(scopes, with_requests_from_outside, .timeout = 20)
+Test(scopes, with_requests_from_outside_two_workers, .timeout = 20)
 {
-    run_scopes(4, cancel_enterers);
+    run_scopes(2, cancel_enterers);
+    cr_assert_gt(atomic_load(&cancelled_out), 0);
+}
+
+Test(scopes, with_requests_from_outside_eight_workers, .timeout = 20)
+{
+    run_scopes(8, cancel_enterers);
     cr_assert_gt(atomic_load(&cancelled_out), 0);
 }

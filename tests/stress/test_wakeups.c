@@ -302,6 +302,106 @@ Test(wakeups, the_runtime_may_end_under_its_waker, .timeout = 20)
     fprintf(stderr, "%d runs\n", runs);
 }
 
+/* ---- the same with a waker that is held up anywhere on its way ---- */
+
+/* A timer interrupts the waker some microseconds later and keeps it while the runtime ends. So
+ * what it touches after it has queued the fiber, it touches too late, unless the runtime waits for it. */
+static struct {
+    _Atomic(weft_future *) asked; /* the fiber is about to await it */
+    atomic_bool has_ended;        /* the run whose future is asked for */
+    atomic_bool is_over;
+    atomic_int held; /* times that the waker was held up */
+} slow;
+
+/* Until the run has ended, or can't because it waits for us. */
+static void hold_up(int signal)
+{
+    const struct timespec pause = {.tv_nsec = 500 * 1000};
+    int error = errno;
+
+    (void)signal;
+    for (int i = 0; i < 16 && !atomic_load(&slow.has_ended); i++) {
+        nanosleep(&pause, NULL);
+    }
+    errno = error;
+    atomic_fetch_add(&slow.held, 1);
+}
+
+static void set_soon_interrupted(weft_future *future, timer_t timer, uint64_t *random)
+{
+    struct itimerspec soon = {.it_value.tv_nsec = 1 + (long)(draw(random) % 60000)};
+
+    for (uint64_t i = draw(random) % 8; i > 0; i--) { /* the fiber parks first, mostly */
+        sched_yield();
+    }
+    wt_check(timer_settime(timer, 0, &soon, NULL) == 0);
+    wt_check(weft_future_set(future, 42) == 0);
+}
+
+static void *wake_slowly(void *arg)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
+    uint64_t random = as_seed(arg);
+    timer_t timer;
+
+    event._sigev_un._tid = gettid();
+    if (!wt_check(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0)) {
+        abort();
+    }
+    while (!atomic_load(&slow.is_over)) {
+        weft_future *future = atomic_exchange(&slow.asked, NULL);
+
+        if (future != NULL) {
+            set_soon_interrupted(future, timer, &random);
+        }
+    }
+    wt_check(timer_delete(timer) == 0);
+    return NULL;
+}
+
+static intptr_t yield_on(void *arg)
+{
+    int rc = 0;
+
+    (void)arg;
+    while (rc == 0) {
+        rc = weft_yield();
+    }
+    return rc;
+}
+
+/* A task that goes on keeps a worker awake, which finds the fiber before the waker has called anybody. */
+static intptr_t ask_and_await(void *arg)
+{
+    wt_check(weft_spawn(NULL, yield_on, NULL) == 0);
+    atomic_store(&slow.asked, (weft_future *)arg);
+    return await_once(arg);
+}
+
+Test(wakeups, the_runtime_may_end_under_a_waker_that_is_held_up, .timeout = 20)
+{
+    const struct sigaction action = {.sa_handler = hold_up, .sa_flags = SA_RESTART};
+    int64_t end = wf_monotonic_ns() + 3 * BUDGET_NS;
+    pthread_t waker;
+    int runs = 0;
+
+    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    cr_assert_eq(pthread_create(&waker, NULL, wake_slowly, as_arg(wt_seed())), 0);
+    for (; wf_monotonic_ns() < end; runs++) {
+        const weft_options options = {.workers = 1 + runs % 2};
+        weft_future future = WEFT_FUTURE_INIT;
+
+        atomic_store(&slow.has_ended, false);
+        cr_assert_eq(weft_run(ask_and_await, &future, &options), 42);
+        atomic_store(&slow.has_ended, true);
+    }
+    atomic_store(&slow.is_over, true);
+    cr_assert_eq(pthread_join(waker, NULL), 0);
+    wt_assert_clean();
+    fprintf(stderr, "%d runs, held up %d times\n", runs, atomic_load(&slow.held));
+    cr_assert(runs > 0 && atomic_load(&slow.held) > 0);
+}
+
 /* ---- an idle runtime sleeps ---- */
 
 static intptr_t count_sleep(void *arg)

@@ -281,6 +281,83 @@ func groupCancel(n int) time.Duration {
 	return time.Since(start)
 }
 
+const lockers = 4
+
+func mutexFree(n int) time.Duration {
+	var mu sync.Mutex
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		mu.Lock()
+		mu.Unlock()
+	}
+	return time.Since(start)
+}
+
+// Several goroutines lock in turn; whoever holds gives way to the others meanwhile.
+func mutexShared(n int, isHeld bool) time.Duration {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	counter := 0
+	wg.Add(lockers)
+	start := time.Now()
+	for i := 0; i < lockers; i++ {
+		go func() {
+			for done := 0; done < n/lockers; done++ {
+				mu.Lock()
+				counter++
+				if isHeld {
+					runtime.Gosched()
+				}
+				mu.Unlock()
+			}
+			wg.Done()
+		}()
+	}
+	wg.Wait()
+	return time.Since(start)
+}
+
+// A channel with room is what Go programs count permits with.
+func semFree(n int) time.Duration {
+	permits := make(chan struct{}, 2)
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		permits <- struct{}{}
+		<-permits
+	}
+	return time.Since(start)
+}
+
+func semHeld(n int) time.Duration {
+	permits := make(chan struct{}, 2)
+	var wg sync.WaitGroup
+	wg.Add(lockers)
+	start := time.Now()
+	for i := 0; i < lockers; i++ {
+		go func() {
+			for done := 0; done < n/lockers; done++ {
+				permits <- struct{}{}
+				runtime.Gosched()
+				<-permits
+			}
+			wg.Done()
+		}()
+	}
+	wg.Wait()
+	return time.Since(start)
+}
+
+// A closed channel is Go's event.
+func eventSet(n int) time.Duration {
+	set := make(chan struct{})
+	close(set)
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		<-set
+	}
+	return time.Since(start)
+}
+
 func resident() float64 {
 	status, _ := os.ReadFile("/proc/self/status")
 	for _, line := range strings.Split(string(status), "\n") {
@@ -333,12 +410,18 @@ var peers = map[string]peer{
 	"timer_arm_cancel":         {1000000, false, timerArmCancel},
 	"timer_arm_cancel_million": {1000000, false, timerCrowd},
 	"lateness":                 {10000, true, func(n int) time.Duration { lateness(n); return 0 }},
-	"cancel_reap":              {100000, true, cancelReap},
+	"cancel_reap":              {100000, false, cancelReap},
 	"timeout_ready":            {1000000, false, timeoutReady},
 	"shield":                   {1000000, false, shield},
 	"gather":                   {500000, false, gather},
 	"group":                    {500000, false, groups},
 	"group_cancel":             {100000, false, groupCancel},
+	"mutex_free":               {5000000, false, mutexFree},
+	"mutex_shared":             {2000000, false, func(n int) time.Duration { return mutexShared(n, false) }},
+	"mutex_held":               {500000, false, func(n int) time.Duration { return mutexShared(n, true) }},
+	"sem_free":                 {5000000, false, semFree},
+	"sem_held":                 {500000, false, semHeld},
+	"event_set":                {5000000, false, eventSet},
 	"parked":                   {1000000, true, func(n int) time.Duration { parked(n); return 0 }},
 }
 

@@ -3,19 +3,20 @@
 """Random scenarios: short programs that crowd many requests, ends and deadlines into few instants.
 
 Only programs that the rules leave nothing open in are kept: each is run by the oracle once. Sets of features:
-core (always), objects (gather and shield objects), signals, drops, sync (locks, queues and the like), loops.
+core (always), objects (gather and shield objects), signals, drops, sync (locks, queues and the like), loops,
+wide (rare forms and operands: objects and completions where tasks are usual, limits that have passed, spawns in
+the middle, groups from outside).
 """
 
 import argparse
 import json
 import random
-import re
 
 import oracle  # first: the modules below need it
 from scenario import run_text
 
-DEFAULT = "core,objects,signals,drops,loops"
-ERRORS = ("E1", "E2", "E3")
+DEFAULT = "core,objects,signals,drops,loops,wide"
+ERRORS = ("E1", "E2", "E3", "B1")
 
 
 class Program:
@@ -45,6 +46,9 @@ class Program:
     def chance(self, share):
         return self.rng.random() < share
 
+    def wide(self, share):
+        return "wide" in self.features and self.chance(share)
+
     def pick(self, several):
         return self.rng.choice(several)
 
@@ -55,6 +59,8 @@ class Program:
         """A task to refer to; those that groups spawn are there less often."""
         if self.children and self.chance(0.3):
             return self.pick(self.children)
+        if self.objects and self.wide(0.12):
+            return self.pick(self.objects)
         return self.pick(self.tasks + (["main"] if self.chance(0.1) else []))
 
     def name(self, prefix):
@@ -85,6 +91,8 @@ class Program:
             kinds += [(3, self.makes_objects)]
         if "drops" in self.features:
             kinds += [(2, self.drops)]
+        if "wide" in self.features:
+            kinds += [(4, self.spawns)]
         if self.locks:
             kinds += [(30, self.synchronises)]
         weights = [weight for weight, _ in kinds]
@@ -101,6 +109,8 @@ class Program:
 
     def several(self):
         labels = [self.label() for _ in range(self.rng.randint(1, 3))]
+        if self.futures and self.wide(0.15):
+            labels.append(self.pick(self.futures))
         return " ".join(label for label in labels if label != "main") or self.pick(self.tasks)
 
     def waits(self, me, depth):
@@ -126,21 +136,27 @@ class Program:
         if kind in ("join", "shield"):
             return "%s %s" % (kind, self.label())
         limit = self.pick((0, 1, 1, 2, 2, 3, 4, "none"))
+        if self.wide(0.1):
+            limit = self.pick((-1, 0, "none"))
         if kind == "waitfor":
-            if self.futures and limit != 0 and self.chance(0.2):
+            if self.futures and limit not in (-1, 0) and self.chance(0.2):
                 return "waitfor %s %s" % (self.pick(self.futures), limit)
             return "waitfor %s %s" % (self.label(), limit)
         if kind == "wfs":
-            return "waitforshield %s %s" % (self.label(), self.delay())
+            return "waitforshield %s %s" % (self.label(), limit if self.wide(0.3) else self.delay())
         if kind == "wfcall":
-            return "wfcall %s %s" % (self.function(depth), limit or 1)
+            if self.wide(0.3):
+                return "call " + self.function(depth)
+            return "wfcall %s %s" % (self.function(depth), limit if self.wide(0.5) else limit or 1)
         if kind == "gjoin":
             return "gjoin %s%s" % (self.pick(("", "rx ")), self.several())
         if kind == "wait":
             timeout = "timeout %d " % self.delay() if self.chance(0.4) else ""
+            if self.wide(0.1):
+                timeout = "timeout %s " % limit
             return "wait %s %s%s" % (self.pick(("ALL", "FC", "FX")), timeout, self.several())
         if kind == "asc":
-            return "ascomp %s %s" % (limit or 1, self.several())
+            return "ascomp %s %s" % (1 if limit in (-1, 0) else limit, self.several())
         return kind
 
     def function(self, depth):
@@ -159,6 +175,8 @@ class Program:
             return "cancel self"
         if kind == "uncancel":
             return "uncancel" + self.pick(("", " " + self.label()))
+        if kind == "at" and self.futures and self.wide(0.2):
+            return "at_cancel %d %s" % (self.delay(), self.pick(self.futures))
         if kind == "at":
             return "at_cancel %d %s" % (self.delay(), self.label())
         if kind == "gcancel" and self.groups:
@@ -195,7 +213,7 @@ class Program:
                 again = "; raise" if self.chance(0.25) else ""
                 made += " catch %s{ %s%s }" % (pattern, self.block(me, depth + 1, 0, 2), again)
         if kind > 0.6:
-            made += " finally{ %s }" % without_ret(self.block(me, depth + 1, 1, 2))
+            made += " finally{ %s }" % self.block(me, depth + 1, 1, 2)
         return made
 
     def scoped(self, me, depth):
@@ -215,6 +233,15 @@ class Program:
     def grouped(self, me, depth):
         if self.groups and self.chance(0.2):
             return self.spawn_in(self.pick(self.groups), depth)
+        if self.wide(0.1):
+            name = self.name("G")
+            self.groups.append(name)
+            return "mktg %s; %s; tg %s{ %s }" % (
+                name,
+                self.pick((self.spawn_in(name, depth), "gcancel " + name, "yield")),
+                name,
+                self.spawn_in(name, depth) + "; " + self.block(me, depth + 1, 0, 2),
+            )
         name = self.name("G")
         self.groups.append(name)
         parts = [self.spawn_in(name, depth) for _ in range(self.rng.randint(0, 3))]
@@ -239,15 +266,30 @@ class Program:
 
     def makes_objects(self, me, depth):
         if self.objects and self.chance(0.6):
-            return self.pick(("join %s", "cancel %s", "join %s")) % self.pick(self.objects)
+            forms = ("join %s", "cancel %s", "join %s")
+            if self.wide(0.3):
+                forms = ("state %s", "at_cancel 1 %s", "shield %s", "waitfor %s 1", "wait ALL %s", "try{ join %s } catch *{ yield }")
+            return self.pick(forms) % self.pick(self.objects)
         name = self.name("o")
         self.objects.append(name)
+        if self.wide(0.2):
+            made = "gather %s %s%s" % (name, self.pick(("", "rx ")), self.several())
+            return made + self.pick(("; join %s", "; sleep 1; cancel %s", "; at_cancel 1 %s; join %s")).replace("%s", name)
         if self.chance(0.5):
             return "shieldobj %s %s" % (name, self.label())
         return "gather %s %s%s" % (name, self.pick(("", "rx ")), self.several())
 
     def drops(self, me, depth):
         return "drop " + self.pick(self.tasks + self.children)
+
+    def spawns(self, me, depth):
+        name = self.name("s")
+        self.children.append(name)
+        if self.chance(0.5):
+            return "spawn %s as %s" % (self.function(depth), name)
+        self.bodies[name] = ""
+        self.waiting.append((name, depth))
+        return "spawn " + name
 
     def synchronises(self, me, depth):
         name = self.pick(self.locks)[0]
@@ -300,10 +342,6 @@ class Program:
 
 def main_first(name):
     return (name != "main", name)
-
-
-def without_ret(block):
-    return re.sub(r"\bret \d+", "log z", block)
 
 
 def programs(seed, count, features):

@@ -185,6 +185,7 @@ class Task(tasks._PyTask, Future):
         self.masks = False  # inside an await whose own waits do not look for undelivered requests
         self.label, self.looked, self.dropped, self.group = label, False, False, None
         self.values, self.waits_for = {}, None
+        self.was_left = False  # unfinished when main had ended
         super().__init__(coro, loop=loop)
         loop.spawned.append(self)
 
@@ -329,13 +330,60 @@ class Timeout(timeouts.Timeout):
 timeouts.Timeout = Timeout  # wait_for and timeout() find it here
 
 
+class Shield(Future):
+    """asyncio's shielded future, except that an error handed to it counts as looked at only when somebody looks
+    at the shield."""
+
+    def __init__(self, inner, loop):
+        super().__init__(loop=loop)
+        self.inner, self.has_let_go = inner, False
+
+        def inner_done(inner):
+            if self.cancelled():
+                if not inner.cancelled():
+                    inner.exception()  # it failed in the moment in which the shield went
+            elif inner.cancelled():
+                self.cancel()
+            else:
+                error = failure_of(inner)
+                if error is not None:
+                    self.set_exception(error)
+                else:
+                    self.set_result(inner.result())
+
+        def outer_done(_):
+            if not inner.done():
+                inner.remove_done_callback(inner_done)
+            self.has_let_go = True
+
+        inner_done.direct = outer_done.direct = True
+        inner.add_done_callback(inner_done)
+        self.add_done_callback(outer_done)
+
+    def look(self):
+        if self.done() and not self.cancelled() and self.inner.done() and not self.inner.cancelled():
+            self.inner.exception()
+
+    def result(self):
+        self.look()
+        return super().result()
+
+    def exception(self):
+        self.look()
+        return super().exception()
+
+    def failure(self):
+        return self._exception
+
+
+def failure_of(future):
+    """A future's error without looking at it."""
+    return future.failure() if hasattr(future, "failure") else future._exception
+
+
 def shield(inner, loop):
-    """asyncio's; where wake-ups are direct its callback is too."""
-    outer = asyncio.shield(inner)
-    if outer is not inner and loop.direct:
-        inner._callbacks[-1][0].direct = True
-        outer._callbacks[-1][0].direct = True
-    return outer
+    """A future that shields `inner`; itself where nothing is left to shield."""
+    return inner if inner.done() else Shield(inner, loop)
 
 
 class Gather(Future):
@@ -412,7 +460,7 @@ async def wait(children, timeout, when, loop):
     def done(child):
         nonlocal left
         left -= 1
-        failed = not child.cancelled() and child.failure() is not None
+        failed = not child.cancelled() and failure_of(child) is not None
         if left <= 0 or when == "FC" or (when == "FX" and failed):
             if timer is not None:
                 timer.cancel()

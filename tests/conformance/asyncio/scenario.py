@@ -112,7 +112,6 @@ class Scenario:
         self.scopes, self.groups = {}, {}
         self.things = {}  # locks, events, ... and variables
         self.interrupts = 0
-        self.ended_at = None  # when main ended
         self.main = None
         self.shutting_down = False
 
@@ -169,15 +168,12 @@ class Scenario:
             if me.dropped and not isinstance(error, C):
                 me.add_done_callback(self.report_dropped)
             raise
-        finally:
-            if me is self.main and not self.shutting_down:
-                self.ended_at = self.loop.now
         value = returned[0] if returned else 0
         self.log("%s.end=%s" % (me.label, value))
         return value
 
     def report_dropped(self, task):
-        if not task.looked and not self.shutting_down and task.group is None:
+        if not task.looked and not task.was_left and task.group is None:
             task.looked = True
             self.log("diag.error_never_retrieved:" + code_of(task.failure()))
 
@@ -217,8 +213,6 @@ class Scenario:
                 result = self.result_of_main()
             except KeyboardInterrupt:
                 result = "!KI"
-            if self.ended_at not in (None, loop.now):
-                loop.give_up("time went on between main's end and the run's")
             if not loop.invalid:
                 self.log("run" + result)
                 self.shut_down()
@@ -259,6 +253,7 @@ class Scenario:
         self.shutting_down, loop.stopping = True, False
         left = [task for task in loop.spawned if not task.done()]
         for task in left:
+            task.was_left = True
             task.cancel()
         while any(not task.done() for task in left):
             if not loop.turn():

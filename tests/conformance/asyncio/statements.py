@@ -125,7 +125,7 @@ async def try_(s, me, words, clauses, handled):
         if head[0] == "finally":
             late = await s.block(block, me, failed or handled)
             if late is not None:
-                s.loop.give_up("ret in finally")
+                return late
     if failed is not None:
         raise failed
     return returned
@@ -192,12 +192,27 @@ def state(s, me, words):
     s.log("%s.state(%s)=%s" % (me.label, words[0], state_of(s.find(words[0]))))
 
 
+class CycleError(RuntimeError):
+    """Of the join that would have closed a cycle."""
+
+    def __init__(self, task):
+        super().__init__("cycle")
+        self.task = task
+
+
 async def join_task(s, me, target):
     if isinstance(target, Completion):
         s.loop.give_up("join of a completion")
-    if not target.done() and s.reach(me, [target], isinstance(target, Task)):
-        raise RuntimeError
-    return await s.waiting(me, [target], target, isinstance(target, Task))
+    waits = not target.done()
+    if waits and s.reach(me, [target], isinstance(target, Task)):
+        raise RuntimeError if target is me else CycleError(me)
+    try:
+        return await s.waiting(me, [target], target, isinstance(target, Task))
+    except CycleError as error:
+        # A join that a cycle broke is granted nothing: like a yield it reports the request that came meanwhile.
+        if waits and error.task is target:
+            me.observe()
+        raise
 
 
 @statement
@@ -328,10 +343,7 @@ def shield(s, me, words):
 @statement
 def shieldobj(s, me, words):
     inner = s.find(words[1])
-    outer = oracle.shield(inner, s.loop)
-    if outer is not inner:
-        outer.inner = inner
-    s.define(words[0], outer)
+    s.define(words[0], oracle.shield(inner, s.loop))
 
 
 @statement
@@ -397,8 +409,6 @@ def waitforshield(s, me, words):
     async def waited():
         if not task.done():
             s.reach(me, [task], False)
-        if me._undelivered and delay is not None and delay <= 0:
-            s.loop.give_up("two rules meet")
         me.observe()
         return await s.waiting(me, [task], asyncio.wait_for(oracle.shield(task, s.loop), delay))
 
@@ -406,13 +416,10 @@ def waitforshield(s, me, words):
 
 
 async def call_for(s, me, function, delay):
-    """A function under a time limit; without time it is never called."""
+    """A function under a time limit; without time asyncio makes a task of it, which is cancelled unstarted."""
     if delay is not None and delay <= 0:
         me.observe()
-        if not s.loop.direct:
-            for _ in range(3):  # asyncio makes a task of it and cancels that
-                await asyncio.sleep(0)
-        raise TimeoutError
+        return await asyncio.wait_for(function(), delay)
     async with Timeout(None if delay is None else s.loop.now + delay):
         return await function()
 
@@ -433,10 +440,7 @@ def wfcall(s, me, words):
 
 
 def several(s, labels):
-    found = [s.find(label) for label in labels]
-    if any(isinstance(each, Completion) for each in found):
-        s.loop.give_up("completions are not tasks")
-    return found
+    return [s.find(label) for label in labels]
 
 
 @statement

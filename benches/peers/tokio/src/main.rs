@@ -295,7 +295,7 @@ async fn run(name: &str, n: usize) -> Option<Duration> {
 }
 
 async fn run_and_print(name: String, n: usize) {
-    let is_cold = matches!(name.as_str(), "spawn_many_cold" | "cancel_reap" | "lateness");
+    let is_cold = matches!(name.as_str(), "spawn_many_cold" | "lateness");
     if !is_cold {
         run(&name, n / 10 + 1).await;
     }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/* barrier.c - a count, a list, and all at once.
+ *
+ * Whoever is let through has its number from its coming, so the next round begins at once: nobody looks at
+ * the barrier again on the way out.
+ *
+ * Who was cancelled is counted until its task has run, as in asyncio; but outside a simulation with seed 0
+ * it is not what makes the number full. Then, and when a round ends, it is moved out of the way. One that
+ * is cancelled while the last one lets all through has come, and the others go on: what has been granted
+ * can't be taken back.
+ */
+#include <limits.h>
+#include <string.h>
+
+#include <weft/barrier.h>
+
+#include "sync/waiters.h"
+
+struct wf_barrier {
+    uint32_t parties; /* set before anybody else sees it */
+    wf_au32 word; /* BROKEN and QUEUED above the bit lock: any thread, under the lock (acq_rel) */
+    wf_au32
+        waiting; /* how many are linked in `waiters`: stored under the lock, anybody loads: relaxed */
+    struct wf_list waiters; /* of struct party, under the bit lock */
+    struct wf_list gone;    /* cancelled, of an earlier round; under the bit lock */
+};
+
+enum {
+    BROKEN = 4,
+    QUEUED = 8, /* somebody is linked in either list */
+};
+
+#define ONE_LESS UINT32_MAX
+
+struct party {
+    struct wf_waiter waiter;
+    bool is_gone; /* no longer counted. Under the lock */
+};
+
+_Static_assert(sizeof(struct wf_barrier) <= sizeof(weft_barrier), "weft_barrier is too small");
+
+static struct wf_barrier *inside(const weft_barrier *barrier)
+{
+    return (struct wf_barrier *)(uintptr_t)barrier;
+}
+
+int weft_barrier_init(weft_barrier *barrier, uint32_t parties)
+{
+    if (barrier == NULL || parties == 0 || parties > INT_MAX) {
+        return -EINVAL;
+    }
+    *barrier = (weft_barrier)WEFT_BARRIER_INIT(parties);
+    return 0;
+}
+
+/* ---- under the lock ---- */
+
+static uint32_t with_queue(const struct wf_barrier *barrier, uint32_t state)
+{
+    bool is_empty = wf_waiters_is_empty(&barrier->waiters) && wf_waiters_is_empty(&barrier->gone);
+    return is_empty ? state & ~(uint32_t)QUEUED : state | (uint32_t)QUEUED;
+}
+
+static void add_waiting(struct wf_barrier *barrier, uint32_t change)
+{
+    wf_bump_own(&barrier->waiting, change);
+}
+
+static void drop_out(struct wf_barrier *barrier, struct wf_waiter *waiter)
+{
+    WF_CONTAINER(waiter, struct party, waiter)->is_gone = true;
+    wf_list_remove(&waiter->link);
+    wf_waiters_add(&barrier->gone, waiter);
+    add_waiting(barrier, ONE_LESS);
+}
+
+/* Those who have been cancelled no longer count. */
+static void drop_cancelled(struct wf_barrier *barrier)
+{
+    struct wf_waiter *next;
+    for (struct wf_waiter *at = wf_waiters_first(&barrier->waiters); at != NULL; at = next) {
+        next = wf_waiters_next(&barrier->waiters, at);
+        if (!wf_wait_is_open(at->wait)) {
+            drop_out(barrier, at);
+        }
+    }
+}
+
+/* Ends the round. */
+static void let_go(struct wf_barrier *barrier, enum wf_verdict verdict, struct wf_later *later)
+{
+    struct wf_waiter *at;
+    while ((at = wf_waiters_first(&barrier->waiters)) != NULL) {
+        if (wf_waiters_grant(at, verdict, later)) {
+            add_waiting(barrier, ONE_LESS);
+        } else {
+            drop_out(barrier, at);
+        }
+    }
+}
+
+/* ---- waiting ---- */
+
+/* The caller's number, or -EPIPE. If that is not the last one, it is linked. */
+static int enter(struct wf_barrier *barrier, const weft_task *self, struct party *party)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t state = wf_bitlock(&barrier->word);
+    uint32_t last = barrier->parties - 1;
+    int number = -EPIPE;
+    if ((state & BROKEN) == 0) {
+        if (wf_load_rlx(&barrier->waiting) == last && !wf_has_turns(self)) {
+            drop_cancelled(barrier);
+        }
+        uint32_t before = wf_load_rlx(&barrier->waiting);
+        number = (int)before;
+        if (before == last) {
+            let_go(barrier, WF_GRANTED, &later);
+        } else {
+            wf_waiters_add(&barrier->waiters, &party->waiter);
+            add_waiting(barrier, 1);
+        }
+    }
+    wf_bitunlock(&barrier->word, with_queue(barrier, state));
+    wf_later_run(&later);
+    return number;
+}
+
+static void leave(struct wf_barrier *barrier, struct party *party)
+{
+    uint32_t state = wf_bitlock(&barrier->word);
+    if (!wf_list_is_empty(&party->waiter.link)) {
+        wf_list_remove(&party->waiter.link);
+        if (!party->is_gone) {
+            add_waiting(barrier, ONE_LESS);
+        }
+    }
+    wf_bitunlock(&barrier->word, with_queue(barrier, state));
+}
+
+int weft_barrier_wait(weft_barrier *barrier)
+{
+    int rc = 0;
+    struct wf_barrier *b = inside(barrier);
+    weft_task *self = wf_sync_enter(b != NULL && b->parties > 0 ? barrier : NULL, __func__, &rc);
+    if (self == NULL) {
+        return rc;
+    }
+    struct wf_wait wait;
+    struct party party = {.waiter = {.wait = &wait}};
+    wf_wait_begin(&wait, self, WF_WAIT_BARRIER);
+    wait.target = b;
+    uint32_t last = b->parties - 1; /* read first: it may go once the last one is there */
+    int number = enter(b, self, &party);
+    if (number < 0 || (uint32_t)number == last) {
+        return number;
+    }
+    enum wf_verdict verdict = wf_door_park(&wait);
+    if (verdict == WF_TOLD_OFF || wait.was_early) {
+        leave(b, &party);
+    }
+    return verdict == WF_GRANTED ? number : verdict == WF_CLOSED ? -EPIPE : -ECANCELED;
+}
+
+/* ---- resetting, breaking ---- */
+
+static int break_up(weft_barrier *barrier, uint32_t state)
+{
+    if (barrier == NULL) {
+        return -EINVAL;
+    }
+    struct wf_barrier *b = inside(barrier);
+    struct wf_later later;
+    wf_later_init(&later);
+    (void)wf_bitlock(&b->word);
+    let_go(b, WF_CLOSED, &later);
+    wf_bitunlock(&b->word, with_queue(b, state));
+    wf_later_run(&later);
+    return 0;
+}
+
+int weft_barrier_reset(weft_barrier *barrier)
+{
+    return break_up(barrier, 0);
+}
+
+int weft_barrier_abort(weft_barrier *barrier)
+{
+    return break_up(barrier, BROKEN);
+}
+
+/* ---- looking ---- */
+
+uint32_t weft_barrier_waiting(const weft_barrier *barrier)
+{
+    return barrier == NULL ? 0 : wf_load_rlx(&inside(barrier)->waiting);
+}
+
+bool weft_barrier_is_broken(const weft_barrier *barrier)
+{
+    return barrier != NULL && (wf_load_acq(&inside(barrier)->word) & BROKEN) != 0;
+}
+
+int weft_barrier_destroy(weft_barrier *barrier)
+{
+    if (barrier == NULL) {
+        return -EINVAL;
+    }
+    return (wf_load_acq(&inside(barrier)->word) & ~(uint32_t)BROKEN) == 0 ? 0 : -EBUSY;
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+/* mutex.c - one CAS while nobody waits; else the bit lock, and the mutex goes from hand to hand.
+ *
+ * Why hand it over: a mutex that is freed for all lets a task that runs take it before the one that
+ * waits is there, again and again. The price is a trip through a queue for each hand-over.
+ *
+ * Simulation with seed 0 does as an event loop: between the unlock and the next owner's turn it is not
+ * locked and not free (HANDED); where the first waiter has been cancelled, nobody gets it until that one
+ * has run and gone.
+ */
+#include "sync/mutex.h"
+
+#include <string.h>
+
+int weft_mutex_init(weft_mutex *mutex, unsigned flags)
+{
+    if (mutex == NULL || flags > WEFT_MUTEX_UNOWNED) {
+        return -EINVAL;
+    }
+    memset(mutex, 0, sizeof *mutex);
+    wf_mutex_inside(mutex)->flags = flags;
+    return 0;
+}
+
+static void set_owner(struct wf_mutex *mutex, uint64_t token)
+{
+    if ((mutex->flags & WEFT_MUTEX_UNOWNED) == 0) {
+        wf_store_rlx(&mutex->owner, token);
+    }
+}
+
+static uint32_t without_queue(const struct wf_mutex *mutex, uint32_t state)
+{
+    return wf_waiters_is_empty(&mutex->waiters) ? state & ~(uint32_t)WF_MUTEX_QUEUED : state;
+}
+
+/* ---- locking ---- */
+
+/* Under the lock: locks it, or refuses, or queues. `waiter` NULL: -EBUSY instead of queueing. */
+static int enter(struct wf_mutex *mutex, const weft_task *self, struct wf_waiter *waiter)
+{
+    uint64_t token = wf_task_token(self);
+    int rc = -EBUSY;
+    uint32_t state = wf_bitlock(&mutex->word);
+    bool is_free = (state & (WF_MUTEX_HELD | WF_MUTEX_HANDED)) == 0;
+    if (is_free && !wf_waiters_has_open(&mutex->waiters)) {
+        set_owner(mutex, token);
+        state |= WF_MUTEX_HELD;
+        rc = 0;
+    } else if (waiter != NULL && wf_load_rlx(&mutex->owner) == token) {
+        rc = -EDEADLK;
+    } else if (waiter != NULL) {
+        wf_waiters_add(&mutex->waiters, waiter);
+        state |= WF_MUTEX_QUEUED;
+    }
+    wf_bitunlock(&mutex->word, state);
+    return rc;
+}
+
+/* Gives it, which nobody has, to the first who can take it. Under the lock; the new state. */
+static uint32_t hand_over(struct wf_mutex *mutex, uint32_t state, struct wf_later *later)
+{
+    state &= ~(uint32_t)WF_MUTEX_HELD;
+    struct wf_waiter *at = wf_waiters_first(&mutex->waiters);
+    for (; at != NULL; at = wf_waiters_next(&mutex->waiters, at)) {
+        const weft_task *task = at->wait->task;
+        bool has_turns = wf_has_turns(task);
+        uint64_t token = wf_task_token(task);
+        if (wf_waiters_grant(at, WF_GRANTED, later)) {
+            set_owner(mutex, token);
+            return without_queue(mutex, state | (has_turns ? WF_MUTEX_HANDED : WF_MUTEX_HELD));
+        }
+        if (has_turns) {
+            break;
+        }
+    }
+    return without_queue(mutex, state);
+}
+
+/* The waiter's wait is over. */
+static void leave(struct wf_mutex *mutex, struct wf_waiter *waiter, enum wf_verdict verdict,
+                  bool has_turns)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t state = wf_bitlock(&mutex->word);
+    wf_list_remove(&waiter->link);
+    if (verdict == WF_GRANTED && has_turns) {
+        state = (state & ~(uint32_t)WF_MUTEX_HANDED) | WF_MUTEX_HELD;
+    } else if (has_turns && (state & (WF_MUTEX_HELD | WF_MUTEX_HANDED)) == 0) {
+        state = hand_over(mutex, state, &later);
+    }
+    wf_bitunlock(&mutex->word, without_queue(mutex, state));
+    wf_later_run(&later);
+}
+
+int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait)
+{
+    weft_task *self = wait->task;
+    struct wf_waiter waiter = {.wait = wait};
+    wait->target = mutex;
+    int rc = enter(mutex, self, &waiter);
+    if (rc != -EBUSY) {
+        return rc;
+    }
+    enum wf_verdict verdict = wf_door_park(wait);
+    bool has_turns = wf_has_turns(self);
+    if (verdict != WF_GRANTED || wait->was_early || has_turns) {
+        leave(mutex, &waiter, verdict, has_turns);
+    }
+    return verdict == WF_GRANTED ? 0 : -ECANCELED;
+}
+
+static __attribute__((noinline)) int lock_slowly(struct wf_mutex *mutex, weft_task *self)
+{
+    struct wf_wait wait;
+    wf_wait_begin(&wait, self, WF_WAIT_MUTEX);
+    return wf_mutex_wait(mutex, &wait);
+}
+
+int weft_mutex_lock(weft_mutex *mutex)
+{
+    int rc = 0;
+    weft_task *self = wf_sync_enter(mutex, __func__, &rc);
+    if (self == NULL) {
+        return rc;
+    }
+    struct wf_mutex *m = wf_mutex_inside(mutex);
+    return wf_mutex_take_free(m, self) ? 0 : lock_slowly(m, self);
+}
+
+int weft_mutex_try_lock(weft_mutex *mutex)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || mutex == NULL) {
+        return worker == NULL ? rc : -EINVAL;
+    }
+    struct wf_mutex *m = wf_mutex_inside(mutex);
+    const weft_task *self = wf_self_on(worker);
+    return wf_mutex_take_free(m, self) ? 0 : enter(m, self, NULL);
+}
+
+/* ---- unlocking ---- */
+
+static __attribute__((noinline)) int give_slowly(struct wf_mutex *mutex)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t state = wf_bitlock(&mutex->word);
+    bool is_held = (state & WF_MUTEX_HELD) != 0;
+    wf_bitunlock(&mutex->word, is_held ? hand_over(mutex, state, &later) : state);
+    wf_later_run(&later);
+    return is_held ? 0 : -EPERM;
+}
+
+int wf_mutex_give(struct wf_mutex *mutex)
+{
+    uint32_t seen = wf_load_acq(&mutex->word);
+    if ((seen & WF_MUTEX_HELD) == 0) {
+        return -EPERM;
+    }
+    wf_store_rlx(&mutex->owner, UINT64_C(0));
+    seen = WF_MUTEX_HELD;
+    return wf_cas_acqrel(&mutex->word, &seen, UINT32_C(0)) ? 0 : give_slowly(mutex);
+}
+
+bool wf_mutex_is_mine(struct wf_mutex *mutex, const weft_task *self)
+{
+    if ((wf_load_acq(&mutex->word) & WF_MUTEX_HELD) == 0) {
+        return false;
+    }
+    bool is_unowned = (mutex->flags & WEFT_MUTEX_UNOWNED) != 0;
+    return is_unowned || (self != NULL && wf_load_rlx(&mutex->owner) == wf_task_token(self));
+}
+
+int weft_mutex_unlock(weft_mutex *mutex)
+{
+    if (mutex == NULL) {
+        return -EINVAL;
+    }
+    struct wf_mutex *m = wf_mutex_inside(mutex);
+    if ((m->flags & WEFT_MUTEX_OWNED) != 0 && !wf_mutex_is_mine(m, wf_self_on(wf_here()))) {
+        return -EPERM;
+    }
+    return wf_mutex_give(m);
+}
+
+/* ---- looking ---- */
+
+bool weft_mutex_is_locked(const weft_mutex *mutex)
+{
+    return mutex != NULL && (wf_load_acq(&wf_mutex_inside(mutex)->word) & WF_MUTEX_HELD) != 0;
+}
+
+int weft_mutex_destroy(weft_mutex *mutex)
+{
+    if (mutex == NULL) {
+        return -EINVAL;
+    }
+    return wf_load_acq(&wf_mutex_inside(mutex)->word) == 0 ? 0 : -EBUSY;
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+/* rwlock.c - readers are counted in the word; who must wait does so in one of two lists.
+ *
+ * Turns: a reader waits if a writer has the lock or waits for it. When a writer leaves, all readers that
+ * wait get in; when the last reader leaves, the first writer does. Writers that were cancelled keep nobody
+ * out: the last of them to leave lets in those who waited for it alone.
+ */
+#include <string.h>
+
+#include <weft/rwlock.h>
+
+#include "sync/rwlock.h"
+#include "sync/waiters.h"
+
+struct wf_rwlock {
+    wf_au32
+        word; /* readers, WRITER, QUEUED, the bit lock: any thread, CAS or under the lock (acq_rel) */
+    /* Token of the writer, 0 for none: the writer stores, or who hands it over; who unlocks clears first.
+     * Anybody loads: relaxed, a hint but to the task itself. */
+    wf_au64 owner;
+    struct wf_list readers; /* under the bit lock */
+    struct wf_list writers; /* under the bit lock */
+};
+
+enum {
+    WRITER = 4,
+    QUEUED = 8,  /* somebody is linked: the lock is needed */
+    READER = 64, /* one of them */
+    READERS_MOST = (1 << 26) - 1,
+};
+
+#define READERS(state) ((state) / READER)
+
+_Static_assert(sizeof(struct wf_rwlock) <= sizeof(weft_rwlock), "weft_rwlock is too small");
+
+static struct wf_rwlock *inside(const weft_rwlock *rwlock)
+{
+    return (struct wf_rwlock *)(uintptr_t)rwlock;
+}
+
+int weft_rwlock_init(weft_rwlock *rwlock)
+{
+    if (rwlock == NULL) {
+        return -EINVAL;
+    }
+    memset(rwlock, 0, sizeof *rwlock);
+    return 0;
+}
+
+/* ---- under the lock ---- */
+
+static uint32_t with_queue(const struct wf_rwlock *lock, uint32_t state)
+{
+    bool is_empty = wf_waiters_is_empty(&lock->readers) && wf_waiters_is_empty(&lock->writers);
+    return is_empty ? state & ~(uint32_t)QUEUED : state | (uint32_t)QUEUED;
+}
+
+static uint32_t let_readers_in(struct wf_rwlock *lock, uint32_t state, struct wf_later *later)
+{
+    size_t room = READERS_MOST - READERS(state);
+    size_t count = wf_waiters_grant_some(&lock->readers, room, WF_GRANTED, later);
+    return state + (uint32_t)count * READER;
+}
+
+static uint32_t let_writer_in(struct wf_rwlock *lock, uint32_t state, struct wf_later *later)
+{
+    struct wf_waiter *at = wf_waiters_first(&lock->writers);
+    for (; at != NULL; at = wf_waiters_next(&lock->writers, at)) {
+        uint64_t token = wf_task_token(at->wait->task);
+        if (wf_waiters_grant(at, WF_GRANTED, later)) {
+            wf_store_rlx(&lock->owner, token);
+            return state | WRITER;
+        }
+    }
+    return state;
+}
+
+/* What the lock comes to when somebody has left it or its queue. */
+static uint32_t pass_on(struct wf_rwlock *lock, uint32_t state, bool was_writing,
+                        struct wf_later *later)
+{
+    if ((state & WRITER) == 0 && (was_writing || !wf_waiters_has_open(&lock->writers))) {
+        state = let_readers_in(lock, state, later);
+    }
+    if ((state & WRITER) == 0 && READERS(state) == 0) {
+        state = let_writer_in(lock, state, later);
+    }
+    if ((state & WRITER) == 0 && !was_writing && !wf_waiters_has_open(&lock->writers)) {
+        state = let_readers_in(lock, state, later); /* no writer could take it */
+    }
+    return with_queue(lock, state);
+}
+
+/* Takes it, refuses, or links the waiter: 0, -EDEADLK, -EAGAIN, -EBUSY. */
+static int enter(struct wf_rwlock *lock, const weft_task *self, bool writes,
+                 struct wf_waiter *waiter)
+{
+    uint64_t token = wf_task_token(self);
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t state = wf_bitlock(&lock->word);
+    if ((state & (WRITER | QUEUED)) == QUEUED) {
+        state = pass_on(lock, state, false, &later); /* cancelled writers have not gone yet */
+    }
+    bool is_free = (state & WRITER) == 0 && !wf_waiters_has_open(&lock->writers) &&
+                   (!writes || READERS(state) == 0);
+    int rc = -EBUSY;
+    if (is_free && writes) {
+        wf_store_rlx(&lock->owner, token);
+        state |= WRITER;
+        rc = 0;
+    } else if (is_free) {
+        rc = READERS(state) == READERS_MOST ? -EAGAIN : 0;
+        state += rc == 0 ? READER : 0;
+    } else if (waiter != NULL && wf_load_rlx(&lock->owner) == token) {
+        rc = -EDEADLK;
+    } else if (waiter != NULL) {
+        wf_waiters_add(writes ? &lock->writers : &lock->readers, waiter);
+    }
+    wf_bitunlock(&lock->word, with_queue(lock, state));
+    wf_later_run(&later);
+    return rc;
+}
+
+static void leave(struct wf_rwlock *lock, struct wf_waiter *waiter, enum wf_verdict verdict)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t state = wf_bitlock(&lock->word);
+    wf_list_remove(&waiter->link);
+    state = verdict == WF_GRANTED ? with_queue(lock, state) : pass_on(lock, state, false, &later);
+    wf_bitunlock(&lock->word, state);
+    wf_later_run(&later);
+}
+
+/* ---- locking ---- */
+
+/* While nobody waits. */
+static bool take_free(struct wf_rwlock *lock, const weft_task *self, bool writes)
+{
+    uint32_t seen = writes ? 0 : wf_load_rlx(&lock->word);
+    if (writes) {
+        if (!wf_cas_acqrel(&lock->word, &seen, (uint32_t)WRITER)) {
+            return false;
+        }
+        wf_store_rlx(&lock->owner, wf_task_token(self));
+        return true;
+    }
+    while ((seen & (WRITER | QUEUED | WF_BITLOCK_MASK)) == 0 && READERS(seen) < READERS_MOST) {
+        if (wf_cas_weak_acqrel(&lock->word, &seen, seen + READER)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_task *self,
+                                                 bool writes)
+{
+    struct wf_wait wait;
+    struct wf_waiter waiter = {.wait = &wait};
+    wf_wait_begin(&wait, self, WF_WAIT_RWLOCK);
+    wait.target = lock;
+    int rc = enter(lock, self, writes, &waiter);
+    if (rc != -EBUSY) {
+        return rc;
+    }
+    enum wf_verdict verdict = wf_door_park(&wait);
+    if (verdict != WF_GRANTED || wait.was_early) {
+        leave(lock, &waiter, verdict);
+    }
+    return verdict == WF_GRANTED ? 0 : -ECANCELED;
+}
+
+int weft_rwlock_read_lock(weft_rwlock *rwlock)
+{
+    int rc = 0;
+    weft_task *self = wf_sync_enter(rwlock, __func__, &rc);
+    if (self == NULL) {
+        return rc;
+    }
+    struct wf_rwlock *lock = inside(rwlock);
+    return take_free(lock, self, false) ? 0 : lock_slowly(lock, self, false);
+}
+
+int weft_rwlock_write_lock(weft_rwlock *rwlock)
+{
+    int rc = 0;
+    weft_task *self = wf_sync_enter(rwlock, __func__, &rc);
+    if (self == NULL) {
+        return rc;
+    }
+    struct wf_rwlock *lock = inside(rwlock);
+    return take_free(lock, self, true) ? 0 : lock_slowly(lock, self, true);
+}
+
+static int try_lock(weft_rwlock *rwlock, bool writes)
+{
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || rwlock == NULL) {
+        return worker == NULL ? rc : -EINVAL;
+    }
+    struct wf_rwlock *lock = inside(rwlock);
+    const weft_task *self = wf_self_on(worker);
+    rc = take_free(lock, self, writes) ? 0 : enter(lock, self, writes, NULL);
+    return rc == -EAGAIN ? -EBUSY : rc;
+}
+
+int weft_rwlock_try_read_lock(weft_rwlock *rwlock)
+{
+    return try_lock(rwlock, false);
+}
+
+int weft_rwlock_try_write_lock(weft_rwlock *rwlock)
+{
+    return try_lock(rwlock, true);
+}
+
+/* ---- unlocking ---- */
+
+static __attribute__((noinline)) int unlock_slowly(struct wf_rwlock *lock)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t state = wf_bitlock(&lock->word);
+    bool was_writing = (state & WRITER) != 0;
+    bool is_locked = was_writing || READERS(state) > 0;
+    if (is_locked) {
+        state = was_writing ? state & ~(uint32_t)WRITER : state - READER;
+        state = pass_on(lock, state, was_writing, &later);
+    }
+    wf_bitunlock(&lock->word, state);
+    wf_later_run(&later);
+    return is_locked ? 0 : -EPERM;
+}
+
+int weft_rwlock_unlock(weft_rwlock *rwlock)
+{
+    if (rwlock == NULL) {
+        return -EINVAL;
+    }
+    struct wf_rwlock *lock = inside(rwlock);
+    uint32_t seen = wf_load_acq(&lock->word);
+    if ((seen & WRITER) != 0) {
+        wf_store_rlx(&lock->owner, UINT64_C(0));
+        seen = WRITER;
+        return wf_cas_acqrel(&lock->word, &seen, UINT32_C(0)) ? 0 : unlock_slowly(lock);
+    }
+    while ((seen & (WRITER | QUEUED | WF_BITLOCK_MASK)) == 0 && READERS(seen) > 0) {
+        if (wf_cas_weak_acqrel(&lock->word, &seen, seen - READER)) {
+            return 0;
+        }
+    }
+    return unlock_slowly(lock);
+}
+
+int weft_rwlock_destroy(weft_rwlock *rwlock)
+{
+    if (rwlock == NULL) {
+        return -EINVAL;
+    }
+    return wf_load_acq(&inside(rwlock)->word) == 0 ? 0 : -EBUSY;
+}
+
+uint64_t wf_rwlock_owner(const void *rwlock)
+{
+    return wf_load_rlx(&inside(rwlock)->owner);
+}

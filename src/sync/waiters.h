@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/* waiters.h - what mutex, semaphore, event and their like share: a list of waiters under a bit lock.
+ *
+ * What: a list head that zeroed memory makes empty, granting from its head, and the beginning of an
+ *       await point.
+ * Rule: a waiter leaves the list when it is granted, or else by itself, when its task runs. One that a
+ *       cancellation has decided stays linked until then, so that an object with an empty list is one
+ *       that nobody will touch: it may go.
+ * Threads: the list belongs to whoever holds the object's lock.
+ */
+#ifndef WF_SYNC_WAITERS_H
+#define WF_SYNC_WAITERS_H
+
+#include <errno.h>
+
+#include "await/door.h"
+#include "base/bitlock.h"
+
+/* Fiber only, an object, the entry rule: the calling task, or NULL with the reason in *rc. */
+static inline weft_task *wf_sync_enter(const void *object, const char *call, int *rc)
+{
+    struct wf_worker *worker = wf_fiber_worker(rc);
+    if (worker == NULL) {
+        return NULL;
+    }
+    if (object == NULL) {
+        *rc = -EINVAL;
+        return NULL;
+    }
+    weft_task *self = wf_self_on(worker);
+    *rc = wf_door_enter(self, call);
+    return *rc < 0 ? NULL : self;
+}
+
+static inline bool wf_waiters_is_empty(const struct wf_list *list)
+{
+    return list->next == NULL || wf_list_is_empty(list);
+}
+
+static inline void wf_waiters_add(struct wf_list *list, struct wf_waiter *waiter)
+{
+    if (list->next == NULL) {
+        wf_list_init(list);
+    }
+    wf_list_push(list, &waiter->link);
+}
+
+/* The one that has waited longest, decided or not; NULL: none. */
+static inline struct wf_waiter *wf_waiters_first(const struct wf_list *list)
+{
+    return wf_waiters_is_empty(list) ? NULL : WF_CONTAINER(list->next, struct wf_waiter, link);
+}
+
+/* The one after it. */
+static inline struct wf_waiter *wf_waiters_next(const struct wf_list *list,
+                                                const struct wf_waiter *waiter)
+{
+    struct wf_list *next = waiter->link.next;
+    return next == list ? NULL : WF_CONTAINER(next, struct wf_waiter, link);
+}
+
+/* Does anybody wait who has not been cancelled? */
+static inline bool wf_waiters_has_open(const struct wf_list *list)
+{
+    for (struct wf_waiter *at = wf_waiters_first(list); at != NULL;
+         at = wf_waiters_next(list, at)) {
+        if (wf_wait_is_open(at->wait)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Decides one wait and unlinks it; false: it was decided before, and stays linked. Its record stays for as
+ * long as the lock is held and `later` has not been run. */
+static inline bool wf_waiters_grant(struct wf_waiter *waiter, enum wf_verdict verdict,
+                                    struct wf_later *later)
+{
+    if (!wf_wait_claim(waiter->wait, verdict, later)) {
+        return false;
+    }
+    waiter->wait->granted = waiter;
+    wf_list_remove(&waiter->link);
+    return true;
+}
+
+/* Decides up to `most` of them, the longest first; how many. */
+static inline size_t wf_waiters_grant_some(const struct wf_list *list, size_t most,
+                                           enum wf_verdict verdict, struct wf_later *later)
+{
+    size_t count = 0;
+    struct wf_waiter *next;
+    for (struct wf_waiter *at = wf_waiters_first(list); at != NULL && count < most; at = next) {
+        next = wf_waiters_next(list, at);
+        count += wf_waiters_grant(at, verdict, later) ? 1U : 0U;
+    }
+    return count;
+}
+
+#endif
