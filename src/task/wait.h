@@ -77,7 +77,8 @@ struct wf_wait {
      * each unfinished target and pushes it on later's kick list. Returns whether any target took
      * it. Runs on the canceller's thread under the task's lock. */
     bool (*hand_on)(struct wf_wait *wait, struct wf_later *later);
-    uint32_t taken; /* for hand_on: how many requests it is about, those from before the wait included */
+    uint32_t
+        taken; /* for hand_on: how many requests it is about, those from before the wait included */
     const void *target; /* for reports and for hand_on */
     /* Of a wait in several sources (weft_select): by which waiter it was granted. Whoever claimed it
      * writes, before its source's lock is given back; the task reads it when it runs again, and if that
