@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/random.h"
+#include "sched/report.h"
 
 /* ---- the kinds ---- */
 
@@ -208,9 +209,13 @@ int weft_select(weft_case *cases, size_t count, unsigned flags)
     if (prepared == -EINVAL) {
         return -EINVAL;
     }
-    rc = wf_door_enter(self, __func__);
-    if (rc < 0 || prepared < 0) {
-        return rc < 0 ? rc : prepared;
+    rc = wf_door_enter_quickly(self, __func__);
+    if (rc < 0) {
+        return rc;
+    }
+    if (prepared < 0) {
+        wf_misuse(prepared, "", 0, "%s: a case waits for the end of the caller", __func__);
+        return prepared;
     }
     struct wf_selection selection; /* the rest belongs to a round */
     selection.self = self;
