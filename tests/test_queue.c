@@ -438,7 +438,15 @@ static intptr_t grants_stand(void *arg)
     weft_task *task;
 
     (void)arg;
+    weft_task *second;
+
     make(1);
+    task = spawn_parked(get_then_look, 0);
+    second = spawn_parked(get_task, 0); /* [Q04]: is not passed what the first one keeps */
+    wt_check(try_put(1) == 0 && weft_cancel(task) == 1);
+    wt_check(finish(task) == -ESHUTDOWN + 1);
+    wt_check(weft_task_state(second) == WEFT_PENDING && weft_queue_count(&queue) == 0);
+    wt_check(try_put(2) == 0 && finish(second) == 2);
     task = spawn_parked(get_then_look, 0);
     wt_check(try_put(1) == 0 && weft_cancel(task) == 1);
     wt_check(finish(task) == -ESHUTDOWN + 1);

@@ -62,10 +62,11 @@ WEFT_API WEFT_NODISCARD int64_t weft_queue_get_many(weft_queue *queue, void *ite
  * 0 when it was closed, -EINVAL. Any thread, not a signal handler; never switches. */
 WEFT_API int weft_queue_close(weft_queue *queue);
 
-/* The same, and drops what is left; each dropped item counts as done. */
+/* The same, and drops what is left; an item counts as done once it has been dropped. */
 WEFT_API int weft_queue_close_now(weft_queue *queue);
 
-/* An item that was taken has been dealt with. Returns 0; -EINVAL when there were no more such items.
+/* An item that was taken has been dealt with. Returns 0; -EINVAL when there were no more such items (one
+ * that still lies in the queue is none).
  * Any thread, not a signal handler; never switches. */
 WEFT_API int weft_queue_done(weft_queue *queue);
 
