@@ -48,7 +48,8 @@ WEFT_API WEFT_NODISCARD int weft_spawn_at(const char *site, weft_task **task, we
  * result   what became of the task: its value, its error, or -ECANCELED; may be NULL
  * returns  what became of me: 0; -ECANCELED when a cancellation of the caller was handed on to the
  *          task and the task ended cancelled. Both consume the handle. -EDEADLK (oneself, or the
- *          join that closes a cycle), -EPERM, -EINVAL keep it
+ *          join that closes a cycle; one of more than a thousand waits may go unseen), -EPERM,
+ *          -EINVAL keep it
  * cancel   handed on to the task while it is unfinished; this call returns only after it has ended,
  *          so the task may borrow the caller's frame
  * context  fiber only; await point; does not suspend when the task has ended */

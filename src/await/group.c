@@ -6,6 +6,9 @@
  * in its task's frame: a child's end does all it does under the lock, and closing takes the lock once
  * more after the last child, so nobody is in the group any more when it returns.
  *
+ * Lock order: the task's own lock (hand_on, list), then the group's, then shield locks (cancel_children).
+ * Nobody takes a task's lock under a group's.
+ *
  * Aborting sends one request to every unfinished child in the order of spawning and one, the scope's
  * own, to the task. At the exit the scope's request is taken back; what is then above the baseline
  * belongs to somebody else and lives on.
@@ -256,12 +259,14 @@ int weft_group_cancel(weft_group *group)
 
 /* ---- waiting for the children ---- */
 
-static void list_children(const struct wf_wait *wait, void (*each)(weft_task *, void *), void *arg)
+static void list_children(const struct wf_wait *wait, wf_each *each, void *arg)
 {
-    const struct wf_group *g = wait->target;
+    struct wf_group *g = (struct wf_group *)(uintptr_t)wait->target;
+    wf_lock(&g->lock);
     for (const struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        each(WF_CONTAINER(l, weft_task, siblings), arg);
+        each(wf_task_token(WF_CONTAINER(l, weft_task, siblings)), arg);
     }
+    wf_unlock(&g->lock);
 }
 
 static void abort_once(struct wf_group *g, struct wf_later *later)
@@ -316,6 +321,7 @@ static void wait_for_children(struct wf_group *g, bool *absorbed)
     wait.target = g;
     wait.hand_on = has_turns ? NULL : absorb;
     wait.list = list_children;
+    wait.memory = g->codes != g->inline_codes ? g->codes : NULL;
     *absorbed = false;
     while (wait_once(g, &wait, WF_FOREVER) != WF_GRANTED) {
         struct wf_later later;

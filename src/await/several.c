@@ -147,6 +147,7 @@ static int link_all(struct several *all)
         if (all->members == NULL) {
             return -ENOMEM;
         }
+        all->wait.memory = all->members;
     }
     for (size_t i = 0; i < all->edges.count; i++) {
         struct member *member = &all->members[i];
@@ -197,13 +198,12 @@ static enum wf_verdict wait_once(struct several *all, int64_t deadline_ns)
     return verdict;
 }
 
-static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *, void *),
-                            void *arg)
+static void list_unfinished(const struct wf_wait *wait, wf_each *each, void *arg)
 {
     const struct several *all = WF_CONTAINER(wait, struct several, wait);
     for (size_t i = 0; i < all->edges.count; i++) {
         if (!wf_word_has_ended(wf_load_acq(&all->edges.tasks[i]->word))) {
-            each(all->edges.tasks[i], arg);
+            each(wf_task_token(all->edges.tasks[i]), arg);
         }
     }
 }

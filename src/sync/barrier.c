@@ -207,5 +207,7 @@ int weft_barrier_destroy(weft_barrier *barrier)
     if (barrier == NULL) {
         return -EINVAL;
     }
-    return (wf_load_acq(&inside(barrier)->word) & ~(uint32_t)BROKEN) == 0 ? 0 : -EBUSY;
+    struct wf_barrier *b = inside(barrier);
+    bool is_free = (wf_load_acq(&b->word) & ~(uint32_t)BROKEN) == 0;
+    return is_free ? 0 : wf_waiters_refuse(__func__, barrier, &b->word, &b->waiters);
 }

@@ -69,6 +69,7 @@ int weft_cond_notify(weft_cond *cond, size_t count)
         return -EINVAL;
     }
     if (!weft_mutex_is_locked(cond->mutex)) {
+        wf_misuse(-EPERM, "", 0, "weft_cond_notify(%p): its mutex is not locked", (void *)cond);
         return -EPERM;
     }
     notify(inside(cond), count);
@@ -114,10 +115,9 @@ struct regain {
 static bool note_request(struct wf_wait *wait, struct wf_later *later)
 {
     struct regain *regain = WF_CONTAINER(wait, struct regain, wait);
-    weft_task *task = wait->task;
-    if (wf_word_undelivered(wf_load_acq(&task->word)) > regain->undelivered) {
+    if (wait->taken > regain->undelivered) {
         regain->is_told = true;
-        if (wf_has_turns(task)) {
+        if (wf_has_turns(wait->task)) {
             (void)wf_wait_claim(wait, WF_CLOSED, later);
         }
     }
@@ -160,6 +160,8 @@ int weft_cond_wait(weft_cond *cond)
     }
     struct wf_mutex *mutex = wf_mutex_inside(cond->mutex);
     if (!wf_mutex_is_mine(mutex, self)) {
+        wf_misuse(-EPERM, "but by", wf_mutex_owner(mutex),
+                  "%s(%p): its mutex is not locked by the caller", __func__, (void *)cond);
         return -EPERM;
     }
     bool is_cancelled = wait_for_news(inside(cond), self) != WF_GRANTED;
@@ -175,5 +177,7 @@ int weft_cond_destroy(weft_cond *cond)
     if (cond == NULL) {
         return -EINVAL;
     }
-    return wf_load_acq(&inside(cond)->word) == 0 ? 0 : -EBUSY;
+    struct wf_cond *c = inside(cond);
+    bool is_free = wf_load_acq(&c->word) == 0;
+    return is_free ? 0 : wf_waiters_refuse(__func__, cond, &c->word, &c->waiters);
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sched/report.h"
+
 /* ---- the end of the work ---- */
 
 int weft_queue_done(weft_queue *queue)
@@ -23,6 +25,10 @@ int weft_queue_done(weft_queue *queue)
     }
     wf_unlock(&q->lock);
     wf_later_run(&later);
+    if (rc < 0) {
+        wf_misuse(rc, "last taken from by", wf_queue_last_got(queue),
+                  "weft_queue_done(%p): done more often than items were taken", (void *)queue);
+    }
     return rc;
 }
 
@@ -55,6 +61,7 @@ int weft_queue_join(weft_queue *queue)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_DONE);
     wait.target = queue;
+    wait.list = wf_queue_list_peer;
     if (await_end(q, &waiter)) {
         enum wf_verdict verdict = wf_door_park(&wait);
         if (verdict != WF_GRANTED || wait.was_early) {
@@ -116,6 +123,19 @@ int weft_queue_close_now(weft_queue *queue)
 
 /* ---- life ---- */
 
+/* For reports: the token of somebody who waits, 0 for none. Under the lock. */
+static uint64_t first_in(const struct wf_queue *q)
+{
+    const struct wf_list *lists[] = {&q->getters, &q->putters, &q->joiners};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        const struct wf_list *list = lists[i];
+        if (!wf_list_is_empty(list)) {
+            return wf_task_token(WF_CONTAINER(list->next, struct wf_waiter, link)->wait->task);
+        }
+    }
+    return 0;
+}
+
 int weft_queue_destroy(weft_queue *queue)
 {
     if (queue == NULL) {
@@ -125,8 +145,10 @@ int weft_queue_destroy(weft_queue *queue)
     wf_lock(&q->lock);
     bool is_busy = !wf_list_is_empty(&q->getters) || !wf_list_is_empty(&q->putters) ||
                    !wf_list_is_empty(&q->joiners) || q->hinted > 0;
+    uint64_t waits = first_in(q);
     wf_unlock(&q->lock);
     if (is_busy) {
+        wf_misuse(-EBUSY, "by", waits, "weft_queue_destroy(%p): it is in use", (void *)queue);
         return -EBUSY;
     }
     wf_store_rel(&q->is_closed, (uint8_t)1);

@@ -212,11 +212,10 @@ int weft_select(weft_case *cases, size_t count, unsigned flags)
     if (rc < 0 || prepared < 0) {
         return rc < 0 ? rc : prepared;
     }
-    struct wf_selection selection = {
-        .self = self,
-        .cases = cases,
-        .count = (uint32_t)count,
-        .random = start_of_chance(wf_here()),
-    };
+    struct wf_selection selection; /* the rest belongs to a round */
+    selection.self = self;
+    selection.cases = cases;
+    selection.count = (uint32_t)count;
+    selection.random = start_of_chance(wf_here());
     return run(&selection, flags);
 }

@@ -214,6 +214,8 @@ int weft_sem_destroy(weft_sem *sem)
     if (sem == NULL) {
         return -EINVAL;
     }
+    struct wf_sem *s = inside(sem);
     uint32_t busy = QUEUED | WF_BITLOCK_MASK;
-    return (wf_load_acq(&inside(sem)->word) & busy) == 0 ? 0 : -EBUSY;
+    bool is_free = (wf_load_acq(&s->word) & busy) == 0;
+    return is_free ? 0 : wf_waiters_refuse(__func__, sem, &s->word, &s->waiters);
 }
