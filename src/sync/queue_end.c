@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sched/report.h"
+
 /* ---- the end of the work ---- */
 
 int weft_queue_done(weft_queue *queue)

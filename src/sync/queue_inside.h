@@ -102,6 +102,9 @@ struct wf_queue_op *wf_queue_claim(struct wf_list *list, const struct wf_wait *o
 void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op);
 void wf_queue_delist(struct wf_queue *q, struct wf_queue_op *op);
 
+/* wf_wait.list of one that waits in a queue. No lock. */
+void wf_queue_list_peer(const struct wf_wait *wait, wf_each *each, void *arg);
+
 /* Nobody puts any more: whoever waits in `list` hears of it. */
 void wf_queue_turn_away(struct wf_queue *q, struct wf_list *list, struct wf_later *later);
 

@@ -82,6 +82,16 @@ void wf_queue_end_joins(struct wf_queue *q, struct wf_later *later)
     }
 }
 
+/* Whoever may end it: the one who last did what it waits for, but not itself, which would say nothing. */
+void wf_queue_list_peer(const struct wf_wait *wait, wf_each *each, void *arg)
+{
+    uint64_t peer = wait->reason == WF_WAIT_GET ? wf_queue_last_put(wait->target)
+                                                : wf_queue_last_got(wait->target);
+    if (peer != wf_task_token(wait->task)) {
+        each(peer, arg);
+    }
+}
+
 /* ---- moving items ---- */
 
 static inline size_t least(size_t a, size_t b)
