@@ -18,7 +18,7 @@ int weft_queue_done(weft_queue *queue)
     struct wf_later later;
     wf_later_init(&later);
     wf_lock(&q->lock);
-    int rc = q->taken > 0 ? 0 : -EINVAL;
+    int rc = wf_queue_is_busy(q) ? 0 : -EINVAL;
     if (rc == 0) {
         q->taken--;
         wf_queue_end_joins(q, &later);
@@ -27,7 +27,7 @@ int weft_queue_done(weft_queue *queue)
     wf_later_run(&later);
     if (rc < 0) {
         wf_misuse(rc, "last taken from by", wf_queue_last_got(queue),
-                  "weft_queue_done(%p): done more often than items were taken", (void *)queue);
+                  "weft_queue_done(%p): done more often than items were put", (void *)queue);
     }
     return rc;
 }
@@ -36,7 +36,7 @@ int weft_queue_done(weft_queue *queue)
 static bool await_end(struct wf_queue *q, struct wf_waiter *waiter)
 {
     wf_lock(&q->lock);
-    bool is_busy = q->taken > 0 || wf_queue_count_of(q) > 0;
+    bool is_busy = wf_queue_is_busy(q);
     if (is_busy) {
         wf_list_push(&q->joiners, &waiter->link);
     }
@@ -82,7 +82,7 @@ static void settle(struct wf_queue *q, size_t dropped)
     struct wf_later later;
     wf_later_init(&later);
     wf_lock(&q->lock);
-    q->taken -= dropped;
+    q->taken -= (int64_t)dropped;
     wf_store_rel(&q->is_closed, (uint8_t)1);
     wf_queue_end_joins(q, &later);
     wf_queue_turn_away(q, &q->getters, &later);
@@ -111,7 +111,7 @@ int weft_queue_close_now(weft_queue *queue)
     wf_store_rel(&q->is_closed, (uint8_t)1);
     size_t left = wf_queue_count_of(q);
     wf_queue_set_count(q, 0);
-    q->taken += left;
+    q->taken += (int64_t)left;
     struct wf_store store = q->store;
     struct wf_place out = q->out;
     memset(&q->store, 0, sizeof q->store);

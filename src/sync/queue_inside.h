@@ -32,7 +32,9 @@ struct wf_queue {
 
     struct wf_place out;
     struct wf_list putters;
-    uint64_t taken; /* items taken, or being dropped, that have not been reported as done */
+    /* Items taken, or being dropped, that have not been reported as done; less than 0 if some in the store
+     * have been. */
+    int64_t taken;
     /* Token of the task that took last: as last_put. */
     wf_au64 last_got;
     struct wf_list joiners;
@@ -58,6 +60,12 @@ static inline struct wf_queue *wf_queue_inside(const weft_queue *queue)
 static inline uint64_t wf_queue_count_of(const struct wf_queue *q)
 {
     return wf_load_rlx(&q->count);
+}
+
+/* Is there work that has not been reported as done? Under the lock. */
+static inline bool wf_queue_is_busy(const struct wf_queue *q)
+{
+    return q->taken + (int64_t)wf_queue_count_of(q) > 0;
 }
 
 static inline void wf_queue_set_count(struct wf_queue *q, uint64_t count)
@@ -90,7 +98,7 @@ static inline enum wf_item_kind wf_queue_kind(const struct wf_queue *q)
 
 static inline void wf_queue_note_taken(struct wf_queue *q, size_t count, uint64_t by)
 {
-    q->taken += count;
+    q->taken += (int64_t)count;
     wf_store_rlx(&q->last_got, by);
 }
 
@@ -101,9 +109,6 @@ struct wf_queue_op *wf_queue_claim(struct wf_list *list, const struct wf_wait *o
 /* Puts an op whose wait has begun at the tail of its list; takes one out that may be in none. */
 void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op);
 void wf_queue_delist(struct wf_queue *q, struct wf_queue_op *op);
-
-/* wf_wait.list of one that waits in a queue. No lock. */
-void wf_queue_list_peer(const struct wf_wait *wait, wf_each *each, void *arg);
 
 /* Nobody puts any more: whoever waits in `list` hears of it. */
 void wf_queue_turn_away(struct wf_queue *q, struct wf_list *list, struct wf_later *later);

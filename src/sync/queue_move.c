@@ -76,19 +76,9 @@ void wf_queue_turn_away(struct wf_queue *q, struct wf_list *list, struct wf_late
 
 void wf_queue_end_joins(struct wf_queue *q, struct wf_later *later)
 {
-    while (q->taken == 0 && wf_queue_count_of(q) == 0 && !wf_list_is_empty(&q->joiners)) {
+    while (!wf_queue_is_busy(q) && !wf_list_is_empty(&q->joiners)) {
         struct wf_waiter *waiter = WF_CONTAINER(q->joiners.next, struct wf_waiter, link);
         (void)wf_waiter_grant(waiter, WF_GRANTED, later);
-    }
-}
-
-/* Whoever may end it: the one who last did what it waits for, but not itself, which would say nothing. */
-void wf_queue_list_peer(const struct wf_wait *wait, wf_each *each, void *arg)
-{
-    uint64_t peer = wait->reason == WF_WAIT_GET ? wf_queue_last_put(wait->target)
-                                                : wf_queue_last_got(wait->target);
-    if (peer != wf_task_token(wait->task)) {
-        each(peer, arg);
     }
 }
 
