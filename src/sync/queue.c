@@ -112,14 +112,9 @@ static __attribute__((noinline)) int put_slowly(weft_queue *queue, weft_task *se
 static inline int enter(const weft_queue *queue, const void *items, size_t count, const char *call,
                         weft_task **self)
 {
-    int error = 0;
-    struct wf_worker *worker = wf_fiber_worker(&error);
-    if (worker == NULL || queue == NULL || (items == NULL && count > 0)) {
-        return worker == NULL ? error : -EINVAL;
-    }
-    *self = wf_self_on(worker);
-    error = wf_door_enter(*self, call);
-    return error == 0 && count > 0 ? 1 : error;
+    int rc = 0;
+    *self = wf_sync_enter(items == NULL && count > 0 ? NULL : queue, call, &rc);
+    return *self != NULL && count > 0 ? 1 : rc;
 }
 
 /* One item where nobody waits, there is room, and the place is in the chunk: nearly every put. */

@@ -8,9 +8,10 @@
 #define WF_SYNC_QUEUE_INSIDE_H
 
 #include "await/door.h"
-#include "sync/queue.h"
 #include "sched/report.h"
+#include "sync/queue.h"
 #include "sync/store.h"
+#include "sync/waiters.h"
 
 enum { WF_QUEUE_LINE_BYTES = 64 };
 
