@@ -106,16 +106,16 @@ static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
 /* The wait for the mutex. */
 struct regain {
     struct wf_wait wait;
-    uint32_t undelivered; /* as it began */
-    bool is_told; /* a request came while it lasted. Written while WF_BUSY, as wait.handed_on is */
+    uint32_t requests; /* counted as it began */
+    bool is_told;      /* one came while it lasted. Written while WF_BUSY, as wait.handed_on is */
 };
 
-/* Takes no request; one that is new is noted. */
+/* Takes no request; one that is new is noted. By the count: what is undelivered has been taken for us. */
 static bool note_request(struct wf_wait *wait, struct wf_later *later)
 {
     struct regain *regain = WF_CONTAINER(wait, struct regain, wait);
     weft_task *task = wait->task;
-    if (wf_word_undelivered(wf_load_acq(&task->word)) > regain->undelivered) {
+    if (wf_word_count(wf_load_acq(&task->word)) > regain->requests) {
         regain->is_told = true;
         if (wf_has_turns(task)) {
             (void)wf_wait_claim(wait, WF_CLOSED, later);
@@ -143,7 +143,7 @@ static bool lock_again(struct wf_mutex *mutex, weft_task *self)
         struct regain regain = {.is_told = false};
         wf_wait_begin(&regain.wait, self, WF_WAIT_MUTEX);
         regain.wait.hand_on = note_request;
-        regain.undelivered = wf_word_undelivered(wf_load_acq(&self->word));
+        regain.requests = wf_word_count(wf_load_acq(&self->word));
         rc = wf_mutex_wait(mutex, &regain.wait);
         is_cancelled = deliver(&regain, self) || is_cancelled;
     }
