@@ -65,11 +65,11 @@ WEFT_API int weft_queue_close(weft_queue *queue);
 /* The same, and drops what is left; each dropped item counts as done. */
 WEFT_API int weft_queue_close_now(weft_queue *queue);
 
-/* An item that was taken has been dealt with. Returns 0; -EINVAL when there were no more such items.
- * Any thread, not a signal handler; never switches. */
+/* One of the items that were put has been dealt with: as a rule one that was taken, but nobody asks. Returns
+ * 0; -EINVAL when as many have been reported as were put. Any thread, not a signal handler; never switches. */
 WEFT_API int weft_queue_done(weft_queue *queue);
 
-/* Waits until all items that were ever put have been taken and reported as done.
+/* Waits until all items that were ever put have been reported as done.
  * Returns 0, -ECANCELED, -EPERM, -EINVAL. Fiber only; await point; does not suspend when that is so. */
 WEFT_API WEFT_NODISCARD int weft_queue_join(weft_queue *queue);
 

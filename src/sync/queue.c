@@ -38,7 +38,7 @@ struct wf_queue {
 
     struct wf_place out;
     struct wf_list putters;
-    uint64_t taken; /* items taken, or being dropped, that have not been reported as done */
+    int64_t taken; /* items taken, or being dropped, less those reported as done: may be before they are taken */
     /* Token of the task that took last: as last_put. */
     wf_au64 last_got;
     struct wf_list joiners;
@@ -148,9 +148,15 @@ static void turn_away(struct wf_queue *q, struct wf_list *list, struct wf_later 
     }
 }
 
+/* Items that were put and not reported as done. */
+static int64_t unfinished(const struct wf_queue *q)
+{
+    return q->taken + (int64_t)count_of(q);
+}
+
 static void end_joins(struct wf_queue *q, struct wf_later *later)
 {
-    while (q->taken == 0 && count_of(q) == 0 && !wf_list_is_empty(&q->joiners)) {
+    while (unfinished(q) == 0 && !wf_list_is_empty(&q->joiners)) {
         struct wf_waiter *waiter = WF_CONTAINER(q->joiners.next, struct wf_waiter, link);
         (void)wf_waiter_grant(waiter, WF_GRANTED, later);
     }
@@ -179,7 +185,7 @@ static void copy_items(const struct wf_queue *q, char *to, const char *from, siz
 
 static void note_taken(struct wf_queue *q, size_t count, uint64_t by)
 {
-    q->taken += count;
+    q->taken += (int64_t)count;
     wf_store_rlx(&q->last_got, by);
 }
 
@@ -604,7 +610,7 @@ int weft_queue_done(weft_queue *queue)
     struct wf_later later;
     wf_later_init(&later);
     wf_lock(&q->lock);
-    int rc = q->taken > 0 ? 0 : -EINVAL;
+    int rc = unfinished(q) > 0 ? 0 : -EINVAL;
     if (rc == 0) {
         q->taken--;
         end_joins(q, &later);
@@ -618,7 +624,7 @@ int weft_queue_done(weft_queue *queue)
 static bool await_end(struct wf_queue *q, struct wf_waiter *waiter)
 {
     wf_lock(&q->lock);
-    bool is_busy = q->taken > 0 || count_of(q) > 0;
+    bool is_busy = unfinished(q) > 0;
     if (is_busy) {
         wf_list_push(&q->joiners, &waiter->link);
     }
@@ -663,7 +669,7 @@ static void settle(struct wf_queue *q, size_t dropped)
     struct wf_later later;
     wf_later_init(&later);
     wf_lock(&q->lock);
-    q->taken -= dropped;
+    q->taken -= q->taken < (int64_t)dropped ? q->taken : (int64_t)dropped; /* some may have been reported before */
     wf_store_rel(&q->is_closed, (uint8_t)1);
     end_joins(q, &later);
     turn_away(q, &q->getters, &later);
@@ -692,7 +698,7 @@ int weft_queue_close_now(weft_queue *queue)
     wf_store_rel(&q->is_closed, (uint8_t)1);
     size_t left = count_of(q);
     set_count(q, 0);
-    q->taken += left;
+    q->taken += (int64_t)left;
     struct wf_store store = q->store;
     struct wf_place out = q->out;
     memset(&q->store, 0, sizeof q->store);

@@ -2,8 +2,11 @@
 """The statements about locks, events, conditions, semaphores, barriers and queues: asyncio's own ones."""
 
 import asyncio
+from asyncio.locks import _BarrierState
 
 from statements import call_for, delay_of, equals, logged, observing, ok, statement, tried
+
+FILLING, DRAINING = _BarrierState.FILLING, _BarrierState.DRAINING
 
 
 class Condition(asyncio.Condition):
@@ -21,6 +24,35 @@ class Condition(asyncio.Condition):
             return await self.take()
         finally:
             me.masks = False
+
+    async def wait_for(self, predicate):
+        """Each wait is an await point of its own."""
+        while not predicate():
+            asyncio.current_task().observe()
+            await self.wait()
+
+
+class Barrier(asyncio.Barrier):
+    """Who has been let through has come through, whatever is done to the barrier meanwhile."""
+
+    def __init__(self, parties):
+        super().__init__(parties)
+        self.filling = []
+
+    async def _release(self):
+        for ticket in self.filling:
+            ticket["through"] = True
+        await super()._release()
+
+    async def _wait(self):
+        ticket = {"through": False}
+        self.filling.append(ticket)
+        try:
+            await self._cond.wait_for(lambda: ticket["through"] or self._state is not FILLING)
+        finally:
+            self.filling.remove(ticket)
+        if not ticket["through"] and self._state is not DRAINING:
+            raise asyncio.BrokenBarrierError
 
 
 def make(s, label, thing):
@@ -150,7 +182,7 @@ def sval(s, me, words):
 
 @statement
 def barrier(s, me, words):
-    make(s, words[0], asyncio.Barrier(int(words[1])))
+    make(s, words[0], Barrier(int(words[1])))
 
 
 @statement
