@@ -669,7 +669,10 @@ static void settle(struct wf_queue *q, size_t dropped)
     struct wf_later later;
     wf_later_init(&later);
     wf_lock(&q->lock);
-    q->taken -= q->taken < (int64_t)dropped ? q->taken : (int64_t)dropped; /* some may have been reported before */
+    q->taken -= (int64_t)dropped;
+    if (unfinished(q) < 0) {
+        q->taken = -(int64_t)count_of(q); /* some of the dropped ones had been reported before */
+    }
     wf_store_rel(&q->is_closed, (uint8_t)1);
     end_joins(q, &later);
     turn_away(q, &q->getters, &later);

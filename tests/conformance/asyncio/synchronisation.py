@@ -6,7 +6,7 @@ from asyncio.locks import _BarrierState
 
 from statements import call_for, delay_of, equals, logged, observing, ok, statement, tried
 
-FILLING, DRAINING = _BarrierState.FILLING, _BarrierState.DRAINING
+FILLING = _BarrierState.FILLING
 
 
 class Condition(asyncio.Condition):
@@ -32,6 +32,10 @@ class Condition(asyncio.Condition):
             await self.wait()
 
 
+class Arrival:
+    through = False
+
+
 class Barrier(asyncio.Barrier):
     """Who has been let through has come through, whatever is done to the barrier meanwhile."""
 
@@ -40,18 +44,18 @@ class Barrier(asyncio.Barrier):
         self.filling = []
 
     async def _release(self):
-        for ticket in self.filling:
-            ticket["through"] = True
+        for arrival in self.filling:
+            arrival.through = True
         await super()._release()
 
     async def _wait(self):
-        ticket = {"through": False}
-        self.filling.append(ticket)
+        arrival = Arrival()
+        self.filling.append(arrival)
         try:
-            await self._cond.wait_for(lambda: ticket["through"] or self._state is not FILLING)
+            await self._cond.wait_for(lambda: arrival.through or self._state is not FILLING)
         finally:
-            self.filling.remove(ticket)
-        if not ticket["through"] and self._state is not DRAINING:
+            self.filling.remove(arrival)
+        if not arrival.through:
             raise asyncio.BrokenBarrierError
 
 
@@ -59,6 +63,15 @@ def make(s, label, thing):
     if label in s.things:
         s.loop.give_up("made twice: " + label)
     s.things[label] = thing
+
+
+def make_of(s, me, op, label, kind, number):
+    """What a wrong number makes impossible is an error that the task gets."""
+    try:
+        make(s, label, kind(number))
+    except ValueError:
+        s.log("%s.%s(%s)!V" % (me.label, op, label))
+        raise
 
 
 # ---- locks and conditions ---------------------------------------------------------------------------
@@ -157,12 +170,12 @@ def ewait(s, me, words):
 
 @statement
 def sem(s, me, words):
-    make(s, words[0], asyncio.Semaphore(int(words[1])))
+    make_of(s, me, "sem", words[0], asyncio.Semaphore, int(words[1]))
 
 
 @statement
 def bsem(s, me, words):
-    make(s, words[0], asyncio.BoundedSemaphore(int(words[1])))
+    make_of(s, me, "bsem", words[0], asyncio.BoundedSemaphore, int(words[1]))
 
 
 @statement
@@ -182,7 +195,7 @@ def sval(s, me, words):
 
 @statement
 def barrier(s, me, words):
-    make(s, words[0], Barrier(int(words[1])))
+    make_of(s, me, "barrier", words[0], Barrier, int(words[1]))
 
 
 @statement
