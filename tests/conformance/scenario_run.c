@@ -95,12 +95,21 @@ void run_ends(struct run *run)
     }
 }
 
+void run_strays(struct run *run)
+{
+    if (run_second(run) > run->now_s) {
+        run->stray_s = run_second(run);
+    }
+}
+
 /* ---- diagnostics ---- */
 
 static void on_deadlock(struct run *run)
 {
     if (!run->trace.is_closed) {
-        run->now_s = run_second(run); /* a timer may have fired that let nobody go on */
+        if (run_second(run) != run->stray_s) {
+            run->now_s = run_second(run); /* a timer may have fired that let nobody go on */
+        }
         (void)trace_add(&run->trace, run->now_s, "run.DEADLOCK");
         run->trace.is_closed = true;
     }
@@ -192,6 +201,7 @@ static void prepare(struct run *run, struct arena *arena, const struct program *
         .program = program,
         .trace = {.arena = arena},
         .exceptions = {.arena = arena},
+        .stray_s = -1,
         .steps_left = STEPS_MAX,
         .tasks_left = TASKS_MAX,
     };

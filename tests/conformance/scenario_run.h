@@ -35,6 +35,7 @@ struct run {
     struct thing *queues; /* all that were made */
     int64_t start_ns;
     int64_t now_s;        /* as of the last statement, for events that have no clock at hand */
+    int64_t stray_s;      /* when a timer fired last that nobody had any use for */
     int64_t steps_left;   /* statements, so that every program ends */
     int64_t tasks_left;   /* spawns, so that it ends before memory does */
     const char *fault;    /* the program did what no program may; everything unwinds */
@@ -86,6 +87,9 @@ const char *call_text(struct frame *frame, const struct statement *statement);
 
 /* The run's own event has its place here, unless it has one. */
 void run_ends(struct run *run);
+
+/* A timer fires that a finished walk has left: a run that ends here has ended before. */
+void run_strays(struct run *run);
 
 /* The program is at fault: no way to go on. */
 void run_fault(struct run *run, const struct statement *statement, const char *what);
