@@ -13,6 +13,7 @@
 /* How a statement leaves. */
 enum flow { FLOW_NEXT, FLOW_RETURN, FLOW_RAISE };
 
+struct joiner;
 struct object;
 struct scope;
 struct task_group;
@@ -33,6 +34,7 @@ struct run {
     struct thing **things;      /* locks, queues and their like */
     int64_t *variables;
     struct thing *queues; /* all that were made */
+    struct joiner *joiners; /* those whose requests are handed on here */
     int64_t start_ns;
     int64_t now_s;        /* as of the last statement, for events that have no clock at hand */
     int64_t stray_s;      /* when a timer fired last that nobody had any use for */
