@@ -8,6 +8,10 @@
  * it is not what makes the number full. Then, and when a round ends, it is moved out of the way. One that
  * is cancelled while the last one lets all through has come, and the others go on: what has been granted
  * can't be taken back.
+ *
+ * Simulation with seed 0 does as asyncio.Barrier: the barrier drains, and whoever comes before the last one
+ * of a round has run waits until then. All wait for one condition, so a wake-up is a hint to look again,
+ * but for this: who has been let through has come through, whatever is done to the barrier meanwhile.
  */
 #include <limits.h>
 #include <string.h>
@@ -23,7 +27,13 @@ struct wf_barrier {
         waiting; /* how many are linked in `waiters`: stored under the lock, anybody loads: relaxed */
     struct wf_list waiters; /* of struct party, under the bit lock */
     struct wf_list gone;    /* cancelled, of an earlier round; under the bit lock */
+    /* In turns; under the bit lock. `waiters` are then all who have not run since they began to wait. */
+    uint32_t inside; /* how many have come, and have not left */
+    uint8_t phase;   /* enum phase; of one that is not broken */
+    bool has_turns;
 };
+
+enum phase { FILLING = 0, DRAINING, RESETTING };
 
 enum {
     BROKEN = 4,
@@ -35,6 +45,10 @@ enum {
 struct party {
     struct wf_waiter waiter;
     bool is_gone; /* no longer counted. Under the lock */
+    /* In turns; under the lock. */
+    bool is_inside;
+    bool is_woken;
+    bool is_through;
 };
 
 _Static_assert(sizeof(struct wf_barrier) <= sizeof(weft_barrier), "weft_barrier is too small");
@@ -57,7 +71,8 @@ int weft_barrier_init(weft_barrier *barrier, uint32_t parties)
 
 static uint32_t with_queue(const struct wf_barrier *barrier, uint32_t state)
 {
-    bool is_empty = wf_waiters_is_empty(&barrier->waiters) && wf_waiters_is_empty(&barrier->gone);
+    bool is_empty = wf_waiters_is_empty(&barrier->waiters) &&
+                    wf_waiters_is_empty(&barrier->gone) && barrier->inside == 0;
     return is_empty ? state & ~(uint32_t)QUEUED : state | (uint32_t)QUEUED;
 }
 
@@ -102,7 +117,7 @@ static void let_go(struct wf_barrier *barrier, enum wf_verdict verdict, struct w
 /* ---- waiting ---- */
 
 /* The caller's number, or -EPIPE. If that is not the last one, it is linked. */
-static int enter(struct wf_barrier *barrier, const weft_task *self, struct party *party)
+static int enter(struct wf_barrier *barrier, struct party *party)
 {
     struct wf_later later;
     wf_later_init(&later);
@@ -110,7 +125,7 @@ static int enter(struct wf_barrier *barrier, const weft_task *self, struct party
     uint32_t last = barrier->parties - 1;
     int number = -EPIPE;
     if ((state & BROKEN) == 0) {
-        if (wf_load_rlx(&barrier->waiting) == last && !wf_has_turns(self)) {
+        if (wf_load_rlx(&barrier->waiting) == last) {
             drop_cancelled(barrier);
         }
         uint32_t before = wf_load_rlx(&barrier->waiting);
@@ -139,6 +154,102 @@ static void leave(struct wf_barrier *barrier, struct party *party)
     wf_bitunlock(&barrier->word, with_queue(barrier, state));
 }
 
+/* ---- waiting in turns ---- */
+
+/* Gives the lock back. */
+static void unlock_in_turns(struct wf_barrier *barrier, uint32_t state)
+{
+    bool is_filling = barrier->phase == FILLING && (state & BROKEN) == 0;
+    wf_store_rlx(&barrier->waiting, is_filling ? barrier->inside : 0);
+    wf_bitunlock(&barrier->word, with_queue(barrier, state));
+}
+
+/* Those who are woken stay linked until they run. */
+static void wake(struct wf_barrier *barrier, size_t most, struct wf_later *later)
+{
+    struct wf_waiter *at = wf_waiters_first(&barrier->waiters);
+    for (; at != NULL && most > 0; at = wf_waiters_next(&barrier->waiters, at)) {
+        if (wf_wait_claim(at->wait, WF_GRANTED, later)) {
+            at->wait->granted = at;
+            WF_CONTAINER(at, struct party, waiter)->is_woken = true;
+            most--;
+        }
+    }
+}
+
+static void drain(struct wf_barrier *barrier, struct wf_later *later)
+{
+    barrier->phase = DRAINING;
+    wake(barrier, SIZE_MAX, later);
+    struct wf_waiter *at = wf_waiters_first(&barrier->waiters);
+    for (; at != NULL; at = wf_waiters_next(&barrier->waiters, at)) {
+        struct party *party = WF_CONTAINER(at, struct party, waiter);
+        party->is_through = party->is_inside && party->is_woken;
+    }
+}
+
+/* Waits for news, without the lock. -ECANCELED: whoever is next has been woken to look instead. */
+static int look_later(struct wf_barrier *barrier, uint32_t *state, struct party *party,
+                      struct wf_later *later)
+{
+    struct wf_wait *wait = party->waiter.wait;
+    wf_wait_begin(wait, wait->task, WF_WAIT_BARRIER);
+    wait->target = barrier;
+    party->is_woken = false;
+    wf_waiters_add(&barrier->waiters, &party->waiter);
+    unlock_in_turns(barrier, *state);
+    enum wf_verdict verdict = wf_door_park(wait);
+    *state = wf_bitlock(&barrier->word);
+    wf_list_remove(&party->waiter.link);
+    if (verdict == WF_GRANTED) {
+        return 0;
+    }
+    wake(barrier, 1, later);
+    return -ECANCELED;
+}
+
+/* The caller is one of the round; its number, or an error. */
+static int fill(struct wf_barrier *barrier, uint32_t *state, struct party *party,
+                struct wf_later *later)
+{
+    uint32_t number = barrier->inside++;
+    int rc = 0;
+    party->is_inside = true;
+    party->is_through = barrier->inside == barrier->parties;
+    if (party->is_through) {
+        drain(barrier, later);
+    }
+    while (rc == 0 && !party->is_through && barrier->phase == FILLING && (*state & BROKEN) == 0) {
+        rc = look_later(barrier, state, party, later);
+    }
+    if (--barrier->inside == 0) {
+        barrier->phase = FILLING;
+        wake(barrier, SIZE_MAX, later);
+    }
+    if (rc == 0) {
+        rc = party->is_through ? (int)number : -EPIPE;
+    }
+    return rc;
+}
+
+static int wait_in_turns(struct wf_barrier *barrier, struct party *party)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    int rc = 0;
+    uint32_t state = wf_bitlock(&barrier->word);
+    barrier->has_turns = true;
+    while (rc == 0 && barrier->phase != FILLING && (state & BROKEN) == 0) {
+        rc = look_later(barrier, &state, party, &later);
+    }
+    if (rc == 0) {
+        rc = (state & BROKEN) != 0 ? -EPIPE : fill(barrier, &state, party, &later);
+    }
+    unlock_in_turns(barrier, state);
+    wf_later_run(&later);
+    return rc;
+}
+
 int weft_barrier_wait(weft_barrier *barrier)
 {
     int rc = 0;
@@ -151,8 +262,11 @@ int weft_barrier_wait(weft_barrier *barrier)
     struct party party = {.waiter = {.wait = &wait}};
     wf_wait_begin(&wait, self, WF_WAIT_BARRIER);
     wait.target = b;
+    if (wf_has_turns(self)) {
+        return wait_in_turns(b, &party);
+    }
     uint32_t last = b->parties - 1; /* read first: it may go once the last one is there */
-    int number = enter(b, self, &party);
+    int number = enter(b, &party);
     if (number < 0 || (uint32_t)number == last) {
         return number;
     }
@@ -174,8 +288,14 @@ static int break_up(weft_barrier *barrier, uint32_t state)
     struct wf_later later;
     wf_later_init(&later);
     (void)wf_bitlock(&b->word);
-    let_go(b, WF_CLOSED, &later);
-    wf_bitunlock(&b->word, with_queue(b, state));
+    if (b->has_turns) {
+        b->phase = b->inside > 0 ? RESETTING : FILLING;
+        wake(b, SIZE_MAX, &later);
+        unlock_in_turns(b, state);
+    } else {
+        let_go(b, WF_CLOSED, &later);
+        wf_bitunlock(&b->word, with_queue(b, state));
+    }
     wf_later_run(&later);
     return 0;
 }

@@ -83,6 +83,9 @@ static void settle(struct wf_queue *q, size_t dropped)
     wf_later_init(&later);
     wf_lock(&q->lock);
     q->taken -= (int64_t)dropped;
+    if (q->taken + (int64_t)wf_queue_count_of(q) < 0) {
+        q->taken = -(int64_t)wf_queue_count_of(q); /* some of the dropped ones had been reported before */
+    }
     wf_store_rel(&q->is_closed, (uint8_t)1);
     wf_queue_end_joins(q, &later);
     wf_queue_turn_away(q, &q->getters, &later);

@@ -254,6 +254,23 @@ static int join_last_trip(struct object *object)
     return rc;
 }
 
+/* By its cell, where not all are tasks: 0 to look again. A request that nobody is left to take stays. */
+static int join_by_cell(struct object *object)
+{
+    struct joiner joiner;
+    joiner_announce(&joiner, object);
+    int rc = weft_future_await(&object->cell, NULL);
+    joiner_withdraw(&joiner, object);
+    if (rc == 0 || joiner.has_handed_on || gather_cancel(object)) {
+        return 0;
+    }
+    if (rc == -ECANCELED && object_state(object) == WEFT_PENDING) {
+        rearm();
+        return 0;
+    }
+    return rc;
+}
+
 struct outcome gather_join(struct frame *frame, struct object *object)
 {
     struct gather *gather = object->gather;
@@ -270,8 +287,7 @@ struct outcome gather_join(struct frame *frame, struct object *object)
             was_native = true;
         } else {
             weft_drop_all(tasks, tasks != NULL ? (size_t)gather->member_count : 0);
-            rc = weft_future_await(&object->cell, NULL);
-            rc = rc != 0 && gather_cancel(object) ? 0 : rc;
+            rc = join_by_cell(object);
         }
         if (rc != 0) {
             return outcome_of_call(frame->run, rc);

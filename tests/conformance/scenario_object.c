@@ -107,6 +107,7 @@ void call_soon(void (*fn)(void *), void *arg)
 static void call_watcher(void *arg)
 {
     struct watcher *watcher = arg;
+    joiners_serve(watcher->object->run);
     watcher->fn(watcher->object, watcher->arg);
 }
 
@@ -176,7 +177,8 @@ bool object_cancel(struct object *object)
 
 void joiner_add(struct joiner *joiner, struct object *object)
 {
-    *joiner = (struct joiner){weft_self(), weft_cancelling(weft_self()), 0, object->joiners};
+    *joiner = (struct joiner){
+        .task = weft_self(), .count = weft_cancelling(weft_self()), .next = object->joiners};
     object->joiners = joiner;
 }
 
@@ -187,6 +189,43 @@ void joiner_remove(struct joiner *joiner, struct object *object)
         link = &(*link)->next;
     }
     *link = joiner->next;
+}
+
+void joiner_announce(struct joiner *joiner, struct object *object)
+{
+    struct run *run = object->run;
+    joiner_add(joiner, object);
+    joiner->object = object;
+    joiner->next_of_run = run->joiners;
+    run->joiners = joiner;
+}
+
+void joiner_withdraw(struct joiner *joiner, struct object *object)
+{
+    joiners_serve(object->run);
+    struct joiner **link = &object->run->joiners;
+    while (*link != joiner) {
+        link = &(*link)->next_of_run;
+    }
+    *link = joiner->next_of_run;
+    joiner_remove(joiner, object);
+}
+
+static void serve(struct joiner *joiner)
+{
+    int count = weft_cancelling(joiner->task);
+    while (joiner->count < count) {
+        joiner->count++;
+        joiner->has_handed_on = object_cancel(joiner->object) || joiner->has_handed_on;
+    }
+    joiner->count = count;
+}
+
+void joiners_serve(struct run *run)
+{
+    for (struct joiner *joiner = run->joiners; joiner != NULL; joiner = joiner->next_of_run) {
+        serve(joiner);
+    }
 }
 
 bool joiner_was_told(const struct object *object)
@@ -232,11 +271,14 @@ static struct outcome join_cell(struct object *object)
         return outcome; /* as of a task: a request stays undelivered */
     }
     intptr_t result = 0;
+    if (object->kind != OBJECT_SHIELD) {
+        return outcome_of_cell(object, weft_future_await(&object->cell, &result), result);
+    }
     struct joiner joiner;
-    joiner_add(&joiner, object);
+    joiner_announce(&joiner, object);
     int rc = weft_future_await(&object->cell, &result);
-    joiner_remove(&joiner, object);
-    if (rc == -ECANCELED && object->kind == OBJECT_SHIELD) {
+    joiner_withdraw(&joiner, object);
+    if (rc == -ECANCELED) {
         (void)object_cancel(object);
     }
     return outcome_of_cell(object, rc, result);

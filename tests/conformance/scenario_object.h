@@ -29,6 +29,10 @@ struct joiner {
     int count;    /* of its requests when it began */
     int children; /* of those of a gather's children then */
     struct joiner *next;
+    /* Of one whose requests the library can't hand on: they are by whoever runs next. */
+    struct object *object;
+    struct joiner *next_of_run;
+    bool has_handed_on;
 };
 
 enum object_kind { OBJECT_TASK, OBJECT_COMPLETION, OBJECT_SHIELD, OBJECT_GATHER };
@@ -60,6 +64,13 @@ struct object {
 /* The calling task begins, and ends, to wait for it. */
 void joiner_add(struct joiner *joiner, struct object *object);
 void joiner_remove(struct joiner *joiner, struct object *object);
+
+/* The same where the library does not hand its requests on: what waits for no task. */
+void joiner_announce(struct joiner *joiner, struct object *object);
+void joiner_withdraw(struct joiner *joiner, struct object *object);
+
+/* Hands on what has come to those that wait. */
+void joiners_serve(struct run *run);
 
 /* One of those that wait has had a request since it began. */
 bool joiner_was_told(const struct object *object);

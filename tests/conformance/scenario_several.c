@@ -186,20 +186,37 @@ static void note_step(struct frame *frame, const struct object *object)
     (void)settle(frame, "asc", outcome); /* an error is this step's result, no more */
 }
 
-static void on_nothing(void *arg)
+static bool have_all_ended(const struct several *several)
 {
-    (void)arg;
+    for (size_t i = 0; i < several->count; i++) {
+        if (object_state(several->objects[i]) == WEFT_PENDING) {
+            return false;
+        }
+    }
+    return true;
 }
 
-/* A walk that is left early leaves its timer, which shows where the run waits for ever afterwards. */
-static void leave_timer(const struct several *several, int64_t deadline_ns)
+/* A walk that is left early leaves its timer, until all have ended; it shows where the run waits for ever
+ * afterwards. */
+struct walk {
+    struct run *run;
+    struct several several;
+};
+
+static void on_left_timer(void *arg)
 {
-    bool is_open = false;
-    for (size_t i = 0; i < several->count; i++) {
-        is_open = is_open || object_state(several->objects[i]) == WEFT_PENDING;
+    const struct walk *walk = arg;
+    if (have_all_ended(&walk->several)) {
+        run_strays(walk->run);
     }
-    if (is_open && deadline_ns != WEFT_FOREVER && deadline_ns > weft_now()) {
-        int rc = weft_sim_after(deadline_ns - weft_now(), on_nothing, NULL);
+}
+
+static void leave_timer(struct run *run, const struct several *several, int64_t deadline_ns)
+{
+    if (deadline_ns != WEFT_FOREVER && deadline_ns > weft_now() && !have_all_ended(several)) {
+        struct walk *walk = arena_take(run->arena, sizeof *walk);
+        *walk = (struct walk){run, *several};
+        int rc = weft_sim_after(deadline_ns - weft_now(), on_left_timer, walk);
         (void)rc; /* without it the deadlock is told at an earlier time, no more */
     }
 }
@@ -224,6 +241,8 @@ static int complete_tasks(struct frame *frame, const struct several *several, in
 
 /* Those of a mixed list that have ended, in the order in which they did. */
 struct ended {
+    struct run *run;
+    size_t all;
     struct object **objects;
     size_t count;
     size_t taken;
@@ -250,6 +269,10 @@ static void on_one_done(struct object *object, void *arg)
 static void on_time_over(void *arg)
 {
     struct ended *ended = arg;
+    if (ended->count == ended->all) {
+        run_strays(ended->run);
+        return;
+    }
     ended->is_over = true;
     tell(ended);
 }
@@ -275,6 +298,8 @@ static int complete_mixed(struct frame *frame, const struct several *several, in
 {
     struct arena *arena = frame->run->arena;
     struct ended *ended = arena_take(arena, sizeof *ended);
+    ended->run = frame->run;
+    ended->all = several->count;
     ended->objects = arena_take(arena, (several->count + 1) * sizeof(struct object *));
     for (size_t i = 0; i < several->count; i++) {
         object_watch(several->objects[i], on_one_done, ended);
@@ -308,7 +333,7 @@ OPERATION(do_completions)
                                    : complete_mixed(frame, &several, limit_ns);
     let_go(&several);
     if (several.tasks != NULL) {
-        leave_timer(&several, deadline_ns);
+        leave_timer(frame->run, &several, deadline_ns);
     }
     return rc == 0 ? FLOW_NEXT : settle(frame, "asc", outcome_of_call(frame->run, rc));
 }
