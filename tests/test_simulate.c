@@ -817,3 +817,14 @@ Test(simulate, of_timers_with_one_deadline_any_comes_first)
     assert_both_outcomes(grant_at_the_limit);
     assert_both_outcomes(sleep_to_the_limit);
 }
+
+/* An environment that asks for a poller that is not there changes nothing where there is none. */
+Test(simulate, the_environment_decides_nothing)
+{
+    cr_assert_eq(setenv("WEFT_IO", "uring", 1), 0);
+    cr_assert_eq(setenv("WEFT_WORKERS", "2", 1), 0);
+    cr_assert_eq(run_seed(sleep_to_the_limit, NULL, 0), -ETIMEDOUT);
+    cr_assert_eq(unsetenv("WEFT_IO"), 0);
+    cr_assert_eq(unsetenv("WEFT_WORKERS"), 0);
+    wt_assert_clean();
+}
