@@ -1002,3 +1002,45 @@ Test(group, closing_waits_for_callbacks)
         wt_assert_clean();
     }
 }
+
+static weft_future never;
+
+static intptr_t wait_for_ever(void *arg)
+{
+    (void)arg;
+    return weft_future_await(&never, NULL);
+}
+
+/* More siblings than the group had room for when closing began. */
+static intptr_t spawn_siblings(void *arg)
+{
+    for (int i = 0; i < 40; i++) {
+        wt_check(weft_group_spawn(arg, NULL, wait_for_ever, NULL, NULL) == 0);
+    }
+    return weft_future_await(&never, NULL);
+}
+
+static intptr_t close_for_ever(void *arg)
+{
+    weft_group group;
+    const int *first = arg;
+
+    wt_check(weft_group_open(&group, 0) == 0);
+    for (int i = 0; i < *first; i++) {
+        wt_check(weft_group_spawn(&group, NULL, wait_for_ever, NULL, NULL) == 0);
+    }
+    wt_check(weft_group_spawn(&group, NULL, spawn_siblings, &group, NULL) == 0);
+    return weft_group_close(&group, 0);
+}
+
+/* What a group has on the heap goes with the simulation, once. Sanitizers see more of it. */
+Test(group, grows_while_it_closes_for_ever)
+{
+    for (int first = 0; first <= 20; first += 10) {
+        const weft_options options = {.simulate = true, .diagnostic = ignore};
+
+        (void)weft_future_init(&never);
+        cr_assert_eq(weft_run(close_for_ever, &first, &options), -EDEADLK);
+        wt_assert_clean();
+    }
+}

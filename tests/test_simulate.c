@@ -764,3 +764,67 @@ Test(simulate, calls_do_not_outlive_the_run)
         wt_assert_clean();
     }
 }
+
+/* ---- what may happen in either order does ---- */
+
+static intptr_t set_in_1_ms(void *arg)
+{
+    int rc = weft_sleep(WEFT_MS);
+    return rc < 0 ? rc : weft_future_set(arg, 1);
+}
+
+/* The limit of a wait and the timer whose task grants it: 0, or -ETIMEDOUT. */
+static intptr_t grant_at_the_limit(void *arg)
+{
+    weft_task *task;
+    weft_future future;
+    weft_timeout limit;
+    (void)arg;
+    wt_check(weft_future_init(&future) == 0);
+    wt_check(weft_spawn(&task, set_in_1_ms, &future) == 0);
+    wt_check(weft_timeout_enter(&limit, WEFT_MS) == 0);
+    intptr_t rc = weft_timeout_leave(&limit, weft_future_await(&future, NULL));
+    wt_check(weft_await(task, NULL) == 0);
+    return rc;
+}
+
+/* Both timers are the task's own. */
+static intptr_t sleep_to_the_limit(void *arg)
+{
+    weft_timeout limit;
+    (void)arg;
+    wt_check(weft_timeout_enter(&limit, WEFT_MS) == 0);
+    return weft_timeout_leave(&limit, weft_sleep(WEFT_MS));
+}
+
+static void assert_both_outcomes(weft_fn *fn)
+{
+    int granted = 0;
+    int timed_out = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        const weft_options options = {.simulate = true, .seed = seed, .workers = 1};
+        intptr_t rc = weft_run(fn, NULL, &options);
+        granted += rc == 0;
+        timed_out += rc == -ETIMEDOUT;
+    }
+    cr_assert_eq(granted + timed_out, SEEDS);
+    cr_assert(granted > 0 && timed_out > 0, "%d granted, %d timed out", granted, timed_out);
+    wt_assert_clean();
+}
+
+Test(simulate, of_timers_with_one_deadline_any_comes_first)
+{
+    assert_both_outcomes(grant_at_the_limit);
+    assert_both_outcomes(sleep_to_the_limit);
+}
+
+/* An environment that asks for a poller that is not there changes nothing where there is none. */
+Test(simulate, the_environment_decides_nothing)
+{
+    cr_assert_eq(setenv("WEFT_IO", "uring", 1), 0);
+    cr_assert_eq(setenv("WEFT_WORKERS", "2", 1), 0);
+    cr_assert_eq(run_seed(sleep_to_the_limit, NULL, 0), -ETIMEDOUT);
+    cr_assert_eq(unsetenv("WEFT_IO"), 0);
+    cr_assert_eq(unsetenv("WEFT_WORKERS"), 0);
+    wt_assert_clean();
+}

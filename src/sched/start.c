@@ -29,7 +29,7 @@ static int check_options(const weft_options *options)
         return -EINVAL;
     }
     bool uring = options->io == WEFT_IO_URING;
-    const char *io = getenv("WEFT_IO");
+    const char *io = options->simulate ? NULL : getenv("WEFT_IO");
     if (options->io == WEFT_IO_AUTO && io != NULL && strcmp(io, "uring") == 0) {
         uring = true;
     }
