@@ -181,10 +181,17 @@ static void drop_owned(weft_task *task, uint64_t word)
 /* It will never go on; its stack is still there. */
 static void free_wait(const weft_task *task, uint64_t word)
 {
+    struct wf_wait *wait = task->wait;
     bool is_alive = wf_word_life(word) == WF_PARKED || wf_word_life(word) == WF_RUN;
-    if (is_alive && task->wait != NULL) {
-        free(task->wait->memory);
-        task->wait->memory = NULL;
+    if (!is_alive || wait == NULL) {
+        return;
+    }
+    free(wait->memory);
+    wait->memory = NULL;
+    if (wait->leave != NULL) {
+        wait->leave(wait);
+    } else if (wait->waiter != NULL && wait->waiter->link.next != NULL) {
+        wf_list_remove(&wait->waiter->link);
     }
 }
 

@@ -71,8 +71,8 @@ int weft_barrier_init(weft_barrier *barrier, uint32_t parties)
 
 static uint32_t with_queue(const struct wf_barrier *barrier, uint32_t state)
 {
-    bool is_empty = wf_waiters_is_empty(&barrier->waiters) &&
-                    wf_waiters_is_empty(&barrier->gone) && barrier->inside == 0;
+    bool is_empty = wf_waiters_is_empty(&barrier->waiters) && wf_waiters_is_empty(&barrier->gone) &&
+                    barrier->inside == 0;
     return is_empty ? state & ~(uint32_t)QUEUED : state | (uint32_t)QUEUED;
 }
 
@@ -195,6 +195,7 @@ static int look_later(struct wf_barrier *barrier, uint32_t *state, struct party 
     struct wf_wait *wait = party->waiter.wait;
     wf_wait_begin(wait, wait->task, WF_WAIT_BARRIER);
     wait->target = barrier;
+    wait->waiter = &party->waiter;
     party->is_woken = false;
     wf_waiters_add(&barrier->waiters, &party->waiter);
     unlock_in_turns(barrier, *state);
@@ -262,6 +263,7 @@ int weft_barrier_wait(weft_barrier *barrier)
     struct party party = {.waiter = {.wait = &wait}};
     wf_wait_begin(&wait, self, WF_WAIT_BARRIER);
     wait.target = b;
+    wait.waiter = &party.waiter;
     if (wf_has_turns(self)) {
         return wait_in_turns(b, &party);
     }

@@ -91,6 +91,7 @@ static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_COND);
     wait.target = cond;
+    wait.waiter = &waiter;
     (void)wf_bitlock(&cond->word);
     wf_waiters_add(&cond->waiters, &waiter);
     wf_bitunlock(&cond->word, QUEUED);

@@ -104,6 +104,7 @@ int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait)
     weft_task *self = wait->task;
     struct wf_waiter waiter = {.wait = wait};
     wait->target = mutex;
+    wait->waiter = &waiter;
     wait->list = list_owner;
     int rc = enter(mutex, self, &waiter);
     if (rc != -EBUSY) {

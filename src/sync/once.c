@@ -104,6 +104,7 @@ static int come(struct wf_once *once, weft_task *self)
     struct follower follower = {.waiter = {.wait = &wait}};
     wf_wait_begin(&wait, self, WF_WAIT_ONCE);
     wait.target = once;
+    wait.waiter = &follower.waiter;
     wait.list = list_runner;
     int rc = enter(once, wf_task_token(self), &follower);
     if (rc != -EAGAIN) {

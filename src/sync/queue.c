@@ -42,6 +42,7 @@ static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *
     do {
         wf_wait_begin(&wait, self, op->is_put ? WF_WAIT_PUT : WF_WAIT_GET);
         wait.target = queue;
+        wait.waiter = &op->waiter;
         wait.list = wf_queue_list_peer;
         wf_queue_enlist(q, op);
         wf_unlock(&q->lock);

@@ -61,6 +61,7 @@ int weft_queue_join(weft_queue *queue)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_DONE);
     wait.target = queue;
+    wait.waiter = &waiter;
     wait.list = wf_queue_list_peer;
     if (await_end(q, &waiter)) {
         enum wf_verdict verdict = wf_door_park(&wait);
@@ -84,7 +85,8 @@ static void settle(struct wf_queue *q, size_t dropped)
     wf_lock(&q->lock);
     q->taken -= (int64_t)dropped;
     if (q->taken + (int64_t)wf_queue_count_of(q) < 0) {
-        q->taken = -(int64_t)wf_queue_count_of(q); /* some of the dropped ones had been reported before */
+        q->taken =
+            -(int64_t)wf_queue_count_of(q); /* some of the dropped ones had been reported before */
     }
     wf_store_rel(&q->is_closed, (uint8_t)1);
     wf_queue_end_joins(q, &later);

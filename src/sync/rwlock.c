@@ -166,6 +166,7 @@ static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_ta
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_RWLOCK);
     wait.target = lock;
+    wait.waiter = &waiter;
     wait.list = list_writer;
     int rc = enter(lock, self, writes, &waiter);
     if (rc == -EDEADLK) {
