@@ -1044,3 +1044,78 @@ Test(group, grows_while_it_closes_for_ever)
         wt_assert_clean();
     }
 }
+
+/* ---- spawning as the last child leaves ---- */
+
+struct late {
+    weft_group group;
+    int yields;  /* of the outsider, before it spawns */
+    int running; /* of the children that it made */
+    int spawned;
+    int refused;
+};
+
+static intptr_t yield_once(void *arg)
+{
+    (void)arg;
+    return weft_yield();
+}
+
+static intptr_t be_late(void *arg)
+{
+    struct late *late = arg;
+
+    for (int i = 0; i < 3; i++) {
+        wt_check(weft_yield() == 0);
+    }
+    late->running--;
+    return 0;
+}
+
+/* Is no child of the group. */
+static intptr_t spawn_late(void *arg)
+{
+    struct late *late = arg;
+    int rc;
+
+    for (int i = 0; i < late->yields; i++) {
+        wt_check(weft_yield() == 0);
+    }
+    rc = weft_group_spawn(&late->group, NULL, be_late, late, NULL);
+    wt_check(rc == 0 || rc == -ESHUTDOWN);
+    late->running += rc == 0;
+    late->spawned += rc == 0;
+    late->refused += rc != 0;
+    return 0;
+}
+
+static intptr_t close_meanwhile(void *arg)
+{
+    struct late *late = arg;
+    weft_task *outsider;
+
+    wt_check(weft_group_open(&late->group, 0) == 0);
+    wt_check(weft_group_spawn(&late->group, NULL, yield_once, NULL, NULL) == 0);
+    wt_check(weft_spawn(&outsider, spawn_late, late) == 0);
+    wt_check(weft_group_close(&late->group, 0) == 0);
+    wt_check(late->running == 0);
+    return weft_await(outsider, NULL);
+}
+
+/* Taken and waited for, or refused: also between the last child's end and the turn of the task that closes. */
+Test(group, a_late_spawn_is_waited_for_or_refused)
+{
+    int spawned = 0;
+    int refused = 0;
+
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        const weft_options options = {.simulate = true, .seed = seed};
+        struct late late = {.yields = (int)(seed % 4)};
+
+        cr_assert_eq(weft_run(close_meanwhile, &late, &options), 0);
+        wt_assert_clean();
+        spawned += late.spawned;
+        refused += late.refused;
+    }
+    cr_assert(spawned > 0 && refused > 0, "%d spawned, %d refused", spawned, refused);
+}

@@ -69,7 +69,7 @@ int weft_cond_notify(weft_cond *cond, size_t count)
         return -EINVAL;
     }
     if (!weft_mutex_is_locked(cond->mutex)) {
-        wf_misuse(-EPERM, "", 0, "weft_cond_notify(%p): its mutex is not locked", (void *)cond);
+        wf_misuse(-EPERM, "weft_cond_notify", cond, "", 0, "its mutex is not locked");
         return -EPERM;
     }
     notify(inside(cond), count);
@@ -161,8 +161,8 @@ int weft_cond_wait(weft_cond *cond)
     }
     struct wf_mutex *mutex = wf_mutex_inside(cond->mutex);
     if (!wf_mutex_is_mine(mutex, self)) {
-        wf_misuse(-EPERM, "but by", wf_mutex_owner(mutex),
-                  "%s(%p): its mutex is not locked by the caller", __func__, (void *)cond);
+        wf_misuse(-EPERM, __func__, cond, "but by", wf_mutex_owner(mutex),
+                  "its mutex is not locked by the caller");
         return -EPERM;
     }
     bool is_cancelled = wait_for_news(inside(cond), self) != WF_GRANTED;

@@ -132,7 +132,7 @@ int weft_once_run(weft_once *once, int (*fn)(void *arg), void *arg)
     }
     rc = come(o, self);
     if (rc == -EDEADLK) {
-        wf_misuse(rc, "", 0, "%s(%p): from within its function", __func__, (void *)once);
+        wf_misuse(rc, __func__, once, "", 0, "from within its function");
     }
     return rc == 1 ? run(o, fn, arg) : rc;
 }

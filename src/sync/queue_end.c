@@ -26,8 +26,8 @@ int weft_queue_done(weft_queue *queue)
     wf_unlock(&q->lock);
     wf_later_run(&later);
     if (rc < 0) {
-        wf_misuse(rc, "last taken from by", wf_queue_last_got(queue),
-                  "weft_queue_done(%p): done more often than items were put", (void *)queue);
+        wf_misuse(rc, "weft_queue_done", queue, "last taken from by", wf_queue_last_got(queue),
+                  "done more often than items were put");
     }
     return rc;
 }
@@ -153,7 +153,7 @@ int weft_queue_destroy(weft_queue *queue)
     uint64_t waits = first_in(q);
     wf_unlock(&q->lock);
     if (is_busy) {
-        wf_misuse(-EBUSY, "by", waits, "weft_queue_destroy(%p): it is in use", (void *)queue);
+        wf_misuse(-EBUSY, "weft_queue_destroy", queue, "by", waits, "it is in use");
         return -EBUSY;
     }
     wf_store_rel(&q->is_closed, (uint8_t)1);

@@ -220,7 +220,7 @@ int weft_select(weft_case *cases, size_t count, unsigned flags)
         return rc;
     }
     if (prepared < 0) {
-        wf_misuse(prepared, "", 0, "%s: a case waits for the end of the caller", __func__);
+        wf_misuse(prepared, __func__, NULL, "", 0, "a case waits for the end of the caller");
         return prepared;
     }
     struct wf_selection selection; /* the rest belongs to a round */
