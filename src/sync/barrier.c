@@ -71,8 +71,8 @@ int weft_barrier_init(weft_barrier *barrier, uint32_t parties)
 
 static uint32_t with_queue(const struct wf_barrier *barrier, uint32_t state)
 {
-    bool is_empty = wf_waiters_is_empty(&barrier->waiters) &&
-                    wf_waiters_is_empty(&barrier->gone) && barrier->inside == 0;
+    bool is_empty = wf_waiters_is_empty(&barrier->waiters) && wf_waiters_is_empty(&barrier->gone) &&
+                    barrier->inside == 0;
     return is_empty ? state & ~(uint32_t)QUEUED : state | (uint32_t)QUEUED;
 }
 

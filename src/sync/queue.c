@@ -38,7 +38,8 @@ struct wf_queue {
 
     struct wf_place out;
     struct wf_list putters;
-    int64_t taken; /* items taken, or being dropped, less those reported as done: may be before they are taken */
+    int64_t
+        taken; /* items taken, or being dropped, less those reported as done: may be before they are taken */
     /* Token of the task that took last: as last_put. */
     wf_au64 last_got;
     struct wf_list joiners;

@@ -202,13 +202,6 @@ static weft_task **tasks_of(struct run *run, struct object **objects, int count)
     return tasks;
 }
 
-/* Makes a request undelivered again that a checkpoint has delivered; it stays counted once. */
-static void rearm(void)
-{
-    (void)weft_cancel(weft_self());
-    (void)weft_uncancel(weft_self());
-}
-
 /* By weft_gather, for the requests; what came out is then told by the object. */
 static int join_natively(struct object *object, weft_task **tasks)
 {
@@ -219,7 +212,7 @@ static int join_natively(struct object *object, weft_task **tasks)
     joiner_add(&joiner, object);
     joiner.children = requests_of_children(gather);
     if (weft_checkpoint() < 0) {
-        rearm(); /* it is handed on at once */
+        request_again(); /* it is handed on at once */
         joiner.count--;
     }
     int rc = weft_gather(tasks, count, NULL,
@@ -249,7 +242,7 @@ static int join_last_trip(struct object *object)
         rc = (int)weft_shield_leave(&section, weft_future_await(&object->cell, NULL));
     }
     if (was_told) {
-        rearm();
+        request_again();
     }
     return rc;
 }
@@ -261,11 +254,11 @@ static int join_by_cell(struct object *object)
     joiner_announce(&joiner, object);
     int rc = weft_future_await(&object->cell, NULL);
     joiner_withdraw(&joiner, object);
-    if (rc == 0 || joiner.has_handed_on || gather_cancel(object)) {
-        return 0;
-    }
-    if (rc == -ECANCELED && object_state(object) == WEFT_PENDING) {
-        rearm();
+    if (rc == -ECANCELED) {
+        bool was_there_before = !joiner.has_handed_on && !joiner.was_refused;
+        if (joiner.was_refused || (was_there_before && !gather_cancel(object))) {
+            request_again();
+        }
         return 0;
     }
     return rc;

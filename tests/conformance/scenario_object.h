@@ -32,7 +32,8 @@ struct joiner {
     /* Of one whose requests the library can't hand on: they are by whoever runs next. */
     struct object *object;
     struct joiner *next_of_run;
-    bool has_handed_on;
+    bool has_handed_on; /* one that was taken */
+    bool was_refused;   /* one that nobody was left to take */
 };
 
 enum object_kind { OBJECT_TASK, OBJECT_COMPLETION, OBJECT_SHIELD, OBJECT_GATHER };
@@ -71,6 +72,9 @@ void joiner_withdraw(struct joiner *joiner, struct object *object);
 
 /* Hands on what has come to those that wait. */
 void joiners_serve(struct run *run);
+
+/* Makes a request undelivered again that has been delivered; it stays counted once. */
+void request_again(void);
 
 /* One of those that wait has had a request since it began. */
 bool joiner_was_told(const struct object *object);

@@ -91,8 +91,7 @@ OPERATION(do_get_within)
     int64_t delay_ns = statement->forever ? WEFT_FOREVER : statement->number * WEFT_S;
     intptr_t result = 0;
     int rc = weft_call_for(run_get, &call, delay_ns, &result);
-    struct outcome outcome =
-        rc == 0 ? outcome_from_weft(result) : outcome_of_thing(frame->run, rc);
+    struct outcome outcome = rc == 0 ? outcome_from_weft(result) : outcome_of_thing(frame->run, rc);
     return settle(frame, call_text(frame, statement), outcome);
 }
 

@@ -33,7 +33,7 @@ struct run {
     struct weft_local **locals; /* context values */
     struct thing **things;      /* locks, queues and their like */
     int64_t *variables;
-    struct thing *queues; /* all that were made */
+    struct thing *queues;   /* all that were made */
     struct joiner *joiners; /* those whose requests are handed on here */
     int64_t start_ns;
     int64_t now_s;        /* as of the last statement, for events that have no clock at hand */

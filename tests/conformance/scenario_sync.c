@@ -305,9 +305,9 @@ OPERATION(do_barrier_wait)
         return FLOW_RAISE;
     }
     int number = weft_barrier_wait(&thing->barrier);
-    struct outcome outcome = number < 0
-                                 ? outcome_of_thing(frame->run, number)
-                                 : (struct outcome){0, arena_print(frame->run->arena, "%d", number)};
+    struct outcome outcome =
+        number < 0 ? outcome_of_thing(frame->run, number)
+                   : (struct outcome){0, arena_print(frame->run->arena, "%d", number)};
     return settle(frame, call_text(frame, statement), outcome);
 }
 
