@@ -176,40 +176,26 @@ bool object_cancel(struct object *object)
 
 /* ---- waiting ---- */
 
-void joiner_add(struct joiner *joiner, struct object *object)
+void joiner_announce(struct joiner *joiner, struct object *object, bool is_native)
 {
-    *joiner = (struct joiner){
-        .task = weft_self(), .count = weft_cancelling(weft_self()), .next = object->joiners};
-    object->joiners = joiner;
+    struct run *run = object->run;
+    *joiner = (struct joiner){.task = weft_self(),
+                              .count = weft_cancelling(weft_self()),
+                              .object = object,
+                              .next = run->joiners,
+                              .is_native = is_native};
+    run->joiners = joiner;
 }
 
-void joiner_remove(struct joiner *joiner, struct object *object)
+void joiner_withdraw(struct joiner *joiner)
 {
-    struct joiner **link = &object->joiners;
+    struct run *run = joiner->object->run;
+    joiners_serve(run);
+    struct joiner **link = &run->joiners;
     while (*link != joiner) {
         link = &(*link)->next;
     }
     *link = joiner->next;
-}
-
-void joiner_announce(struct joiner *joiner, struct object *object)
-{
-    struct run *run = object->run;
-    joiner_add(joiner, object);
-    joiner->object = object;
-    joiner->next_of_run = run->joiners;
-    run->joiners = joiner;
-}
-
-void joiner_withdraw(struct joiner *joiner, struct object *object)
-{
-    joiners_serve(object->run);
-    struct joiner **link = &object->run->joiners;
-    while (*link != joiner) {
-        link = &(*link)->next_of_run;
-    }
-    *link = joiner->next_of_run;
-    joiner_remove(joiner, object);
 }
 
 static void serve(struct joiner *joiner)
@@ -217,7 +203,8 @@ static void serve(struct joiner *joiner)
     int count = weft_cancelling(joiner->task);
     while (joiner->count < count) {
         joiner->count++;
-        bool is_taken = object_cancel(joiner->object);
+        bool is_taken =
+            joiner->is_native ? gather_was_told(joiner->object) : object_cancel(joiner->object);
         joiner->has_handed_on = joiner->has_handed_on || is_taken;
         joiner->was_refused = joiner->was_refused || !is_taken;
     }
@@ -232,18 +219,9 @@ void request_again(void)
 
 void joiners_serve(struct run *run)
 {
-    for (struct joiner *joiner = run->joiners; joiner != NULL; joiner = joiner->next_of_run) {
+    for (struct joiner *joiner = run->joiners; joiner != NULL; joiner = joiner->next) {
         serve(joiner);
     }
-}
-
-bool joiner_was_told(const struct object *object)
-{
-    const struct joiner *joiner = object->joiners;
-    while (joiner != NULL && weft_cancelling(joiner->task) <= joiner->count) {
-        joiner = joiner->next;
-    }
-    return joiner != NULL;
 }
 
 static struct outcome join_task(struct frame *frame, struct object *object, bool is_private)
@@ -305,9 +283,9 @@ static struct outcome join_shield(struct object *object)
     }
     struct joiner joiner;
     intptr_t result = 0;
-    joiner_announce(&joiner, object);
+    joiner_announce(&joiner, object, false);
     int rc = weft_future_await(&object->cell, &result);
-    joiner_withdraw(&joiner, object);
+    joiner_withdraw(&joiner);
     if (rc == -ECANCELED && joiner.was_refused) {
         request_again();
     }
