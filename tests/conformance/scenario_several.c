@@ -14,10 +14,17 @@
 #include "scenario_object.h"
 #include "scenario_operation.h"
 
+/* What a label names at the beginning: two may name one object. */
+struct named {
+    const char *label;
+    struct object *object;
+};
+
 /* The objects of a statement, each once, and their tasks if all of them are tasks. */
 struct several {
     struct object **objects;
-    const char **labels;
+    struct named *named;
+    size_t named_count;
     weft_task **tasks; /* retained; NULL: a mixed list */
     size_t count;
 };
@@ -37,6 +44,26 @@ static void take_tasks(struct run *run, struct several *several)
     several->tasks = tasks;
 }
 
+static void add_named(struct several *several, const char *label, struct object *object)
+{
+    for (size_t i = 0; i < several->named_count; i++) {
+        if (strcmp(several->named[i].label, label) == 0) {
+            return;
+        }
+    }
+    several->named[several->named_count++] = (struct named){label, object};
+}
+
+static void add_object(struct several *several, struct object *object)
+{
+    for (size_t i = 0; i < several->count; i++) {
+        if (several->objects[i] == object) {
+            return;
+        }
+    }
+    several->objects[several->count++] = object;
+}
+
 static bool take_several(struct frame *frame, const struct statement *statement,
                          struct several *several)
 {
@@ -46,16 +73,11 @@ static bool take_several(struct frame *frame, const struct statement *statement,
     }
     size_t count = (size_t)statement->name_count;
     *several = (struct several){.objects = all};
-    several->labels = arena_take(frame->run->arena, (count + 1) * sizeof *several->labels);
+    several->named = arena_take(frame->run->arena, (count + 1) * sizeof *several->named);
     for (size_t i = 0; i < count; i++) {
-        size_t known = 0;
-        while (known < several->count && several->objects[known] != all[i]) {
-            known++;
-        }
-        if (known == several->count) {
-            several->labels[several->count] = statement->names[i]->text;
-            several->objects[several->count++] = all[i];
-        }
+        struct object *object = all[i];
+        add_named(several, statement->names[i]->text, object);
+        add_object(several, object);
     }
     take_tasks(frame->run, several);
     return true;
@@ -142,10 +164,10 @@ static int wait_mixed(struct run *run, const struct several *several,
 static const char *split(struct run *run, const struct several *several, bool is_done)
 {
     const char *list = "";
-    for (size_t i = 0; i < several->count; i++) {
-        if ((object_state(several->objects[i]) != WEFT_PENDING) == is_done) {
-            list = arena_print(run->arena, "%s%s%s", list, *list != '\0' ? "," : "",
-                               several->labels[i]);
+    for (size_t i = 0; i < several->named_count; i++) {
+        const struct named *named = &several->named[i];
+        if ((object_state(named->object) != WEFT_PENDING) == is_done) {
+            list = arena_print(run->arena, "%s%s%s", list, *list != '\0' ? "," : "", named->label);
         }
     }
     return list;
