@@ -166,7 +166,7 @@ void wf_kick_all(struct wf_later *later)
         later->kicks = NULL;
         /* Before the look at the word: a request added after that look makes its own kick. */
         uint8_t marks = wf_and_acqrel(&task->marks, (uint8_t) ~(WF_MARK_KICKED | WF_MARK_AGAIN));
-        kick(task, (marks & WF_MARK_AGAIN) / WF_MARK_ONCE, later);
+        kick(task, (uint32_t)(marks & WF_MARK_AGAIN) / WF_MARK_ONCE, later);
         /* Depth first: whom the request was handed on to comes before the rest. */
         if (later->kicks == NULL) {
             later->kicks = rest;
