@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_event.c - set, clear, who comes through. */
 #include <pthread.h>
+#include <sched.h>
 
 #include "sync_test.h"
 
@@ -95,11 +96,12 @@ static void *set_posted(void *unused)
 static intptr_t post(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 3000 / WT_TIME_SCALE; i++) {
         weft_event own = WEFT_EVENT_INIT;
         atomic_store(&posted, &own);
         if (i % 3 == 0) { /* meets the setter on the way through */
             while (!weft_event_is_set(&own)) {
+                sched_yield();
             }
         }
         wt_check(weft_event_wait(&own) == 0);
@@ -124,12 +126,14 @@ Test(event, may_go_at_once)
 
 /* ---- clear, look, wait: no news is missed ---- */
 
+enum { NEWS = 100000 / WT_TIME_SCALE };
+
 static atomic_int news;
 
 static void *tell(void *unused)
 {
     (void)unused;
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < NEWS; i++) {
         atomic_store_explicit(&news, i + 1, memory_order_relaxed);
         wt_check(weft_event_set(&event) == 0);
     }
@@ -141,7 +145,7 @@ static intptr_t hear(void *arg)
     (void)arg;
     for (;;) {
         wt_check(weft_event_clear(&event) == 0);
-        if (atomic_load_explicit(&news, memory_order_relaxed) == 100000) {
+        if (atomic_load_explicit(&news, memory_order_relaxed) == NEWS) {
             return 0;
         }
         wt_check(weft_event_wait(&event) == 0);

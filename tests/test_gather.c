@@ -785,3 +785,59 @@ Test(gather, names_the_error_that_was_in_flight)
     cr_assert_eq(weft_run(be_in_flight, NULL, &options), 0);
     wt_assert_clean();
 }
+
+/* ---- a deadlock ---- */
+
+static intptr_t wait_for_nobody(void *arg)
+{
+    weft_future never = WEFT_FUTURE_INIT;
+
+    (void)arg;
+    return weft_future_await(&never, NULL);
+}
+
+/* What the calls have on the heap goes with the run: a leak checker looks. */
+static intptr_t wait_for_many(void *arg)
+{
+    weft_task *tasks[40];
+    weft_completions each;
+    size_t index;
+
+    for (int i = 0; i < 40; i++) {
+        wt_check(weft_spawn(&tasks[i], wait_for_nobody, NULL) == 0);
+    }
+    switch ((intptr_t)arg) {
+    case 0:
+        return weft_gather(tasks, 40, NULL, WEFT_GATHER_COLLECT, NULL);
+    case 1:
+        return weft_wait(tasks, 40, WEFT_WAIT_ALL, WEFT_FOREVER, NULL);
+    default:
+        wt_check(weft_completions_open(&each, tasks, 40, WEFT_FOREVER) == 0);
+        return weft_completions_next(&each, &index);
+    }
+}
+
+static intptr_t close_many(void *arg)
+{
+    weft_group group;
+
+    (void)arg;
+    wt_check(weft_group_open(&group, 0) == 0);
+    for (int i = 0; i < 40; i++) {
+        wt_check(weft_group_spawn(&group, NULL, wait_for_nobody, NULL, NULL) == 0);
+    }
+    return weft_group_close(&group, 0);
+}
+
+Test(gather, a_deadlock_leaves_no_memory)
+{
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        const weft_options options = {.simulate = true, .seed = seed, .diagnostic = on_report};
+
+        for (intptr_t call = 0; call < 3; call++) {
+            cr_assert_eq(weft_run(wait_for_many, word(call), &options), -EDEADLK);
+        }
+        cr_assert_eq(weft_run(close_many, NULL, &options), -EDEADLK);
+    }
+    wt_assert_clean();
+}

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <weft/queue.h>
 #include <weft/runtime.h>
@@ -156,6 +158,51 @@ Test(queue, holds_items_of_any_size)
     }
 }
 
+/* Sanitizers end a program that asks for too much memory. */
+#ifndef WEFT_TEST_PLAIN
+
+enum { BIG = 100000 };
+
+static long address_space(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    cr_assert(file != NULL && fscanf(file, "%ld", &pages) == 1);
+    fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+Test(queue, a_put_without_memory_changes_nothing)
+{
+    static unsigned char item[BIG];
+    struct rlimit limit = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+    int in = 0, rc;
+
+    if (wt_is_emulated()) {
+        wt_skip("the emulator's memory is counted too");
+    }
+    cr_assert_eq(weft_queue_init(&queue, BIG, WEFT_QUEUE_UNBOUNDED, NULL), 0);
+    limit.rlim_cur = (rlim_t)address_space() + (1 << 24);
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    for (item[0] = 0; (rc = weft_queue_try_put(&queue, item)) == 0; item[0]++) {
+        in++;
+        cr_assert_lt(in, 250);
+    }
+    cr_assert_eq(rc, -ENOMEM);
+    cr_assert_gt(in, 10);
+    for (int round = 0; round < 300; round++) { /* as many as before, again and again */
+        cr_assert_eq((int)weft_queue_count(&queue), in);
+        cr_assert_eq(weft_queue_try_get(&queue, item), 0);
+        cr_assert_eq(item[0], round % 256);
+        item[0] = (unsigned char)(in + round);
+        cr_assert_eq(weft_queue_try_put(&queue, item), 0);
+    }
+    cr_assert_eq(weft_queue_destroy(&queue), 0);
+}
+
+#endif
+
 static int64_t dropped_sum;
 static int dropped_count;
 
@@ -205,7 +252,7 @@ Test(queue, bad_input_is_told)
     cr_assert_eq(weft_queue_init(NULL, 8, 1, NULL), -EINVAL);
     cr_assert_eq(weft_queue_init(&queue, 0, 1, NULL), -EINVAL);
     cr_assert_eq(weft_queue_init(&queue, 8, SIZE_MAX / 4, NULL), -ENOMEM);
-    cr_assert_eq(weft_queue_init(&queue, 8, SIZE_MAX / 16, NULL), -ENOMEM);
+    cr_assert_eq(weft_queue_init(&queue, SIZE_MAX / 2 + 1, 2, NULL), -ENOMEM);
     cr_assert_eq(weft_queue_destroy(NULL), -EINVAL);
     cr_assert_eq(weft_queue_try_put(NULL, &item), -EINVAL);
     cr_assert_eq(weft_queue_try_get(NULL, &item), -EINVAL);
@@ -224,10 +271,13 @@ Test(queue, bad_input_is_told)
     cr_assert_eq(weft_queue_join(&queue), -EPERM);
     cr_assert_eq(weft_queue_done(&queue), -EINVAL);
     cr_assert_eq(try_put(5), 0);
-    cr_assert_eq(weft_queue_done(&queue), 0); /* also before it is taken */
+    cr_assert_eq(weft_queue_done(&queue), 0); /* whoever takes it need not say so again */
     cr_assert_eq(weft_queue_done(&queue), -EINVAL);
     cr_assert_eq(try_get(), 5);
     cr_assert_eq(weft_queue_done(&queue), -EINVAL);
+    cr_assert_eq(try_put(6), 0);
+    cr_assert_eq(try_get(), 6);
+    cr_assert_eq(weft_queue_done(&queue), 0);
     cr_assert_eq(weft_queue_is_closed(&queue), false);
     cr_assert_eq(weft_queue_close(&queue), 0);
     cr_assert_eq(weft_queue_is_closed(&queue), true);
@@ -391,7 +441,15 @@ static intptr_t grants_stand(void *arg)
     weft_task *task;
 
     (void)arg;
+    weft_task *second;
+
     make(1);
+    task = spawn_parked(get_then_look, 0);
+    second = spawn_parked(get_task, 0); /* [Q04]: is not passed what the first one keeps */
+    wt_check(try_put(1) == 0 && weft_cancel(task) == 1);
+    wt_check(finish(task) == -ESHUTDOWN + 1);
+    wt_check(weft_task_state(second) == WEFT_PENDING && weft_queue_count(&queue) == 0);
+    wt_check(try_put(2) == 0 && finish(second) == 2);
     task = spawn_parked(get_then_look, 0);
     wt_check(try_put(1) == 0 && weft_cancel(task) == 1);
     wt_check(finish(task) == -ESHUTDOWN + 1);

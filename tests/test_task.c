@@ -518,13 +518,21 @@ static intptr_t drop_results(void *arg)
     wt_check(weft_cancel(task) == 1);
     wt_check(weft_await(task, NULL) == 0);
     wt_check(results_dropped == 3);
+
+    wt_check(weft_spawn_with(&task, give, word(9), &options) == 0); /* waited for, not taken */
+    wt_check(weft_await(task, NULL) == 0);
+    wt_check(results_dropped == 4 && last_result == 9);
+    wt_check(weft_spawn_with(&task, give, word(10), &options) == 0);
+    wt_check(weft_gather(&task, 1, NULL, WEFT_GATHER_COLLECT, NULL) == 0);
+    weft_drop(task);
+    wt_check(results_dropped == 5 && last_result == 10);
     return 0;
 }
 
 Test(task, drop_result_is_called_once_for_a_value_nobody_took)
 {
     simulate(drop_results);
-    cr_assert_eq(results_dropped, 3);
+    cr_assert_eq(results_dropped, 5);
 }
 
 /* ---- weak handles and the snapshot ---- */

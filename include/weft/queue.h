@@ -62,14 +62,15 @@ WEFT_API WEFT_NODISCARD int64_t weft_queue_get_many(weft_queue *queue, void *ite
  * 0 when it was closed, -EINVAL. Any thread, not a signal handler; never switches. */
 WEFT_API int weft_queue_close(weft_queue *queue);
 
-/* The same, and drops what is left; each dropped item counts as done. */
+/* The same, and drops what is left; an item counts as done once it has been dropped. */
 WEFT_API int weft_queue_close_now(weft_queue *queue);
 
-/* One of the items that were put has been dealt with: as a rule one that was taken, but nobody asks. Returns
- * 0; -EINVAL when as many have been reported as were put. Any thread, not a signal handler; never switches. */
+/* One more of the items that were put has been dealt with. Returns 0; -EINVAL when that has been said of all
+ * of them.
+ * Any thread, not a signal handler; never switches. */
 WEFT_API int weft_queue_done(weft_queue *queue);
 
-/* Waits until all items that were ever put have been reported as done.
+/* Waits until as many items have been reported as done, or dropped, as were ever put.
  * Returns 0, -ECANCELED, -EPERM, -EINVAL. Fiber only; await point; does not suspend when that is so. */
 WEFT_API WEFT_NODISCARD int weft_queue_join(weft_queue *queue);
 

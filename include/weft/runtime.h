@@ -27,6 +27,9 @@ typedef enum weft_diagnostic_kind {
     WEFT_DIAG_STUCK_WORKER,          /* a task has held its worker for long */
     WEFT_DIAG_LEFT_AT_SHUTDOWN,      /* still unfinished when the grace ended */
     WEFT_DIAG_DEADLOCK,              /* simulation: nothing can ever run again */
+    WEFT_DIAG_CYCLE,                 /* after one of these two: tasks that wait for each other */
+    WEFT_DIAG_LOCK_HELD, /* debug builds: a task is suspended while it holds a pthread mutex */
+    WEFT_DIAG_MISUSE,    /* debug builds: a call on a lock or queue was refused as misuse (error) */
 } weft_diagnostic_kind;
 
 typedef struct weft_diagnostic {

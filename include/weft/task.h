@@ -20,8 +20,8 @@ typedef struct weft_spawn_options {
     /* Called once, on a worker, if fn never ran: the task then owned arg. Not after a failed spawn. */
     void (*drop_arg)(void *arg);
     /* Called once with a value (not an error) that nobody took; also with one that was returned in a
-     * task that ended cancelled all the same. Joining, gathering (even into
-     * NULL) and weft_task_result take it. */
+     * task that ended cancelled all the same. Taken is what a join, a gather or weft_task_result has
+     * written to the caller; joining with a NULL result takes nothing. */
     void (*drop_result)(intptr_t result);
     /* The values (local.h) that the task starts with, borrowed for the call; NULL = a copy of the
      * spawner's. */
@@ -48,7 +48,8 @@ WEFT_API WEFT_NODISCARD int weft_spawn_at(const char *site, weft_task **task, we
  * result   what became of the task: its value, its error, or -ECANCELED; may be NULL
  * returns  what became of me: 0; -ECANCELED when a cancellation of the caller was handed on to the
  *          task and the task ended cancelled. Both consume the handle. -EDEADLK (oneself, or the
- *          join that closes a cycle), -EPERM, -EINVAL keep it
+ *          join that closes a cycle; one of more than a thousand waits may go unseen), -EPERM,
+ *          -EINVAL keep it
  * cancel   handed on to the task while it is unfinished; this call returns only after it has ended,
  *          so the task may borrow the caller's frame
  * context  fiber only; await point; does not suspend when the task has ended */

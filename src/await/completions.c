@@ -251,14 +251,13 @@ static struct member *take(struct completions *all)
     return member;
 }
 
-static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *, void *),
-                            void *arg)
+static void list_unfinished(const struct wf_wait *wait, wf_each *each, void *arg)
 {
     const struct completions *all = wait->target;
     for (size_t i = 0; i < all->count; i++) {
         bool is_first = all->members[i].all != NULL;
         if (is_first && !wf_word_has_ended(wf_load_acq(&all->tasks[i]->word))) {
-            each(all->tasks[i], arg);
+            each(wf_task_token(all->tasks[i]), arg);
         }
     }
 }
@@ -269,6 +268,7 @@ static int take_or_wait(struct completions *all, struct member **out)
     wf_wait_begin(&wait, all->owner, WF_WAIT_TASKS);
     wait.target = all;
     wait.list = list_unfinished;
+    wait.memory = all->members != all->inline_members ? all->members : NULL;
     wf_lock(&all->lock);
     *out = take(all);
     bool must_wait = *out == NULL && !is_over(all);

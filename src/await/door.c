@@ -6,10 +6,11 @@
 
 #include "await/limit.h"
 
-/* A sweep looks: see probe.h. Its mark lies beside what the door reads anyway. */
+/* A sweep looks: see probe.h. Its mark lies beside what the door reads anyway. `call` is NULL within a call
+ * that has been counted. */
 static inline void pass(weft_task *self, const char *call)
 {
-    if (__builtin_expect((self->flags & WF_TASK_PROBED) != 0, 0)) {
+    if (__builtin_expect((self->flags & WF_TASK_PROBED) != 0, 0) && call != NULL) {
         wf_probe_point(wf_runtime_of(self)->probe, self, call);
     }
 }
@@ -82,8 +83,13 @@ void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
     wait->reason = (uint8_t)reason;
     wait->handed_on = false;
     wait->was_early = false;
+    wait->number = -1;
     wait->hand_on = NULL;
     wait->target = NULL;
+    wait->memory = NULL;
+    wait->waiter = NULL;
+    wait->leave = NULL;
+    wait->list = NULL;
 }
 
 enum wf_verdict wf_door_park(struct wf_wait *wait)
@@ -92,14 +98,16 @@ enum wf_verdict wf_door_park(struct wf_wait *wait)
     self->budget_spent = 0;
     self->wait = wait;
     wf_store_rlx(&self->reason, wait->reason);
-    wf_sched_leave(wf_here(), WF_LEAVE_PARK);
+    struct wf_worker *worker = wf_here();
+    wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
+    wf_sched_leave(worker, WF_LEAVE_PARK);
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
-        /* A canceller reads this wait: it holds the lock for as long as the mark stands. */
+        /* Somebody reads this wait, and holds the lock for as long as the mark stands. */
         wf_lock(&self->lock);
         wf_unlock(&self->lock);
         word = wf_load_acq(&self->word);
-        WF_CHECK((word & WF_BUSY) == 0, "a wait was left while a canceller reads it");
+        WF_CHECK((word & WF_BUSY) == 0, "a wait was left while somebody reads it");
     }
     self->wait = NULL;
     wf_store_rlx(&self->reason, (uint8_t)WF_WAIT_NONE);

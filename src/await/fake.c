@@ -56,6 +56,7 @@ int wf_fake_wait(const struct wf_fake_io *io, struct wf_list *first, struct wf_l
     struct wf_waiter waiters[2];
     wf_wait_begin(&wait, io->self, WF_WAIT_FD);
     wait.target = io->fake;
+    wait.number = io->fake->number;
     link_waiter(&waiters[0], &wait, first);
     link_waiter(&waiters[1], &wait, second);
     enum wf_verdict verdict = wf_door_park(&wait);
@@ -89,6 +90,7 @@ int wf_fake_delay(const struct wf_fake_io *io)
     struct wf_alarm alarm;
     wf_wait_begin(&wait, io->self, WF_WAIT_FD);
     wait.target = io->fake;
+    wait.number = io->fake->number;
     link_waiter(&waiter, &wait, &io->fake->busy);
     set_alarm(io, &alarm, &wait);
     enum wf_verdict verdict = wf_door_park(&wait);
@@ -110,6 +112,7 @@ void wf_fake_hold(const struct wf_fake_io *io)
     struct wf_alarm alarm;
     wf_wait_begin(&wait, io->self, WF_WAIT_FD);
     wait.target = io->fake;
+    wait.number = io->fake->number;
     wait.hand_on = refuse;
     set_alarm(io, &alarm, &wait);
     (void)wf_door_park(&wait);

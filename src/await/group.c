@@ -6,6 +6,9 @@
  * in its task's frame: a child's end does all it does under the lock, and closing takes the lock once
  * more after the last child, so nobody is in the group any more when it returns.
  *
+ * Lock order: the task's own lock (hand_on, list), then the group's, then shield locks (cancel_children).
+ * Nobody takes a task's lock under a group's.
+ *
  * Aborting sends one request to every unfinished child in the order of spawning and one, the scope's
  * own, to the task. At the exit the scope's request is taken back; what is then above the baseline
  * belongs to somebody else and lives on.
@@ -52,6 +55,15 @@ static struct wf_group *inside(const weft_group *group)
 
 /* ---- errors ---- */
 
+/* The wait in close or drain owns the codes on the heap: children spawn too, and move them. Under the
+ * lock. */
+static void own_codes(struct wf_group *g)
+{
+    if (g->wait != NULL) {
+        g->wait->memory = g->codes != g->inline_codes ? g->codes : NULL;
+    }
+}
+
 /* Finishing never allocates: spawn makes room for one more code, under the lock. */
 static bool make_room(struct wf_group *g)
 {
@@ -70,6 +82,7 @@ static bool make_room(struct wf_group *g)
     }
     g->codes = codes;
     g->code_cap = cap;
+    own_codes(g);
     return true;
 }
 
@@ -256,12 +269,14 @@ int weft_group_cancel(weft_group *group)
 
 /* ---- waiting for the children ---- */
 
-static void list_children(const struct wf_wait *wait, void (*each)(weft_task *, void *), void *arg)
+static void list_children(const struct wf_wait *wait, wf_each *each, void *arg)
 {
-    const struct wf_group *g = wait->target;
+    struct wf_group *g = (struct wf_group *)(uintptr_t)wait->target;
+    wf_lock(&g->lock);
     for (const struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        each(WF_CONTAINER(l, weft_task, siblings), arg);
+        each(wf_task_token(WF_CONTAINER(l, weft_task, siblings)), arg);
     }
+    wf_unlock(&g->lock);
 }
 
 static void abort_once(struct wf_group *g, struct wf_later *later)
@@ -288,6 +303,7 @@ static enum wf_verdict wait_once(struct wf_group *g, struct wf_wait *wait, int64
     wf_lock(&g->lock);
     bool must_wait = g->live > 0;
     g->wait = must_wait ? wait : NULL;
+    own_codes(g);
     wf_unlock(&g->lock);
     if (!must_wait) {
         return WF_GRANTED;

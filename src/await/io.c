@@ -56,6 +56,7 @@ int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum
     wf_later_init(&later);
     wf_wait_begin(&wait, io->self, reason);
     wait.target = io->record;
+    wait.number = reason == WF_WAIT_FD ? io->fd : -1;
     wf_fd_entry_init(&entry, &wait, directions);
     int rc = wf_fd_link(io->poller, io->record, &entry, stamp, &later);
     wf_later_run(&later);

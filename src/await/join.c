@@ -16,6 +16,11 @@ static bool hand_to_task(struct wf_wait *wait, struct wf_later *later)
     return wf_cancel(target, 1, wf_cancel_cause(wait->task), later) == 1;
 }
 
+static void list_joined(const struct wf_wait *wait, wf_each *each, void *arg)
+{
+    each(wf_task_token(wait->target), arg);
+}
+
 static int join_plain(weft_task *self, weft_task *task)
 {
     if (wf_cycle_join(self, task)) {
@@ -26,6 +31,7 @@ static int join_plain(weft_task *self, weft_task *task)
     wf_wait_begin(&wait, self, WF_WAIT_JOIN);
     wait.hand_on = hand_to_task;
     wait.target = task;
+    wait.list = list_joined;
     if (wf_task_watch(task, &waiter)) {
         (void)wf_door_park(&wait);
         if (wait.was_early) {
@@ -53,6 +59,7 @@ static int join_shielded(weft_task *self, weft_task *task)
     waiter.notify = waiter.is_queued ? grant_in_turn : NULL;
     wf_wait_begin(&wait, self, WF_WAIT_JOIN);
     wait.target = task;
+    wait.list = list_joined;
     if (!wf_task_watch(task, &waiter)) {
         return 0;
     }
@@ -87,10 +94,7 @@ int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *cal
         rc = is_shielded ? join_shielded(self, task) : join_plain(self, task);
     }
     if (wf_word_has_ended(wf_load_acq(&task->word)) && rc != -EDEADLK && !(is_shielded && rc < 0)) {
-        intptr_t outcome = wf_task_look(task);
-        if (result != NULL) {
-            *result = outcome;
-        }
+        wf_task_look(task, result);
     }
     return rc;
 }
@@ -154,9 +158,6 @@ int weft_thread_join(weft_task *task, int64_t delay_ns, intptr_t *result)
     if (!wf_word_has_ended(wf_load_acq(&task->word))) {
         return -ETIMEDOUT;
     }
-    intptr_t outcome = wf_task_look(task);
-    if (result != NULL) {
-        *result = outcome;
-    }
+    wf_task_look(task, result);
     return 0;
 }

@@ -167,6 +167,7 @@ static int link_all(struct several *all)
         if (all->members == NULL) {
             return -ENOMEM;
         }
+        all->wait.memory = all->members;
     }
     for (size_t i = 0; i < all->edges.count; i++) {
         struct member *member = &all->members[i];
@@ -217,13 +218,12 @@ static enum wf_verdict wait_once(struct several *all, int64_t deadline_ns)
     return verdict;
 }
 
-static void list_unfinished(const struct wf_wait *wait, void (*each)(weft_task *, void *),
-                            void *arg)
+static void list_unfinished(const struct wf_wait *wait, wf_each *each, void *arg)
 {
     const struct several *all = WF_CONTAINER(wait, struct several, wait);
     for (size_t i = 0; i < all->edges.count; i++) {
         if (!wf_word_has_ended(wf_load_acq(&all->edges.tasks[i]->word))) {
-            each(all->edges.tasks[i], arg);
+            each(wf_task_token(all->edges.tasks[i]), arg);
         }
     }
 }
@@ -263,10 +263,7 @@ static void collect(struct several *all, intptr_t *results)
     for (size_t i = 0; i < all->edges.count; i++) {
         wf_state_set(&all->edges.tasks[i]->word, WF_SEEN);
         if (wf_word_has_ended(wf_load_acq(&all->edges.tasks[i]->word))) {
-            intptr_t outcome = wf_task_look(all->edges.tasks[i]);
-            if (results != NULL) {
-                results[i] = outcome;
-            }
+            wf_task_look(all->edges.tasks[i], results != NULL ? &results[i] : NULL);
         }
     }
 }
@@ -374,13 +371,13 @@ int weft_wait(weft_task *const *tasks, size_t count, weft_wait_when when, int64_
 /* ---- one task, or one call, under a limit ---- */
 
 /* A limit that has passed: an unfinished task is cancelled; the wait for its end is private. */
-static int end_now(weft_task *task, intptr_t *result)
+static int end_now(weft_task *task, intptr_t *result, const char *call)
 {
     if (wf_cancel_now(task, WEFT_CAUSE_TIMEOUT) != 1) {
-        return wf_join(task, result, false, "weft_wait_for");
+        return wf_join(task, result, false, call);
     }
     intptr_t outcome = 0;
-    int rc = wf_join(task, &outcome, true, "weft_wait_for");
+    int rc = wf_join(task, &outcome, true, call);
     if (rc < 0) {
         return rc;
     }
@@ -404,7 +401,7 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
         return -EDEADLK;
     }
     if (delay_ns <= 0) {
-        return end_now(task, result);
+        return end_now(task, result, __func__);
     }
     weft_timeout limit;
     rc = weft_timeout_enter(&limit, delay_ns);
@@ -429,7 +426,7 @@ static int call_never(weft_task *self, weft_fn *fn, void *arg)
     weft_task *task;
     int rc = wf_door_observe(self, "weft_call_for");
     if (rc == 0 && wf_has_turns(self) && weft_spawn(&task, fn, arg) == 0) {
-        rc = end_now(task, NULL);
+        rc = end_now(task, NULL, NULL);
         weft_detach(task); /* it has ended, or will without having started */
         return rc;
     }

@@ -169,7 +169,7 @@ int weft_task_result(weft_task *task, intptr_t *result)
     if (!wf_word_has_ended(wf_load_acq(&task->word))) {
         return -EAGAIN;
     }
-    *result = wf_task_look(task);
+    wf_task_look(task, result);
     return 0;
 }
 

@@ -24,6 +24,12 @@ __attribute__((format(printf, 1, 2), noreturn, cold)) void wf_die(const char *fo
     } while (0)
 
 #ifdef WF_DEBUG
+#define WF_IS_DEBUG 1
+#else
+#define WF_IS_DEBUG 0
+#endif
+
+#ifdef WF_DEBUG
 #define WF_ASSERT(cond) WF_CHECK(cond, "assertion failed: %s (%s:%d)", #cond, __FILE__, __LINE__)
 #else
 #define WF_ASSERT(cond) ((void)sizeof((cond) ? 1 : 0))

@@ -2,95 +2,17 @@
 /* report.c - diagnostics: which words for which kind. */
 #include "sched/report.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/walk.h"
 #include "task/end.h"
-
-static const char *const waits[] = {"nothing",
-                                    "a task",
-                                    "a timer",
-                                    "a future",
-                                    "its group",
-                                    "gather",
-                                    "several tasks",
-                                    "a descriptor",
-                                    "a signal",
-                                    "a blocking call",
-                                    "a mutex",
-                                    "a rwlock",
-                                    "a semaphore",
-                                    "an event",
-                                    "a condition",
-                                    "a barrier",
-                                    "a once",
-                                    "room in a queue",
-                                    "an item in a queue",
-                                    "the end of a queue's work",
-                                    "several things"};
-
-struct list_text {
-    char *text;
-    size_t size;
-    size_t length;
-    uint32_t count;
-};
-
-static void append_task(weft_task *task, void *arg)
-{
-    struct list_text *list = arg;
-    const char *separator = list->count++ > 0 ? ", " : "";
-    if (list->length + 1 < list->size) {
-        const char *name = wf_task_name(task);
-        int n = snprintf(list->text + list->length, list->size - list->length,
-                         name[0] != '\0' ? "%stask \"%s\" (#%llu)" : "%stask%s #%llu", separator,
-                         name, (unsigned long long)wf_task_id(task));
-        list->length += n > 0 ? (size_t)n : 0;
-    }
-}
-
-/* The task that it joins, if that can be named. It may end meanwhile: a hold keeps what is read. */
-static bool append_joined(weft_task *task, struct list_text *list)
-{
-    uintptr_t joins = wf_load_sc(&task->joins);
-    weft_task *target = (weft_task *)joins;
-    if (joins == 0 || (joins & 1) != 0 || !wf_task_try_hold(target)) {
-        return false;
-    }
-    bool is_same = wf_load_sc(&task->joins) == joins;
-    if (is_same) {
-        append_task(target, list);
-    }
-    wf_task_let_go(target, NULL);
-    return is_same;
-}
-
-/* Where the task stands. A hint while others run, exact in a simulation. */
-static void waits_for(weft_task *task, char *text, size_t size)
-{
-    uint8_t reason = wf_load_rlx(&task->reason);
-    if (wf_word_life(wf_load_acq(&task->word)) != WF_PARKED || reason == WF_WAIT_NONE) {
-        (void)snprintf(text, size, "nothing: it is running or ready");
-        return;
-    }
-    struct list_text list = {text, size, 0, 0};
-    if (append_joined(task, &list)) {
-        return;
-    }
-    const char *what = reason < sizeof waits / sizeof waits[0] ? waits[reason] : "something";
-    list.length = (size_t)snprintf(text, size, "%s", what);
-    bool has_list = reason == WF_WAIT_GROUP || reason == WF_WAIT_GATHER || reason == WF_WAIT_TASKS;
-    if (has_list && wf_runtime_of(task)->sim != NULL) {
-        list.length += (size_t)snprintf(text + list.length, size - list.length, ": ");
-        task->wait->list(task->wait, append_task, &list);
-    }
-}
 
 static void describe(weft_diagnostic_kind kind, weft_task *task, int error, char *text, size_t size)
 {
     char who[192];
-    char whom[256];
     (void)wf_task_describe(task, who, sizeof who);
     switch (kind) {
     case WEFT_DIAG_ERROR_NEVER_RETRIEVED:
@@ -112,14 +34,31 @@ static void describe(weft_diagnostic_kind kind, weft_task *task, int error, char
         (void)snprintf(text, size, "%s has held its worker for more than 100 ms", who);
         break;
     case WEFT_DIAG_LEFT_AT_SHUTDOWN:
-        waits_for(task, whom, sizeof whom);
-        (void)snprintf(text, size, "%s is left after the grace: waits for %s", who, whom);
-        break;
     case WEFT_DIAG_DEADLOCK:
-        waits_for(task, whom, sizeof whom);
-        (void)snprintf(text, size, "deadlock: %s waits for %s", who, whom);
+    case WEFT_DIAG_CYCLE:
+    case WEFT_DIAG_LOCK_HELD:
+    case WEFT_DIAG_MISUSE:
+        (void)snprintf(text, size, "%s", who); /* these bring their own text */
         break;
     }
+}
+
+void wf_report_text(weft_runtime *runtime, weft_diagnostic_kind kind, const weft_task *task,
+                    int error, const char *text)
+{
+    if (runtime == NULL || runtime->options.diagnostic == NULL) {
+        wf_say("%s", text);
+        return;
+    }
+    const weft_diagnostic what = {
+        .kind = kind,
+        .error = error,
+        .task_id = task != NULL ? wf_task_id(task) : 0,
+        .name = task != NULL ? wf_task_name(task) : "",
+        .site = task != NULL && task->site != NULL ? task->site : "?",
+        .text = text,
+    };
+    runtime->options.diagnostic(&what, runtime->options.diagnostic_arg);
 }
 
 void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_task *task, int error)
@@ -133,19 +72,49 @@ void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_tas
     }
     char text[512];
     describe(kind, task, error, text, sizeof text);
-    if (runtime->options.diagnostic == NULL) {
-        wf_say("%s", text);
-        return;
+    wf_report_text(runtime, kind, task, error, text);
+}
+
+/* ---- misuse ---- */
+
+static void add_call(struct wf_text *text, const char *call, const void *object, bool is_simulated)
+{
+    wf_text_add(text, "%s", call);
+    if (object != NULL && !is_simulated) {
+        wf_text_add(text, "(%p)", object);
     }
-    const weft_diagnostic what = {
-        .kind = kind,
-        .error = error,
-        .task_id = wf_task_id(task),
-        .name = wf_task_name(task),
-        .site = task->site != NULL ? task->site : "?",
-        .text = text,
-    };
-    runtime->options.diagnostic(&what, runtime->options.diagnostic_arg);
+    wf_text_add(text, ": ");
+}
+
+void wf_report_misuse(int error, const char *call, const void *object, const char *tie,
+                      uint64_t other, const char *format, ...)
+{
+    struct wf_worker *worker = wf_here();
+    const weft_task *self = wf_self_on(worker);
+    weft_task *peer = wf_token_hold(other);
+    weft_runtime *runtime = worker != NULL ? worker->runtime : NULL;
+    struct wf_text text = {0};
+    char who[192] = "a plain thread";
+    if (self != NULL) {
+        (void)wf_task_describe(self, who, sizeof who);
+    }
+    wf_text_add(&text, "misuse: %s: ", who);
+    add_call(&text, call, object, runtime != NULL && runtime->sim != NULL);
+    va_list args;
+    va_start(args, format);
+    wf_text_add_list(&text, format, args);
+    va_end(args);
+    if (peer != NULL) {
+        (void)wf_task_describe(peer, who, sizeof who);
+        wf_text_add(&text, ", %s %s", tie, who);
+        runtime = runtime != NULL ? runtime : wf_runtime_of(peer);
+    }
+    wf_text_add(&text, " (%s)", strerror(-error));
+    wf_report_text(runtime, WEFT_DIAG_MISUSE, self, error, wf_text_line(&text));
+    wf_text_free(&text);
+    if (peer != NULL) {
+        wf_task_let_go(peer, NULL);
+    }
 }
 
 /* ---- all of a kind, in the order of their ids ---- */
@@ -162,25 +131,50 @@ static void report_all(weft_runtime *runtime, bool (*belongs)(weft_task *),
     free(roll.tasks);
 }
 
-static bool is_unfinished(weft_task *task)
-{
-    enum wf_life life = wf_word_life(wf_load_acq(&task->word));
-    return life == WF_NEW || life == WF_RUN || life == WF_PARKED;
-}
-
 static bool has_failed(weft_task *task)
 {
     return wf_word_life(wf_load_acq(&task->word)) == WF_ERROR;
 }
 
-static void tell_left(weft_task *task, weft_diagnostic_kind kind)
+struct left {
+    weft_runtime *runtime;
+    weft_diagnostic_kind kind;
+    struct wf_scene scene;
+};
+
+static void tell_left(struct left *left, size_t at, struct wf_text *text)
 {
-    wf_report(wf_task_registry(task), kind, task, 0);
+    char who[192];
+    weft_task *task = left->scene.sights[at].task;
+    bool is_deadlock = left->kind == WEFT_DIAG_DEADLOCK;
+    (void)wf_task_describe(task, who, sizeof who);
+    wf_text_clear(text);
+    wf_text_add(text, is_deadlock ? "deadlock: %s, " : "%s is left after the grace: it ", who);
+    if (wf_word_life(left->scene.sights[at].word) == WF_PARKED) {
+        wf_scene_tell(&left->scene, at, true, text);
+    } else {
+        wf_text_add(text, "is running or ready");
+    }
+    wf_report_text(left->runtime, left->kind, task, 0, wf_text_line(text));
+}
+
+static void tell_cycle(const char *text, size_t first, void *arg)
+{
+    const struct left *left = arg;
+    wf_report_text(left->runtime, WEFT_DIAG_CYCLE, left->scene.sights[first].task, 0, text);
 }
 
 void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind)
 {
-    report_all(runtime, is_unfinished, tell_left, kind);
+    struct left left = {.runtime = runtime, .kind = kind};
+    struct wf_text text = {0};
+    wf_scene_take(runtime, &left.scene);
+    for (size_t i = 0; i < left.scene.listed; i++) {
+        tell_left(&left, i, &text);
+    }
+    wf_walk_cycles(&left.scene, tell_cycle, &left);
+    wf_text_free(&text);
+    wf_scene_drop(&left.scene);
 }
 
 static void drop_owned(weft_task *task, uint64_t word)
@@ -195,6 +189,23 @@ static void drop_owned(weft_task *task, uint64_t word)
     }
 }
 
+/* It will never go on; its stack is still there. */
+static void free_wait(const weft_task *task, uint64_t word)
+{
+    struct wf_wait *wait = task->wait;
+    bool is_alive = wf_word_life(word) == WF_PARKED || wf_word_life(word) == WF_RUN;
+    if (!is_alive || wait == NULL) {
+        return;
+    }
+    free(wait->memory);
+    wait->memory = NULL;
+    if (wait->leave != NULL) {
+        wait->leave(wait);
+    } else if (wait->waiter != NULL && wait->waiter->link.next != NULL) {
+        wf_list_remove(&wait->waiter->link);
+    }
+}
+
 static void free_owned(weft_task *task, void *arg)
 {
     uint64_t word = wf_load_acq(&task->word);
@@ -205,6 +216,7 @@ static void free_owned(weft_task *task, void *arg)
         if (task->extra != NULL) {
             drop_owned(task, word);
         }
+        free_wait(task, word);
         free(task->extra);
         free(task->errors);
         task->extra = NULL;

@@ -8,7 +8,27 @@
 /* The registry's report function. */
 void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_task *task, int error);
 
-/* One report for every unfinished task. */
+/* The same with words of its own. `runtime` NULL: on standard error; `task` NULL: none in particular. */
+void wf_report_text(weft_runtime *runtime, weft_diagnostic_kind kind, const weft_task *task,
+                    int error, const char *text);
+
+/* A call that is refused as misuse: WEFT_DIAG_MISUSE with the caller's task, the call with its object (NULL: none;
+ * in a simulation its address is not told), what `format` says of it, and after `tie`, say "held by", the task
+ * that the token `other` names, if there is one. Debug builds only: in others the arguments are not even
+ * evaluated. No locks held. */
+#define wf_misuse(...)                     \
+    do {                                   \
+        if (WF_IS_DEBUG) {                 \
+            wf_report_misuse(__VA_ARGS__); \
+        }                                  \
+    } while (0)
+__attribute__((format(printf, 6, 7))) void wf_report_misuse(int error, const char *call,
+                                                            const void *object, const char *tie,
+                                                            uint64_t other, const char *format,
+                                                            ...);
+
+/* One report for every unfinished task, then one (WEFT_DIAG_CYCLE) for every cycle in which they wait for each
+ * other. */
 void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind);
 
 /* Errors of tasks whose handles were never dropped: when the runtime goes. */

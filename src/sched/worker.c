@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "queue/inbox.h"
+#include "sched/held.h"
 #include "sched/park.h"
 #include "sched/ready.h"
 #include "sched/simulate.h"
@@ -147,6 +148,7 @@ static struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick p
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 {
     struct wf_fiber *from = worker->fiber;
+    wf_held_check(worker);
     if (leave == WF_LEAVE_YIELD && worker->until_poll > 1 && wf_ready_is_empty(worker)) {
         worker->until_poll--; /* nobody to yield to: a turn of its own */
         wf_bump_own(&worker->turns, 1);

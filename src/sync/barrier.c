@@ -195,6 +195,7 @@ static int look_later(struct wf_barrier *barrier, uint32_t *state, struct party 
     struct wf_wait *wait = party->waiter.wait;
     wf_wait_begin(wait, wait->task, WF_WAIT_BARRIER);
     wait->target = barrier;
+    wait->waiter = &party->waiter;
     party->is_woken = false;
     wf_waiters_add(&barrier->waiters, &party->waiter);
     unlock_in_turns(barrier, *state);
@@ -262,6 +263,7 @@ int weft_barrier_wait(weft_barrier *barrier)
     struct party party = {.waiter = {.wait = &wait}};
     wf_wait_begin(&wait, self, WF_WAIT_BARRIER);
     wait.target = b;
+    wait.waiter = &party.waiter;
     if (wf_has_turns(self)) {
         return wait_in_turns(b, &party);
     }
@@ -327,5 +329,7 @@ int weft_barrier_destroy(weft_barrier *barrier)
     if (barrier == NULL) {
         return -EINVAL;
     }
-    return (wf_load_acq(&inside(barrier)->word) & ~(uint32_t)BROKEN) == 0 ? 0 : -EBUSY;
+    struct wf_barrier *b = inside(barrier);
+    bool is_free = (wf_load_acq(&b->word) & ~(uint32_t)BROKEN) == 0;
+    return is_free ? 0 : wf_waiters_refuse(__func__, barrier, &b->word, &b->waiters);
 }

@@ -69,6 +69,7 @@ int weft_cond_notify(weft_cond *cond, size_t count)
         return -EINVAL;
     }
     if (!weft_mutex_is_locked(cond->mutex)) {
+        wf_misuse(-EPERM, "weft_cond_notify", cond, "", 0, "its mutex is not locked");
         return -EPERM;
     }
     notify(inside(cond), count);
@@ -90,6 +91,7 @@ static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_COND);
     wait.target = cond;
+    wait.waiter = &waiter;
     (void)wf_bitlock(&cond->word);
     wf_waiters_add(&cond->waiters, &waiter);
     wf_bitunlock(&cond->word, QUEUED);
@@ -106,18 +108,17 @@ static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
 /* The wait for the mutex. */
 struct regain {
     struct wf_wait wait;
-    uint32_t requests; /* counted as it began */
-    bool is_told;      /* one came while it lasted. Written while WF_BUSY, as wait.handed_on is */
+    uint32_t undelivered; /* as it began */
+    bool is_told; /* a request came while it lasted. Written while WF_BUSY, as wait.handed_on is */
 };
 
-/* Takes no request; one that is new is noted. By the count: what is undelivered has been taken for us. */
+/* Takes no request; one that is new is noted. */
 static bool note_request(struct wf_wait *wait, struct wf_later *later)
 {
     struct regain *regain = WF_CONTAINER(wait, struct regain, wait);
-    weft_task *task = wait->task;
-    if (wf_word_count(wf_load_acq(&task->word)) > regain->requests) {
+    if (wait->taken > regain->undelivered) {
         regain->is_told = true;
-        if (wf_has_turns(task)) {
+        if (wf_has_turns(wait->task)) {
             (void)wf_wait_claim(wait, WF_CLOSED, later);
         }
     }
@@ -143,7 +144,7 @@ static bool lock_again(struct wf_mutex *mutex, weft_task *self)
         struct regain regain = {.is_told = false};
         wf_wait_begin(&regain.wait, self, WF_WAIT_MUTEX);
         regain.wait.hand_on = note_request;
-        regain.requests = wf_word_count(wf_load_acq(&self->word));
+        regain.undelivered = wf_word_undelivered(wf_load_acq(&self->word));
         rc = wf_mutex_wait(mutex, &regain.wait);
         is_cancelled = deliver(&regain, self) || is_cancelled;
     }
@@ -160,6 +161,8 @@ int weft_cond_wait(weft_cond *cond)
     }
     struct wf_mutex *mutex = wf_mutex_inside(cond->mutex);
     if (!wf_mutex_is_mine(mutex, self)) {
+        wf_misuse(-EPERM, __func__, cond, "but by", wf_mutex_owner(mutex),
+                  "its mutex is not locked by the caller");
         return -EPERM;
     }
     bool is_cancelled = wait_for_news(inside(cond), self) != WF_GRANTED;
@@ -175,5 +178,7 @@ int weft_cond_destroy(weft_cond *cond)
     if (cond == NULL) {
         return -EINVAL;
     }
-    return wf_load_acq(&inside(cond)->word) == 0 ? 0 : -EBUSY;
+    struct wf_cond *c = inside(cond);
+    bool is_free = wf_load_acq(&c->word) == 0;
+    return is_free ? 0 : wf_waiters_refuse(__func__, cond, &c->word, &c->waiters);
 }

@@ -125,6 +125,7 @@ static int wait_until_set(weft_event *event, weft_task *self)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_EVENT);
     wait.target = event;
+    wait.waiter = &waiter;
     if (!wf_event_watch(event, &waiter)) {
         return 0;
     }
@@ -151,5 +152,7 @@ int weft_event_destroy(weft_event *event)
     if (event == NULL) {
         return -EINVAL;
     }
-    return (wf_load_acq(&inside(event)->word) & ~(uint32_t)SET) == 0 ? 0 : -EBUSY;
+    struct wf_event *e = inside(event);
+    bool is_free = (wf_load_acq(&e->word) & ~(uint32_t)SET) == 0;
+    return is_free ? 0 : wf_waiters_refuse(__func__, event, &e->word, &e->waiters);
 }

@@ -94,13 +94,23 @@ static void leave(struct wf_mutex *mutex, struct wf_waiter *waiter, enum wf_verd
     wf_later_run(&later);
 }
 
+static void list_owner(const struct wf_wait *wait, wf_each *each, void *arg)
+{
+    each(wf_mutex_owner(wait->target), arg);
+}
+
 int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait)
 {
     weft_task *self = wait->task;
     struct wf_waiter waiter = {.wait = wait};
     wait->target = mutex;
+    wait->waiter = &waiter;
+    wait->list = list_owner;
     int rc = enter(mutex, self, &waiter);
     if (rc != -EBUSY) {
+        if (rc < 0) {
+            wf_misuse(rc, "weft_mutex_lock", mutex, "", 0, "the caller has it already");
+        }
         return rc;
     }
     enum wf_verdict verdict = wf_door_park(wait);
@@ -180,10 +190,13 @@ int weft_mutex_unlock(weft_mutex *mutex)
         return -EINVAL;
     }
     struct wf_mutex *m = wf_mutex_inside(mutex);
-    if ((m->flags & WEFT_MUTEX_OWNED) != 0 && !wf_mutex_is_mine(m, wf_self_on(wf_here()))) {
-        return -EPERM;
+    bool is_owned = (m->flags & WEFT_MUTEX_OWNED) != 0;
+    int rc = is_owned && !wf_mutex_is_mine(m, wf_self_on(wf_here())) ? -EPERM : wf_mutex_give(m);
+    if (rc < 0) {
+        wf_misuse(rc, __func__, mutex, "but by", wf_mutex_owner(m), "not locked%s",
+                  is_owned ? " by the caller" : "");
     }
-    return wf_mutex_give(m);
+    return rc;
 }
 
 /* ---- looking ---- */
@@ -198,5 +211,13 @@ int weft_mutex_destroy(weft_mutex *mutex)
     if (mutex == NULL) {
         return -EINVAL;
     }
-    return wf_load_acq(&wf_mutex_inside(mutex)->word) == 0 ? 0 : -EBUSY;
+    struct wf_mutex *m = wf_mutex_inside(mutex);
+    if (wf_load_acq(&m->word) == 0) {
+        return 0;
+    }
+    if (wf_mutex_owner(m) == 0) {
+        return wf_waiters_refuse(__func__, mutex, &m->word, &m->waiters);
+    }
+    wf_misuse(-EBUSY, __func__, mutex, "by", wf_mutex_owner(m), "it is in use");
+    return -EBUSY;
 }

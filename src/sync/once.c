@@ -92,6 +92,11 @@ static int run(struct wf_once *once, int (*fn)(void *arg), void *arg)
     return rc < 0 ? rc : 0;
 }
 
+static void list_runner(const struct wf_wait *wait, wf_each *each, void *arg)
+{
+    each(wf_once_owner(wait->target), arg);
+}
+
 /* As enter, but for -EAGAIN, which has become -ECANCELED or one of the others. */
 static int come(struct wf_once *once, weft_task *self)
 {
@@ -99,6 +104,8 @@ static int come(struct wf_once *once, weft_task *self)
     struct follower follower = {.waiter = {.wait = &wait}};
     wf_wait_begin(&wait, self, WF_WAIT_ONCE);
     wait.target = once;
+    wait.waiter = &follower.waiter;
+    wait.list = list_runner;
     int rc = enter(once, wf_task_token(self), &follower);
     if (rc != -EAGAIN) {
         return rc;
@@ -124,6 +131,9 @@ int weft_once_run(weft_once *once, int (*fn)(void *arg), void *arg)
         return 0;
     }
     rc = come(o, self);
+    if (rc == -EDEADLK) {
+        wf_misuse(rc, __func__, once, "", 0, "from within its function");
+    }
     return rc == 1 ? run(o, fn, arg) : rc;
 }
 

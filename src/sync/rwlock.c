@@ -154,6 +154,11 @@ static bool take_free(struct wf_rwlock *lock, const weft_task *self, bool writes
     return false;
 }
 
+static void list_writer(const struct wf_wait *wait, wf_each *each, void *arg)
+{
+    each(wf_rwlock_owner(wait->target), arg);
+}
+
 static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_task *self,
                                                  bool writes)
 {
@@ -161,7 +166,13 @@ static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_ta
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_RWLOCK);
     wait.target = lock;
+    wait.waiter = &waiter;
+    wait.list = list_writer;
     int rc = enter(lock, self, writes, &waiter);
+    if (rc == -EDEADLK) {
+        wf_misuse(rc, writes ? "weft_rwlock_write_lock" : "weft_rwlock_read_lock", lock, "", 0,
+                  "the caller has it for writing");
+    }
     if (rc != -EBUSY) {
         return rc;
     }
@@ -232,7 +243,11 @@ static __attribute__((noinline)) int unlock_slowly(struct wf_rwlock *lock)
     }
     wf_bitunlock(&lock->word, state);
     wf_later_run(&later);
-    return is_locked ? 0 : -EPERM;
+    if (!is_locked) {
+        wf_misuse(-EPERM, "weft_rwlock_unlock", lock, "", 0, "not locked");
+        return -EPERM;
+    }
+    return 0;
 }
 
 int weft_rwlock_unlock(weft_rwlock *rwlock)
@@ -255,12 +270,26 @@ int weft_rwlock_unlock(weft_rwlock *rwlock)
     return unlock_slowly(lock);
 }
 
+/* For reports: who writes, else who waits; 0 where only readers have it. */
+static uint64_t user_of(struct wf_rwlock *lock)
+{
+    uint64_t writer = wf_rwlock_owner(lock);
+    uint64_t waiter = wf_waiters_token(&lock->word, &lock->writers);
+    waiter = waiter != 0 ? waiter : wf_waiters_token(&lock->word, &lock->readers);
+    return writer != 0 ? writer : waiter;
+}
+
 int weft_rwlock_destroy(weft_rwlock *rwlock)
 {
     if (rwlock == NULL) {
         return -EINVAL;
     }
-    return wf_load_acq(&inside(rwlock)->word) == 0 ? 0 : -EBUSY;
+    struct wf_rwlock *lock = inside(rwlock);
+    if (wf_load_acq(&lock->word) == 0) {
+        return 0;
+    }
+    wf_misuse(-EBUSY, __func__, rwlock, "by", user_of(lock), "it is in use");
+    return -EBUSY;
 }
 
 uint64_t wf_rwlock_owner(const void *rwlock)

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/random.h"
+#include "sched/report.h"
 
 /* ---- the kinds ---- */
 
@@ -155,12 +156,18 @@ static int settle(struct wf_selection *selection, enum wf_verdict verdict, weft_
     return 0;
 }
 
+static void leave(struct wf_wait *wait)
+{
+    unlink_all(WF_CONTAINER(wait, struct wf_selection, wait), NULL);
+}
+
 /* 0, or -ECANCELED. *chosen NULL: nothing has happened, begin again. */
 static int wait_for_one(struct wf_selection *selection, weft_case **chosen)
 {
     *chosen = NULL;
     wf_wait_begin(&selection->wait, selection->self, WF_WAIT_SELECT);
     selection->wait.target = selection->cases;
+    selection->wait.leave = leave;
     selection->wait.granted = NULL;
     selection->next_timer = NULL;
     switch (link_all(selection, chosen)) {
@@ -208,15 +215,18 @@ int weft_select(weft_case *cases, size_t count, unsigned flags)
     if (prepared == -EINVAL) {
         return -EINVAL;
     }
-    rc = wf_door_enter(self, __func__);
-    if (rc < 0 || prepared < 0) {
-        return rc < 0 ? rc : prepared;
+    rc = wf_door_enter_quickly(self, __func__);
+    if (rc < 0) {
+        return rc;
     }
-    struct wf_selection selection = {
-        .self = self,
-        .cases = cases,
-        .count = (uint32_t)count,
-        .random = start_of_chance(wf_here()),
-    };
+    if (prepared < 0) {
+        wf_misuse(prepared, __func__, NULL, "", 0, "a case waits for the end of the caller");
+        return prepared;
+    }
+    struct wf_selection selection; /* the rest belongs to a round */
+    selection.self = self;
+    selection.cases = cases;
+    selection.count = (uint32_t)count;
+    selection.random = start_of_chance(wf_here());
     return run(&selection, flags);
 }

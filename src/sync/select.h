@@ -90,6 +90,20 @@ static inline void *wf_case_room(weft_case *one)
     _Static_assert(sizeof(type) <= (WF_CASE_WORDS - WF_CASE_NOTE_WORDS) * sizeof(uint64_t), \
                    "weft_case is too small")
 
+/* A case with nothing but these. What is reserved is weft_select's to set. */
+static inline weft_case wf_case_make(weft_case_kind kind, void *source, void *item)
+{
+    weft_case one;
+    one.kind = kind;
+    one.outcome = 0;
+    one.source = source;
+    one.item = item;
+    one.deadline_ns = 0;
+    one.fd = -1;
+    one.events = 0;
+    return one;
+}
+
 /* Notify function of waiters in lists that are granted by wf_waiter_grant. */
 void wf_case_grant(struct wf_waiter *waiter, struct wf_later *later);
 

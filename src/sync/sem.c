@@ -134,6 +134,7 @@ static __attribute__((noinline)) int acquire_slowly(struct wf_sem *sem, weft_tas
     struct asker asker = {.waiter = {.wait = &wait}, .need = permits};
     wf_wait_begin(&wait, self, WF_WAIT_SEM);
     wait.target = sem;
+    wait.waiter = &asker.waiter;
     if (enter(sem, permits, &asker) == 0) {
         return 0;
     }
@@ -214,6 +215,8 @@ int weft_sem_destroy(weft_sem *sem)
     if (sem == NULL) {
         return -EINVAL;
     }
+    struct wf_sem *s = inside(sem);
     uint32_t busy = QUEUED | WF_BITLOCK_MASK;
-    return (wf_load_acq(&inside(sem)->word) & busy) == 0 ? 0 : -EBUSY;
+    bool is_free = (wf_load_acq(&s->word) & busy) == 0;
+    return is_free ? 0 : wf_waiters_refuse(__func__, sem, &s->word, &s->waiters);
 }

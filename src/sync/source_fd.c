@@ -161,10 +161,7 @@ static void unlink_fd(struct wf_selection *selection, weft_case *one)
 
 weft_case weft_case_fd(int fd, unsigned events)
 {
-    weft_case one; /* what is reserved is weft_select's to set */
-    one.kind = WEFT_CASE_FD;
-    one.outcome = 0;
-    one.source = NULL;
+    weft_case one = wf_case_make(WEFT_CASE_FD, NULL, NULL);
     one.fd = fd;
     one.events = events;
     return one;

@@ -77,24 +77,14 @@ static bool finish_queue(struct wf_selection *selection, weft_case *one)
     return conclude(one, wf_queue_try(one->source, op, wf_task_token(selection->self)));
 }
 
-static weft_case make(weft_case_kind kind, weft_queue *queue, void *item)
-{
-    weft_case one; /* what is reserved is weft_select's to set */
-    one.kind = kind;
-    one.outcome = 0;
-    one.source = queue;
-    one.item = item;
-    return one;
-}
-
 weft_case weft_case_put(weft_queue *queue, const void *item)
 {
-    return make(WEFT_CASE_PUT, queue, (void *)(uintptr_t)item);
+    return wf_case_make(WEFT_CASE_PUT, queue, (void *)(uintptr_t)item);
 }
 
 weft_case weft_case_get(weft_queue *queue, void *item)
 {
-    return make(WEFT_CASE_GET, queue, item);
+    return wf_case_make(WEFT_CASE_GET, queue, item);
 }
 
 const struct wf_case_kind wf_case_queue = {

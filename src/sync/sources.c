@@ -40,12 +40,7 @@ static enum wf_linking conclude(struct wf_selection *selection, weft_case *one, 
 
 weft_case weft_case_future(weft_future *future, intptr_t *result)
 {
-    weft_case one; /* what is reserved is weft_select's to set */
-    one.kind = WEFT_CASE_FUTURE;
-    one.outcome = 0;
-    one.source = future;
-    one.item = result;
-    return one;
+    return wf_case_make(WEFT_CASE_FUTURE, future, result);
 }
 
 static bool finish_future(struct wf_selection *selection, weft_case *one)
@@ -86,11 +81,7 @@ const struct wf_case_kind wf_case_future = {
 
 weft_case weft_case_event(weft_event *event)
 {
-    weft_case one;
-    one.kind = WEFT_CASE_EVENT;
-    one.outcome = 0;
-    one.source = event;
-    return one;
+    return wf_case_make(WEFT_CASE_EVENT, event, NULL);
 }
 
 static bool finish_event(struct wf_selection *selection, weft_case *one)
@@ -130,18 +121,14 @@ const struct wf_case_kind wf_case_event = {
 
 weft_case weft_case_task(weft_task *task, intptr_t *result)
 {
-    weft_case one;
-    one.kind = WEFT_CASE_TASK;
-    one.outcome = 0;
-    one.source = task;
-    one.item = result;
-    return one;
+    return wf_case_make(WEFT_CASE_TASK, task, result);
 }
 
 static bool finish_task(struct wf_selection *selection, weft_case *one)
 {
     (void)selection;
-    set_result(one, wf_task_look(one->source));
+    wf_task_look(one->source, one->item);
+    one->outcome = 0;
     return true;
 }
 
@@ -175,10 +162,7 @@ const struct wf_case_kind wf_case_task = {
 
 weft_case weft_case_at(int64_t deadline_ns)
 {
-    weft_case one;
-    one.kind = WEFT_CASE_TIMER;
-    one.outcome = 0;
-    one.source = NULL;
+    weft_case one = wf_case_make(WEFT_CASE_TIMER, NULL, NULL);
     one.deadline_ns = deadline_ns;
     return one;
 }

@@ -54,25 +54,43 @@ int wf_store_init(struct wf_store *store, struct wf_place *in, struct wf_place *
     return capacity == 0 ? 0 : init_ring(store, in, out, capacity);
 }
 
+/* One that has been read empty, whose reader has not moved on yet, before new memory. */
+static struct wf_chunk *find_chunk(struct wf_store *store, struct wf_place *out)
+{
+    if (store->spare == NULL && store->oldest != store->newest && out->at == out->end) {
+        wf_store_next_out(store, out);
+    }
+    struct wf_chunk *chunk = store->spare != NULL ? store->spare : make_chunk(store);
+    store->spare = NULL;
+    return chunk;
+}
+
+/* All chunks but the ring end in NULL. */
 bool wf_store_next_in(struct wf_store *store, struct wf_place *in, struct wf_place *out)
 {
-    struct wf_chunk *chunk = store->newest != NULL ? store->newest->next : NULL;
-    if (chunk == NULL) {
-        chunk = store->spare != NULL ? store->spare : make_chunk(store);
-        if (chunk == NULL) {
-            return false;
-        }
-        store->spare = NULL;
-        chunk->next = NULL;
-        if (store->newest != NULL) {
-            store->newest->next = chunk;
-        } else {
-            store->oldest = chunk;
-            *out = beginning(store, chunk);
-        }
-        store->newest = chunk;
+    struct wf_chunk *newest = store->newest;
+    if (newest != NULL && newest->next != NULL) {
+        *in = beginning(store, newest->next);
+        return true;
     }
+    if (newest != NULL && newest == store->oldest && out->at == out->end) {
+        *in = beginning(store, newest); /* the only one, and empty */
+        *out = *in;
+        return true;
+    }
+    struct wf_chunk *chunk = find_chunk(store, out);
+    if (chunk == NULL) {
+        return false;
+    }
+    chunk->next = NULL;
     *in = beginning(store, chunk);
+    if (newest != NULL) {
+        newest->next = chunk;
+    } else {
+        store->oldest = chunk;
+        *out = *in;
+    }
+    store->newest = chunk;
     return true;
 }
 

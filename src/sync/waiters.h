@@ -15,21 +15,33 @@
 
 #include "await/door.h"
 #include "base/bitlock.h"
+#include "sched/report.h"
+
+/* As wf_fiber_worker, without a call of it while all is well. */
+static inline struct wf_worker *wf_sync_worker(int *rc)
+{
+    struct wf_worker *worker = wf_here();
+    bool is_fiber = worker != NULL && worker->fiber != worker->host;
+    if (__builtin_expect(is_fiber && !wf_runtime_is_forked(worker->runtime), 1)) {
+        return worker;
+    }
+    return wf_fiber_worker(rc);
+}
 
 /* Fiber only, an object, the entry rule: the calling task, or NULL with the reason in *rc. */
 static inline weft_task *wf_sync_enter(const void *object, const char *call, int *rc)
 {
-    struct wf_worker *worker = wf_fiber_worker(rc);
-    if (worker == NULL) {
+    struct wf_worker *worker = wf_sync_worker(rc);
+    if (__builtin_expect(worker == NULL, 0)) {
         return NULL;
     }
-    if (object == NULL) {
+    if (__builtin_expect(object == NULL, 0)) {
         *rc = -EINVAL;
         return NULL;
     }
     weft_task *self = wf_self_on(worker);
-    *rc = wf_door_enter(self, call);
-    return *rc < 0 ? NULL : self;
+    *rc = wf_door_enter_quickly(self, call);
+    return __builtin_expect(*rc < 0, 0) ? NULL : self;
 }
 
 static inline bool wf_waiters_is_empty(const struct wf_list *list)
@@ -57,6 +69,24 @@ static inline struct wf_waiter *wf_waiters_next(const struct wf_list *list,
 {
     struct wf_list *next = waiter->link.next;
     return next == list ? NULL : WF_CONTAINER(next, struct wf_waiter, link);
+}
+
+/* For reports: the token of the task that has waited longest, 0 for none. Takes the lock in `word`. */
+static inline uint64_t wf_waiters_token(wf_au32 *word, const struct wf_list *list)
+{
+    uint32_t state = wf_bitlock(word);
+    const struct wf_waiter *first = wf_waiters_first(list);
+    uint64_t token = first != NULL ? wf_task_token(first->wait->task) : 0;
+    wf_bitunlock(word, state);
+    return token;
+}
+
+/* The answer of a destructor to somebody who waits. */
+static inline int wf_waiters_refuse(const char *call, const void *object, wf_au32 *word,
+                                    const struct wf_list *list)
+{
+    wf_misuse(-EBUSY, call, object, "by", wf_waiters_token(word, list), "it is in use");
+    return -EBUSY;
 }
 
 /* Does anybody wait who has not been cancelled? */

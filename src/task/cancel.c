@@ -107,6 +107,7 @@ static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
     struct wf_wait *wait = task->wait;
     uint32_t taken;
     while ((taken = wf_state_take(&task->word)) > 0) {
+        wait->taken = taken;
         if (!wait->hand_on(wait, later)) {
             give_back(task, taken); /* nobody is left to take it */
             return;

@@ -75,14 +75,17 @@ bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
     return is_open;
 }
 
-intptr_t wf_task_look(weft_task *task)
+void wf_task_look(weft_task *task, intptr_t *result)
 {
     uint64_t word = wf_load_acq(&task->word);
-    uint64_t seen = wf_word_life(word) == WF_OK ? WF_SEEN | WF_TAKEN : WF_SEEN;
+    bool takes = result != NULL && wf_word_life(word) == WF_OK;
+    uint64_t seen = takes ? WF_SEEN | WF_TAKEN : WF_SEEN;
     if ((word & seen) != seen) {
         (void)wf_or_acqrel(&task->word, seen);
     }
-    return wf_task_outcome(task, word);
+    if (result != NULL) {
+        *result = wf_task_outcome(task, word);
+    }
 }
 
 /* The user's drop may look at them, and may even set others. */

@@ -54,8 +54,9 @@ bool wf_task_add_callback(weft_task *task, struct wf_callback *callback);
  * Nobody else looks at it. */
 void wf_task_forget(weft_task *task);
 
-/* The outcome for somebody who looks at it: counts as seen. */
-intptr_t wf_task_look(weft_task *task);
+/* The outcome for somebody who looks at it: counts as seen, and a value as taken unless `result` is
+ * NULL. */
+void wf_task_look(weft_task *task, intptr_t *result);
 
 /* The task that a token names, with a hold; NULL when it is gone. */
 static inline weft_task *wf_token_hold(uint64_t token)

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "fiber/tools.h"
+#include "task/end.h"
 
 #if WF_ASAN
 #include <sanitizer/lsan_interface.h>
@@ -252,8 +253,14 @@ static void call_roll(weft_task *task, void *arg)
         roll->tasks = tasks;
         roll->cap = cap;
     }
-    if (wf_task_try_hold(task)) {
+    if (!wf_task_try_hold(task)) {
+        return;
+    }
+    /* The slot may be another task's by now, perhaps one that is still being made. */
+    if (roll->belongs(task)) {
         roll->tasks[roll->count++] = task;
+    } else {
+        wf_task_let_go(task, NULL);
     }
 }
 

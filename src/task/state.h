@@ -50,7 +50,7 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_VERDICT_SHIFT 3
 #define WF_VERDICT_MASK (UINT64_C(7) << WF_VERDICT_SHIFT)
 #define WF_DELEGATES (UINT64_C(1) << 6) /* this wait hands requests on instead of ending */
-#define WF_BUSY (UINT64_C(1) << 7)      /* a canceller reads the wait record on the task's stack */
+#define WF_BUSY (UINT64_C(1) << 7)      /* somebody reads the wait record on the task's stack */
 #define WF_SHIELDED (UINT64_C(1) << 8)  /* requests from outside are deferred: see scope.h */
 #define WF_TOLD (UINT64_C(1) << 9)      /* was told -ECANCELED and has not uncancelled */
 #define WF_SEEN (UINT64_C(1) << 10)     /* somebody has looked at the outcome */
@@ -268,6 +268,32 @@ static inline void wf_state_give_back(wf_au64 *word, uint32_t count, uint32_t de
         next = seen & ~(WF_BUSY | WF_TOLLS_MASK | WF_UNDELIVERED_MASK);
         next |= tolls | (left << WF_UNDELIVERED_SHIFT);
     } while (!wf_cas_weak_acqrel(word, &seen, next));
+}
+
+/* Looks at a parked task: true, with WF_BUSY set, when its wait record may be read until wf_state_looked.
+ * Changes nothing else: whoever decides the wait meanwhile is not held up, but the task is, until its lock
+ * is free. Under the task's lock; `at` receives the word. */
+static inline bool wf_state_look(wf_au64 *word, uint64_t *at)
+{
+    *at = wf_load_acq(word);
+    while (wf_word_life(*at) == WF_PARKED) {
+        if (wf_cas_weak_acqrel(word, at, *at | WF_BUSY)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline void wf_state_looked(wf_au64 *word)
+{
+    (void)wf_and_acqrel(word, ~WF_BUSY);
+}
+
+/* Are these two words of one and the same suspension? */
+static inline bool wf_word_is_same_wait(uint64_t one, uint64_t other)
+{
+    const uint64_t mask = WF_LIFE_MASK | WF_EPOCH_MASK;
+    return wf_word_life(one) == WF_PARKED && (one & mask) == (other & mask);
 }
 
 enum wf_request {

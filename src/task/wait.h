@@ -57,6 +57,9 @@ enum wf_reason {
     WF_WAIT_SELECT,
 };
 
+/* Told of a task (wf_task_token). */
+typedef void wf_each(uint64_t token, void *arg);
+
 struct wf_wait {
     weft_task *task;
     wf_au8 epoch;   /* of the state word: names this wait. The task stores, claimers load: relaxed,
@@ -67,18 +70,30 @@ struct wf_wait {
     /* The wait was decided before the fiber was off its stack: the waker may still hold its source's
      * lock. Written by the worker that left the fiber, read by the task. */
     bool was_early;
+    int32_t number; /* of the descriptor, for reports; -1: none */
+    uint32_t
+        serial; /* for reports: differs from that of the task's other waits, but for rare chance */
     /* Not NULL: requests are not delivered here but handed on, by this. Adds at most one request to
      * each unfinished target and pushes it on later's kick list. Returns whether any target took
      * it. Runs on the canceller's thread under the task's lock. */
     bool (*hand_on)(struct wf_wait *wait, struct wf_later *later);
+    uint32_t
+        taken; /* for hand_on: how many requests it is about, those from before the wait included */
     const void *target; /* for reports and for hand_on */
     /* Of a wait in several sources (weft_select): by which waiter it was granted. Whoever claimed it
      * writes, before its source's lock is given back; the task reads it when it runs again, and if that
      * was early, after it has had the locks. */
     struct wf_waiter *granted;
-    /* WF_WAIT_GROUP, _GATHER and _TASKS only: calls `each` with every unfinished task it waits for. For
-     * reports of a simulation, where nobody runs meanwhile. */
-    void (*list)(const struct wf_wait *wait, void (*each)(weft_task *task, void *arg), void *arg);
+    /* For a simulation whose deadlock the call waits in, and which takes it away: what it has on the heap,
+     * NULL for nothing; its waiter in an object of the program, or else what unlinks several, so that the
+     * object can be used and destroyed afterwards. */
+    void *memory;
+    struct wf_waiter *waiter;
+    void (*leave)(struct wf_wait *wait);
+    /* NULL, or names for reports whom in particular it waits for: calls `each` with their tokens. Runs on
+     * the thread of whoever looks, under the task's lock and WF_BUSY; others run meanwhile. May take the
+     * short locks that hand_on may. */
+    void (*list)(const struct wf_wait *wait, wf_each *each, void *arg);
 };
 
 struct wf_waiter {

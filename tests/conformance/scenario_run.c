@@ -137,6 +137,9 @@ static void on_diagnostic(const weft_diagnostic *what, void *arg)
     case WEFT_DIAG_GROUP_ERROR:
     case WEFT_DIAG_STUCK_WORKER:
     case WEFT_DIAG_LEFT_AT_SHUTDOWN:
+    case WEFT_DIAG_CYCLE:
+    case WEFT_DIAG_LOCK_HELD:
+    case WEFT_DIAG_MISUSE:
         break; /* not part of a trace */
     }
 }

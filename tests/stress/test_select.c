@@ -293,6 +293,78 @@ static intptr_t trading(void *arg)
 
 STRESS_TEST(stress_select, traders, trading);
 
+/* ---- what takes nothing against what takes an item ---- */
+
+/* An event that comes and goes from a plain thread is found set while the get is linked already: if the item
+ * has been given by then, it must not be forgotten. */
+static weft_queue letters;
+static weft_event flag;
+
+static void *wave(void *arg)
+{
+    uint64_t random = as_seed(arg);
+    while (!atomic_load(&is_over)) {
+        (void)weft_event_set(&flag);
+        dither(&random);
+        (void)weft_event_clear(&flag);
+        for (uint64_t i = draw(&random) % 4; i > 0; i--) {
+            dither(&random);
+        }
+    }
+    return NULL;
+}
+
+static intptr_t collect(void *arg)
+{
+    long *seen = arg;
+    for (;;) {
+        long letter = 0;
+        weft_case cases[] = {weft_case_get(&letters, &letter), weft_case_event(&flag),
+                             weft_case_event(&flag)};
+        int chosen = weft_select(cases, 3, 0);
+        if (!wt_check(chosen >= 0) || (chosen == 0 && cases[0].outcome == -ESHUTDOWN)) {
+            return 0;
+        }
+        wt_check((chosen == 0) == (letter != 0));
+        *seen += letter;
+        if (chosen != 0 && weft_yield() < 0) {
+            return 0;
+        }
+    }
+}
+
+static intptr_t letters_and_flags(void *arg)
+{
+    enum { COLLECTORS = 3 };
+    long sent = 0, got = 0, seen[COLLECTORS] = {0};
+    weft_task *collectors[COLLECTORS];
+    pthread_t thread;
+    atomic_store(&is_over, false);
+    wt_check(weft_queue_init(&letters, sizeof(long), 0, NULL) == 0);
+    wt_check(pthread_create(&thread, NULL, wave, arg) == 0);
+    for (int i = 0; i < COLLECTORS; i++) {
+        wt_check(weft_spawn(&collectors[i], collect, &seen[i]) == 0);
+    }
+    for (int64_t end = wf_monotonic_ns() + BUDGET_NS; wf_monotonic_ns() < end;) {
+        long next = sent + 1;
+        wt_check(weft_queue_put(&letters, &next) == 0);
+        sent = next;
+    }
+    wt_check(weft_queue_close(&letters) == 0);
+    for (int i = 0; i < COLLECTORS; i++) {
+        wt_check(weft_await(collectors[i], NULL) == 0);
+        got += seen[i];
+    }
+    atomic_store(&is_over, true);
+    pthread_join(thread, NULL);
+    fprintf(stderr, "%ld letters\n", sent);
+    wt_check(got == sent * (sent + 1) / 2);
+    wt_check(weft_queue_destroy(&letters) == 0);
+    return 0;
+}
+
+STRESS_TEST(stress_select, letters_and_flags, letters_and_flags);
+
 /* ---- many on the same sources, which go when the selection returns ---- */
 
 struct moment {

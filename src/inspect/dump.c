@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/* dump.c - a scene in words: every task, the tree of waits, the cycles. */
+#include <errno.h>
+#include <stdio.h>
+
+#include <weft/dump.h>
+
+#include "sched/sched.h"
+#include "sched/walk.h"
+
+enum { DEEPEST_INDENT = 40 };
+
+struct dump {
+    struct wf_scene scene;
+    struct wf_text text;
+    void (*line)(const char *text, void *arg);
+    void *arg;
+    bool has_tree; /* its heading was printed */
+};
+
+static void print_line(const char *text, void *arg)
+{
+    (void)arg;
+    (void)fprintf(stderr, "%s\n", text);
+}
+
+static void give(struct dump *dump)
+{
+    dump->line(wf_text_line(&dump->text), dump->arg);
+    wf_text_clear(&dump->text);
+}
+
+/* ---- the table ---- */
+
+static void tell_count(struct dump *dump)
+{
+    size_t parked = 0;
+    for (size_t i = 0; i < dump->scene.listed; i++) {
+        parked += wf_word_life(dump->scene.sights[i].word) == WF_PARKED ? 1U : 0U;
+    }
+    wf_text_add(&dump->text, "unfinished tasks: %zu, parked: %zu", dump->scene.listed, parked);
+    give(dump);
+}
+
+static void tell_task(struct dump *dump, size_t at)
+{
+    struct wf_text *text = &dump->text;
+    wf_scene_name(&dump->scene, at, true, text);
+    switch (wf_word_life(dump->scene.sights[at].word)) {
+    case WF_NEW:
+        wf_text_add(text, ": new");
+        break;
+    case WF_RUN:
+        wf_text_add(text, ": running or ready");
+        break;
+    case WF_PARKED:
+        wf_text_add(text, ": parked, ");
+        wf_scene_tell(&dump->scene, at, true, text);
+        break;
+    case WF_FREE:
+    case WF_OK:
+    case WF_ERROR:
+    case WF_CANCELLED:
+        wf_text_add(text, ": has ended meanwhile");
+        break;
+    }
+    give(dump);
+}
+
+/* ---- the tree ---- */
+
+static void tell_branch(size_t at, size_t depth, bool is_again, void *arg)
+{
+    struct dump *dump = arg;
+    struct wf_text *text = &dump->text;
+    if (!dump->has_tree) {
+        dump->has_tree = true;
+        wf_text_add(text, "who waits for whom:");
+        give(dump);
+    }
+    size_t indent = depth < DEEPEST_INDENT ? depth : DEEPEST_INDENT;
+    wf_text_add(text, "%*s", (int)(2 * indent + 2), "");
+    wf_scene_name(&dump->scene, at, false, text);
+    if (is_again) {
+        wf_text_add(text, " (see above)");
+    } else if (wf_word_life(dump->scene.sights[at].word) == WF_PARKED) {
+        wf_text_add(text, " ");
+        wf_scene_tell(&dump->scene, at, false, text);
+    }
+    give(dump);
+}
+
+static void tell_cycle(const char *text, size_t first, void *arg)
+{
+    const struct dump *dump = arg;
+    (void)first;
+    dump->line(text, dump->arg);
+}
+
+int weft_dump(weft_runtime *runtime, void (*line)(const char *text, void *arg), void *arg)
+{
+    int rc = wf_runtime_resolve(&runtime);
+    if (rc < 0) {
+        return rc;
+    }
+    struct dump dump = {.line = line != NULL ? line : print_line, .arg = arg};
+    const struct wf_visitor visitor = {.enter = tell_branch, .arg = &dump};
+    wf_visit_begin(runtime);
+    wf_scene_take(runtime, &dump.scene);
+    tell_count(&dump);
+    for (size_t i = 0; i < dump.scene.listed; i++) {
+        tell_task(&dump, i);
+    }
+    rc = wf_walk(&dump.scene, &visitor);
+    wf_walk_cycles(&dump.scene, tell_cycle, &dump);
+    rc = dump.scene.is_partial ? -ENOMEM : rc;
+    wf_scene_drop(&dump.scene);
+    wf_visit_end(runtime);
+    wf_text_free(&dump.text);
+    return rc;
+}

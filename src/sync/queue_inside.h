@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/* queue_inside.h - what the files of the queue share; nobody else includes it.
+ *
+ * queue_move.c moves items between store, callers and those who wait; queue.c has the calls that put and get;
+ * queue_end.c those that end something. All that is declared here is called under the queue's lock.
+ */
+#ifndef WF_SYNC_QUEUE_INSIDE_H
+#define WF_SYNC_QUEUE_INSIDE_H
+
+#include "await/door.h"
+#include "sched/report.h"
+#include "sync/queue.h"
+#include "sync/store.h"
+#include "sync/waiters.h"
+
+enum { WF_QUEUE_LINE_BYTES = 64 };
+
+/* Three cache lines: a put of a usual size needs only the first while no task waits, a get the first two. */
+struct wf_queue {
+    /* Guards all but what says otherwise. */
+    struct wf_lock lock;
+    /* Stored under the lock (release), loaded by anybody (acquire). */
+    wf_au8 is_closed;
+    bool by_turns;
+    uint8_t kind; /* enum wf_item_kind; set once */
+    /* Items in the store. Stored under the lock (relaxed), loaded by anybody as a hint (relaxed). */
+    wf_au64 count;
+    size_t capacity; /* set once */
+    struct wf_list getters;
+    /* Token of the task that put last: stored under the lock, loaded by reports; both relaxed. */
+    wf_au64 last_put;
+    struct wf_place in;
+
+    struct wf_place out;
+    struct wf_list putters;
+    /* Items taken, or being dropped, that have not been reported as done; less than 0 if some in the store
+     * have been. */
+    int64_t taken;
+    /* Token of the task that took last: as last_put. */
+    wf_au64 last_got;
+    struct wf_list joiners;
+
+    struct wf_store store;
+    void (*drop_item)(void *item); /* set once */
+    uint32_t hinted;               /* ops whose task was told to try again, and has not yet */
+};
+
+_Static_assert(offsetof(struct wf_queue, out) == WF_QUEUE_LINE_BYTES,
+               "the first line is what a put needs");
+_Static_assert(sizeof(struct wf_queue) + WF_QUEUE_LINE_BYTES - sizeof(uint64_t) <=
+                   sizeof(weft_queue),
+               "weft_queue is too small");
+
+/* At the first boundary of a cache line within. */
+static inline struct wf_queue *wf_queue_inside(const weft_queue *queue)
+{
+    uintptr_t address = (uintptr_t)queue + WF_QUEUE_LINE_BYTES - 1;
+    return (struct wf_queue *)(address & ~(uintptr_t)(WF_QUEUE_LINE_BYTES - 1));
+}
+
+static inline uint64_t wf_queue_count_of(const struct wf_queue *q)
+{
+    return wf_load_rlx(&q->count);
+}
+
+/* Is there work that has not been reported as done? Under the lock. */
+static inline bool wf_queue_is_busy(const struct wf_queue *q)
+{
+    return q->taken + (int64_t)wf_queue_count_of(q) > 0;
+}
+
+static inline void wf_queue_set_count(struct wf_queue *q, uint64_t count)
+{
+    wf_store_rlx(&q->count, count);
+}
+
+static inline bool wf_queue_is_closed(const struct wf_queue *q)
+{
+    return wf_load_acq(&q->is_closed) != 0;
+}
+
+/* ---- those who wait ---- */
+
+static inline struct wf_queue_op *wf_queue_op_of(struct wf_list *link)
+{
+    return WF_CONTAINER(link, struct wf_queue_op, waiter.link);
+}
+
+static inline void wf_queue_finish(struct wf_queue_op *op, int64_t outcome)
+{
+    op->outcome = outcome;
+    op->is_final = true;
+}
+
+static inline enum wf_item_kind wf_queue_kind(const struct wf_queue *q)
+{
+    return (enum wf_item_kind)q->kind;
+}
+
+static inline void wf_queue_note_taken(struct wf_queue *q, size_t count, uint64_t by)
+{
+    q->taken += (int64_t)count;
+    wf_store_rlx(&q->last_got, by);
+}
+
+/* Grants the first wait in the list that takes it, but `own`; its op, or NULL. */
+struct wf_queue_op *wf_queue_claim(struct wf_list *list, const struct wf_wait *own,
+                                   struct wf_later *later);
+
+/* Puts an op whose wait has begun at the tail of its list; takes one out that may be in none. */
+void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op);
+void wf_queue_delist(struct wf_queue *q, struct wf_queue_op *op);
+
+/* Nobody puts any more: whoever waits in `list` hears of it. */
+void wf_queue_turn_away(struct wf_queue *q, struct wf_list *list, struct wf_later *later);
+
+/* Ends the joins if all is done. */
+void wf_queue_end_joins(struct wf_queue *q, struct wf_later *later);
+
+/* What can be moved at once: how much, -EAGAIN, -ESHUTDOWN or -ENOMEM. `own` is a wait of the caller's that
+ * may have waiters here, which are passed over; `by` its token. */
+int64_t wf_queue_move(struct wf_queue *q, struct wf_queue_op *op, const struct wf_wait *own,
+                      uint64_t by, struct wf_later *later);
+
+/* A wait's list (wait.h): whoever may end it, who is the one that last did what it waits for. Itself would
+ * say nothing. */
+static inline void wf_queue_list_peer(const struct wf_wait *wait, wf_each *each, void *arg)
+{
+    uint64_t peer = wait->reason == WF_WAIT_GET ? wf_queue_last_put(wait->target)
+                                                : wf_queue_last_got(wait->target);
+    if (peer != wf_task_token(wait->task)) {
+        each(peer, arg);
+    }
+}
+
+#endif
