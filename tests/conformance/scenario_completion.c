@@ -59,6 +59,7 @@ static void on_set_due(void *arg)
 {
     const struct later *later = arg;
     later->run->now_s = run_second(later->run);
+    joiners_serve(later->run);
     struct object *object = later->run->objects[later->statement->label->index];
     if (object == NULL || object->kind != OBJECT_COMPLETION ||
         object_state(object) == WEFT_CANCELLED) {
@@ -74,6 +75,7 @@ static void on_cancel_due(void *arg)
     const struct later *later = arg;
     struct run *run = later->run;
     run->now_s = run_second(run);
+    joiners_serve(run);
     struct object *object = run->objects[later->statement->label->index];
     if (object != NULL) {
         note(run, "loop", ".cancel(%s)=%d", later->statement->label->text, object_cancel(object));

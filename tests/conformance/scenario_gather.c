@@ -159,6 +159,7 @@ bool gather_cancel(struct object *object)
     note_in_flight(gather);
     for (int i = 0; i < gather->member_count; i++) {
         accepted = object_cancel(gather->members[i]) || accepted;
+        joiners_serve(object->run); /* it may have handed it on, before the next one's turn */
     }
     gather->is_cancelled = gather->is_cancelled || accepted;
     return accepted;

@@ -198,17 +198,17 @@ void joiner_withdraw(struct joiner *joiner)
     *link = joiner->next;
 }
 
+/* One request after the other: what it makes may come back here. */
 static void serve(struct joiner *joiner)
 {
-    int count = weft_cancelling(joiner->task);
-    while (joiner->count < count) {
+    while (joiner->count < weft_cancelling(joiner->task)) {
         joiner->count++;
         bool is_taken =
             joiner->is_native ? gather_was_told(joiner->object) : object_cancel(joiner->object);
         joiner->has_handed_on = joiner->has_handed_on || is_taken;
         joiner->was_refused = joiner->was_refused || !is_taken;
     }
-    joiner->count = count;
+    joiner->count = weft_cancelling(joiner->task);
 }
 
 void request_again(void)

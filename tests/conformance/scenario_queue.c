@@ -23,6 +23,13 @@ OPERATION(do_queue)
     return FLOW_NEXT;
 }
 
+void queues_close(struct run *run)
+{
+    for (struct thing *thing = run->queues; thing != NULL; thing = thing->next_queue) {
+        (void)weft_queue_close_now(&thing->queue);
+    }
+}
+
 void queues_end(struct run *run)
 {
     for (struct thing *thing = run->queues; thing != NULL; thing = thing->next_queue) {

@@ -112,6 +112,7 @@ static void on_deadlock(struct run *run)
         }
         (void)trace_add(&run->trace, run->now_s, "run.DEADLOCK");
         run->trace.is_closed = true;
+        queues_close(run);
     }
 }
 

@@ -43,6 +43,9 @@ enum flow settle_wait(struct frame *frame, const char *call, int64_t rc);
 /* Logs "call!X" where it failed, and goes on. */
 enum flow settle_try(struct frame *frame, const char *call, int64_t rc);
 
+/* Frees what is in queues in which tasks may wait that will never run again. */
+void queues_close(struct run *run);
+
 /* Frees what queues have left, once the run is over. */
 void queues_end(struct run *run);
 
