@@ -60,11 +60,11 @@ STRESS_TEST(stress_meetings, gather_and_end, gather_ending);
 
 /* ---- withdraw ---- */
 
-enum { MOST_AT_ONCE = 100 };
-
 struct victim {
+    atomic_bool has_begun; /* or else the first request would be its end */
     atomic_bool is_over;
-    long taken; /* the victim's own */
+    atomic_long taken;
+    long timed_out; /* the victim's own, as long as it runs */
     weft_task *task;
 };
 
@@ -73,6 +73,7 @@ static intptr_t time_out_again(void *arg)
 {
     struct victim *victim = arg;
 
+    atomic_store(&victim->has_begun, true);
     while (!atomic_load(&victim->is_over)) {
         weft_timeout limit;
         intptr_t rc;
@@ -81,9 +82,10 @@ static intptr_t time_out_again(void *arg)
         rc = weft_yield(); /* the timeout fires here at the latest */
         rc = weft_timeout_leave(&limit, rc);
         wt_check(rc == 0 || rc == -ETIMEDOUT || rc == -ECANCELED);
+        victim->timed_out += rc == -ETIMEDOUT;
         for (int left = weft_cancelling(weft_self()); left > 0; left--) {
             wt_check(weft_uncancel(weft_self()) >= 0);
-            victim->taken++;
+            atomic_fetch_add(&victim->taken, 1);
         }
     }
     return 0;
@@ -97,17 +99,20 @@ static intptr_t cancel_again(void *arg)
     long sent = 0;
 
     wt_check(weft_spawn(&victim.task, time_out_again, &victim) == 0);
+    while (!atomic_load(&victim.has_begun)) {
+        (void)!weft_yield();
+    }
     while (weft_now() < end_ns) {
-        if (weft_cancelling(victim.task) < MOST_AT_ONCE) {
+        /* One at a time: a round that begins with a request ends before its timeout has made one. */
+        if (atomic_load(&victim.taken) == sent) {
             sent += weft_cancel(victim.task) == 1;
         }
         dither(&random);
     }
     atomic_store(&victim.is_over, true);
     wt_check(weft_join(victim.task, NULL) == 0);
-    victim.taken += weft_cancelling(victim.task);
-    wt_check(victim.taken == sent);
-    wt_check(sent > 0);
+    wt_check(atomic_load(&victim.taken) + weft_cancelling(victim.task) == sent);
+    wt_check(sent > 100 && victim.timed_out > 100);
     weft_drop(victim.task);
     return 0;
 }
