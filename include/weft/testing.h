@@ -88,7 +88,11 @@ WEFT_API int weft_sim_set_faults(const weft_sim_faults *faults);
  * does not suspend; a call that suspends several times is one point. Points are numbered in the order in
  * which the run comes to them. The first run may fill caches of the program; the second one is what all
  * others are compared with. What is left without any cancellation is told once, with point 0; from then on
- * only what is more than that. */
+ * only what is more than that.
+ *
+ * A mutex left locked or a permit not given back is found as the hang of those who ask for it; where nobody
+ * does, nothing tells: let the function ask again before it ends. A scope or group left open ends the
+ * process, as everywhere. */
 
 typedef enum weft_sweep_moment {
     WEFT_SWEEP_NEVER, /* no cancellation: the run that counts the points */
