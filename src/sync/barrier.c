@@ -21,21 +21,16 @@ struct wf_barrier {
     wf_au32 word; /* BROKEN and QUEUED above the bit lock: any thread, under the lock (acq_rel) */
     wf_au32
         waiting; /* how many are linked in `waiters`: stored under the lock, anybody loads: relaxed */
-    struct wf_list waiters; /* of struct party, under the bit lock */
-    struct wf_list gone;    /* cancelled, of an earlier round; under the bit lock */
+    uint32_t leaving;       /* under the bit lock */
+    struct wf_list waiters; /* under the bit lock */
 };
 
 enum {
     BROKEN = 4,
-    QUEUED = 8, /* somebody is linked in either list */
+    QUEUED = 8, /* somebody is linked or leaving */
 };
 
 #define ONE_LESS UINT32_MAX
-
-struct party {
-    struct wf_waiter waiter;
-    bool is_gone; /* no longer counted. Under the lock */
-};
 
 _Static_assert(sizeof(struct wf_barrier) <= sizeof(weft_barrier), "weft_barrier is too small");
 
@@ -57,21 +52,13 @@ int weft_barrier_init(weft_barrier *barrier, uint32_t parties)
 
 static uint32_t with_queue(const struct wf_barrier *barrier, uint32_t state)
 {
-    bool is_empty = wf_waiters_is_empty(&barrier->waiters) && wf_waiters_is_empty(&barrier->gone);
+    bool is_empty = barrier->leaving == 0 && wf_waiters_is_empty(&barrier->waiters);
     return is_empty ? state & ~(uint32_t)QUEUED : state | (uint32_t)QUEUED;
 }
 
 static void add_waiting(struct wf_barrier *barrier, uint32_t change)
 {
     wf_bump_own(&barrier->waiting, change);
-}
-
-static void drop_out(struct wf_barrier *barrier, struct wf_waiter *waiter)
-{
-    WF_CONTAINER(waiter, struct party, waiter)->is_gone = true;
-    wf_list_remove(&waiter->link);
-    wf_waiters_add(&barrier->gone, waiter);
-    add_waiting(barrier, ONE_LESS);
 }
 
 /* Those who have been cancelled no longer count. */
@@ -81,7 +68,8 @@ static void drop_cancelled(struct wf_barrier *barrier)
     for (struct wf_waiter *at = wf_waiters_first(&barrier->waiters); at != NULL; at = next) {
         next = wf_waiters_next(&barrier->waiters, at);
         if (!wf_wait_is_open(at->wait)) {
-            drop_out(barrier, at);
+            wf_waiters_set_aside(at, &barrier->leaving);
+            add_waiting(barrier, ONE_LESS);
         }
     }
 }
@@ -91,18 +79,15 @@ static void let_go(struct wf_barrier *barrier, enum wf_verdict verdict, struct w
 {
     struct wf_waiter *at;
     while ((at = wf_waiters_first(&barrier->waiters)) != NULL) {
-        if (wf_waiters_grant(at, verdict, later)) {
-            add_waiting(barrier, ONE_LESS);
-        } else {
-            drop_out(barrier, at);
-        }
+        (void)wf_waiters_grant(at, verdict, &barrier->leaving, later);
+        add_waiting(barrier, ONE_LESS);
     }
 }
 
 /* ---- waiting ---- */
 
 /* The caller's number, or -EPIPE. If that is not the last one, it is linked. */
-static int enter(struct wf_barrier *barrier, const weft_task *self, struct party *party)
+static int enter(struct wf_barrier *barrier, const weft_task *self, struct wf_waiter *waiter)
 {
     struct wf_later later;
     wf_later_init(&later);
@@ -118,7 +103,7 @@ static int enter(struct wf_barrier *barrier, const weft_task *self, struct party
         if (before == last) {
             let_go(barrier, WF_GRANTED, &later);
         } else {
-            wf_waiters_add(&barrier->waiters, &party->waiter);
+            wf_waiters_add(&barrier->waiters, waiter);
             add_waiting(barrier, 1);
         }
     }
@@ -127,15 +112,13 @@ static int enter(struct wf_barrier *barrier, const weft_task *self, struct party
     return number;
 }
 
-static void leave(struct wf_barrier *barrier, struct party *party)
+static void leave(struct wf_barrier *barrier, struct wf_waiter *waiter)
 {
     uint32_t state = wf_bitlock(&barrier->word);
-    if (!wf_list_is_empty(&party->waiter.link)) {
-        wf_list_remove(&party->waiter.link);
-        if (!party->is_gone) {
-            add_waiting(barrier, ONE_LESS);
-        }
+    if (!wf_list_is_empty(&waiter->link)) {
+        add_waiting(barrier, ONE_LESS);
     }
+    wf_waiters_remove(waiter, &barrier->leaving);
     wf_bitunlock(&barrier->word, with_queue(barrier, state));
 }
 
@@ -148,17 +131,17 @@ int weft_barrier_wait(weft_barrier *barrier)
         return rc;
     }
     struct wf_wait wait;
-    struct party party = {.waiter = {.wait = &wait}};
+    struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_BARRIER);
     wait.target = b;
     uint32_t last = b->parties - 1; /* read first: it may go once the last one is there */
-    int number = enter(b, self, &party);
+    int number = enter(b, self, &waiter);
     if (number < 0 || (uint32_t)number == last) {
         return number;
     }
     enum wf_verdict verdict = wf_door_park(&wait);
     if (verdict == WF_TOLD_OFF || wait.was_early) {
-        leave(b, &party);
+        leave(b, &waiter);
     }
     return verdict == WF_GRANTED ? number : verdict == WF_CLOSED ? -EPIPE : -ECANCELED;
 }
