@@ -915,7 +915,7 @@ static intptr_t tokens(void *arg)
     wt_check(wf_queue_last_put(&queue) == self && wf_queue_last_got(&queue) == 0);
     task = spawn_parked(put_task, 2);
     wt_check(try_get() == 1 && wf_queue_last_got(&queue) == self);
-    weft_task *held = wf_token_hold(wf_queue_last_put(&queue));
+    weft_task *held = wf_token_hold(wf_task_registry(task), wf_queue_last_put(&queue));
     wt_check(weft_sleep(WEFT_US) == 0);
     wt_check(wf_queue_last_put(&queue) == wf_task_token(task));
     if (held != NULL) {

@@ -13,7 +13,8 @@ void wf_report_text(weft_runtime *runtime, weft_diagnostic_kind kind, const weft
                     int error, const char *text);
 
 /* A call that is refused as misuse: WEFT_DIAG_MISUSE with the caller's task, what `format` says of the call, and
- * after `tie`, say "held by", the task that the token `other` names, if there is one. Debug builds only: in
+ * after `tie`, say "held by", the task of the caller's runtime that the token `other` names, if there is one. A plain
+ * thread's go to standard error, without that task. Debug builds only: in
  * others the arguments are not even evaluated. No locks held. */
 #define wf_misuse(...)                     \
     do {                                   \
