@@ -310,6 +310,8 @@ static intptr_t tokens(void *arg)
     wt_check(owner == a && saw("a"));
     wf_task_let_go(owner, NULL);
     wt_check(finish(a) == 0 && wf_token_hold(registry, wf_mutex_owner(&mutex)) == NULL);
+    const uint64_t unmapped = UINT64_C(0x1000040000001000); /* of a runtime that has gone */
+    wt_check(wf_token_hold(registry, unmapped) == NULL);
     wt_check(weft_mutex_lock(NULL) == -EINVAL && weft_mutex_unlock(&mutex) == 0);
     return 0;
 }
