@@ -930,3 +930,38 @@ Test(queue, knows_who_was_there_last)
 {
     simulate(tokens);
 }
+
+/* ---- counting what is being dropped ---- */
+
+static int done_while_dropping;
+
+static void drop_and_say_done(void *item)
+{
+    (void)item;
+    done_while_dropping = weft_queue_done(&queue);
+}
+
+/* An item that is being dropped is nobody's to report. */
+static intptr_t done_in_drop(void *arg)
+{
+    intptr_t items[] = {1, 2};
+    (void)arg;
+    wt_check(weft_queue_init(&queue, sizeof(intptr_t), 4, drop_and_say_done) == 0);
+    wt_check(weft_queue_put_many(&queue, items, 2) == 2);
+    wt_check(weft_queue_close_now(&queue) == 0);
+    wt_check(done_while_dropping == -EINVAL);
+    weft_task *joiner = NULL;
+    wt_check(weft_spawn(&joiner, join_task, NULL) == 0);
+    wt_check(weft_sleep(WEFT_US) == 0);
+    wt_check(weft_task_state(joiner) == WEFT_OK);
+    (void)weft_cancel(joiner);
+    wt_check(weft_join(joiner, NULL) == 0);
+    weft_drop(joiner);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, what_is_being_dropped_is_not_taken)
+{
+    simulate(done_in_drop);
+}

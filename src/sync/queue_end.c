@@ -34,7 +34,7 @@ int weft_queue_done(weft_queue *queue)
 static bool await_end(struct wf_queue *q, struct wf_waiter *waiter)
 {
     wf_lock(&q->lock);
-    bool is_busy = q->taken > 0 || wf_queue_count_of(q) > 0;
+    bool is_busy = !wf_queue_is_all_done(q);
     if (is_busy) {
         wf_list_push(&q->joiners, &waiter->link);
     }
@@ -80,7 +80,7 @@ static void settle(struct wf_queue *q, size_t dropped)
     struct wf_later later;
     wf_later_init(&later);
     wf_lock(&q->lock);
-    q->taken -= dropped;
+    q->dropping -= dropped;
     wf_store_rel(&q->is_closed, (uint8_t)1);
     wf_queue_end_joins(q, &later);
     wf_queue_turn_away(q, &q->getters, &later);
@@ -98,7 +98,7 @@ int weft_queue_close(weft_queue *queue)
     return 0;
 }
 
-/* Whoever waits for the end of the work does so until all are dropped: until then they count as taken. */
+/* Whoever waits for the end of the work does so until all are dropped. */
 int weft_queue_close_now(weft_queue *queue)
 {
     if (queue == NULL) {
@@ -109,7 +109,7 @@ int weft_queue_close_now(weft_queue *queue)
     wf_store_rel(&q->is_closed, (uint8_t)1);
     size_t left = wf_queue_count_of(q);
     wf_queue_set_count(q, 0);
-    q->taken += left;
+    q->dropping += left;
     struct wf_store store = q->store;
     struct wf_place out = q->out;
     memset(&q->store, 0, sizeof q->store);

@@ -32,13 +32,14 @@ struct wf_queue {
 
     struct wf_place out;
     struct wf_list putters;
-    uint64_t taken; /* items taken, or being dropped, that have not been reported as done */
+    uint64_t taken; /* items taken that have not been reported as done */
     /* Token of the task that took last: as last_put. */
     wf_au64 last_got;
     struct wf_list joiners;
 
     struct wf_store store;
     void (*drop_item)(void *item); /* set once */
+    uint64_t dropping;             /* items that weft_queue_close_now is about to drop */
     uint32_t hinted;               /* ops whose task was told to try again, and has not yet */
 };
 
@@ -68,6 +69,12 @@ static inline void wf_queue_set_count(struct wf_queue *q, uint64_t count)
 static inline bool wf_queue_is_closed(const struct wf_queue *q)
 {
     return wf_load_acq(&q->is_closed) != 0;
+}
+
+/* Has all that was put been dealt with? */
+static inline bool wf_queue_is_all_done(const struct wf_queue *q)
+{
+    return q->taken == 0 && q->dropping == 0 && wf_queue_count_of(q) == 0;
 }
 
 /* ---- those who wait ---- */

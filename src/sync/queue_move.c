@@ -76,7 +76,7 @@ void wf_queue_turn_away(struct wf_queue *q, struct wf_list *list, struct wf_late
 
 void wf_queue_end_joins(struct wf_queue *q, struct wf_later *later)
 {
-    while (q->taken == 0 && wf_queue_count_of(q) == 0 && !wf_list_is_empty(&q->joiners)) {
+    while (wf_queue_is_all_done(q) && !wf_list_is_empty(&q->joiners)) {
         struct wf_waiter *waiter = WF_CONTAINER(q->joiners.next, struct wf_waiter, link);
         (void)wf_waiter_grant(waiter, WF_GRANTED, later);
     }
