@@ -965,3 +965,23 @@ Test(queue, what_is_being_dropped_is_not_taken)
 {
     simulate(done_in_drop);
 }
+
+/* One that was cancelled and has not run yet will still look at the queue. */
+static intptr_t destroy_under_a_cancelled_one(void *arg)
+{
+    (void)arg;
+    make(4);
+    weft_task *getter = spawn_parked(get_task, 0);
+    wt_check(weft_cancel(getter) == 1);
+    wt_check(try_put(1) == 0); /* passes it over */
+    wt_check(weft_queue_destroy(&queue) == -EBUSY);
+    wt_check(finish(getter) == -ECANCELED);
+    wt_check(weft_queue_count(&queue) == 1);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, a_cancelled_one_keeps_it_in_use)
+{
+    simulate(destroy_under_a_cancelled_one);
+}
