@@ -84,7 +84,7 @@ static intptr_t unlock_free(void *arg)
 Test(misuse, unlocking_a_free_mutex)
 {
     run_misuse(unlock_free);
-    assert_report(-EPERM, "weft_mutex_unlock(0x", NULL);
+    assert_report(-EPERM, "weft_mutex_unlock: ", NULL);
 }
 
 static intptr_t hold(void *arg)
@@ -125,7 +125,7 @@ static intptr_t lock_again(void *arg)
 Test(misuse, locking_ones_own_mutex)
 {
     run_misuse(lock_again);
-    assert_report(-EDEADLK, "weft_mutex_lock(0x", NULL);
+    assert_report(-EDEADLK, "weft_mutex_lock: ", NULL);
 }
 
 static intptr_t destroy_held(void *arg)
@@ -142,7 +142,7 @@ static intptr_t destroy_held(void *arg)
 Test(misuse, destroying_a_mutex_in_use)
 {
     run_misuse(destroy_held);
-    assert_report(-EBUSY, "weft_mutex_destroy(0x", "by task \"peer\" (#");
+    assert_report(-EBUSY, "weft_mutex_destroy: ", "by task \"peer\" (#");
 }
 
 /* ---- semaphore ---- */
@@ -166,7 +166,7 @@ static intptr_t destroy_semaphore(void *arg)
 Test(misuse, destroying_a_semaphore_in_use)
 {
     run_misuse(destroy_semaphore);
-    assert_report(-EBUSY, "weft_sem_destroy(0x", "by task \"peer\" (#");
+    assert_report(-EBUSY, "weft_sem_destroy: ", "by task \"peer\" (#");
 }
 
 /* ---- queue ---- */
@@ -192,7 +192,7 @@ static intptr_t destroy_queue(void *arg)
 Test(misuse, destroying_a_queue_in_use)
 {
     run_misuse(destroy_queue);
-    assert_report(-EBUSY, "weft_queue_destroy(0x", "by task \"peer\" (#");
+    assert_report(-EBUSY, "weft_queue_destroy: ", "by task \"peer\" (#");
 }
 
 static intptr_t get_and_stay(void *arg)
@@ -220,7 +220,7 @@ static intptr_t done_too_often(void *arg)
 Test(misuse, reporting_work_as_done_too_often)
 {
     run_misuse(done_too_often);
-    assert_report(-EINVAL, "weft_queue_done(0x", "last taken from by task \"peer\" (#");
+    assert_report(-EINVAL, "weft_queue_done: ", "last taken from by task \"peer\" (#");
 }
 
 /* ---- rwlock, once, condition ---- */
@@ -236,7 +236,7 @@ static intptr_t unlock_free_rwlock(void *arg)
 Test(misuse, unlocking_a_free_rwlock)
 {
     run_misuse(unlock_free_rwlock);
-    assert_report(-EPERM, "weft_rwlock_unlock(0x", NULL);
+    assert_report(-EPERM, "weft_rwlock_unlock: ", NULL);
 }
 
 static intptr_t read_own(void *arg)
@@ -252,7 +252,7 @@ static intptr_t read_own(void *arg)
 Test(misuse, reading_what_one_writes)
 {
     run_misuse(read_own);
-    assert_report(-EDEADLK, "weft_rwlock_read_lock(0x", NULL);
+    assert_report(-EDEADLK, "weft_rwlock_read_lock: ", NULL);
 }
 
 static intptr_t write_and_stay(void *arg)
@@ -277,7 +277,7 @@ static intptr_t destroy_written(void *arg)
 Test(misuse, destroying_a_rwlock_in_use)
 {
     run_misuse(destroy_written);
-    assert_report(-EBUSY, "weft_rwlock_destroy(0x", "by task \"peer\" (#");
+    assert_report(-EBUSY, "weft_rwlock_destroy: ", "by task \"peer\" (#");
 }
 
 static weft_once once = WEFT_ONCE_INIT;
@@ -298,7 +298,7 @@ static intptr_t once_within(void *arg)
 Test(misuse, once_from_within)
 {
     run_misuse(once_within);
-    assert_report(-EDEADLK, "weft_once_run(0x", NULL);
+    assert_report(-EDEADLK, "weft_once_run: ", NULL);
 }
 
 static intptr_t wait_unlocked(void *arg)
@@ -316,7 +316,7 @@ static intptr_t wait_unlocked(void *arg)
 Test(misuse, waiting_with_a_mutex_of_another)
 {
     run_misuse(wait_unlocked);
-    assert_report(-EPERM, "weft_cond_wait(0x", "but by task \"peer\" (#");
+    assert_report(-EPERM, "weft_cond_wait: ", "but by task \"peer\" (#");
 }
 
 /* ---- plain threads ---- */

@@ -313,7 +313,7 @@ Test(sweep, finds_hang)
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(found[i].finding, WEFT_SWEEP_HANG);
         cr_assert_eq(found[i].point, 2);
-        cr_assert(strstr(found[i].text, "waits for future 0x") != NULL);
+        cr_assert(strstr(found[i].text, "waits for future 1") != NULL);
         cr_assert(strstr(found[i].site, "test_sweep.c:") != NULL);
     }
 }

@@ -8,7 +8,7 @@
 WEFT_BEGIN
 
 /* A value type, made ready by WEFT_BARRIER_INIT(parties) or weft_barrier_init. It needs no destruction, but
- * must not move or go away while it is waited for. */
+ * must not move or go away while it is waited for: in a simulation with seed 0 until all have returned. */
 typedef struct weft_barrier {
     uint64_t reserved[8];
 } weft_barrier;
@@ -20,7 +20,8 @@ typedef struct weft_barrier {
 /* Returns 0 or -EINVAL (NULL, no parties, more than INT_MAX). */
 WEFT_API int weft_barrier_init(weft_barrier *barrier, uint32_t parties);
 
-/* Waits until `parties` tasks wait; the last one does not suspend and lets all through.
+/* Waits until `parties` tasks wait; the last one does not suspend and lets all through. In a simulation with
+ * seed 0 the next round begins when all have returned, and whoever comes before that waits for it.
  *
  * returns  how many were there before the caller, from 0; -ECANCELED: the caller has left, the others go on
  *          waiting (or are through, if the last one came at that very moment); -EPIPE when the barrier is

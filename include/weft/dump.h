@@ -13,7 +13,8 @@ WEFT_BEGIN
  *     cycle: task #3 "a" (file.c:12) waits for mutex 0x7f..., held by task #5 "b" (file.c:20), which
  *     joins task #3 "a"
  *
- * on one line. Tasks go on meanwhile: each line was true at a moment of its own. A cycle is told when all its
+ * on one line. In a simulation things are numbered (mutex 1) in the order in which the tasks wait for them,
+ * instead of by their addresses. Tasks go on meanwhile: each line was true at a moment of its own. A cycle is told when all its
  * tasks were found in the same waits twice. Those through queues may be ended by somebody else: a task
  * that waits for an item is said to wait for whoever put last.
  *

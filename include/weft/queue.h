@@ -65,12 +65,12 @@ WEFT_API int weft_queue_close(weft_queue *queue);
 /* The same, and drops what is left; an item counts as done once it has been dropped. */
 WEFT_API int weft_queue_close_now(weft_queue *queue);
 
-/* An item that was taken has been dealt with. Returns 0; -EINVAL when there were no more such items (one
- * that still lies in the queue is none).
+/* One more of the items that were put has been dealt with. Returns 0; -EINVAL when that has been said of all
+ * of them.
  * Any thread, not a signal handler; never switches. */
 WEFT_API int weft_queue_done(weft_queue *queue);
 
-/* Waits until all items that were ever put have been taken and reported as done.
+/* Waits until as many items have been reported as done, or dropped, as were ever put.
  * Returns 0, -ECANCELED, -EPERM, -EINVAL. Fiber only; await point; does not suspend when that is so. */
 WEFT_API WEFT_NODISCARD int weft_queue_join(weft_queue *queue);
 

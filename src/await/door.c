@@ -87,6 +87,8 @@ void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
     wait->hand_on = NULL;
     wait->target = NULL;
     wait->memory = NULL;
+    wait->waiter = NULL;
+    wait->leave = NULL;
     wait->list = NULL;
 }
 

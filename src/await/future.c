@@ -139,6 +139,7 @@ int weft_future_await(weft_future *future, intptr_t *result)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_FUTURE);
     wait.target = future;
+    wait.waiter = &waiter;
     /* By the lock even when it is complete: the future may go once this returns, and a setter may still
      * hold the lock. */
     if (wf_future_watch(future, &waiter)) {

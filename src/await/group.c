@@ -55,6 +55,15 @@ static struct wf_group *inside(const weft_group *group)
 
 /* ---- errors ---- */
 
+/* The wait in close or drain owns the codes on the heap: children spawn too, and move them. Under the
+ * lock. */
+static void own_codes(struct wf_group *g)
+{
+    if (g->wait != NULL) {
+        g->wait->memory = g->codes != g->inline_codes ? g->codes : NULL;
+    }
+}
+
 /* Finishing never allocates: spawn makes room for one more code, under the lock. */
 static bool make_room(struct wf_group *g)
 {
@@ -73,6 +82,7 @@ static bool make_room(struct wf_group *g)
     }
     g->codes = codes;
     g->code_cap = cap;
+    own_codes(g);
     return true;
 }
 
@@ -293,6 +303,7 @@ static enum wf_verdict wait_once(struct wf_group *g, struct wf_wait *wait, int64
     wf_lock(&g->lock);
     bool must_wait = g->live > 0;
     g->wait = must_wait ? wait : NULL;
+    own_codes(g);
     wf_unlock(&g->lock);
     if (!must_wait) {
         return WF_GRANTED;
@@ -321,7 +332,6 @@ static void wait_for_children(struct wf_group *g, bool *absorbed)
     wait.target = g;
     wait.hand_on = has_turns ? NULL : absorb;
     wait.list = list_children;
-    wait.memory = g->codes != g->inline_codes ? g->codes : NULL;
     *absorbed = false;
     while (wait_once(g, &wait, WF_FOREVER) != WF_GRANTED) {
         struct wf_later later;

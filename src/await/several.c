@@ -70,16 +70,38 @@ static bool has_failed(const struct several *all, size_t index)
     return life == WF_ERROR || (life == WF_CANCELLED && all->cancelled_is_error);
 }
 
+static bool is_error(const struct several *all, int64_t index)
+{
+    return wf_word_life(wf_load_acq(&all->edges.tasks[index]->word)) == WF_ERROR;
+}
+
+/* Of those that have failed the one whose finisher comes first, as far as turns tell; else an error. */
+static int64_t first_failed_of(const struct several *all)
+{
+    int64_t first = NOBODY_FAILED;
+    uint64_t first_turn = 0;
+    for (int64_t i = 0; i < (int64_t)all->edges.count; i++) {
+        uint64_t turn = all->members[i].waiter.turn - 1; /* without one it is the last */
+        if (!has_failed(all, (size_t)i)) {
+            continue;
+        }
+        if (first == NOBODY_FAILED || turn < first_turn ||
+            (turn == first_turn && is_error(all, i) && !is_error(all, first))) {
+            first = i;
+            first_turn = turn;
+        }
+    }
+    return first;
+}
+
 /* Of a gather: what is noted here is decided, before its finisher comes and after (hand_to_all). */
 static bool is_decided(const struct wf_edges *edges, bool is_thorough)
 {
     struct several *all = WF_CONTAINER(edges, struct several, edges);
     bool may_be = all->when == WEFT_WAIT_FIRST_ERROR && wf_load_acq(&all->must_see_all) == 0;
-    for (size_t i = 0; i < edges->count && is_thorough && may_be; i++) {
-        if (has_failed(all, i)) {
-            note_failed(all, (int64_t)i);
-            break;
-        }
+    int64_t failed = is_thorough && may_be ? first_failed_of(all) : NOBODY_FAILED;
+    if (failed != NOBODY_FAILED) {
+        note_failed(all, failed);
     }
     return is_over(all);
 }
@@ -108,11 +130,9 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
  * any that the request makes. */
 static bool note_first_error(struct several *all)
 {
-    for (size_t i = 0; i < all->edges.count; i++) {
-        if (wf_word_life(wf_load_acq(&all->edges.tasks[i]->word)) == WF_ERROR) {
-            note_failed(all, (int64_t)i);
-            break;
-        }
+    int64_t failed = first_failed_of(all);
+    if (failed != NOBODY_FAILED && is_error(all, failed)) {
+        note_failed(all, failed);
     }
     return wf_load_sc(&all->failed) != NOBODY_FAILED;
 }

@@ -3,8 +3,7 @@
 #include "base/bitlock.h"
 
 #include "base/futex.h"
-
-enum { SPINS = 60 }; /* about a microsecond of pauses, as in lock.c */
+#include "base/lock.h"
 
 /* Takes it if it is free. `mark`: WF_BITLOCK_SLEEPERS from somebody who has slept: others may still. */
 static bool take(wf_au32 *word, uint32_t mark, uint32_t *state)
@@ -35,9 +34,8 @@ static void sleep_once(wf_au32 *word)
 uint32_t wf_bitlock_contended(wf_au32 *word)
 {
     uint32_t state;
-    for (int i = 0; i < SPINS; i++) {
-        wf_relax();
-        if (take(word, 0, &state)) {
+    for (int spun = 0; spun < WF_LOCK_SPINS; spun += wf_lock_back_off(spun)) {
+        if (spun > 0 && take(word, 0, &state)) {
             return state;
         }
     }

@@ -6,7 +6,7 @@
  *       the new state in one store. Whoever has seen the new state knows that its maker has left the
  *       word, so the object may go at once: no waiter ever has to take the lock only to be sure of that.
  * Rule: the state changes by wf_bitunlock, or by a CAS from a word whose lock bits are both clear.
- * Never held across a suspension. Spins for about a microsecond, then sleeps (lock.h).
+ * Never held across a suspension. Spins, then sleeps, as lock.h.
  */
 #ifndef WF_BASE_BITLOCK_H
 #define WF_BASE_BITLOCK_H

@@ -4,13 +4,10 @@
 
 #include "base/futex.h"
 
-enum { SPINS = 60 }; /* about a microsecond of pauses: longer than any section it guards */
-
 void wf_lock_contended(struct wf_lock *lock)
 {
-    for (int i = 0; i < SPINS; i++) {
-        wf_relax();
-        if (wf_trylock(lock)) {
+    for (int spun = 0; spun < WF_LOCK_SPINS; spun += wf_lock_back_off(spun)) {
+        if (spun > 0 && wf_trylock(lock)) {
             return;
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* lock.h - the short lock: four bytes, spins for about a microsecond, then sleeps.
+/* lock.h - the short lock: four bytes, spins for a few microseconds, then sleeps.
  *
  * What: guards a few list operations (a wheel, a future, a group). Never held across a suspension.
  * Why this way: workers may outnumber cores, so a pure spin lock could wait for a descheduled owner.
@@ -14,6 +14,24 @@ struct wf_lock {
     /* any thread: CAS or swap (acquire) takes it, swap (acq_rel) in wf_unlock gives it back. */
     wf_au32 value;
 };
+
+/* Pauses before one tries to take a lock again, some 16 ns each. The sections are far shorter: each try
+ * takes the word's cache line away from an owner that may take the lock again and again, and undisturbed
+ * gets much more done. Measured: two workers, eight tasks, one queue: 155 ns an item with tries after every
+ * pause, 23 with 16 pauses between, 19 so. */
+enum { WF_LOCK_SPINS = 256, WF_LOCK_SPINS_FIRST = 16, WF_LOCK_SPINS_MOST = 64 };
+
+/* Pauses again after having paused `spun` times; how often. */
+static inline int wf_lock_back_off(int spun)
+{
+    int step = spun < WF_LOCK_SPINS_FIRST  ? WF_LOCK_SPINS_FIRST
+               : spun > WF_LOCK_SPINS_MOST ? WF_LOCK_SPINS_MOST
+                                           : spun;
+    for (int i = 0; i < step; i++) {
+        wf_relax();
+    }
+    return step;
+}
 
 void wf_lock_contended(struct wf_lock *lock);
 void wf_unlock_contended(struct wf_lock *lock);

@@ -122,17 +122,24 @@ static __attribute__((noinline)) const pthread_mutex_t *take_held(uint64_t token
 
 /* ---- the report ---- */
 
-/* A symbol, else the address, with the place in the file that addr2line and gdb understand. */
-static void name_lock(const void *address, char *text, size_t size)
+/* A symbol, and the address with the place in the file that addr2line and gdb understand; in a simulation
+ * the symbol alone: addresses are not the same in every run. */
+static void name_lock(const void *address, bool is_simulated, char *text, size_t size)
 {
-    Dl_info info;
-    if (dladdr(address, &info) == 0) {
-        (void)snprintf(text, size, "%p", address);
+    Dl_info info = {0};
+    bool is_known = dladdr(address, &info) != 0;
+    size_t offset = (size_t)((const char *)address - (const char *)info.dli_saddr);
+    text[0] = '\0';
+    if (is_simulated) {
+        if (is_known && info.dli_sname != NULL) {
+            (void)snprintf(text, size, " %s+%zu", info.dli_sname, offset);
+        }
+    } else if (!is_known) {
+        (void)snprintf(text, size, " %p", address);
     } else if (info.dli_sname != NULL) {
-        (void)snprintf(text, size, "%s+%zu (%p)", info.dli_sname,
-                       (size_t)((const char *)address - (const char *)info.dli_saddr), address);
+        (void)snprintf(text, size, " %s+%zu (%p)", info.dli_sname, offset, address);
     } else {
-        (void)snprintf(text, size, "%p (%s+0x%zx)", address, info.dli_fname,
+        (void)snprintf(text, size, " %p (%s+0x%zx)", address, info.dli_fname,
                        (size_t)((const char *)address - (const char *)info.dli_fbase));
     }
 }
@@ -149,8 +156,8 @@ void wf_held_check(struct wf_worker *worker)
         char lock[256];
         char text[512];
         (void)wf_task_describe(task, who, sizeof who);
-        name_lock(mutex, lock, sizeof lock);
-        (void)snprintf(text, sizeof text, "%s is suspended while it holds pthread mutex %s", who,
+        name_lock(mutex, worker->sim != NULL, lock, sizeof lock);
+        (void)snprintf(text, sizeof text, "%s is suspended while it holds pthread mutex%s", who,
                        lock);
         wf_report_text(worker->runtime, WEFT_DIAG_LOCK_HELD, task, 0, text);
     }

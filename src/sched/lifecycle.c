@@ -71,6 +71,7 @@ static void cancel_round(weft_runtime *runtime)
     wf_later_init(&later);
     for (size_t i = 0; i < roll.count; i++) {
         cancel_once(roll.tasks[i], &later);
+        wf_kick_all(&later); /* one after the other: whom it is handed on to before the next */
     }
     wf_sched_flush(&later);
     bool is_ours = worker != NULL && worker->runtime == runtime;

@@ -2,12 +2,16 @@
 /* park.h - how a worker without work sleeps, and how it is woken.
  *
  * What: one worker sleeps in the poller, the others on their own futex word; each with the deadline
- *       of its own wheel. Nobody spins while asleep: an idle runtime uses no processor time.
+ *       of its own wheel. It may stay awake for some microseconds first, if that has paid lately: see
+ *       park.c. An idle runtime uses no processor time.
  */
 #ifndef WF_SCHED_PARK_H
 #define WF_SCHED_PARK_H
 
 #include "sched/sched.h"
+
+/* How long a worker stays awake at most before it sleeps, and how long a new one does. */
+enum { WF_LINGER_NS = 16000 };
 
 /* Sleeps until woken, an event or `deadline_ns`. The worker is among the sleepers of idle.h. What
  * events have granted is in `later`. */

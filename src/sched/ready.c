@@ -138,8 +138,10 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
 void wf_sched_flush(struct wf_later *later)
 {
     struct wf_worker *worker = wf_here();
-    wf_kick_all(later);
-    if (worker != NULL) {
+    if (__builtin_expect(later->kicks != NULL, 0)) {
+        wf_kick_all(later);
+    }
+    if (__builtin_expect(later->delivered != 0 && worker != NULL, 0)) {
         wf_bump_own(&worker->counters.delivered, later->delivered);
     }
     later->delivered = 0;

@@ -77,7 +77,17 @@ void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_tas
 
 /* ---- misuse ---- */
 
-void wf_report_misuse(int error, const char *tie, uint64_t other, const char *format, ...)
+static void add_call(struct wf_text *text, const char *call, const void *object, bool is_simulated)
+{
+    wf_text_add(text, "%s", call);
+    if (object != NULL && !is_simulated) {
+        wf_text_add(text, "(%p)", object);
+    }
+    wf_text_add(text, ": ");
+}
+
+void wf_report_misuse(int error, const char *call, const void *object, const char *tie,
+                      uint64_t other, const char *format, ...)
 {
     struct wf_worker *worker = wf_here();
     const weft_task *self = wf_self_on(worker);
@@ -89,6 +99,7 @@ void wf_report_misuse(int error, const char *tie, uint64_t other, const char *fo
         (void)wf_task_describe(self, who, sizeof who);
     }
     wf_text_add(&text, "misuse: %s: ", who);
+    add_call(&text, call, object, runtime != NULL && runtime->sim != NULL);
     va_list args;
     va_start(args, format);
     wf_text_add_list(&text, format, args);
@@ -180,10 +191,17 @@ static void drop_owned(weft_task *task, uint64_t word)
 /* It will never go on; its stack is still there. */
 static void free_wait(const weft_task *task, uint64_t word)
 {
+    struct wf_wait *wait = task->wait;
     bool is_alive = wf_word_life(word) == WF_PARKED || wf_word_life(word) == WF_RUN;
-    if (is_alive && task->wait != NULL) {
-        free(task->wait->memory);
-        task->wait->memory = NULL;
+    if (!is_alive || wait == NULL) {
+        return;
+    }
+    free(wait->memory);
+    wait->memory = NULL;
+    if (wait->leave != NULL) {
+        wait->leave(wait);
+    } else if (wait->waiter != NULL && wait->waiter->link.next != NULL) {
+        wf_list_remove(&wait->waiter->link);
     }
 }
 

@@ -12,17 +12,18 @@ void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_tas
 void wf_report_text(weft_runtime *runtime, weft_diagnostic_kind kind, const weft_task *task,
                     int error, const char *text);
 
-/* A call that is refused as misuse: WEFT_DIAG_MISUSE with the caller's task, what `format` says of the call, and
- * after `tie`, say "held by", the task of the caller's runtime that the token `other` names, if there is one. A plain
- * thread's go to standard error, without that task. Debug builds only: in
- * others the arguments are not even evaluated. No locks held. */
+/* A call that is refused as misuse: WEFT_DIAG_MISUSE with the caller's task, the call with its object (NULL: none;
+ * in a simulation its address is not told), what `format` says of it, and after `tie`, say "held by", the task
+ * of the caller's runtime that the token `other` names, if there is one; a plain thread has none. Debug builds only: in others the arguments are not even
+ * evaluated. No locks held. */
 #define wf_misuse(...)                     \
     do {                                   \
         if (WF_IS_DEBUG) {                 \
             wf_report_misuse(__VA_ARGS__); \
         }                                  \
     } while (0)
-__attribute__((format(printf, 4, 5))) void wf_report_misuse(int error, const char *tie,
+__attribute__((format(printf, 6, 7))) void wf_report_misuse(int error, const char *call,
+                                                            const void *object, const char *tie,
                                                             uint64_t other, const char *format,
                                                             ...);
 

@@ -10,8 +10,9 @@
  *       end for callbacks, groups, and waits for several tasks is an entry of its own (WF_READY_NOTICE,
  *       WF_READY_ENDED), as is a timeout that is due when it is armed. Programs then see the same order
  *       as under asyncio.
- * Other seeds: each entry, each due timer and each logical worker is as likely as the others, and tasks
- *       are made to yield after a few waits that were ready.
+ * Other seeds: each entry, each worker whose timers are due and each logical worker for an entry is as likely
+ *       as the others; of a worker's timers with the same deadline any one comes first; and tasks are made
+ *       to yield after a few waits that were ready.
  * Threads: the one that called weft_run. Deques, slots and the idle protocol are not used.
  */
 #ifndef WF_SCHED_SIMULATE_H

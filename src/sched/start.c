@@ -9,6 +9,7 @@
 #include "base/futex.h"
 #include "sched/blocking.h"
 #include "sched/loop.h"
+#include "sched/park.h"
 #include "sched/probe.h"
 #include "sched/report.h"
 #include "sched/signals.h"
@@ -28,7 +29,7 @@ static int check_options(const weft_options *options)
         return -EINVAL;
     }
     bool uring = options->io == WEFT_IO_URING;
-    const char *io = getenv("WEFT_IO");
+    const char *io = options->simulate ? NULL : getenv("WEFT_IO");
     if (options->io == WEFT_IO_AUTO && io != NULL && strcmp(io, "uring") == 0) {
         uring = true;
     }
@@ -75,6 +76,7 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     worker->fiber = worker->host;
     worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
     worker->until_poll = 1;
+    worker->linger_ns = WF_LINGER_NS;
     ck_stack_init(&worker->inbox);
     int rc = wf_deque_init(&worker->deque);
     if (rc < 0) {

@@ -152,6 +152,53 @@ static bool is_unfinished(weft_task *task)
     return life == WF_NEW || life == WF_RUN || life == WF_PARKED;
 }
 
+/* ---- numbers in place of addresses ---- */
+
+static bool has_object(const struct wf_sight *sight);
+
+static int by_target(const void *a, const void *b, void *arg)
+{
+    const struct wf_scene *scene = arg;
+    size_t left = *(const size_t *)a;
+    size_t right = *(const size_t *)b;
+    uintptr_t target = (uintptr_t)scene->sights[left].target;
+    uintptr_t other = (uintptr_t)scene->sights[right].target;
+    if (target != other) {
+        return target < other ? -1 : 1;
+    }
+    return left < right ? -1 : left > right;
+}
+
+/* Gives each the place of the first sight of its object, and from that its number. */
+static void number_objects(struct wf_scene *scene)
+{
+    size_t *order = malloc((scene->count + 1) * sizeof *order);
+    size_t count = 0;
+    size_t numbers = 0;
+    if (order == NULL) {
+        scene->is_partial = true;
+        return;
+    }
+    for (size_t i = 0; i < scene->count; i++) {
+        if (has_object(&scene->sights[i])) {
+            order[count++] = i;
+        }
+    }
+    qsort_r(order, count, sizeof *order, by_target, scene);
+    for (size_t i = 0, first = 0; i < count; i++) {
+        struct wf_sight *sight = &scene->sights[order[i]];
+        first = i > 0 && sight->target == scene->sights[order[i - 1]].target ? first : order[i];
+        sight->object = first + 1;
+    }
+    free(order);
+    for (size_t i = 0; i < scene->count; i++) {
+        size_t first = scene->sights[i].object;
+        scene->sights[i].object = first == 0       ? 0
+                                  : first == i + 1 ? ++numbers
+                                                   : scene->sights[first - 1].object;
+    }
+}
+
 void wf_scene_take(weft_runtime *runtime, struct wf_scene *scene)
 {
     struct wf_roll roll;
@@ -172,6 +219,10 @@ void wf_scene_take(weft_runtime *runtime, struct wf_scene *scene)
         }
         sight.count = scene->whom_count - sight.first;
         scene->sights[i] = sight;
+    }
+    scene->is_simulated = runtime->sim != NULL;
+    if (scene->is_simulated) {
+        number_objects(scene);
     }
 }
 
@@ -233,6 +284,11 @@ static const struct {
     [WF_WAIT_SELECT] = {"selects among several sources", false, ""},
 };
 
+static bool has_object(const struct wf_sight *sight)
+{
+    return words[sight->reason].has_target && sight->target != NULL;
+}
+
 void wf_scene_name(const struct wf_scene *scene, size_t at, bool site, struct wf_text *text)
 {
     if (at == WF_NOBODY) {
@@ -269,7 +325,9 @@ void wf_scene_tell(const struct wf_scene *scene, size_t at, bool whom, struct wf
 {
     const struct wf_sight *sight = &scene->sights[at];
     wf_text_add(text, "%s", words[sight->reason].what);
-    if (words[sight->reason].has_target && sight->target != NULL) {
+    if (has_object(sight) && scene->is_simulated) {
+        wf_text_add(text, " %zu", sight->object);
+    } else if (has_object(sight)) {
         wf_text_add(text, " %p", sight->target);
     }
     if (sight->number >= 0) {

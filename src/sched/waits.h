@@ -27,6 +27,7 @@ struct wf_sight {
     int32_t number;     /* of a descriptor; -1: none */
     uint32_t serial;    /* of the wait */
     const void *target; /* only to be printed */
+    size_t object;      /* in a simulation: its number among those that are waited for, from 1 */
     size_t first;       /* scene->whom[first] to [first + count - 1]: whom it waits for */
     size_t count;
 };
@@ -45,6 +46,9 @@ struct wf_scene {
     size_t token_count;
     size_t token_cap;
     bool is_partial; /* there was no memory for all */
+    /* Addresses are not the same in every run: a simulation's reports number what is waited for, in the order
+     * in which they name it. */
+    bool is_simulated;
 };
 
 void wf_scene_take(weft_runtime *runtime, struct wf_scene *scene);
@@ -57,7 +61,7 @@ bool wf_scene_still(struct wf_scene *scene, size_t at, size_t next);
 /* Writes: task #3 "a" (file.c:12). Without `site` no place. */
 void wf_scene_name(const struct wf_scene *scene, size_t at, bool site, struct wf_text *text);
 
-/* Writes what it does, with the verb: waits for mutex 0x1234. Then, if `whom`, all of those whom it waits for:
+/* Writes what it does, with the verb: waits for mutex 0x1234; in a simulation: waits for mutex 1. Then, if `whom`, all of those whom it waits for:
  * , held by task #5 "b". */
 void wf_scene_tell(const struct wf_scene *scene, size_t at, bool whom, struct wf_text *text);
 

@@ -77,6 +77,8 @@ struct wf_worker {
     uint64_t random;     /* state of the generator for victims */
     uint32_t until_poll; /* turns until the next look at timers, inject and poller */
     bool is_searching;   /* counted in the idle word */
+    uint8_t naps;        /* since it last stayed awake for a moment to see whether that pays */
+    uint32_t linger_ns;  /* how long it stays awake before it sleeps: see park.c */
 
     /* A task that was claimed but must end unrun; the host finishes it. */
     weft_task *to_bury;

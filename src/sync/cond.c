@@ -71,7 +71,7 @@ int weft_cond_notify(weft_cond *cond, size_t count)
         return -EINVAL;
     }
     if (!weft_mutex_is_locked(cond->mutex)) {
-        wf_misuse(-EPERM, "", 0, "weft_cond_notify(%p): its mutex is not locked", (void *)cond);
+        wf_misuse(-EPERM, "weft_cond_notify", cond, "", 0, "its mutex is not locked");
         return -EPERM;
     }
     notify(inside(cond), count);
@@ -93,6 +93,7 @@ static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_COND);
     wait.target = cond;
+    wait.waiter = &waiter;
     (void)wf_bitlock(&cond->word);
     wf_waiters_add(&cond->waiters, &waiter);
     wf_bitunlock(&cond->word, QUEUED);
@@ -162,8 +163,8 @@ int weft_cond_wait(weft_cond *cond)
     }
     struct wf_mutex *mutex = wf_mutex_inside(cond->mutex);
     if (!wf_mutex_is_mine(mutex, self)) {
-        wf_misuse(-EPERM, "but by", wf_mutex_owner(mutex),
-                  "%s(%p): its mutex is not locked by the caller", __func__, (void *)cond);
+        wf_misuse(-EPERM, __func__, cond, "but by", wf_mutex_owner(mutex),
+                  "its mutex is not locked by the caller");
         return -EPERM;
     }
     bool is_cancelled = wait_for_news(inside(cond), self) != WF_GRANTED;

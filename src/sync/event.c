@@ -127,6 +127,7 @@ static int wait_until_set(weft_event *event, weft_task *self)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_EVENT);
     wait.target = event;
+    wait.waiter = &waiter;
     if (!wf_event_watch(event, &waiter)) {
         return 0;
     }

@@ -116,11 +116,12 @@ int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait)
     weft_task *self = wait->task;
     struct wf_waiter waiter = {.wait = wait};
     wait->target = mutex;
+    wait->waiter = &waiter;
     wait->list = list_owner;
     int rc = enter(mutex, self, &waiter);
     if (rc != -EBUSY) {
         if (rc < 0) {
-            wf_misuse(rc, "", 0, "weft_mutex_lock(%p): the caller has it already", (void *)mutex);
+            wf_misuse(rc, "weft_mutex_lock", mutex, "", 0, "the caller has it already");
         }
         return rc;
     }
@@ -204,8 +205,8 @@ int weft_mutex_unlock(weft_mutex *mutex)
     bool is_owned = (m->flags & WEFT_MUTEX_OWNED) != 0;
     int rc = is_owned && !wf_mutex_is_mine(m, wf_self_on(wf_here())) ? -EPERM : wf_mutex_give(m);
     if (rc < 0) {
-        wf_misuse(rc, "but by", wf_mutex_owner(m), "weft_mutex_unlock(%p): not locked%s",
-                  (void *)mutex, is_owned ? " by the caller" : "");
+        wf_misuse(rc, __func__, mutex, "but by", wf_mutex_owner(m), "not locked%s",
+                  is_owned ? " by the caller" : "");
     }
     return rc;
 }
@@ -229,7 +230,6 @@ int weft_mutex_destroy(weft_mutex *mutex)
     if (wf_mutex_owner(m) == 0) {
         return wf_waiters_refuse(__func__, mutex, &m->word, &m->waiters);
     }
-    wf_misuse(-EBUSY, "by", wf_mutex_owner(m), "%s(%p): it is in use", __func__,
-              (const void *)mutex);
+    wf_misuse(-EBUSY, __func__, mutex, "by", wf_mutex_owner(m), "it is in use");
     return -EBUSY;
 }

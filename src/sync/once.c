@@ -106,6 +106,7 @@ static int come(struct wf_once *once, weft_task *self)
     struct follower follower = {.waiter = {.wait = &wait}};
     wf_wait_begin(&wait, self, WF_WAIT_ONCE);
     wait.target = once;
+    wait.waiter = &follower.waiter;
     wait.list = list_runner;
     int rc = enter(once, wf_task_token(self), &follower);
     if (rc != -EAGAIN) {
@@ -133,7 +134,7 @@ int weft_once_run(weft_once *once, int (*fn)(void *arg), void *arg)
     }
     rc = come(o, self);
     if (rc == -EDEADLK) {
-        wf_misuse(rc, "", 0, "%s(%p): from within its function", __func__, (void *)once);
+        wf_misuse(rc, __func__, once, "", 0, "from within its function");
     }
     return rc == 1 ? run(o, fn, arg) : rc;
 }

@@ -42,6 +42,7 @@ static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *
     do {
         wf_wait_begin(&wait, self, op->is_put ? WF_WAIT_PUT : WF_WAIT_GET);
         wait.target = queue;
+        wait.waiter = &op->waiter;
         wait.list = wf_queue_list_peer;
         wf_queue_enlist(q, op);
         wf_unlock(&q->lock);
@@ -112,14 +113,9 @@ static __attribute__((noinline)) int put_slowly(weft_queue *queue, weft_task *se
 static inline int enter(const weft_queue *queue, const void *items, size_t count, const char *call,
                         weft_task **self)
 {
-    int error = 0;
-    struct wf_worker *worker = wf_fiber_worker(&error);
-    if (worker == NULL || queue == NULL || (items == NULL && count > 0)) {
-        return worker == NULL ? error : -EINVAL;
-    }
-    *self = wf_self_on(worker);
-    error = wf_door_enter(*self, call);
-    return error == 0 && count > 0 ? 1 : error;
+    int rc = 0;
+    *self = wf_sync_enter(items == NULL && count > 0 ? NULL : queue, call, &rc);
+    return *self != NULL && count > 0 ? 1 : rc;
 }
 
 /* One item where nobody waits, there is room, and the place is in the chunk: nearly every put. */

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sched/report.h"
+
 /* ---- the end of the work ---- */
 
 int weft_queue_done(weft_queue *queue)
@@ -16,7 +18,7 @@ int weft_queue_done(weft_queue *queue)
     struct wf_later later;
     wf_later_init(&later);
     wf_lock(&q->lock);
-    int rc = q->taken > 0 ? 0 : -EINVAL;
+    int rc = wf_queue_is_busy(q) ? 0 : -EINVAL;
     if (rc == 0) {
         q->taken--;
         wf_queue_end_joins(q, &later);
@@ -24,8 +26,8 @@ int weft_queue_done(weft_queue *queue)
     wf_unlock(&q->lock);
     wf_later_run(&later);
     if (rc < 0) {
-        wf_misuse(rc, "last taken from by", wf_queue_last_got(queue),
-                  "weft_queue_done(%p): done more often than items were taken", (void *)queue);
+        wf_misuse(rc, "weft_queue_done", queue, "last taken from by", wf_queue_last_got(queue),
+                  "done more often than items were put");
     }
     return rc;
 }
@@ -34,7 +36,7 @@ int weft_queue_done(weft_queue *queue)
 static bool await_end(struct wf_queue *q, struct wf_waiter *waiter)
 {
     wf_lock(&q->lock);
-    bool is_busy = !wf_queue_is_all_done(q);
+    bool is_busy = wf_queue_is_busy(q);
     if (is_busy) {
         wf_list_push(&q->joiners, &waiter->link);
     }
@@ -59,6 +61,7 @@ int weft_queue_join(weft_queue *queue)
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_DONE);
     wait.target = queue;
+    wait.waiter = &waiter;
     wait.list = wf_queue_list_peer;
     if (await_end(q, &waiter)) {
         enum wf_verdict verdict = wf_door_park(&wait);
@@ -80,7 +83,11 @@ static void settle(struct wf_queue *q, size_t dropped)
     struct wf_later later;
     wf_later_init(&later);
     wf_lock(&q->lock);
-    q->dropping -= dropped;
+    q->taken -= (int64_t)dropped;
+    if (q->taken + (int64_t)wf_queue_count_of(q) < 0) {
+        q->taken =
+            -(int64_t)wf_queue_count_of(q); /* some of the dropped ones had been reported before */
+    }
     wf_store_rel(&q->is_closed, (uint8_t)1);
     wf_queue_end_joins(q, &later);
     wf_queue_turn_away(q, &q->getters, &later);
@@ -98,7 +105,7 @@ int weft_queue_close(weft_queue *queue)
     return 0;
 }
 
-/* Whoever waits for the end of the work does so until all are dropped. */
+/* Whoever waits for the end of the work does so until all are dropped: until then they count as taken. */
 int weft_queue_close_now(weft_queue *queue)
 {
     if (queue == NULL) {
@@ -109,7 +116,7 @@ int weft_queue_close_now(weft_queue *queue)
     wf_store_rel(&q->is_closed, (uint8_t)1);
     size_t left = wf_queue_count_of(q);
     wf_queue_set_count(q, 0);
-    q->dropping += left;
+    q->taken += (int64_t)left;
     struct wf_store store = q->store;
     struct wf_place out = q->out;
     memset(&q->store, 0, sizeof q->store);
@@ -146,7 +153,7 @@ int weft_queue_destroy(weft_queue *queue)
     uint64_t waits = first_in(q);
     wf_unlock(&q->lock);
     if (is_busy) {
-        wf_misuse(-EBUSY, "by", waits, "weft_queue_destroy(%p): it is in use", (void *)queue);
+        wf_misuse(-EBUSY, "weft_queue_destroy", queue, "by", waits, "it is in use");
         return -EBUSY;
     }
     wf_store_rel(&q->is_closed, (uint8_t)1);

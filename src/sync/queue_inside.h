@@ -8,9 +8,10 @@
 #define WF_SYNC_QUEUE_INSIDE_H
 
 #include "await/door.h"
-#include "sync/queue.h"
 #include "sched/report.h"
+#include "sync/queue.h"
 #include "sync/store.h"
+#include "sync/waiters.h"
 
 enum { WF_QUEUE_LINE_BYTES = 64 };
 
@@ -32,14 +33,15 @@ struct wf_queue {
 
     struct wf_place out;
     struct wf_list putters;
-    uint64_t taken; /* items taken that have not been reported as done */
+    /* Items taken, or being dropped, that have not been reported as done; less than 0 if some in the store
+     * have been. */
+    int64_t taken;
     /* Token of the task that took last: as last_put. */
     wf_au64 last_got;
     struct wf_list joiners;
 
     struct wf_store store;
     void (*drop_item)(void *item); /* set once */
-    uint64_t dropping;             /* items that weft_queue_close_now is about to drop */
     uint32_t hinted;               /* ops whose task was told to try again, and has not yet */
     uint32_t leaving;              /* waiters in no list whose tasks will still take the lock */
 };
@@ -62,6 +64,12 @@ static inline uint64_t wf_queue_count_of(const struct wf_queue *q)
     return wf_load_rlx(&q->count);
 }
 
+/* Is there work that has not been reported as done? Under the lock. */
+static inline bool wf_queue_is_busy(const struct wf_queue *q)
+{
+    return q->taken + (int64_t)wf_queue_count_of(q) > 0;
+}
+
 static inline void wf_queue_set_count(struct wf_queue *q, uint64_t count)
 {
     wf_store_rlx(&q->count, count);
@@ -70,12 +78,6 @@ static inline void wf_queue_set_count(struct wf_queue *q, uint64_t count)
 static inline bool wf_queue_is_closed(const struct wf_queue *q)
 {
     return wf_load_acq(&q->is_closed) != 0;
-}
-
-/* Has all that was put been dealt with? */
-static inline bool wf_queue_is_all_done(const struct wf_queue *q)
-{
-    return q->taken == 0 && q->dropping == 0 && wf_queue_count_of(q) == 0;
 }
 
 /* ---- those who wait ---- */
@@ -98,7 +100,7 @@ static inline enum wf_item_kind wf_queue_kind(const struct wf_queue *q)
 
 static inline void wf_queue_note_taken(struct wf_queue *q, size_t count, uint64_t by)
 {
-    q->taken += count;
+    q->taken += (int64_t)count;
     wf_store_rlx(&q->last_got, by);
 }
 

@@ -88,7 +88,7 @@ void wf_queue_turn_away(struct wf_queue *q, struct wf_list *list, struct wf_late
 
 void wf_queue_end_joins(struct wf_queue *q, struct wf_later *later)
 {
-    while (wf_queue_is_all_done(q) && !wf_list_is_empty(&q->joiners)) {
+    while (!wf_queue_is_busy(q) && !wf_list_is_empty(&q->joiners)) {
         struct wf_waiter *waiter = WF_CONTAINER(q->joiners.next, struct wf_waiter, link);
         (void)wf_queue_grant(q, waiter, later);
     }

@@ -173,11 +173,12 @@ static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_ta
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin(&wait, self, WF_WAIT_RWLOCK);
     wait.target = lock;
+    wait.waiter = &waiter;
     wait.list = list_writer;
     int rc = enter(lock, self, writes, &waiter);
     if (rc == -EDEADLK) {
-        wf_misuse(rc, "", 0, "weft_rwlock_%s_lock(%p): the caller has it for writing",
-                  writes ? "write" : "read", (void *)lock);
+        wf_misuse(rc, writes ? "weft_rwlock_write_lock" : "weft_rwlock_read_lock", lock, "", 0,
+                  "the caller has it for writing");
     }
     if (rc != -EBUSY) {
         return rc;
@@ -250,7 +251,7 @@ static __attribute__((noinline)) int unlock_slowly(struct wf_rwlock *lock)
     wf_bitunlock(&lock->word, state);
     wf_later_run(&later);
     if (!is_locked) {
-        wf_misuse(-EPERM, "", 0, "weft_rwlock_unlock(%p): not locked", (void *)lock);
+        wf_misuse(-EPERM, "weft_rwlock_unlock", lock, "", 0, "not locked");
         return -EPERM;
     }
     return 0;
@@ -294,7 +295,7 @@ int weft_rwlock_destroy(weft_rwlock *rwlock)
     if (wf_load_acq(&lock->word) == 0) {
         return 0;
     }
-    wf_misuse(-EBUSY, "by", user_of(lock), "%s(%p): it is in use", __func__, (void *)rwlock);
+    wf_misuse(-EBUSY, __func__, rwlock, "by", user_of(lock), "it is in use");
     return -EBUSY;
 }
 

@@ -156,12 +156,18 @@ static int settle(struct wf_selection *selection, enum wf_verdict verdict, weft_
     return 0;
 }
 
+static void leave(struct wf_wait *wait)
+{
+    unlink_all(WF_CONTAINER(wait, struct wf_selection, wait), NULL);
+}
+
 /* 0, or -ECANCELED. *chosen NULL: nothing has happened, begin again. */
 static int wait_for_one(struct wf_selection *selection, weft_case **chosen)
 {
     *chosen = NULL;
     wf_wait_begin(&selection->wait, selection->self, WF_WAIT_SELECT);
     selection->wait.target = selection->cases;
+    selection->wait.leave = leave;
     selection->wait.granted = NULL;
     selection->next_timer = NULL;
     switch (link_all(selection, chosen)) {
@@ -214,7 +220,7 @@ int weft_select(weft_case *cases, size_t count, unsigned flags)
         return rc;
     }
     if (prepared < 0) {
-        wf_misuse(prepared, "", 0, "%s: a case waits for the end of the caller", __func__);
+        wf_misuse(prepared, __func__, NULL, "", 0, "a case waits for the end of the caller");
         return prepared;
     }
     struct wf_selection selection; /* the rest belongs to a round */

@@ -135,6 +135,7 @@ static __attribute__((noinline)) int acquire_slowly(struct wf_sem *sem, weft_tas
     struct asker asker = {.waiter = {.wait = &wait}, .need = permits};
     wf_wait_begin(&wait, self, WF_WAIT_SEM);
     wait.target = sem;
+    wait.waiter = &asker.waiter;
     if (enter(sem, permits, &asker) == 0) {
         return 0;
     }

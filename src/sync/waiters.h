@@ -88,7 +88,7 @@ static inline uint64_t wf_waiters_token(wf_au32 *word, const struct wf_list *lis
 static inline int wf_waiters_refuse(const char *call, const void *object, wf_au32 *word,
                                     const struct wf_list *list)
 {
-    wf_misuse(-EBUSY, "by", wf_waiters_token(word, list), "%s(%p): it is in use", call, object);
+    wf_misuse(-EBUSY, call, object, "by", wf_waiters_token(word, list), "it is in use");
     return -EBUSY;
 }
 

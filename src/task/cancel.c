@@ -6,6 +6,8 @@
 
 #include <weft/task.h>
 
+#include "task/slab.h"
+
 /* The shield that a request of `level` waits in: the outermost one inside that level. */
 static struct wf_shield *shield_against(weft_task *task, uint8_t level)
 {
@@ -65,9 +67,19 @@ bool wf_cancel_add_own(struct wf_scope *scope)
     return answer == WF_REQUEST_ADDED && !is_deferred;
 }
 
+/* As an event loop has it, a task that a request reaches on two ways hands on two of them. */
+static void push_again(weft_task *task)
+{
+    uint8_t seen = wf_load_acq(&task->marks);
+    while (wf_task_registry(task)->has_turns && (seen & WF_MARK_AGAIN) != WF_MARK_AGAIN &&
+           !wf_cas_weak_acqrel(&task->marks, &seen, (uint8_t)(seen + WF_MARK_ONCE))) {
+    }
+}
+
 void wf_kick_push(struct wf_later *later, weft_task *task)
 {
     if ((wf_or_acqrel(&task->marks, (uint8_t)WF_MARK_KICKED) & WF_MARK_KICKED) != 0) {
+        push_again(task);
         return;
     }
     task->kick_next = NULL;
@@ -90,7 +102,7 @@ static void give_back(weft_task *task, uint32_t count)
  * set under its lock, keeps it there until the lock is free again (wf_door_park). What is undelivered at
  * one moment goes on as one request. It is taken before it is handed on: so what comes, or is taken back,
  * while that happens is never mixed up with what somebody already has. */
-static void hand_on(weft_task *task, struct wf_later *later)
+static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
 {
     struct wf_wait *wait = task->wait;
     uint32_t taken;
@@ -101,17 +113,21 @@ static void hand_on(weft_task *task, struct wf_later *later)
             return;
         }
         wait->handed_on = true;
+        for (; again > 0; again--) {
+            (void)wait->hand_on(wait, later);
+        }
     }
 }
 
-static void kick(weft_task *task, struct wf_later *later)
+/* `again`: how many more times it has been pushed, in turns. */
+static void kick(weft_task *task, uint32_t again, struct wf_later *later)
 {
     enum wf_deliver answer = wf_state_deliver(&task->word, false);
     if (answer == WF_DELIVER_LOCK) {
         wf_lock(&task->lock);
         answer = wf_state_deliver(&task->word, true);
         if (answer == WF_DELIVER_HAND_ON) {
-            hand_on(task, later);
+            hand_on(task, again, later);
         }
         wf_unlock(&task->lock);
     }
@@ -150,8 +166,8 @@ void wf_kick_all(struct wf_later *later)
         weft_task *rest_tail = later->kicks_tail;
         later->kicks = NULL;
         /* Before the look at the word: a request added after that look makes its own kick. */
-        (void)wf_and_acqrel(&task->marks, (uint8_t)~WF_MARK_KICKED);
-        kick(task, later);
+        uint8_t marks = wf_and_acqrel(&task->marks, (uint8_t) ~(WF_MARK_KICKED | WF_MARK_AGAIN));
+        kick(task, (uint32_t)(marks & WF_MARK_AGAIN) / WF_MARK_ONCE, later);
         /* Depth first: whom the request was handed on to comes before the rest. */
         if (later->kicks == NULL) {
             later->kicks = rest;

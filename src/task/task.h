@@ -135,7 +135,10 @@ enum {
 enum {
     WF_MARK_KICKED = 1, /* on some kick list */
     WF_MARK_SHUT = 2,   /* cancelled by closing: once is enough */
-    WF_MARK_FAILED = 4, /* ... and ended with an error, which is to be reported */
+    WF_MARK_ONCE =
+        8, /* in turns: pushed once more while on that list; counts up to WF_MARK_AGAIN */
+    WF_MARK_AGAIN = 0xf8, /* all of the count */
+    WF_MARK_FAILED = 4,   /* ... and ended with an error, which is to be reported */
 };
 
 _Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");

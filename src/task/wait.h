@@ -84,9 +84,12 @@ struct wf_wait {
      * writes, before its source's lock is given back; the task reads it when it runs again, and if that
      * was early, after it has had the locks. */
     struct wf_waiter *granted;
-    /* What the waiting call has on the heap, NULL for nothing: freed with a simulation whose deadlock it
-     * waits in. */
+    /* For a simulation whose deadlock the call waits in, and which takes it away: what it has on the heap,
+     * NULL for nothing; its waiter in an object of the program, or else what unlinks several, so that the
+     * object can be used and destroyed afterwards. */
     void *memory;
+    struct wf_waiter *waiter;
+    void (*leave)(struct wf_wait *wait);
     /* NULL, or names for reports whom in particular it waits for: calls `each` with their tokens. Runs on
      * the thread of whoever looks, under the task's lock and WF_BUSY; others run meanwhile. May take the
      * short locks that hand_on may. */

@@ -333,14 +333,31 @@ bool wf_wheel_take_due(struct wf_wheel *wheel, int64_t now_ns)
     return any;
 }
 
-bool wf_wheel_fire_due(struct wf_wheel *wheel, void *context)
+uint32_t wf_wheel_due_together(const struct wf_wheel *wheel, uint32_t most)
+{
+    const struct wf_list *first = wheel->due.next;
+    uint32_t count = 0;
+    for (const struct wf_list *l = first; l != &wheel->due && count < most; l = l->next) {
+        if (WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns !=
+            WF_CONTAINER(first, const struct wf_timer, link)->deadline_ns) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
+bool wf_wheel_fire_due(struct wf_wheel *wheel, uint32_t n, void *context)
 {
     wf_lock(&wheel->lock);
-    bool any = !wf_list_is_empty(&wheel->due);
+    struct wf_list *chosen = wheel->due.next;
+    for (; n > 0 && chosen != &wheel->due; n--) {
+        chosen = chosen->next;
+    }
+    bool any = chosen != &wheel->due;
     if (any) {
-        struct wf_timer *timer = WF_CONTAINER(wheel->due.next, struct wf_timer, link);
-        wf_list_remove(&timer->link);
-        fire(wheel, timer, context);
+        wf_list_remove(chosen);
+        fire(wheel, WF_CONTAINER(chosen, struct wf_timer, link), context);
     }
     wf_unlock(&wheel->lock);
     return any;

@@ -80,8 +80,11 @@ uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context);
 /* Moves what is due at `now_ns` to the end of the due list; true if that has any. */
 bool wf_wheel_take_due(struct wf_wheel *wheel, int64_t now_ns);
 
-/* Fires the first of the due list; false when it is empty. */
-bool wf_wheel_fire_due(struct wf_wheel *wheel, void *context);
+/* How many timers at the head of the due list have the deadline of the first; `most` at most. */
+uint32_t wf_wheel_due_together(const struct wf_wheel *wheel, uint32_t most);
+
+/* Fires the n-th of the due list, from 0; false when it has fewer. */
+bool wf_wheel_fire_due(struct wf_wheel *wheel, uint32_t n, void *context);
 
 /* Arms a timer that is due already and has a turn of its own, told by the number that is returned. Under
  * the lock. */

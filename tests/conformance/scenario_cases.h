@@ -18,7 +18,6 @@ bool cases_trace(const char *path, FILE *out);
 struct tally {
     int same;
     int different;
-    int waiting; /* use what the library does not have yet */
 };
 
 /* Runs every case, compares its trace with `expect` and `also`, and prints those that differ. False as

@@ -77,6 +77,7 @@ static void on_cancel_due(void *arg)
     struct object *object = run->objects[later->statement->label->index];
     if (object != NULL) {
         note(run, "loop", ".cancel(%s)=%d", later->statement->label->text, object_cancel(object));
+        joiners_serve(run);
     }
 }
 

@@ -32,7 +32,9 @@ enum flow block_run(struct frame *frame, const struct block *block)
             flow = raise_text(frame, "FAULT");
             break;
         }
+        joiners_serve(frame->run);
         flow = statement->operation->run(frame, statement);
+        joiners_serve(frame->run);
         frame->run->now_s = run_second(frame->run);
     }
     frame->depth--;

@@ -68,29 +68,6 @@ static const char *list_of_members(struct object *object)
 
 /* ---- the object ---- */
 
-static int requests_of_children(const struct gather *gather)
-{
-    int sum = 0;
-    for (int i = 0; i < gather->count; i++) {
-        const struct object *object = gather->children[i].object;
-        sum +=
-            object->kind == OBJECT_TASK && object->task != NULL ? weft_cancelling(object->task) : 0;
-    }
-    return sum;
-}
-
-/* A request to one of those that wait by weft_gather was handed on to a child that had not ended. */
-static bool was_handed_on(const struct object *object)
-{
-    int children = requests_of_children(object->gather);
-    const struct joiner *joiner = object->joiners;
-    while (joiner != NULL &&
-           (weft_cancelling(joiner->task) <= joiner->count || children <= joiner->children)) {
-        joiner = joiner->next;
-    }
-    return joiner != NULL;
-}
-
 static void conclude(struct object *object)
 {
     struct gather *gather = object->gather;
@@ -115,7 +92,6 @@ static void on_child_done(struct object *done, void *arg)
     if (object_state(object) != WEFT_PENDING) {
         return;
     }
-    gather->is_cancelled = gather->is_cancelled || was_handed_on(object);
     bool counts = !gather->collects && (!gather->is_cancelled || child->was_in_flight);
     if (outcome.code < 0 && counts && gather->error == 0) {
         gather->error = outcome.code;
@@ -165,6 +141,14 @@ struct object *gather_new(struct run *run, const char *label, struct object **me
     return object;
 }
 
+static void note_in_flight(struct gather *gather)
+{
+    for (int i = 0; i < gather->count && !gather->is_cancelled; i++) {
+        struct child *child = &gather->children[i];
+        child->was_in_flight = !child->has_ended && object_state(child->object) != WEFT_PENDING;
+    }
+}
+
 bool gather_cancel(struct object *object)
 {
     struct gather *gather = object->gather;
@@ -172,16 +156,33 @@ bool gather_cancel(struct object *object)
         return false;
     }
     bool accepted = false;
-    for (int i = 0; i < gather->count; i++) {
-        struct child *child = &gather->children[i];
-        bool is_in_flight = !child->has_ended && object_state(child->object) != WEFT_PENDING;
-        child->was_in_flight = child->was_in_flight || (is_in_flight && !gather->is_cancelled);
-    }
+    note_in_flight(gather);
     for (int i = 0; i < gather->member_count; i++) {
         accepted = object_cancel(gather->members[i]) || accepted;
     }
     gather->is_cancelled = gather->is_cancelled || accepted;
     return accepted;
+}
+
+static bool have_all_ended(const struct gather *gather)
+{
+    for (int i = 0; i < gather->count; i++) {
+        if (object_state(gather->children[i].object) == WEFT_PENDING) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool gather_was_told(struct object *object)
+{
+    struct gather *gather = object->gather;
+    if (object_state(object) != WEFT_PENDING || have_all_ended(gather)) {
+        return false;
+    }
+    note_in_flight(gather);
+    gather->is_cancelled = true;
+    return true;
 }
 
 /* ---- waiting ---- */
@@ -202,13 +203,6 @@ static weft_task **tasks_of(struct run *run, struct object **objects, int count)
     return tasks;
 }
 
-/* Makes a request undelivered again that a checkpoint has delivered; it stays counted once. */
-static void rearm(void)
-{
-    (void)weft_cancel(weft_self());
-    (void)weft_uncancel(weft_self());
-}
-
 /* By weft_gather, for the requests; what came out is then told by the object. */
 static int join_natively(struct object *object, weft_task **tasks)
 {
@@ -216,27 +210,16 @@ static int join_natively(struct object *object, weft_task **tasks)
     size_t count = (size_t)gather->member_count;
     bool sees_all = gather->collects || gather->is_cancelled;
     struct joiner joiner;
-    joiner_add(&joiner, object);
-    joiner.children = requests_of_children(gather);
+    joiner_announce(&joiner, object, true);
     if (weft_checkpoint() < 0) {
-        rearm(); /* it is handed on at once */
+        request_again(); /* it is handed on at once */
         joiner.count--;
     }
     int rc = weft_gather(tasks, count, NULL,
                          sees_all ? WEFT_GATHER_COLLECT : WEFT_GATHER_FIRST_ERROR, NULL);
     weft_drop_all(tasks, count);
-    joiner_remove(&joiner, object);
+    joiner_withdraw(&joiner);
     return rc;
-}
-
-static bool have_all_ended(const struct gather *gather)
-{
-    for (int i = 0; i < gather->count; i++) {
-        if (object_state(gather->children[i].object) == WEFT_PENDING) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* The children have ended, and the object will hear of it: a request has nobody to go to and stays. */
@@ -249,7 +232,24 @@ static int join_last_trip(struct object *object)
         rc = (int)weft_shield_leave(&section, weft_future_await(&object->cell, NULL));
     }
     if (was_told) {
-        rearm();
+        request_again();
+    }
+    return rc;
+}
+
+/* By its cell, where not all are tasks: 0 to look again. A request that nobody is left to take stays. */
+static int join_by_cell(struct object *object)
+{
+    struct joiner joiner;
+    joiner_announce(&joiner, object, false);
+    int rc = weft_future_await(&object->cell, NULL);
+    joiner_withdraw(&joiner);
+    if (rc == -ECANCELED) {
+        bool was_there_before = !joiner.has_handed_on && !joiner.was_refused;
+        if (joiner.was_refused || (was_there_before && !gather_cancel(object))) {
+            request_again();
+        }
+        return 0;
     }
     return rc;
 }
@@ -270,8 +270,7 @@ struct outcome gather_join(struct frame *frame, struct object *object)
             was_native = true;
         } else {
             weft_drop_all(tasks, tasks != NULL ? (size_t)gather->member_count : 0);
-            rc = weft_future_await(&object->cell, NULL);
-            rc = rc != 0 && gather_cancel(object) ? 0 : rc;
+            rc = join_by_cell(object);
         }
         if (rc != 0) {
             return outcome_of_call(frame->run, rc);

@@ -32,8 +32,6 @@ static int run_one(const char *path)
         if (result.end == RUN_TRACED) {
             printf("%s\n", result.text);
             status = 0;
-        } else if (result.end == RUN_WAITING) {
-            fprintf(stderr, "weft-scenario: the library has no `%s` yet\n", result.text);
         } else {
             fprintf(stderr, "weft-scenario: %s:%s\n", path != NULL ? path : "-", result.text);
         }

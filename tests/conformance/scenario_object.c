@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include <weft/shield.h>
 #include <weft/testing.h>
 #include <weft/time.h>
 
@@ -107,6 +108,7 @@ void call_soon(void (*fn)(void *), void *arg)
 static void call_watcher(void *arg)
 {
     struct watcher *watcher = arg;
+    joiners_serve(watcher->object->run);
     watcher->fn(watcher->object, watcher->arg);
 }
 
@@ -174,28 +176,52 @@ bool object_cancel(struct object *object)
 
 /* ---- waiting ---- */
 
-void joiner_add(struct joiner *joiner, struct object *object)
+void joiner_announce(struct joiner *joiner, struct object *object, bool is_native)
 {
-    *joiner = (struct joiner){weft_self(), weft_cancelling(weft_self()), 0, object->joiners};
-    object->joiners = joiner;
+    struct run *run = object->run;
+    *joiner = (struct joiner){.task = weft_self(),
+                              .count = weft_cancelling(weft_self()),
+                              .object = object,
+                              .next = run->joiners,
+                              .is_native = is_native};
+    run->joiners = joiner;
 }
 
-void joiner_remove(struct joiner *joiner, struct object *object)
+void joiner_withdraw(struct joiner *joiner)
 {
-    struct joiner **link = &object->joiners;
+    struct run *run = joiner->object->run;
+    joiners_serve(run);
+    struct joiner **link = &run->joiners;
     while (*link != joiner) {
         link = &(*link)->next;
     }
     *link = joiner->next;
 }
 
-bool joiner_was_told(const struct object *object)
+static void serve(struct joiner *joiner)
 {
-    const struct joiner *joiner = object->joiners;
-    while (joiner != NULL && weft_cancelling(joiner->task) <= joiner->count) {
-        joiner = joiner->next;
+    int count = weft_cancelling(joiner->task);
+    while (joiner->count < count) {
+        joiner->count++;
+        bool is_taken =
+            joiner->is_native ? gather_was_told(joiner->object) : object_cancel(joiner->object);
+        joiner->has_handed_on = joiner->has_handed_on || is_taken;
+        joiner->was_refused = joiner->was_refused || !is_taken;
     }
-    return joiner != NULL;
+    joiner->count = count;
+}
+
+void request_again(void)
+{
+    (void)weft_cancel(weft_self());
+    (void)weft_uncancel(weft_self());
+}
+
+void joiners_serve(struct run *run)
+{
+    for (struct joiner *joiner = run->joiners; joiner != NULL; joiner = joiner->next) {
+        serve(joiner);
+    }
 }
 
 static struct outcome join_task(struct frame *frame, struct object *object, bool is_private)
@@ -227,19 +253,43 @@ static struct outcome outcome_of_cell(const struct object *object, int rc, intpt
 
 static struct outcome join_cell(struct object *object)
 {
+    intptr_t result = 0;
+    int rc = weft_future_await(&object->cell, &result);
+    return outcome_of_cell(object, rc, result);
+}
+
+/* One trip through the ready queue; requests that come meanwhile stay. */
+static void make_a_trip(void)
+{
+    weft_shield section;
+    intptr_t rc = weft_shield_enter(&section, WEFT_FOREVER);
+    if (rc == 0) {
+        rc = weft_shield_leave(&section, weft_yield());
+    }
+    (void)rc; /* without the section there is no trip, no more */
+}
+
+/* A request kills the shielded object, which then is what the joiner gets. */
+static struct outcome join_shield(struct object *object)
+{
     struct outcome outcome;
-    if (object->kind == OBJECT_SHIELD && object_look(object, &outcome)) {
+    if (object_look(object, &outcome)) {
         return outcome; /* as of a task: a request stays undelivered */
     }
-    intptr_t result = 0;
-    struct joiner joiner;
-    joiner_add(&joiner, object);
-    int rc = weft_future_await(&object->cell, &result);
-    joiner_remove(&joiner, object);
-    if (rc == -ECANCELED && object->kind == OBJECT_SHIELD) {
+    if (weft_checkpoint() < 0) {
         (void)object_cancel(object);
+        make_a_trip();
+        return outcome_of_call(object->run, -ECANCELED);
     }
-    return outcome_of_cell(object, rc, result);
+    struct joiner joiner;
+    intptr_t result = 0;
+    joiner_announce(&joiner, object, false);
+    int rc = weft_future_await(&object->cell, &result);
+    joiner_withdraw(&joiner);
+    if (rc == -ECANCELED && joiner.was_refused) {
+        request_again();
+    }
+    return object_look(object, &outcome) ? outcome : outcome_of_cell(object, rc, result);
 }
 
 /* A join that waited for one whose own join closed a cycle, and that ended with this R, is granted
@@ -261,8 +311,9 @@ struct outcome object_join(struct frame *frame, struct object *object)
         return join_plainly(frame, object);
     case OBJECT_GATHER:
         return gather_join(frame, object);
-    case OBJECT_COMPLETION:
     case OBJECT_SHIELD:
+        return join_shield(object);
+    case OBJECT_COMPLETION:
         break;
     }
     return join_cell(object);

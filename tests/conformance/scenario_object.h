@@ -23,12 +23,15 @@ struct watcher {
     struct watcher *next;
 };
 
-/* A task that waits for an object. A request to it goes to what it waits for, and does not come by here. */
+/* A task that waits for a gather or a shield. A request to it goes to what it waits for. */
 struct joiner {
     weft_task *task;
-    int count;    /* of its requests when it began */
-    int children; /* of those of a gather's children then */
+    int count; /* of its requests when it began */
+    struct object *object;
     struct joiner *next;
+    bool is_native;     /* the library hands its requests on; else whoever runs next does */
+    bool has_handed_on; /* one that was taken */
+    bool was_refused;   /* one that nobody was left to take */
 };
 
 enum object_kind { OBJECT_TASK, OBJECT_COMPLETION, OBJECT_SHIELD, OBJECT_GATHER };
@@ -54,15 +57,17 @@ struct object {
     struct object *inner; /* of a shield */
     bool has_let_go;      /* an abandoned shield: whose error the task's is, others have to see */
     struct gather *gather;
-    struct joiner *joiners;
 };
 
 /* The calling task begins, and ends, to wait for it. */
-void joiner_add(struct joiner *joiner, struct object *object);
-void joiner_remove(struct joiner *joiner, struct object *object);
+void joiner_announce(struct joiner *joiner, struct object *object, bool is_native);
+void joiner_withdraw(struct joiner *joiner);
 
-/* One of those that wait has had a request since it began. */
-bool joiner_was_told(const struct object *object);
+/* Hands on what has come to those that wait. */
+void joiners_serve(struct run *run);
+
+/* Makes a request undelivered again that has been delivered; it stays counted once. */
+void request_again(void);
 
 struct object *object_new(struct run *run, enum object_kind kind, const char *label);
 
@@ -106,6 +111,7 @@ struct outcome outcome_of_call(struct run *run, intptr_t rc);
 struct object *gather_new(struct run *run, const char *label, struct object **children, int count,
                           bool collects);
 bool gather_cancel(struct object *object);
+bool gather_was_told(struct object *object); /* its children have had a request: had they to? */
 struct outcome gather_join(struct frame *frame, struct object *object);
 
 /* scenario_task.c */

@@ -34,7 +34,7 @@ enum {
 struct operation {
     const char *name;
     const char *shape;
-    enum flow (*run)(struct frame *frame, const struct statement *statement); /* NULL: waiting */
+    enum flow (*run)(struct frame *frame, const struct statement *statement);
 };
 
 /* NULL: there is none of this name. */
@@ -96,5 +96,45 @@ OPERATION(do_gather);
 /* scenario_several.c */
 OPERATION(do_wait);
 OPERATION(do_completions);
+
+/* scenario_sync.c */
+OPERATION(do_lock);
+OPERATION(do_acquire);
+OPERATION(do_release);
+OPERATION(do_locked);
+OPERATION(do_condition);
+OPERATION(do_condition_wait);
+OPERATION(do_condition_wait_for);
+OPERATION(do_notify);
+OPERATION(do_notify_all);
+OPERATION(do_set_variable);
+OPERATION(do_add_variable);
+OPERATION(do_get_variable);
+OPERATION(do_event);
+OPERATION(do_event_set);
+OPERATION(do_event_clear);
+OPERATION(do_event_wait);
+OPERATION(do_semaphore);
+OPERATION(do_bounded_semaphore);
+OPERATION(do_semaphore_acquire);
+OPERATION(do_semaphore_release);
+OPERATION(do_semaphore_value);
+OPERATION(do_barrier);
+OPERATION(do_barrier_wait);
+OPERATION(do_barrier_reset);
+OPERATION(do_barrier_abort);
+OPERATION(do_barrier_state);
+
+/* scenario_queue.c */
+OPERATION(do_queue);
+OPERATION(do_put);
+OPERATION(do_get);
+OPERATION(do_get_within);
+OPERATION(do_try_put);
+OPERATION(do_try_get);
+OPERATION(do_queue_size);
+OPERATION(do_queue_done);
+OPERATION(do_queue_join);
+OPERATION(do_shutdown);
 
 #endif

@@ -299,9 +299,6 @@ static struct statement *take_statement(struct parser *parser)
     for (const char *letter = statement->operation->shape; *letter != '\0'; letter++) {
         take_part(parser, *letter, statement);
     }
-    if (statement->operation->run == NULL && parser->program->waiting == NULL) {
-        parser->program->waiting = statement;
-    }
     return statement;
 }
 

@@ -13,6 +13,7 @@
 
 #include "scenario_object.h"
 #include "scenario_operation.h"
+#include "scenario_thing.h"
 
 enum { STEPS_MAX = 50000, TASKS_MAX = 2000, EVENT_MAX = 1024, STACK_BYTES = 512 * 1024 };
 
@@ -94,12 +95,21 @@ void run_ends(struct run *run)
     }
 }
 
+void run_strays(struct run *run)
+{
+    if (run_second(run) > run->now_s) {
+        run->stray_s = run_second(run);
+    }
+}
+
 /* ---- diagnostics ---- */
 
 static void on_deadlock(struct run *run)
 {
     if (!run->trace.is_closed) {
-        run->now_s = run_second(run); /* a timer may have fired that let nobody go on */
+        if (run_second(run) != run->stray_s) {
+            run->now_s = run_second(run); /* a timer may have fired that let nobody go on */
+        }
         (void)trace_add(&run->trace, run->now_s, "run.DEADLOCK");
         run->trace.is_closed = true;
     }
@@ -194,6 +204,7 @@ static void prepare(struct run *run, struct arena *arena, const struct program *
         .program = program,
         .trace = {.arena = arena},
         .exceptions = {.arena = arena},
+        .stray_s = -1,
         .steps_left = STEPS_MAX,
         .tasks_left = TASKS_MAX,
     };
@@ -205,6 +216,8 @@ static void prepare(struct run *run, struct arena *arena, const struct program *
     run->scopes = arena_take(arena, count * sizeof *run->scopes);
     run->groups = arena_take(arena, count * sizeof *run->groups);
     run->locals = arena_take(arena, count * sizeof *run->locals);
+    run->things = arena_take(arena, count * sizeof *run->things);
+    run->variables = arena_take(arena, count * sizeof *run->variables);
 }
 
 static const char *run_program(struct run *run)
@@ -223,6 +236,7 @@ static const char *run_program(struct run *run)
         .diagnostic_arg = run,
     };
     intptr_t result = weft_run(main_body, main_object, &options);
+    queues_end(run);
     fill_run_event(run, result);
     if (run->fault == NULL && run->trace.count == 0) {
         run->fault = arena_print(run->arena, "weft_run failed: %d", (int)result);
@@ -236,9 +250,6 @@ struct run_result scenario_run(struct arena *arena, const char *text)
     const struct program *program = parse(arena, text, &error);
     if (program == NULL) {
         return (struct run_result){RUN_BAD, error};
-    }
-    if (program->waiting != NULL) {
-        return (struct run_result){RUN_WAITING, program->waiting->operation->name};
     }
     struct run run;
     prepare(&run, arena, program);

@@ -13,9 +13,11 @@
 /* How a statement leaves. */
 enum flow { FLOW_NEXT, FLOW_RETURN, FLOW_RAISE };
 
+struct joiner;
 struct object;
 struct scope;
 struct task_group;
+struct thing;
 struct weft_local;
 
 /* The tables are indexed by struct name's index; NULL: that label does not exist (yet). */
@@ -29,8 +31,13 @@ struct run {
     struct scope **scopes;   /* timeouts */
     struct task_group **groups;
     struct weft_local **locals; /* context values */
+    struct thing **things;      /* locks, queues and their like */
+    int64_t *variables;
+    struct thing *queues;   /* all that were made */
+    struct joiner *joiners; /* those whose requests are handed on here */
     int64_t start_ns;
     int64_t now_s;        /* as of the last statement, for events that have no clock at hand */
+    int64_t stray_s;      /* when a timer fired last that nobody had any use for */
     int64_t steps_left;   /* statements, so that every program ends */
     int64_t tasks_left;   /* spawns, so that it ends before memory does */
     const char *fault;    /* the program did what no program may; everything unwinds */
@@ -83,14 +90,17 @@ const char *call_text(struct frame *frame, const struct statement *statement);
 /* The run's own event has its place here, unless it has one. */
 void run_ends(struct run *run);
 
+/* A timer fires that a finished walk has left: a run that ends here has ended before. */
+void run_strays(struct run *run);
+
 /* The program is at fault: no way to go on. */
 void run_fault(struct run *run, const struct statement *statement, const char *what);
 
-enum run_end { RUN_TRACED, RUN_BAD, RUN_WAITING };
+enum run_end { RUN_TRACED, RUN_BAD };
 
 struct run_result {
     enum run_end end;
-    const char *text; /* the trace, what is wrong and where, or the operation that is waited for */
+    const char *text; /* the trace, or what is wrong and where */
 };
 
 /* Reads and runs a program in a simulation of its own. Plain threads. The text lives in the arena. */

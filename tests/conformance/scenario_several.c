@@ -14,10 +14,17 @@
 #include "scenario_object.h"
 #include "scenario_operation.h"
 
+/* What a label names at the beginning: two may name one object. */
+struct named {
+    const char *label;
+    struct object *object;
+};
+
 /* The objects of a statement, each once, and their tasks if all of them are tasks. */
 struct several {
     struct object **objects;
-    const char **labels;
+    struct named *named;
+    size_t named_count;
     weft_task **tasks; /* retained; NULL: a mixed list */
     size_t count;
 };
@@ -37,6 +44,26 @@ static void take_tasks(struct run *run, struct several *several)
     several->tasks = tasks;
 }
 
+static void add_named(struct several *several, const char *label, struct object *object)
+{
+    for (size_t i = 0; i < several->named_count; i++) {
+        if (strcmp(several->named[i].label, label) == 0) {
+            return;
+        }
+    }
+    several->named[several->named_count++] = (struct named){label, object};
+}
+
+static void add_object(struct several *several, struct object *object)
+{
+    for (size_t i = 0; i < several->count; i++) {
+        if (several->objects[i] == object) {
+            return;
+        }
+    }
+    several->objects[several->count++] = object;
+}
+
 static bool take_several(struct frame *frame, const struct statement *statement,
                          struct several *several)
 {
@@ -46,16 +73,11 @@ static bool take_several(struct frame *frame, const struct statement *statement,
     }
     size_t count = (size_t)statement->name_count;
     *several = (struct several){.objects = all};
-    several->labels = arena_take(frame->run->arena, (count + 1) * sizeof *several->labels);
+    several->named = arena_take(frame->run->arena, (count + 1) * sizeof *several->named);
     for (size_t i = 0; i < count; i++) {
-        size_t known = 0;
-        while (known < several->count && several->objects[known] != all[i]) {
-            known++;
-        }
-        if (known == several->count) {
-            several->labels[several->count] = statement->names[i]->text;
-            several->objects[several->count++] = all[i];
-        }
+        struct object *object = all[i];
+        add_named(several, statement->names[i]->text, object);
+        add_object(several, object);
     }
     take_tasks(frame->run, several);
     return true;
@@ -142,10 +164,10 @@ static int wait_mixed(struct run *run, const struct several *several,
 static const char *split(struct run *run, const struct several *several, bool is_done)
 {
     const char *list = "";
-    for (size_t i = 0; i < several->count; i++) {
-        if ((object_state(several->objects[i]) != WEFT_PENDING) == is_done) {
-            list = arena_print(run->arena, "%s%s%s", list, *list != '\0' ? "," : "",
-                               several->labels[i]);
+    for (size_t i = 0; i < several->named_count; i++) {
+        const struct named *named = &several->named[i];
+        if ((object_state(named->object) != WEFT_PENDING) == is_done) {
+            list = arena_print(run->arena, "%s%s%s", list, *list != '\0' ? "," : "", named->label);
         }
     }
     return list;
@@ -186,20 +208,37 @@ static void note_step(struct frame *frame, const struct object *object)
     (void)settle(frame, "asc", outcome); /* an error is this step's result, no more */
 }
 
-static void on_nothing(void *arg)
+static bool have_all_ended(const struct several *several)
 {
-    (void)arg;
+    for (size_t i = 0; i < several->count; i++) {
+        if (object_state(several->objects[i]) == WEFT_PENDING) {
+            return false;
+        }
+    }
+    return true;
 }
 
-/* A walk that is left early leaves its timer, which shows where the run waits for ever afterwards. */
-static void leave_timer(const struct several *several, int64_t deadline_ns)
+/* A walk that is left early leaves its timer, until all have ended; it shows where the run waits for ever
+ * afterwards. */
+struct walk {
+    struct run *run;
+    struct several several;
+};
+
+static void on_left_timer(void *arg)
 {
-    bool is_open = false;
-    for (size_t i = 0; i < several->count; i++) {
-        is_open = is_open || object_state(several->objects[i]) == WEFT_PENDING;
+    const struct walk *walk = arg;
+    if (have_all_ended(&walk->several)) {
+        run_strays(walk->run);
     }
-    if (is_open && deadline_ns != WEFT_FOREVER && deadline_ns > weft_now()) {
-        int rc = weft_sim_after(deadline_ns - weft_now(), on_nothing, NULL);
+}
+
+static void leave_timer(struct run *run, const struct several *several, int64_t deadline_ns)
+{
+    if (deadline_ns != WEFT_FOREVER && deadline_ns > weft_now() && !have_all_ended(several)) {
+        struct walk *walk = arena_take(run->arena, sizeof *walk);
+        *walk = (struct walk){run, *several};
+        int rc = weft_sim_after(deadline_ns - weft_now(), on_left_timer, walk);
         (void)rc; /* without it the deadlock is told at an earlier time, no more */
     }
 }
@@ -224,6 +263,8 @@ static int complete_tasks(struct frame *frame, const struct several *several, in
 
 /* Those of a mixed list that have ended, in the order in which they did. */
 struct ended {
+    struct run *run;
+    size_t all;
     struct object **objects;
     size_t count;
     size_t taken;
@@ -250,6 +291,10 @@ static void on_one_done(struct object *object, void *arg)
 static void on_time_over(void *arg)
 {
     struct ended *ended = arg;
+    if (ended->count == ended->all) {
+        run_strays(ended->run);
+        return;
+    }
     ended->is_over = true;
     tell(ended);
 }
@@ -275,6 +320,8 @@ static int complete_mixed(struct frame *frame, const struct several *several, in
 {
     struct arena *arena = frame->run->arena;
     struct ended *ended = arena_take(arena, sizeof *ended);
+    ended->run = frame->run;
+    ended->all = several->count;
     ended->objects = arena_take(arena, (several->count + 1) * sizeof(struct object *));
     for (size_t i = 0; i < several->count; i++) {
         object_watch(several->objects[i], on_one_done, ended);
@@ -308,7 +355,7 @@ OPERATION(do_completions)
                                    : complete_mixed(frame, &several, limit_ns);
     let_go(&several);
     if (several.tasks != NULL) {
-        leave_timer(&several, deadline_ns);
+        leave_timer(frame->run, &several, deadline_ns);
     }
     return rc == 0 ? FLOW_NEXT : settle(frame, "asc", outcome_of_call(frame->run, rc));
 }

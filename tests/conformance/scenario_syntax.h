@@ -72,7 +72,6 @@ struct program {
     int name_count;
     struct definition *definitions;
     struct definition *main;
-    const struct statement *waiting; /* one whose operation the library lacks; NULL: none */
 };
 
 /* Reads a program. NULL on an error: *error is then one line with the place. */

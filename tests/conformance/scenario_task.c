@@ -215,9 +215,6 @@ static void on_inner_done(struct object *inner, void *arg)
 {
     struct object *shield = arg;
     struct outcome outcome;
-    if (joiner_was_told(shield)) {
-        (void)object_cancel(shield); /* before: the joiner has not come to say so */
-    }
     if (object_state(shield) == WEFT_PENDING) {
         object_peek(inner, &outcome);
         (void)cell_complete(shield, object_state(inner), outcome);

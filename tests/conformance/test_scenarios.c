@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* test_scenarios.c - every case of cases.json, and the interpreter's own manners. */
+/* test_scenarios.c - every case of cases.json and pinned.json, and the interpreter's own manners. */
 #include "weft_test.h"
 
 #include "scenario_cases.h"
 #include "scenario_compare.h"
 #include "scenario_run.h"
 
-Test(scenarios, all)
+static void expect_all(const char *path, int count)
 {
     struct tally tally;
-    cr_assert(cases_check(WEFT_SCENARIO_CASES, stderr, &tally), "the cases can't be read");
+    cr_assert(cases_check(path, stderr, &tally), "the cases can't be read");
     cr_expect(tally.different == 0, "%d cases differ, see above", tally.different);
-    cr_assert(tally.same > 100, "only %d cases ran", tally.same);
+    cr_assert(tally.same == count, "%d cases of %d ran", tally.same, count);
+}
+
+Test(scenarios, all)
+{
+    expect_all(WEFT_SCENARIO_CASES, 217);
+}
+
+/* What CPython's own tests of its locks and queues pin, and what lies around it. */
+Test(scenarios, locks_and_queues)
+{
+    expect_all(WEFT_SCENARIO_PINNED, 102);
 }
 
 static void expect_bad(const char *program, const char *text)

@@ -3,8 +3,8 @@
 """Random scenarios: short programs that crowd many requests, ends and deadlines into few instants.
 
 Only programs that the rules leave nothing open in are kept: each is run by the oracle once. Sets of features:
-core (always), objects (gather and shield objects), signals, drops, sync (locks, queues and the like), loops,
-wide (rare forms and operands: objects and completions where tasks are usual, limits that have passed, spawns in
+core (always), objects (gather and shield objects), signals, drops, sync (locks, queues and the like), dense (more
+of these than of anything else), loops, wide (rare forms and operands: objects and completions where tasks are usual, limits that have passed, spawns in
 the middle, groups from outside).
 """
 
@@ -33,13 +33,14 @@ class Program:
         self.locks = self.lock_names() if "sync" in features else []
 
     def lock_names(self):
+        pick = self.rng.choice
         kinds = {
             "L": "lock L",
             "V": "event V",
             "K": "cond K",
-            "S": "sem S %d" % self.rng.randint(0, 2),
-            "U": "queue U %s" % self.rng.choice(["", "1", "2"]),
-            "R": "barrier R 2",
+            "S": pick(("sem", "sem", "bsem")) + " S %d" % self.rng.randint(0, 2),
+            "U": "queue U %s" % pick(("", "1", "1", "2")),
+            "R": "barrier R %d" % pick((1, 2, 2, 2, 3, 3)),
         }
         return [(name, kinds[name]) for name in self.rng.sample(list(kinds), self.rng.randint(1, 2))]
 
@@ -94,7 +95,7 @@ class Program:
         if "wide" in self.features:
             kinds += [(4, self.spawns)]
         if self.locks:
-            kinds += [(30, self.synchronises)]
+            kinds += [(150 if "dense" in self.features else 30, self.synchronises)]
         weights = [weight for weight, _ in kinds]
         return self.rng.choices([kind for _, kind in kinds], weights)[0](me, depth)
 
@@ -292,17 +293,43 @@ class Program:
         return "spawn " + name
 
     def synchronises(self, me, depth):
-        name = self.pick(self.locks)[0]
-        number = self.rng.randint(1, 9)
+        made = self.sync_statement(self.pick(self.locks)[0])
+        kind = self.rng.random()
+        if kind < 0.15:
+            name = self.name("x")
+            self.scopes.append(name)
+            made = "tmo %s %d{ %s }" % (name, self.delay(), made)
+        if 0.1 < kind < 0.35:
+            made = "try{ %s } catch %s{ %s }" % (
+                made,
+                self.pick(("C", "*", "*", "T", "SHUT", "BRK")),
+                self.pick(("log w", "count", "yield", "sleep 1", self.sync_statement(self.pick(self.locks)[0]), "raise")),
+            )
+        return made
+
+    def sync_statement(self, name):
+        number, few = self.rng.randint(1, 9), self.rng.randint(0, 3)
+        later = self.pick(("yield", "sleep 1", "sleep 2"))
+        locks = ("acq %s", "acq %s; rel %s", "acq %s; {later}; rel %s", "acq %s; try{ {later} } finally{ rel %s }")
+        locks += ("rel %s", "locked %s")
+        conditions = ("acq K; try{ cwait K } finally{ rel K }", "acq K; cwait K; rel K", "cwait K", "cwait K")
+        conditions += ("acq K; try{ cwaitge K v {few} } finally{ locked K; rel K }", "cwaitge K v {few}")
+        conditions += ("acq K; notify K; rel K", "acq K; notify K {few}; {later}; rel K", "acq K; notifyall K; rel K")
+        conditions += ("acq K; addv v 1; notifyall K; rel K", "addv v 1; getv v", "setv v {few}", "notify K {few}")
         choices = {
-            "L": ("acq L", "acq L; sleep 1; rel L", "acq L; try{ yield } finally{ rel L }", "rel L", "locked L"),
-            "V": ("ewait V", "ewait V", "eset V", "eclr V"),
-            "K": ("acq K; try{ cwait K } finally{ rel K }", "acq K; notify K; rel K", "acq K; notifyall K; rel K"),
-            "S": ("sacq S", "sacq S; sleep 1; srel S", "srel S", "sval S"),
-            "U": ("put U %d" % number, "get U", "get U", "putnw U %d" % number, "getnw U", "qsize U", "wfget U 1"),
-            "R": ("bwait R", "bwait R", "bstat R"),
+            "L": locks,
+            "V": ("ewait V", "ewait V", "ewait V", "eset V", "eclr V", "eset V; eclr V"),
+            "K": conditions + conditions + locks,
+            "S": ("sacq S", "sacq S", "sacq S; {later}; srel S", "sacq S; try{ {later} } finally{ srel S }")
+            + ("srel S", "srel S; srel S", "sval S"),
+            "U": ("put U {number}", "put U {number}", "get U", "get U", "get U; qdone U", "wfget U {few}", "wfget U none")
+            + ("putnw U {number}", "getnw U", "qsize U", "qdone U", "qjoin U", "qjoin U")
+            + (("shutdown U", "shutdown U now") if self.chance(0.3) else ()),
+            "R": ("bwait R", "bwait R", "bwait R", "bwait R", "bwait R; bwait R", "bstat R")
+            + (("breset R", "babort R") if self.chance(0.4) else ()),
         }
-        return self.pick(choices[name])
+        made = self.pick(choices[name]).replace("%s", name)
+        return made.replace("{few}", str(few)).replace("{number}", str(number)).replace("{later}", later)
 
     # ---- the whole ----
 

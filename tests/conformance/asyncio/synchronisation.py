@@ -2,8 +2,11 @@
 """The statements about locks, events, conditions, semaphores, barriers and queues: asyncio's own ones."""
 
 import asyncio
+from asyncio.locks import _BarrierState
 
 from statements import call_for, delay_of, equals, logged, observing, ok, statement, tried
+
+FILLING = _BarrierState.FILLING
 
 
 class Condition(asyncio.Condition):
@@ -22,11 +25,53 @@ class Condition(asyncio.Condition):
         finally:
             me.masks = False
 
+    async def wait_for(self, predicate):
+        """Each wait is an await point of its own."""
+        while not predicate():
+            asyncio.current_task().observe()
+            await self.wait()
+
+
+class Arrival:
+    through = False
+
+
+class Barrier(asyncio.Barrier):
+    """Who has been let through has come through, whatever is done to the barrier meanwhile."""
+
+    def __init__(self, parties):
+        super().__init__(parties)
+        self.filling = []
+
+    async def _release(self):
+        for arrival in self.filling:
+            arrival.through = True
+        await super()._release()
+
+    async def _wait(self):
+        arrival = Arrival()
+        self.filling.append(arrival)
+        try:
+            await self._cond.wait_for(lambda: arrival.through or self._state is not FILLING)
+        finally:
+            self.filling.remove(arrival)
+        if not arrival.through:
+            raise asyncio.BrokenBarrierError
+
 
 def make(s, label, thing):
     if label in s.things:
         s.loop.give_up("made twice: " + label)
     s.things[label] = thing
+
+
+def make_of(s, me, op, label, kind, number):
+    """What a wrong number makes impossible is an error that the task gets."""
+    try:
+        make(s, label, kind(number))
+    except ValueError:
+        s.log("%s.%s(%s)!V" % (me.label, op, label))
+        raise
 
 
 # ---- locks and conditions ---------------------------------------------------------------------------
@@ -125,12 +170,12 @@ def ewait(s, me, words):
 
 @statement
 def sem(s, me, words):
-    make(s, words[0], asyncio.Semaphore(int(words[1])))
+    make_of(s, me, "sem", words[0], asyncio.Semaphore, int(words[1]))
 
 
 @statement
 def bsem(s, me, words):
-    make(s, words[0], asyncio.BoundedSemaphore(int(words[1])))
+    make_of(s, me, "bsem", words[0], asyncio.BoundedSemaphore, int(words[1]))
 
 
 @statement
@@ -150,7 +195,7 @@ def sval(s, me, words):
 
 @statement
 def barrier(s, me, words):
-    make(s, words[0], asyncio.Barrier(int(words[1])))
+    make_of(s, me, "barrier", words[0], Barrier, int(words[1]))
 
 
 @statement
