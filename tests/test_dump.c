@@ -487,3 +487,64 @@ Test(dump, names_a_few_of_many)
     hang(many_children, &future, 0);
     ASSERT_SAID("deadlock: task #1", "waits for its group: task #", ", task #", " and 992 more");
 }
+
+/* ---- what is shared by runtimes that come one after the other ---- */
+
+static weft_queue lasting;
+
+static intptr_t put_two(void *arg)
+{
+    const int items[] = {1, 2};
+    (void)arg;
+    return weft_queue_put_many(&lasting, items, 2) == 2 ? 0 : -EIO;
+}
+
+static intptr_t join_lasting(void *arg)
+{
+    (void)arg;
+    return weft_queue_join(&lasting);
+}
+
+static intptr_t get_three(void *arg)
+{
+    int item;
+    (void)arg;
+    int rc = 0;
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        rc = weft_queue_get(&lasting, &item);
+    }
+    return rc;
+}
+
+/* The one who put last is of a runtime whose memory has gone. */
+static intptr_t dump_after_another(void *arg)
+{
+    weft_task *getter = NULL;
+    weft_task *joiner = NULL;
+    const weft_spawn_options options = {.name = "getter"};
+    (void)arg;
+    wt_check(weft_spawn_with(&getter, get_three, NULL, &options) == 0);
+    wt_check(weft_spawn(&joiner, join_lasting, NULL) == 0);
+    wt_check(weft_sleep(WEFT_MS) == 0);
+    said[0] = '\0';
+    wt_check(weft_dump(NULL, keep, NULL) == 0);
+    wt_check(SAID("\"getter\"", "waits for an item in queue"));
+    wt_check(SAID("the end of the work in queue", ", last taken from by task #", "\"getter\""));
+    weft_task *tasks[] = {getter, joiner};
+    for (int i = 0; i < 2; i++) {
+        wt_check(weft_cancel(tasks[i]) == 1);
+        wt_check(weft_join(tasks[i], NULL) == 0);
+        weft_drop(tasks[i]);
+    }
+    return 0;
+}
+
+Test(dump, of_one_runtime_after_another)
+{
+    const weft_options options = {.simulate = true, .seed = 1};
+    cr_assert_eq(weft_queue_init(&lasting, sizeof(int), 4, NULL), 0);
+    cr_assert_eq(weft_run(put_two, NULL, NULL), 0); /* not at the same addresses */
+    cr_assert_eq(weft_run(dump_after_another, NULL, &options), 0);
+    cr_assert_eq(weft_queue_destroy(&lasting), 0);
+    wt_assert_clean();
+}

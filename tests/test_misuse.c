@@ -326,3 +326,18 @@ Test(misuse, a_plain_thread_has_no_hook)
     weft_mutex mutex = WEFT_MUTEX_INIT;
     cr_assert_eq(weft_mutex_unlock(&mutex), -EPERM); /* in debug builds a line on standard error */
 }
+
+static weft_mutex forgotten;
+
+static intptr_t lock_and_forget(void *arg)
+{
+    (void)arg;
+    return weft_mutex_lock(&forgotten);
+}
+
+/* Its owner's runtime has gone with all its memory. */
+Test(misuse, destroying_what_an_earlier_runtime_left_locked)
+{
+    cr_assert_eq(weft_run(lock_and_forget, NULL, NULL), 0);
+    cr_assert_eq(weft_mutex_destroy(&forgotten), -EBUSY);
+}

@@ -305,10 +305,13 @@ static intptr_t tokens(void *arg)
     (void)arg;
     wt_check(weft_mutex_init(&mutex, 0) == 0);
     weft_task *a = spawn_named(take, 'a');
-    weft_task *owner = wf_token_hold(wf_mutex_owner(&mutex));
+    struct wf_registry *registry = wf_task_registry(a);
+    weft_task *owner = wf_token_hold(registry, wf_mutex_owner(&mutex));
     wt_check(owner == a && saw("a"));
     wf_task_let_go(owner, NULL);
-    wt_check(finish(a) == 0 && wf_token_hold(wf_mutex_owner(&mutex)) == NULL);
+    wt_check(finish(a) == 0 && wf_token_hold(registry, wf_mutex_owner(&mutex)) == NULL);
+    const uint64_t unmapped = UINT64_C(0x1000040000001000); /* of a runtime that has gone */
+    wt_check(wf_token_hold(registry, unmapped) == NULL);
     wt_check(weft_mutex_lock(NULL) == -EINVAL && weft_mutex_unlock(&mutex) == 0);
     return 0;
 }

@@ -918,7 +918,7 @@ static intptr_t tokens(void *arg)
     wt_check(wf_queue_last_put(&queue) == self && wf_queue_last_got(&queue) == 0);
     task = spawn_parked(put_task, 2);
     wt_check(try_get() == 1 && wf_queue_last_got(&queue) == self);
-    weft_task *held = wf_token_hold(wf_queue_last_put(&queue));
+    weft_task *held = wf_token_hold(wf_task_registry(task), wf_queue_last_put(&queue));
     wt_check(weft_sleep(WEFT_US) == 0);
     wt_check(wf_queue_last_put(&queue) == wf_task_token(task));
     if (held != NULL) {
@@ -932,4 +932,59 @@ static intptr_t tokens(void *arg)
 Test(queue, knows_who_was_there_last)
 {
     simulate(tokens);
+}
+
+/* ---- counting what is being dropped ---- */
+
+static int done_while_dropping;
+
+static void drop_and_say_done(void *item)
+{
+    (void)item;
+    done_while_dropping = weft_queue_done(&queue);
+}
+
+/* Reporting one that is being dropped does no harm: joins end. */
+static intptr_t done_in_drop(void *arg)
+{
+    intptr_t items[] = {1, 2};
+    (void)arg;
+    wt_check(weft_queue_init(&queue, sizeof(intptr_t), 4, drop_and_say_done) == 0);
+    wt_check(weft_queue_put_many(&queue, items, 2) == 2);
+    wt_check(weft_queue_close_now(&queue) == 0);
+    wt_check(done_while_dropping == 0 || done_while_dropping == -EINVAL);
+    weft_task *joiner = NULL;
+    wt_check(weft_spawn(&joiner, join_task, NULL) == 0);
+    wt_check(weft_sleep(WEFT_US) == 0);
+    wt_check(weft_task_state(joiner) == WEFT_OK);
+    (void)weft_cancel(joiner);
+    wt_check(weft_join(joiner, NULL) == 0);
+    weft_drop(joiner);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, what_is_being_dropped_is_not_taken)
+{
+    simulate(done_in_drop);
+}
+
+/* One that was cancelled and has not run yet will still look at the queue. */
+static intptr_t destroy_under_a_cancelled_one(void *arg)
+{
+    (void)arg;
+    make(4);
+    weft_task *getter = spawn_parked(get_task, 0);
+    wt_check(weft_cancel(getter) == 1);
+    wt_check(try_put(1) == 0); /* passes it over */
+    wt_check(weft_queue_destroy(&queue) == -EBUSY);
+    wt_check(finish(getter) == -ECANCELED);
+    wt_check(weft_queue_count(&queue) == 1);
+    wt_check(weft_queue_destroy(&queue) == 0);
+    return 0;
+}
+
+Test(queue, a_cancelled_one_keeps_it_in_use)
+{
+    simulate(destroy_under_a_cancelled_one);
 }

@@ -91,8 +91,8 @@ void wf_report_misuse(int error, const char *call, const void *object, const cha
 {
     struct wf_worker *worker = wf_here();
     const weft_task *self = wf_self_on(worker);
-    weft_task *peer = wf_token_hold(other);
     weft_runtime *runtime = worker != NULL ? worker->runtime : NULL;
+    weft_task *peer = runtime != NULL ? wf_token_hold(&runtime->registry, other) : NULL;
     struct wf_text text = {0};
     char who[192] = "a plain thread";
     if (self != NULL) {
@@ -107,7 +107,6 @@ void wf_report_misuse(int error, const char *call, const void *object, const cha
     if (peer != NULL) {
         (void)wf_task_describe(peer, who, sizeof who);
         wf_text_add(&text, ", %s %s", tie, who);
-        runtime = runtime != NULL ? runtime : wf_runtime_of(peer);
     }
     wf_text_add(&text, " (%s)", strerror(-error));
     wf_report_text(runtime, WEFT_DIAG_MISUSE, self, error, wf_text_line(&text));

@@ -14,7 +14,7 @@ void wf_report_text(weft_runtime *runtime, weft_diagnostic_kind kind, const weft
 
 /* A call that is refused as misuse: WEFT_DIAG_MISUSE with the caller's task, the call with its object (NULL: none;
  * in a simulation its address is not told), what `format` says of it, and after `tie`, say "held by", the task
- * that the token `other` names, if there is one. Debug builds only: in others the arguments are not even
+ * of the caller's runtime that the token `other` names, if there is one; a plain thread has none. Debug builds only: in others the arguments are not even
  * evaluated. No locks held. */
 #define wf_misuse(...)                     \
     do {                                   \

@@ -134,7 +134,7 @@ static size_t find(const struct wf_scene *scene, const weft_task *task)
 /* Where the task that a token names is; one that is not there is added. */
 static size_t place(struct wf_scene *scene, uint64_t token)
 {
-    weft_task *task = wf_token_hold(token);
+    weft_task *task = wf_token_hold(scene->registry, token);
     if (task == NULL) {
         return WF_NOBODY;
     }
@@ -202,7 +202,7 @@ static void number_objects(struct wf_scene *scene)
 void wf_scene_take(weft_runtime *runtime, struct wf_scene *scene)
 {
     struct wf_roll roll;
-    *scene = (struct wf_scene){0};
+    *scene = (struct wf_scene){.registry = &runtime->registry};
     wf_registry_roll(&runtime->registry, is_unfinished, &roll);
     scene->is_partial = roll.is_partial || !reserve_tokens(scene);
     for (size_t i = 0; i < roll.count; i++) {
@@ -280,7 +280,7 @@ static const struct {
     [WF_WAIT_ONCE] = {"waits for once", true, ", which is run by "},
     [WF_WAIT_PUT] = {"waits for room in queue", true, ", last taken from by "},
     [WF_WAIT_GET] = {"waits for an item in queue", true, ", last put into by "},
-    [WF_WAIT_DONE] = {"waits for the end of the work in queue", true, ""},
+    [WF_WAIT_DONE] = {"waits for the end of the work in queue", true, ", last taken from by "},
     [WF_WAIT_SELECT] = {"selects among several sources", false, ""},
 };
 
@@ -292,7 +292,7 @@ static bool has_object(const struct wf_sight *sight)
 void wf_scene_name(const struct wf_scene *scene, size_t at, bool site, struct wf_text *text)
 {
     if (at == WF_NOBODY) {
-        wf_text_add(text, "a task that has ended");
+        wf_text_add(text, "a task that has ended or is of another runtime");
         return;
     }
     const weft_task *task = scene->sights[at].task;

@@ -17,7 +17,8 @@
 #include "sched/runtime.h"
 #include "task/end.h"
 
-#define WF_NOBODY SIZE_MAX /* one that has ended since, or that there was no memory for */
+#define WF_NOBODY \
+    SIZE_MAX /* has ended since, is of another runtime, or there was no memory for it */
 
 struct wf_sight {
     weft_task *task;    /* with a hold */
@@ -32,6 +33,7 @@ struct wf_sight {
 };
 
 struct wf_scene {
+    struct wf_registry *registry;
     struct wf_sight
         *sights; /* unfinished tasks in the order of ids, then others that are waited for */
     size_t count;

@@ -26,7 +26,7 @@ struct wf_barrier {
     wf_au32
         waiting; /* how many are linked in `waiters`: stored under the lock, anybody loads: relaxed */
     struct wf_list waiters; /* of struct party, under the bit lock */
-    struct wf_list gone;    /* cancelled, of an earlier round; under the bit lock */
+    uint32_t leaving;       /* under the bit lock */
     /* In turns; under the bit lock. `waiters` are then all who have not run since they began to wait. */
     uint32_t inside; /* how many have come, and have not left */
     uint8_t phase;   /* enum phase; of one that is not broken */
@@ -37,14 +37,13 @@ enum phase { FILLING = 0, DRAINING, RESETTING };
 
 enum {
     BROKEN = 4,
-    QUEUED = 8, /* somebody is linked in either list */
+    QUEUED = 8, /* somebody is linked or leaving */
 };
 
 #define ONE_LESS UINT32_MAX
 
 struct party {
     struct wf_waiter waiter;
-    bool is_gone; /* no longer counted. Under the lock */
     /* In turns; under the lock. */
     bool is_inside;
     bool is_woken;
@@ -71,22 +70,14 @@ int weft_barrier_init(weft_barrier *barrier, uint32_t parties)
 
 static uint32_t with_queue(const struct wf_barrier *barrier, uint32_t state)
 {
-    bool is_empty = wf_waiters_is_empty(&barrier->waiters) && wf_waiters_is_empty(&barrier->gone) &&
-                    barrier->inside == 0;
+    bool is_empty =
+        wf_waiters_is_empty(&barrier->waiters) && barrier->leaving == 0 && barrier->inside == 0;
     return is_empty ? state & ~(uint32_t)QUEUED : state | (uint32_t)QUEUED;
 }
 
 static void add_waiting(struct wf_barrier *barrier, uint32_t change)
 {
     wf_bump_own(&barrier->waiting, change);
-}
-
-static void drop_out(struct wf_barrier *barrier, struct wf_waiter *waiter)
-{
-    WF_CONTAINER(waiter, struct party, waiter)->is_gone = true;
-    wf_list_remove(&waiter->link);
-    wf_waiters_add(&barrier->gone, waiter);
-    add_waiting(barrier, ONE_LESS);
 }
 
 /* Those who have been cancelled no longer count. */
@@ -96,7 +87,8 @@ static void drop_cancelled(struct wf_barrier *barrier)
     for (struct wf_waiter *at = wf_waiters_first(&barrier->waiters); at != NULL; at = next) {
         next = wf_waiters_next(&barrier->waiters, at);
         if (!wf_wait_is_open(at->wait)) {
-            drop_out(barrier, at);
+            wf_waiters_set_aside(at, &barrier->leaving);
+            add_waiting(barrier, ONE_LESS);
         }
     }
 }
@@ -106,11 +98,8 @@ static void let_go(struct wf_barrier *barrier, enum wf_verdict verdict, struct w
 {
     struct wf_waiter *at;
     while ((at = wf_waiters_first(&barrier->waiters)) != NULL) {
-        if (wf_waiters_grant(at, verdict, later)) {
-            add_waiting(barrier, ONE_LESS);
-        } else {
-            drop_out(barrier, at);
-        }
+        (void)wf_waiters_grant(at, verdict, &barrier->leaving, later);
+        add_waiting(barrier, ONE_LESS);
     }
 }
 
@@ -146,11 +135,9 @@ static void leave(struct wf_barrier *barrier, struct party *party)
 {
     uint32_t state = wf_bitlock(&barrier->word);
     if (!wf_list_is_empty(&party->waiter.link)) {
-        wf_list_remove(&party->waiter.link);
-        if (!party->is_gone) {
-            add_waiting(barrier, ONE_LESS);
-        }
+        add_waiting(barrier, ONE_LESS);
     }
+    wf_waiters_remove(&party->waiter, &barrier->leaving);
     wf_bitunlock(&barrier->word, with_queue(barrier, state));
 }
 

@@ -20,10 +20,11 @@ struct wf_cond {
     struct wf_list waiters; /* under the bit lock */
     wf_au32
         word; /* QUEUED above the bit lock: any thread, under the lock (acq_rel); looked at without */
+    uint32_t leaving; /* under the bit lock */
 };
 
 enum {
-    QUEUED = 4, /* somebody is linked */
+    QUEUED = 4, /* somebody is linked or leaving */
 };
 
 _Static_assert(sizeof(struct wf_cond) <= sizeof(weft_cond), "weft_cond is too small");
@@ -45,7 +46,8 @@ int weft_cond_init(weft_cond *cond, weft_mutex *mutex)
 
 static uint32_t state_of(const struct wf_cond *cond)
 {
-    return wf_waiters_is_empty(&cond->waiters) ? 0 : (uint32_t)QUEUED;
+    bool is_empty = cond->leaving == 0 && wf_waiters_is_empty(&cond->waiters);
+    return is_empty ? 0 : (uint32_t)QUEUED;
 }
 
 /* ---- notifying ---- */
@@ -58,7 +60,7 @@ static void notify(struct wf_cond *cond, size_t count)
     struct wf_later later;
     wf_later_init(&later);
     (void)wf_bitlock(&cond->word);
-    (void)wf_waiters_grant_some(&cond->waiters, count, WF_GRANTED, &later);
+    (void)wf_waiters_grant_some(&cond->waiters, count, WF_GRANTED, &cond->leaving, &later);
     wf_bitunlock(&cond->word, state_of(cond));
     wf_later_run(&later);
 }
@@ -99,7 +101,7 @@ static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
     enum wf_verdict verdict = wf_door_park(&wait);
     if (verdict != WF_GRANTED || wait.was_early) {
         (void)wf_bitlock(&cond->word);
-        wf_list_remove(&waiter.link);
+        wf_waiters_remove(&waiter, &cond->leaving);
         wf_bitunlock(&cond->word, state_of(cond));
     }
     return verdict;

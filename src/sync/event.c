@@ -15,12 +15,13 @@
 struct wf_event {
     wf_au32
         word; /* SET and QUEUED above the bit lock: any thread, CAS or under the lock (acq_rel) */
+    uint32_t leaving;       /* under the bit lock */
     struct wf_list waiters; /* under the bit lock */
 };
 
 enum {
     SET = 4,
-    QUEUED = 8, /* somebody is linked: the lock is needed */
+    QUEUED = 8, /* somebody is linked or leaving: the lock is needed */
 };
 
 _Static_assert(sizeof(struct wf_event) <= sizeof(weft_event), "weft_event is too small");
@@ -41,7 +42,8 @@ int weft_event_init(weft_event *event)
 
 static uint32_t without_queue(const struct wf_event *event, uint32_t state)
 {
-    return wf_waiters_is_empty(&event->waiters) ? state & ~(uint32_t)QUEUED : state;
+    bool is_empty = event->leaving == 0 && wf_waiters_is_empty(&event->waiters);
+    return is_empty ? state & ~(uint32_t)QUEUED : state;
 }
 
 /* SET, where nobody waits for it, becomes `value`. */
@@ -63,7 +65,7 @@ int weft_event_set(weft_event *event)
     struct wf_later later;
     wf_later_init(&later);
     uint32_t state = wf_bitlock(&e->word);
-    (void)wf_waiters_grant_some(&e->waiters, SIZE_MAX, WF_GRANTED, &later);
+    (void)wf_waiters_grant_some(&e->waiters, SIZE_MAX, WF_GRANTED, &e->leaving, &later);
     wf_bitunlock(&e->word, without_queue(e, state | SET));
     wf_later_run(&later);
     return 0;
@@ -104,7 +106,7 @@ void wf_event_unwatch(weft_event *event, struct wf_waiter *waiter)
 {
     struct wf_event *e = inside(event);
     uint32_t state = wf_bitlock(&e->word);
-    wf_list_remove(&waiter->link);
+    wf_waiters_remove(waiter, &e->leaving);
     wf_bitunlock(&e->word, without_queue(e, state));
 }
 

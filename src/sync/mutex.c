@@ -34,6 +34,14 @@ static uint32_t without_queue(const struct wf_mutex *mutex, uint32_t state)
     return wf_waiters_is_empty(&mutex->waiters) ? state & ~(uint32_t)WF_MUTEX_QUEUED : state;
 }
 
+static bool has_open(const struct wf_mutex *mutex, uint32_t *state)
+{
+    uint32_t leaving = 0;
+    bool is_open = wf_waiters_has_open(&mutex->waiters, &leaving);
+    *state = without_queue(mutex, *state + leaving * WF_MUTEX_LEAVING);
+    return is_open;
+}
+
 /* ---- locking ---- */
 
 /* Under the lock: locks it, or refuses, or queues. `waiter` NULL: -EBUSY instead of queueing. */
@@ -43,7 +51,7 @@ static int enter(struct wf_mutex *mutex, const weft_task *self, struct wf_waiter
     int rc = -EBUSY;
     uint32_t state = wf_bitlock(&mutex->word);
     bool is_free = (state & (WF_MUTEX_HELD | WF_MUTEX_HANDED)) == 0;
-    if (is_free && !wf_waiters_has_open(&mutex->waiters)) {
+    if (is_free && !has_open(mutex, &state)) {
         set_owner(mutex, token);
         state |= WF_MUTEX_HELD;
         rc = 0;
@@ -60,21 +68,23 @@ static int enter(struct wf_mutex *mutex, const weft_task *self, struct wf_waiter
 /* Gives it, which nobody has, to the first who can take it. Under the lock; the new state. */
 static uint32_t hand_over(struct wf_mutex *mutex, uint32_t state, struct wf_later *later)
 {
+    struct wf_waiter *at;
+    uint32_t leaving = 0;
     state &= ~(uint32_t)WF_MUTEX_HELD;
-    struct wf_waiter *at = wf_waiters_first(&mutex->waiters);
-    for (; at != NULL; at = wf_waiters_next(&mutex->waiters, at)) {
+    while ((at = wf_waiters_first(&mutex->waiters)) != NULL) {
         const weft_task *task = at->wait->task;
         bool has_turns = wf_has_turns(task);
         uint64_t token = wf_task_token(task);
-        if (wf_waiters_grant(at, WF_GRANTED, later)) {
-            set_owner(mutex, token);
-            return without_queue(mutex, state | (has_turns ? WF_MUTEX_HANDED : WF_MUTEX_HELD));
+        if (has_turns && !wf_wait_is_open(at->wait)) {
+            break;
         }
-        if (has_turns) {
+        if (wf_waiters_grant(at, WF_GRANTED, &leaving, later)) {
+            set_owner(mutex, token);
+            state |= has_turns ? WF_MUTEX_HANDED : WF_MUTEX_HELD;
             break;
         }
     }
-    return without_queue(mutex, state);
+    return without_queue(mutex, state + leaving * WF_MUTEX_LEAVING);
 }
 
 /* The waiter's wait is over. */
@@ -84,7 +94,9 @@ static void leave(struct wf_mutex *mutex, struct wf_waiter *waiter, enum wf_verd
     struct wf_later later;
     wf_later_init(&later);
     uint32_t state = wf_bitlock(&mutex->word);
-    wf_list_remove(&waiter->link);
+    uint32_t leaving = state / WF_MUTEX_LEAVING;
+    wf_waiters_remove(waiter, &leaving);
+    state = state % WF_MUTEX_LEAVING + leaving * WF_MUTEX_LEAVING;
     if (verdict == WF_GRANTED && has_turns) {
         state = (state & ~(uint32_t)WF_MUTEX_HANDED) | WF_MUTEX_HELD;
     } else if (has_turns && (state & (WF_MUTEX_HELD | WF_MUTEX_HANDED)) == 0) {

@@ -23,6 +23,7 @@ enum {
     /* Simulation with seed 0: given to a waiter that has not run yet. It does not count as locked, but
      * nobody else gets it. */
     WF_MUTEX_HANDED = 16,
+    WF_MUTEX_LEAVING = 32, /* one of those who are: the rest of the word is their number */
 };
 
 _Static_assert(sizeof(struct wf_mutex) <= sizeof(weft_mutex), "weft_mutex is too small");

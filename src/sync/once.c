@@ -11,6 +11,7 @@
 struct wf_once {
     wf_au32
         word; /* DONE, RUNNING, QUEUED above the bit lock: any thread, under the lock (acq_rel) */
+    uint32_t leaving; /* under the bit lock */
     /* Token of whoever is at it: that task, or who makes it the next, stores under the lock. Anybody
      * loads: relaxed, a hint but to the task itself. */
     wf_au64 owner;
@@ -20,7 +21,7 @@ struct wf_once {
 enum {
     DONE = 4,
     RUNNING = 8,
-    QUEUED = 16, /* somebody is linked */
+    QUEUED = 16, /* somebody is linked or leaving */
 };
 
 struct follower {
@@ -37,7 +38,8 @@ static struct wf_once *inside(const weft_once *once)
 
 static uint32_t with_queue(const struct wf_once *once, uint32_t state)
 {
-    return wf_waiters_is_empty(&once->waiters) ? state : state | (uint32_t)QUEUED;
+    bool is_empty = once->leaving == 0 && wf_waiters_is_empty(&once->waiters);
+    return is_empty ? state : state | (uint32_t)QUEUED;
 }
 
 /* 0: done. 1: the caller is to do it. -EDEADLK. -EAGAIN: linked. */
@@ -62,11 +64,11 @@ static int enter(struct wf_once *once, uint64_t token, struct follower *follower
 /* Makes the first that can the next to do it; the new state. Under the lock. */
 static uint32_t hand_over(struct wf_once *once, struct wf_later *later)
 {
-    struct wf_waiter *at = wf_waiters_first(&once->waiters);
-    for (; at != NULL; at = wf_waiters_next(&once->waiters, at)) {
+    struct wf_waiter *at;
+    while ((at = wf_waiters_first(&once->waiters)) != NULL) {
         uint64_t token = wf_task_token(at->wait->task);
         WF_CONTAINER(at, struct follower, waiter)->is_next = true;
-        if (wf_waiters_grant(at, WF_GRANTED, later)) {
+        if (wf_waiters_grant(at, WF_GRANTED, &once->leaving, later)) {
             wf_store_rlx(&once->owner, token);
             return RUNNING;
         }
@@ -85,7 +87,7 @@ static int run(struct wf_once *once, int (*fn)(void *arg), void *arg)
     if (rc < 0) {
         state = hand_over(once, &later);
     } else {
-        (void)wf_waiters_grant_some(&once->waiters, SIZE_MAX, WF_GRANTED, &later);
+        (void)wf_waiters_grant_some(&once->waiters, SIZE_MAX, WF_GRANTED, &once->leaving, &later);
     }
     wf_bitunlock(&once->word, with_queue(once, state));
     wf_later_run(&later);
@@ -113,7 +115,7 @@ static int come(struct wf_once *once, weft_task *self)
     enum wf_verdict verdict = wf_door_park(&wait);
     if (verdict != WF_GRANTED || wait.was_early) {
         uint32_t state = wf_bitlock(&once->word) & (DONE | RUNNING);
-        wf_list_remove(&follower.waiter.link);
+        wf_waiters_remove(&follower.waiter, &once->leaving);
         wf_bitunlock(&once->word, with_queue(once, state));
     }
     return verdict != WF_GRANTED ? -ECANCELED : follower.is_next ? 1 : 0;

@@ -94,7 +94,7 @@ static __attribute__((noinline)) int put_slowly(weft_queue *queue, weft_task *se
     struct wf_later later;
     wf_later_init(&later);
     if (!wf_queue_is_closed(q) && !q->by_turns) {
-        op = wf_queue_claim(&q->getters, NULL, &later);
+        op = wf_queue_claim(q, &q->getters, NULL, &later);
     }
     if (op == NULL) {
         int64_t moved = go_on(queue, self, (void *)(uintptr_t)item, 1, true);
@@ -293,6 +293,7 @@ enum wf_queue_link wf_queue_link(weft_queue *queue, struct wf_queue_op *op)
     wf_list_init(&op->waiter.link);
     op->is_final = false;
     op->is_hinted = false;
+    op->waiter.is_leaving = false;
     wf_lock(&q->lock);
     if (is_ready(q, op)) {
         answer = take_effect(q, op, &later);

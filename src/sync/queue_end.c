@@ -67,7 +67,7 @@ int weft_queue_join(weft_queue *queue)
         enum wf_verdict verdict = wf_door_park(&wait);
         if (verdict != WF_GRANTED || wait.was_early) {
             wf_lock(&q->lock);
-            wf_list_remove(&waiter.link);
+            wf_queue_remove(q, &waiter);
             wf_unlock(&q->lock);
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
@@ -149,7 +149,7 @@ int weft_queue_destroy(weft_queue *queue)
     struct wf_queue *q = wf_queue_inside(queue);
     wf_lock(&q->lock);
     bool is_busy = !wf_list_is_empty(&q->getters) || !wf_list_is_empty(&q->putters) ||
-                   !wf_list_is_empty(&q->joiners) || q->hinted > 0;
+                   !wf_list_is_empty(&q->joiners) || q->hinted > 0 || q->leaving > 0;
     uint64_t waits = first_in(q);
     wf_unlock(&q->lock);
     if (is_busy) {

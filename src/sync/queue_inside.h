@@ -43,6 +43,7 @@ struct wf_queue {
     struct wf_store store;
     void (*drop_item)(void *item); /* set once */
     uint32_t hinted;               /* ops whose task was told to try again, and has not yet */
+    uint32_t leaving;              /* waiters in no list whose tasks will still take the lock */
 };
 
 _Static_assert(offsetof(struct wf_queue, out) == WF_QUEUE_LINE_BYTES,
@@ -103,9 +104,15 @@ static inline void wf_queue_note_taken(struct wf_queue *q, size_t count, uint64_
     wf_store_rlx(&q->last_got, by);
 }
 
+/* Decides the wait of a waiter, and unlinks it; false: it had been decided. */
+bool wf_queue_grant(struct wf_queue *q, struct wf_waiter *waiter, struct wf_later *later);
+
+/* A waiter's task has come: it is in no list, and nobody else has it. */
+void wf_queue_remove(struct wf_queue *q, struct wf_waiter *waiter);
+
 /* Grants the first wait in the list that takes it, but `own`; its op, or NULL. */
-struct wf_queue_op *wf_queue_claim(struct wf_list *list, const struct wf_wait *own,
-                                   struct wf_later *later);
+struct wf_queue_op *wf_queue_claim(struct wf_queue *q, struct wf_list *list,
+                                   const struct wf_wait *own, struct wf_later *later);
 
 /* Puts an op whose wait has begun at the tail of its list; takes one out that may be in none. */
 void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op);

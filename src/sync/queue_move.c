@@ -13,17 +13,28 @@
 
 #include <errno.h>
 
+#include "sync/waiters.h"
+
 /* ---- those who wait ---- */
 
-struct wf_queue_op *wf_queue_claim(struct wf_list *list, const struct wf_wait *own,
-                                   struct wf_later *later)
+bool wf_queue_grant(struct wf_queue *q, struct wf_waiter *waiter, struct wf_later *later)
+{
+    return wf_waiters_grant(waiter, WF_GRANTED, &q->leaving, later);
+}
+
+void wf_queue_remove(struct wf_queue *q, struct wf_waiter *waiter)
+{
+    wf_waiters_remove(waiter, &q->leaving);
+}
+
+struct wf_queue_op *wf_queue_claim(struct wf_queue *q, struct wf_list *list,
+                                   const struct wf_wait *own, struct wf_later *later)
 {
     struct wf_list *next;
     for (struct wf_list *link = list->next; link != list; link = next) {
         struct wf_queue_op *op = wf_queue_op_of(link);
         next = link->next;
-        if (op->waiter.wait != own && wf_waiter_grant(&op->waiter, WF_GRANTED, later)) {
-            op->waiter.wait->granted = &op->waiter;
+        if (op->waiter.wait != own && wf_queue_grant(q, &op->waiter, later)) {
             return op;
         }
     }
@@ -34,7 +45,7 @@ struct wf_queue_op *wf_queue_claim(struct wf_list *list, const struct wf_wait *o
 static void hint_first(struct wf_queue *q, struct wf_list *list, const struct wf_wait *own,
                        struct wf_later *later)
 {
-    struct wf_queue_op *op = wf_queue_claim(list, own, later);
+    struct wf_queue_op *op = wf_queue_claim(q, list, own, later);
     if (op != NULL) {
         op->is_hinted = true;
         q->hinted++;
@@ -49,12 +60,13 @@ void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op)
     }
     op->is_final = false;
     op->is_hinted = false;
+    op->waiter.is_leaving = false;
     wf_list_push(op->is_put ? &q->putters : &q->getters, &op->waiter.link);
 }
 
 void wf_queue_delist(struct wf_queue *q, struct wf_queue_op *op)
 {
-    wf_list_remove(&op->waiter.link);
+    wf_queue_remove(q, &op->waiter);
     if (op->is_hinted) {
         op->is_hinted = false;
         q->hinted--;
@@ -64,7 +76,7 @@ void wf_queue_delist(struct wf_queue *q, struct wf_queue_op *op)
 void wf_queue_turn_away(struct wf_queue *q, struct wf_list *list, struct wf_later *later)
 {
     while (!wf_list_is_empty(list)) {
-        struct wf_queue_op *op = wf_queue_claim(list, NULL, later);
+        struct wf_queue_op *op = wf_queue_claim(q, list, NULL, later);
         if (op != NULL && q->by_turns) {
             op->is_hinted = true;
             q->hinted++;
@@ -78,7 +90,7 @@ void wf_queue_end_joins(struct wf_queue *q, struct wf_later *later)
 {
     while (!wf_queue_is_busy(q) && !wf_list_is_empty(&q->joiners)) {
         struct wf_waiter *waiter = WF_CONTAINER(q->joiners.next, struct wf_waiter, link);
-        (void)wf_waiter_grant(waiter, WF_GRANTED, later);
+        (void)wf_queue_grant(q, waiter, later);
     }
 }
 
@@ -104,7 +116,7 @@ static size_t give(struct wf_queue *q, const char *items, size_t count, const st
 {
     size_t moved = 0;
     struct wf_queue_op *op;
-    while (moved < count && (op = wf_queue_claim(&q->getters, own, later)) != NULL) {
+    while (moved < count && (op = wf_queue_claim(q, &q->getters, own, later)) != NULL) {
         size_t part = least(op->count, count - moved);
         copy_items(q, op->items, moved > 0 ? items + moved * q->store.item_bytes : items, part);
         wf_queue_finish(op, (int64_t)part);
@@ -120,7 +132,7 @@ static size_t accept(struct wf_queue *q, char *items, size_t count, const struct
 {
     size_t moved = 0;
     struct wf_queue_op *op;
-    while (moved < count && (op = wf_queue_claim(&q->putters, own, later)) != NULL) {
+    while (moved < count && (op = wf_queue_claim(q, &q->putters, own, later)) != NULL) {
         size_t part = least(op->count, count - moved);
         copy_items(q, moved > 0 ? items + moved * q->store.item_bytes : items, op->items, part);
         wf_queue_finish(op, (int64_t)part);
@@ -137,7 +149,7 @@ static bool admit(struct wf_queue *q, const struct wf_wait *own, struct wf_later
     struct wf_queue_op *op;
     bool has_admitted = false;
     while (wf_queue_count_of(q) < q->capacity &&
-           (op = wf_queue_claim(&q->putters, own, later)) != NULL) {
+           (op = wf_queue_claim(q, &q->putters, own, later)) != NULL) {
         size_t part = least(op->count, q->capacity - wf_queue_count_of(q));
         const char *item = op->items;
         for (size_t i = 0; i < part; i++) {

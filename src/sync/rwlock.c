@@ -15,6 +15,7 @@
 struct wf_rwlock {
     wf_au32
         word; /* readers, WRITER, QUEUED, the bit lock: any thread, CAS or under the lock (acq_rel) */
+    uint32_t leaving; /* under the bit lock */
     /* Token of the writer, 0 for none: the writer stores, or who hands it over; who unlocks clears first.
      * Anybody loads: relaxed, a hint but to the task itself. */
     wf_au64 owner;
@@ -24,7 +25,7 @@ struct wf_rwlock {
 
 enum {
     WRITER = 4,
-    QUEUED = 8,  /* somebody is linked: the lock is needed */
+    QUEUED = 8,  /* somebody is linked or leaving: the lock is needed */
     READER = 64, /* one of them */
     READERS_MOST = (1 << 26) - 1,
 };
@@ -51,23 +52,30 @@ int weft_rwlock_init(weft_rwlock *rwlock)
 
 static uint32_t with_queue(const struct wf_rwlock *lock, uint32_t state)
 {
-    bool is_empty = wf_waiters_is_empty(&lock->readers) && wf_waiters_is_empty(&lock->writers);
+    bool is_empty = lock->leaving == 0 && wf_waiters_is_empty(&lock->readers) &&
+                    wf_waiters_is_empty(&lock->writers);
     return is_empty ? state & ~(uint32_t)QUEUED : state | (uint32_t)QUEUED;
+}
+
+/* Does a writer wait who has not been cancelled? */
+static bool has_writer(struct wf_rwlock *lock)
+{
+    return wf_waiters_has_open(&lock->writers, &lock->leaving);
 }
 
 static uint32_t let_readers_in(struct wf_rwlock *lock, uint32_t state, struct wf_later *later)
 {
     size_t room = READERS_MOST - READERS(state);
-    size_t count = wf_waiters_grant_some(&lock->readers, room, WF_GRANTED, later);
+    size_t count = wf_waiters_grant_some(&lock->readers, room, WF_GRANTED, &lock->leaving, later);
     return state + (uint32_t)count * READER;
 }
 
 static uint32_t let_writer_in(struct wf_rwlock *lock, uint32_t state, struct wf_later *later)
 {
-    struct wf_waiter *at = wf_waiters_first(&lock->writers);
-    for (; at != NULL; at = wf_waiters_next(&lock->writers, at)) {
+    struct wf_waiter *at;
+    while ((at = wf_waiters_first(&lock->writers)) != NULL) {
         uint64_t token = wf_task_token(at->wait->task);
-        if (wf_waiters_grant(at, WF_GRANTED, later)) {
+        if (wf_waiters_grant(at, WF_GRANTED, &lock->leaving, later)) {
             wf_store_rlx(&lock->owner, token);
             return state | WRITER;
         }
@@ -79,13 +87,13 @@ static uint32_t let_writer_in(struct wf_rwlock *lock, uint32_t state, struct wf_
 static uint32_t pass_on(struct wf_rwlock *lock, uint32_t state, bool was_writing,
                         struct wf_later *later)
 {
-    if ((state & WRITER) == 0 && (was_writing || !wf_waiters_has_open(&lock->writers))) {
+    if ((state & WRITER) == 0 && (was_writing || !has_writer(lock))) {
         state = let_readers_in(lock, state, later);
     }
     if ((state & WRITER) == 0 && READERS(state) == 0) {
         state = let_writer_in(lock, state, later);
     }
-    if ((state & WRITER) == 0 && !was_writing && !wf_waiters_has_open(&lock->writers)) {
+    if ((state & WRITER) == 0 && !was_writing && !has_writer(lock)) {
         state = let_readers_in(lock, state, later); /* no writer could take it */
     }
     return with_queue(lock, state);
@@ -102,8 +110,7 @@ static int enter(struct wf_rwlock *lock, const weft_task *self, bool writes,
     if ((state & (WRITER | QUEUED)) == QUEUED) {
         state = pass_on(lock, state, false, &later); /* cancelled writers have not gone yet */
     }
-    bool is_free = (state & WRITER) == 0 && !wf_waiters_has_open(&lock->writers) &&
-                   (!writes || READERS(state) == 0);
+    bool is_free = (state & WRITER) == 0 && !has_writer(lock) && (!writes || READERS(state) == 0);
     int rc = -EBUSY;
     if (is_free && writes) {
         wf_store_rlx(&lock->owner, token);
@@ -127,7 +134,7 @@ static void leave(struct wf_rwlock *lock, struct wf_waiter *waiter, enum wf_verd
     struct wf_later later;
     wf_later_init(&later);
     uint32_t state = wf_bitlock(&lock->word);
-    wf_list_remove(&waiter->link);
+    wf_waiters_remove(waiter, &lock->leaving);
     state = verdict == WF_GRANTED ? with_queue(lock, state) : pass_on(lock, state, false, &later);
     wf_bitunlock(&lock->word, state);
     wf_later_run(&later);

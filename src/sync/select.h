@@ -114,6 +114,7 @@ static inline void wf_case_waiter(struct wf_selection *selection, struct wf_wait
     waiter->wait = &selection->wait;
     waiter->notify = wf_case_grant;
     waiter->is_queued = false;
+    waiter->is_leaving = false;
     waiter->turn = 0;
 }
 

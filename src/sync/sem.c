@@ -19,10 +19,11 @@ struct wf_sem {
     uint32_t bound;         /* 0: WEFT_SEM_MAX. Set before anybody else sees it */
     struct wf_list waiters; /* of struct asker, under the bit lock */
     uint32_t resuming;      /* under the bit lock */
+    uint32_t leaving;       /* under the bit lock */
 };
 
 enum {
-    QUEUED = 4, /* somebody is linked or resuming: the lock is needed */
+    QUEUED = 4, /* somebody is linked, resuming or leaving: the lock is needed */
     COUNT_SHIFT = 3,
 };
 
@@ -60,24 +61,23 @@ int weft_sem_init(weft_sem *sem, uint32_t permits, uint32_t bound)
 
 static uint32_t state_of(const struct wf_sem *sem, uint32_t count)
 {
-    bool is_queued = sem->resuming > 0 || !wf_waiters_is_empty(&sem->waiters);
+    bool is_queued = sem->resuming > 0 || sem->leaving > 0 || !wf_waiters_is_empty(&sem->waiters);
     return count << COUNT_SHIFT | (is_queued ? (uint32_t)QUEUED : 0);
 }
 
 /* Gives permits to up to `most` of those who wait; what is left of `count`. */
 static uint32_t grant(struct wf_sem *sem, uint32_t count, uint32_t most, struct wf_later *later)
 {
-    struct wf_waiter *next;
-    struct wf_waiter *at = wf_waiters_first(&sem->waiters);
-    for (; at != NULL && count > 0 && most > 0; at = next) {
-        next = wf_waiters_next(&sem->waiters, at);
+    struct wf_waiter *at;
+    while (count > 0 && most > 0 && (at = wf_waiters_first(&sem->waiters)) != NULL) {
         uint32_t need = WF_CONTAINER(at, struct asker, waiter)->need;
         bool has_turns = wf_has_turns(at->wait->task);
         if (need > count) {
             if (wf_wait_is_open(at->wait)) {
                 break;
             }
-        } else if (wf_waiters_grant(at, WF_GRANTED, later)) {
+            wf_waiters_set_aside(at, &sem->leaving);
+        } else if (wf_waiters_grant(at, WF_GRANTED, &sem->leaving, later)) {
             count -= need;
             most--;
             sem->resuming += has_turns ? 1U : 0U;
@@ -90,7 +90,8 @@ static uint32_t grant(struct wf_sem *sem, uint32_t count, uint32_t most, struct 
 static int enter(struct wf_sem *sem, uint32_t permits, struct asker *asker)
 {
     uint32_t count = wf_bitlock(&sem->word) >> COUNT_SHIFT;
-    bool is_free = count >= permits && sem->resuming == 0 && !wf_waiters_has_open(&sem->waiters);
+    bool is_free = count >= permits && sem->resuming == 0 &&
+                   !wf_waiters_has_open(&sem->waiters, &sem->leaving);
     if (is_free) {
         count -= permits;
     } else if (asker != NULL) {
@@ -106,7 +107,7 @@ static void leave(struct wf_sem *sem, struct asker *asker, bool is_resuming)
     struct wf_later later;
     wf_later_init(&later);
     uint32_t count = wf_bitlock(&sem->word) >> COUNT_SHIFT;
-    wf_list_remove(&asker->waiter.link);
+    wf_waiters_remove(&asker->waiter, &sem->leaving);
     sem->resuming -= is_resuming ? 1U : 0U;
     count = grant(sem, count, UINT32_MAX, &later);
     wf_bitunlock(&sem->word, state_of(sem, count));

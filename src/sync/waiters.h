@@ -3,9 +3,12 @@
  *
  * What: a list head that zeroed memory makes empty, granting from its head, and the beginning of an
  *       await point.
- * Rule: a waiter leaves the list when it is granted, or else by itself, when its task runs. One that a
- *       cancellation has decided stays linked until then, so that an object with an empty list is one
- *       that nobody will touch: it may go.
+ * Rule: a waiter leaves the list when it is granted, or else by itself, when its task runs. One that will
+ *       still take the lock, though it is in nobody's way any more, is out of the list but counted as
+ *       leaving: it was cancelled and has not run, or was granted before it had left its stack. An object
+ *       with an empty list and nobody leaving is one that nobody will touch: it may go.
+ * Why they are not left in the list: each lock and each leave would walk past all of them, and when n
+ *       waiters are cancelled at once that is n * n steps.
  * Threads: the list belongs to whoever holds the object's lock.
  */
 #ifndef WF_SYNC_WAITERS_H
@@ -89,40 +92,65 @@ static inline int wf_waiters_refuse(const char *call, const void *object, wf_au3
     return -EBUSY;
 }
 
-/* Does anybody wait who has not been cancelled? */
-static inline bool wf_waiters_has_open(const struct wf_list *list)
+/* Takes it out of the list; its task will still come for the lock. */
+static inline void wf_waiters_set_aside(struct wf_waiter *waiter, uint32_t *leaving)
 {
-    for (struct wf_waiter *at = wf_waiters_first(list); at != NULL;
-         at = wf_waiters_next(list, at)) {
+    wf_list_remove(&waiter->link);
+    waiter->is_leaving = true;
+    ++*leaving;
+}
+
+/* Its task has come: it is in no list, and nobody else has it. */
+static inline void wf_waiters_remove(struct wf_waiter *waiter, uint32_t *leaving)
+{
+    wf_list_remove(&waiter->link);
+    *leaving -= waiter->is_leaving ? 1U : 0U;
+    waiter->is_leaving = false;
+}
+
+/* Does anybody wait who has not been cancelled? Sets aside those who have, but where they keep their place
+ * until they run (simulation with seed 0). */
+static inline bool wf_waiters_has_open(const struct wf_list *list, uint32_t *leaving)
+{
+    struct wf_waiter *next;
+    for (struct wf_waiter *at = wf_waiters_first(list); at != NULL; at = next) {
+        next = wf_waiters_next(list, at);
         if (wf_wait_is_open(at->wait)) {
             return true;
+        }
+        if (!wf_has_turns(at->wait->task)) {
+            wf_waiters_set_aside(at, leaving);
         }
     }
     return false;
 }
 
-/* Decides one wait and unlinks it; false: it was decided before, and stays linked. Its record stays for as
- * long as the lock is held and `later` has not been run. */
+/* Decides one wait; false: it was decided before. In no list either way. Its record stays for as long as the
+ * lock is held and `later` has not been run. */
 static inline bool wf_waiters_grant(struct wf_waiter *waiter, enum wf_verdict verdict,
-                                    struct wf_later *later)
+                                    uint32_t *leaving, struct wf_later *later)
 {
-    if (!wf_wait_claim(waiter->wait, verdict, later)) {
-        return false;
+    enum wf_wake wake = wf_wait_decide(waiter->wait, verdict, later);
+    if (wake != WF_WAKE_LOST) {
+        waiter->wait->granted = waiter;
     }
-    waiter->wait->granted = waiter;
-    wf_list_remove(&waiter->link);
-    return true;
+    if (wake == WF_WAKE_READY) {
+        wf_list_remove(&waiter->link);
+    } else {
+        wf_waiters_set_aside(waiter, leaving);
+    }
+    return wake != WF_WAKE_LOST;
 }
 
 /* Decides up to `most` of them, the longest first; how many. */
 static inline size_t wf_waiters_grant_some(const struct wf_list *list, size_t most,
-                                           enum wf_verdict verdict, struct wf_later *later)
+                                           enum wf_verdict verdict, uint32_t *leaving,
+                                           struct wf_later *later)
 {
     size_t count = 0;
-    struct wf_waiter *next;
-    for (struct wf_waiter *at = wf_waiters_first(list); at != NULL && count < most; at = next) {
-        next = wf_waiters_next(list, at);
-        count += wf_waiters_grant(at, verdict, later) ? 1U : 0U;
+    struct wf_waiter *at;
+    while (count < most && (at = wf_waiters_first(list)) != NULL) {
+        count += wf_waiters_grant(at, verdict, leaving, later) ? 1U : 0U;
     }
     return count;
 }

@@ -58,11 +58,12 @@ void wf_task_forget(weft_task *task);
  * NULL. */
 void wf_task_look(weft_task *task, intptr_t *result);
 
-/* The task that a token names, with a hold; NULL when it is gone. */
-static inline weft_task *wf_token_hold(uint64_t token)
+/* The task that a token names, with a hold; NULL when it is gone, or of another runtime: what several
+ * runtimes use keeps tokens of those whose memory has gone. The registry must stay. */
+static inline weft_task *wf_token_hold(struct wf_registry *registry, uint64_t token)
 {
     weft_task *task = (weft_task *)(uintptr_t)(token & UINT64_C(0x0000ffffffffffff));
-    if (task == NULL || !wf_task_try_hold(task)) {
+    if (task == NULL || !wf_registry_has(registry, task) || !wf_task_try_hold(task)) {
         return NULL;
     }
     if (wf_task_token(task) == token) {

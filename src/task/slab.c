@@ -235,6 +235,16 @@ void wf_registry_walk(struct wf_registry *registry, void (*visit)(weft_task *, v
     }
 }
 
+bool wf_registry_has(struct wf_registry *registry, const weft_task *task)
+{
+    uintptr_t base = (uintptr_t)task & ~(uintptr_t)(WF_SLAB_BYTES - 1);
+    const struct wf_task_slab *slab = wf_load_acq(&registry->slabs);
+    while (slab != NULL && (uintptr_t)slab != base) {
+        slab = slab->older;
+    }
+    return slab != NULL;
+}
+
 /* ---- rolls ---- */
 
 static void call_roll(weft_task *task, void *arg)

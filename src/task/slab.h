@@ -58,6 +58,9 @@ void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registr
  * set; `cache` NULL for plain threads. owners and holds are both 1. */
 weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cache);
 
+/* Is this the address of one of its slots? Reads only the registry's own memory. */
+bool wf_registry_has(struct wf_registry *registry, const weft_task *task);
+
 /* Gives back a slot that nobody refers to. */
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task);
 

@@ -104,6 +104,7 @@ struct wf_waiter {
     void (*notify)(struct wf_waiter *waiter, struct wf_later *later);
     /* Its notify gets a turn of its own (simulation); `turn` says which while it waits for it. */
     bool is_queued;
+    bool is_leaving; /* see sync/waiters.h. Under the source's lock */
     union {
         uint64_t turn;
         uintptr_t chain; /* in wf_later */
@@ -144,20 +145,22 @@ static inline void wf_later_wake(struct wf_later *later, weft_task *task)
 }
 
 /* Decides `wait`; on READY the task is put on later's woken list. */
+static inline enum wf_wake wf_wait_decide(struct wf_wait *wait, enum wf_verdict verdict,
+                                          struct wf_later *later)
+{
+    weft_task *task = wait->task; /* read first: once claimed, the record may be gone */
+    enum wf_wake wake = wf_state_wake(&task->word, wf_load_rlx(&wait->epoch), verdict);
+    if (wake == WF_WAKE_READY) {
+        wf_later_wake(later, task);
+    }
+    return wake;
+}
+
+/* The same, for whoever need not know more than whether it was decided here. */
 static inline bool wf_wait_claim(struct wf_wait *wait, enum wf_verdict verdict,
                                  struct wf_later *later)
 {
-    weft_task *task = wait->task; /* read first: once claimed, the record may be gone */
-    switch (wf_state_wake(&task->word, wf_load_rlx(&wait->epoch), verdict)) {
-    case WF_WAKE_READY:
-        wf_later_wake(later, task);
-        return true;
-    case WF_WAKE_EARLY:
-        return true;
-    case WF_WAKE_LOST:
-        break;
-    }
-    return false;
+    return wf_wait_decide(wait, verdict, later) != WF_WAKE_LOST;
 }
 
 /* Is this wait still to be decided? Under the lock of a source in which it has a waiter. A canceller may
