@@ -329,14 +329,16 @@ Test(allocations, two_workers_make_next_to_none)
     }
 }
 
+/* With two workers the one that joins late may still fill its caches. */
 static void run_court(int workers)
 {
+    const long most = workers > 1 ? ROUNDS / 100 : 0;
     const weft_options options = {.workers = workers};
 
     require_counting();
     cr_assert_eq(weft_run(play, NULL, &options), 0);
     wt_assert_clean();
-    cr_assert(atomic_load(&allocations) == 0 && atomic_load(&mappings) == 0,
+    cr_assert(atomic_load(&allocations) <= most && atomic_load(&mappings) <= most,
               "%ld allocations, %ld mappings", atomic_load(&allocations), atomic_load(&mappings));
 }
 

@@ -116,6 +116,7 @@ int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait)
     weft_task *self = wait->task;
     struct wf_waiter waiter = {.wait = wait};
     wait->target = mutex;
+    /* cppcheck-suppress autoVariables - taken back below; where it is not, the wait ends at once */
     wait->waiter = &waiter;
     wait->list = list_owner;
     int rc = enter(mutex, self, &waiter);
@@ -126,6 +127,7 @@ int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait)
         return rc;
     }
     enum wf_verdict verdict = wf_door_park(wait);
+    wait->waiter = NULL;
     bool has_turns = wf_has_turns(self);
     if (verdict != WF_GRANTED || wait->was_early || has_turns) {
         leave(mutex, &waiter, verdict, has_turns);
