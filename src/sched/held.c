@@ -4,7 +4,8 @@
  * The list is the thread's, short and of fixed size: nothing is allocated, because malloc may itself
  * lock. A lock beyond its end is not watched. The real functions are looked up before main; if looking them
  * up locks something (an allocator of the program's), that is let through without a lock, since there is but
- * one thread yet.
+ * one thread yet. A statically linked program has no next function to look up: there the C library's inner
+ * names stand in, of which the timed ones are not to be had, and are made of trying.
  */
 #include "sched/held.h"
 
@@ -15,6 +16,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "sched/report.h"
 
@@ -49,6 +51,43 @@ static struct {
         wf_store_rlx(&real.Member, fn);                 \
     } while (0)
 
+/* The C library's own, under names that nobody stands in front of: only its archive has them. */
+#define INNER __attribute__((weak))
+INNER int __pthread_mutex_lock(pthread_mutex_t *mutex);
+INNER int __pthread_mutex_trylock(pthread_mutex_t *mutex);
+INNER int __pthread_mutex_unlock(pthread_mutex_t *mutex);
+
+static int lock_by_trying(pthread_mutex_t *mutex, clockid_t clock, const struct timespec *until)
+{
+    const struct timespec pause = {0, 100000};
+    struct timespec now;
+    int rc;
+    while ((rc = __pthread_mutex_trylock(mutex)) == EBUSY) {
+        (void)clock_gettime(clock, &now);
+        if (now.tv_sec > until->tv_sec ||
+            (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec)) {
+            return ETIMEDOUT;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return rc;
+}
+
+static int lock_by_trying_until(pthread_mutex_t *mutex, const struct timespec *until)
+{
+    return lock_by_trying(mutex, CLOCK_REALTIME, until);
+}
+
+/* Nothing is looked up in a program without dynamic linking. */
+static void stand_in(void)
+{
+    wf_store_rlx(&real.lock, __pthread_mutex_lock);
+    wf_store_rlx(&real.try_lock, __pthread_mutex_trylock);
+    wf_store_rlx(&real.unlock, __pthread_mutex_unlock);
+    wf_store_rlx(&real.timed_lock, lock_by_trying_until);
+    wf_store_rlx(&real.clock_lock, lock_by_trying);
+}
+
 __attribute__((constructor)) static void look_up(void)
 {
     is_looking_up = true;
@@ -57,6 +96,9 @@ __attribute__((constructor)) static void look_up(void)
     LOOK_UP(unlock, "pthread_mutex_unlock");
     LOOK_UP(timed_lock, "pthread_mutex_timedlock");
     LOOK_UP(clock_lock, "pthread_mutex_clocklock");
+    if (wf_load_rlx(&real.lock) == NULL) {
+        stand_in();
+    }
     is_looking_up = false;
 }
 
