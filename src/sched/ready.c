@@ -101,13 +101,18 @@ void wf_ready_push(struct wf_worker *worker, weft_task *task)
 }
 
 /* A task woken by the running fiber runs next: what it was sent is still warm. The one that was there
- * goes to the deque. */
-static void push_slot(struct wf_worker *worker, weft_task *task)
+ * goes to the deque: true. Only the owner fills the slot, so an empty one stays empty until it does. */
+static bool push_slot(struct wf_worker *worker, weft_task *task)
 {
+    if (wf_load_rlx(&worker->slot) == 0) {
+        wf_store_rel(&worker->slot, entry_of(task, false));
+        return false;
+    }
     uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
     if (before != 0) {
         push_entry(worker, before);
     }
+    return before != 0;
 }
 
 static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
@@ -129,15 +134,37 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     wf_bump_own(&worker->counters.wakes, 1);
     bool on_fiber = worker->fiber != worker->host && worker->sim == NULL;
     if (on_fiber && (task->flags & WF_TASK_PINNED) == 0) {
-        push_slot(worker, task);
+        (void)push_slot(worker, task);
     } else {
         wf_ready_push(worker, task);
     }
 }
 
+/* What nearly every wake-up is: one task, woken by a fiber of its own runtime. False: go the long way. */
+static inline bool wake_one(struct wf_worker *worker, const struct wf_later *later)
+{
+    uintptr_t entry = later->ready;
+    weft_task *task = (weft_task *)entry;
+    bool is_alone = entry != 0 && entry == later->ready_tail && (entry & WF_READY_KINDS) == 0 &&
+                    later->kicks == NULL && later->delivered == 0;
+    if (!is_alone || worker == NULL || worker->fiber == worker->host || worker->sim != NULL ||
+        wf_runtime_of(task) != worker->runtime || (task->flags & WF_TASK_PINNED) != 0) {
+        return false;
+    }
+    wf_bump_own(&worker->counters.wakes, 1);
+    if (push_slot(worker, task)) {
+        wf_sched_notify(worker->runtime); /* one more in the deque */
+    }
+    return true;
+}
+
 void wf_sched_flush(struct wf_later *later)
 {
     struct wf_worker *worker = wf_here();
+    if (__builtin_expect(wake_one(worker, later), 1)) {
+        later->ready = 0;
+        return;
+    }
     if (__builtin_expect(later->kicks != NULL, 0)) {
         wf_kick_all(later);
     }
@@ -201,7 +228,12 @@ static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
         worker->slot_streak = 0;
         return false;
     }
-    uint64_t entry = wf_swap_acqrel(&worker->slot, UINT64_C(0));
+    uint64_t entry = wf_load_rlx(&worker->slot);
+    if (worker->runtime->worker_count == 1) {
+        wf_store_rlx(&worker->slot, UINT64_C(0)); /* there are no thieves */
+    } else {
+        entry = wf_swap_acqrel(&worker->slot, UINT64_C(0));
+    }
     if (entry == 0) {
         return false; /* stolen meanwhile */
     }
