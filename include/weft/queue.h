@@ -46,8 +46,8 @@ WEFT_API WEFT_NODISCARD int weft_queue_put(weft_queue *queue, const void *item);
  * context  fiber only; await point; does not suspend while there are items */
 WEFT_API WEFT_NODISCARD int weft_queue_get(weft_queue *queue, void *item);
 
-/* Without waiting: 0, -EAGAIN (full, empty, nobody at the other end of a rendezvous), -ESHUTDOWN and -ENOMEM as
- * above, -EINVAL. Any thread, not a signal handler; never switch; observe no cancellation. */
+/* Without waiting: 0, -EAGAIN (full, empty, nobody at the other end of a rendezvous), -ESHUTDOWN and
+ * -ENOMEM as above, -EINVAL. Any thread, not a signal handler; never switch; observe no cancellation. */
 WEFT_API WEFT_NODISCARD int weft_queue_try_put(weft_queue *queue, const void *item);
 WEFT_API WEFT_NODISCARD int weft_queue_try_get(weft_queue *queue, void *item);
 
