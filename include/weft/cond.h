@@ -26,21 +26,24 @@ typedef struct weft_cond {
 #define WEFT_COND_INIT(mutex) {(mutex), {0}}
 // clang-format on
 
+/* Returns 0 or -EINVAL. */
 WEFT_API int weft_cond_init(weft_cond *cond, weft_mutex *mutex);
 
 /* Unlocks the mutex, waits to be notified, locks the mutex.
  *
  * returns  0; -ECANCELED with the mutex locked: the caller was cancelled before it was notified, or while
- *          it waited for the mutex afterwards, and then the notification was passed on to the next;
- *          -EPERM outside a fiber, or when the mutex is not locked, or by another task; -EINVAL
- * context  fiber only; await point; always suspends. Found cancelled on entry, it never unlocks */
+ *          it waited for the mutex afterwards. If it has waited, the next who waits has been woken in its
+ *          place. -EPERM outside a fiber, or when the mutex is not locked, or by another task; -EINVAL
+ * context  fiber only; await point; always suspends, unless it is found cancelled on entry: then it never
+ *          unlocks, and wakes nobody */
 WEFT_API WEFT_NODISCARD int weft_cond_wait(weft_cond *cond);
 
-/* Wakes the first `count` of those who wait. Returns 0, -EPERM when the mutex is not locked, -EINVAL.
+/* Wakes the first `count` of those who wait; they go on when they get the mutex. Returns 0, also when nobody
+ * waits; -EPERM when the mutex is not locked, by whomever; -EINVAL.
  * Any thread, not a signal handler; never switches. */
 WEFT_API int weft_cond_notify(weft_cond *cond, size_t count);
 
-/* All of them. */
+/* All of them. As above. */
 WEFT_API int weft_cond_notify_all(weft_cond *cond);
 
 /* 0 when nobody waits for it, else -EBUSY. Any thread. */

@@ -14,9 +14,10 @@ WEFT_BEGIN
  *     joins task #3 "a"
  *
  * on one line. In a simulation things are numbered (mutex 1) in the order in which the tasks wait for them,
- * instead of by their addresses. Tasks go on meanwhile: each line was true at a moment of its own. A cycle is told when all its
- * tasks were found in the same waits twice. Those through queues may be ended by somebody else: a task
- * that waits for an item is said to wait for whoever put last.
+ * instead of named by their addresses. Tasks go on meanwhile: each line was true at a moment of its own. A
+ * cycle is told when all its tasks were found in the same waits twice. Those through queues may be ended by
+ * somebody else: a task that waits for an item is said to wait for whoever put last, one that waits for room
+ * or for the end of the work for whoever took last.
  *
  * runtime  NULL = the caller's own
  * line     receives one line at a time, without a newline; NULL prints them on standard error. May take its

@@ -21,6 +21,7 @@ typedef struct weft_event {
 #define WEFT_EVENT_INIT {{0}}
 // clang-format on
 
+/* Returns 0 or -EINVAL. */
 WEFT_API int weft_event_init(weft_event *event);
 
 /* Sets it. Returns 0 or -EINVAL. Any thread, not a signal handler; never switches. */

@@ -25,12 +25,12 @@ typedef struct weft_queue {
  *             taken. WEFT_QUEUE_UNBOUNDED: puts never wait, and need memory
  * drop_item   called once for each item that nobody takes any more, by weft_queue_close_now or
  *             weft_queue_destroy, without locks; may be NULL. `item` is the queue's copy
- * returns     0, -EINVAL, -ENOMEM */
+ * returns     0, -EINVAL (NULL, items of no bytes), -ENOMEM (room for `capacity` items is made now) */
 WEFT_API WEFT_NODISCARD int weft_queue_init(weft_queue *queue, size_t item_bytes, size_t capacity,
                                             void (*drop_item)(void *item));
 
-/* Drops the items that are left and frees what the queue has. -EBUSY, nothing done, when a task waits in it;
- * -EINVAL. Any thread; not while another uses it. */
+/* Drops the items that are left and frees what the queue has. Returns 0; -EBUSY, nothing done, when a task
+ * waits in it; -EINVAL. Any thread, but not while another uses it. */
 WEFT_API int weft_queue_destroy(weft_queue *queue);
 
 /* Puts a copy of *item.
@@ -46,8 +46,8 @@ WEFT_API WEFT_NODISCARD int weft_queue_put(weft_queue *queue, const void *item);
  * context  fiber only; await point; does not suspend while there are items */
 WEFT_API WEFT_NODISCARD int weft_queue_get(weft_queue *queue, void *item);
 
-/* Without waiting: 0, -EAGAIN (full, empty, nobody at the other end of a rendezvous), or as above. Any
- * thread, not a signal handler; never switch; observe no cancellation. */
+/* Without waiting: 0, -EAGAIN (full, empty, nobody at the other end of a rendezvous), -ESHUTDOWN and
+ * -ENOMEM as above, -EINVAL. Any thread, not a signal handler; never switch; observe no cancellation. */
 WEFT_API WEFT_NODISCARD int weft_queue_try_put(weft_queue *queue, const void *item);
 WEFT_API WEFT_NODISCARD int weft_queue_try_get(weft_queue *queue, void *item);
 
@@ -62,7 +62,7 @@ WEFT_API WEFT_NODISCARD int64_t weft_queue_get_many(weft_queue *queue, void *ite
  * 0 when it was closed, -EINVAL. Any thread, not a signal handler; never switches. */
 WEFT_API int weft_queue_close(weft_queue *queue);
 
-/* The same, and drops what is left; an item counts as done once it has been dropped. */
+/* The same, and drops what is left, before it returns; an item counts as done once it has been dropped. */
 WEFT_API int weft_queue_close_now(weft_queue *queue);
 
 /* One more of the items that were put has been dealt with. Returns 0; -EINVAL when that has been said of all

@@ -24,6 +24,7 @@ typedef struct weft_rwlock {
 #define WEFT_RWLOCK_INIT {{0}}
 // clang-format on
 
+/* Returns 0 or -EINVAL. */
 WEFT_API int weft_rwlock_init(weft_rwlock *rwlock);
 
 /* Locks it for reading, together with other readers.
@@ -34,7 +35,11 @@ WEFT_API int weft_rwlock_init(weft_rwlock *rwlock);
  *          locks it for reading again may wait for a writer that waits for the reader: don't */
 WEFT_API WEFT_NODISCARD int weft_rwlock_read_lock(weft_rwlock *rwlock);
 
-/* Locks it for writing, alone. As above. */
+/* Locks it for writing, alone.
+ *
+ * returns  0; -ECANCELED, not locked; -EDEADLK when the caller has it for writing; -EPERM; -EINVAL
+ * context  fiber only; await point; does not suspend when nobody has it or waits for it. A task that has it
+ *          for reading waits for itself, which nobody notices */
 WEFT_API WEFT_NODISCARD int weft_rwlock_write_lock(weft_rwlock *rwlock);
 
 /* If they needn't wait. Return 0, -EBUSY, -EPERM, -EINVAL. Fiber only; never switch; observe no
@@ -42,8 +47,8 @@ WEFT_API WEFT_NODISCARD int weft_rwlock_write_lock(weft_rwlock *rwlock);
 WEFT_API WEFT_NODISCARD int weft_rwlock_try_read_lock(weft_rwlock *rwlock);
 WEFT_API WEFT_NODISCARD int weft_rwlock_try_write_lock(weft_rwlock *rwlock);
 
-/* Ends one reading or the writing, whichever it is locked for. Returns 0, -EPERM (not locked), -EINVAL.
- * Any thread, not a signal handler; never switches. */
+/* Ends one reading or the writing, whichever it is locked for; who calls is not checked. Returns 0, -EPERM
+ * (not locked), -EINVAL. Any thread, not a signal handler; never switches. */
 WEFT_API int weft_rwlock_unlock(weft_rwlock *rwlock);
 
 /* 0 when nobody has it or waits for it, else -EBUSY. Any thread. */
