@@ -901,6 +901,33 @@ Test(task, a_long_cycle_is_refused)
     simulate(gather_crowd);
 }
 
+/* Longer than a join looks: a request goes round, but not for ever. */
+static intptr_t close_huge_cycle(void *arg)
+{
+    enum { HUGE = 3000 };
+    static weft_task *all[HUGE];
+
+    (void)arg;
+    apex = weft_self();
+    wt_check(weft_spawn(&all[0], join_apex, NULL) == 0);
+    for (int i = 1; i < HUGE; i++) {
+        wt_check(weft_spawn(&all[i], join_arg, all[i - 1]) == 0);
+        wt_check(weft_yield() == 0);
+    }
+    weft_task *self = apex;
+    wt_check(weft_cancel(self) == 1); /* undelivered: handed on once the join below is there */
+    return weft_join(all[HUGE - 1], NULL);
+}
+
+Test(task, a_request_does_not_go_round_for_ever)
+{
+    const weft_options options = {
+        .simulate = true, .diagnostic = on_report, .diagnostic_arg = &report_count};
+
+    intptr_t rc = weft_run(close_huge_cycle, NULL, &options);
+    cr_assert(rc == -EDEADLK, "%d", (int)rc);
+}
+
 /* ---- diagnostics of outcomes ---- */
 
 static intptr_t unseen_errors(void *arg)

@@ -6,6 +6,10 @@
 
 #include <weft/task.h>
 
+/* How often one walk hands on at most. Tasks that wait for each other in a circle longer than a join looks
+ * for (await/cycle.c) would hand a request round and round. */
+enum { HANDED_MAX = 1 << 20 };
+
 #include "task/slab.h"
 
 /* The shield that a request of `level` waits in: the outermost one inside that level. */
@@ -108,7 +112,7 @@ static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
     uint32_t taken;
     while ((taken = wf_state_take(&task->word)) > 0) {
         wait->taken = taken;
-        if (!wait->hand_on(wait, later)) {
+        if (later->handed++ >= HANDED_MAX || !wait->hand_on(wait, later)) {
             give_back(task, taken); /* nobody is left to take it */
             return;
         }

@@ -30,6 +30,7 @@ struct wf_later {
     weft_task *kicks_tail;
     bool is_walking;    /* kicks are being worked off: new ones keep their order */
     uint32_t delivered; /* cancellations delivered on the way, for statistics */
+    uint32_t handed;    /* requests handed on on the way: see cancel.c */
 };
 
 /* What a task waits for, in reports. */
@@ -117,6 +118,7 @@ static inline void wf_later_init(struct wf_later *later)
     later->kicks = NULL;
     later->is_walking = false;
     later->delivered = 0;
+    later->handed = 0;
 }
 
 /* Where an entry keeps the next one. */
