@@ -571,3 +571,19 @@ Test(completions, requests_and_ends_race)
     cr_assert_eq(weft_run(race, &seed, &options), 0);
     wt_assert_clean();
 }
+
+static intptr_t leave_it_open(void *arg)
+{
+    static weft_completions each;
+    static weft_task *task;
+    (void)arg;
+    wt_check(weft_spawn(&task, sleep_and_give, (void *)1) == 0);
+    return weft_completions_open(&each, &task, 1, WEFT_FOREVER);
+}
+
+/* Their waiters would be granted in a dead frame. */
+Test(completions, ending_with_open_ones_aborts, .signal = SIGABRT)
+{
+    const weft_options options = {.simulate = true};
+    cr_assert_eq(weft_run(leave_it_open, NULL, &options), 0);
+}

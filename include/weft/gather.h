@@ -75,8 +75,8 @@ WEFT_API WEFT_NODISCARD int weft_completions_open(weft_completions *each, weft_t
  *          turn has come */
 WEFT_API WEFT_NODISCARD int weft_completions_next(weft_completions *each, size_t *index);
 
-/* Ends it, at any time; NULL and one that failed to open are allowed. The task that opened it; never
- * switches. */
+/* Ends it, at any time; NULL and one that failed to open are allowed. A task that ends before it has done so
+ * aborts the process, by name: it would be told in a dead frame. The task that opened it; never switches. */
 WEFT_API void weft_completions_close(weft_completions *each);
 
 /* weft_join with a time limit: at the limit the task is cancelled, and the call returns when it has

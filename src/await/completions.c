@@ -37,6 +37,7 @@ struct completions {
 
     struct wf_lock lock;  /* guards all below */
     bool is_over;         /* the time is: who ends now is not given */
+    bool is_counted;      /* among those that the owner's record counts as open; the owner's */
     struct wf_list ended; /* members, oldest first */
     struct wf_wait *wait; /* of the owner, in next */
     struct wf_timer limit;
@@ -235,6 +236,8 @@ int weft_completions_open(weft_completions *each, weft_task *const *tasks, size_
         (void)wf_timer_arm(&all->limit, all->deadline_ns);
     }
     link_members(all);
+    all->is_counted = (all->owner->flags & WF_TASK_WALKS) != WF_TASK_WALKS;
+    all->owner->flags = (uint8_t)(all->owner->flags + (all->is_counted ? WF_TASK_WALK : 0));
     return 0;
 }
 
@@ -333,5 +336,6 @@ void weft_completions_close(weft_completions *each)
         }
     }
     free_members(all);
+    all->owner->flags = (uint8_t)(all->owner->flags - (all->is_counted ? WF_TASK_WALK : 0));
     all->owner = NULL;
 }

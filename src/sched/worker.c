@@ -167,6 +167,11 @@ void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 
 static void check_scopes(weft_task *task)
 {
+    if (__builtin_expect((task->flags & WF_TASK_WALKS) != 0, 0)) {
+        char who[160];
+        (void)wf_task_describe(task, who, sizeof who);
+        wf_die("%s ended with completions still open: they lie in a dead frame", who);
+    }
     if (__builtin_expect(task->scope != NULL, 0)) {
         static const char *const kinds[] = {"scope", "timeout", "watch", "shield", "group"};
         unsigned kind = task->scope->kind; /* first: the frame it lies in is gone */

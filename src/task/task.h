@@ -130,6 +130,8 @@ enum {
     WF_TASK_NEVER_RAN = 2, /* finished without running: raw is no result of fn */
     WF_TASK_PROBED = 8,    /* a cancel sweep counts its await points; set when it first runs */
     WF_TASK_MAIN = 4,      /* the main task of weft_run: nobody retrieves its error but weft_run */
+    WF_TASK_WALK = 16,     /* one open weft_completions; the task itself counts them, up to ... */
+    WF_TASK_WALKS = 0xf0,  /* ... this; more are not counted */
 };
 
 enum {
