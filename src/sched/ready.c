@@ -11,9 +11,9 @@
 #include "task/cancel.h"
 
 #define KIND_NEW UINT64_C(1)
-#define ADDRESS_MASK UINT64_C(0x0000fffffffffffe)
+#define ADDRESS_MASK WF_READY_ADDRESS
 
-enum { SLOT_STREAK = 3, STEAL_BATCH = 32 };
+enum { STEAL_BATCH = 32 };
 
 CK_STACK_CONTAINER(struct weft_task, inbox_entry, task_of_entry)
 
@@ -101,18 +101,13 @@ void wf_ready_push(struct wf_worker *worker, weft_task *task)
 }
 
 /* A task woken by the running fiber runs next: what it was sent is still warm. The one that was there
- * goes to the deque: true. Only the owner fills the slot, so an empty one stays empty until it does. */
-static bool push_slot(struct wf_worker *worker, weft_task *task)
+ * goes to the deque. */
+static void push_slot(struct wf_worker *worker, weft_task *task)
 {
-    if (wf_load_rlx(&worker->slot) == 0) {
-        wf_store_rel(&worker->slot, entry_of(task, false));
-        return false;
-    }
     uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
     if (before != 0) {
         push_entry(worker, before);
     }
-    return before != 0;
 }
 
 static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
@@ -134,41 +129,17 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     wf_bump_own(&worker->counters.wakes, 1);
     bool on_fiber = worker->fiber != worker->host && worker->sim == NULL;
     if (on_fiber && (task->flags & WF_TASK_PINNED) == 0) {
-        (void)push_slot(worker, task);
+        push_slot(worker, task);
     } else {
         wf_ready_push(worker, task);
     }
 }
 
-/* What nearly every wake-up is: one task, woken by a fiber of its own runtime. False: go the long way. */
-static inline bool wake_one(struct wf_worker *worker, const struct wf_later *later)
+/* Whatever there is to do. */
+static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct wf_later *later)
 {
-    uintptr_t entry = later->ready;
-    weft_task *task = (weft_task *)entry;
-    bool is_alone = entry != 0 && entry == later->ready_tail && (entry & WF_READY_KINDS) == 0 &&
-                    later->kicks == NULL && later->delivered == 0;
-    if (!is_alone || worker == NULL || worker->fiber == worker->host || worker->sim != NULL ||
-        wf_runtime_of(task) != worker->runtime || (task->flags & WF_TASK_PINNED) != 0) {
-        return false;
-    }
-    wf_bump_own(&worker->counters.wakes, 1);
-    if (push_slot(worker, task)) {
-        wf_sched_notify(worker->runtime); /* one more in the deque */
-    }
-    return true;
-}
-
-void wf_sched_flush(struct wf_later *later)
-{
-    struct wf_worker *worker = wf_here();
-    if (__builtin_expect(wake_one(worker, later), 1)) {
-        later->ready = 0;
-        return;
-    }
-    if (__builtin_expect(later->kicks != NULL, 0)) {
-        wf_kick_all(later);
-    }
-    if (__builtin_expect(later->delivered != 0 && worker != NULL, 0)) {
+    wf_kick_all(later);
+    if (later->delivered != 0 && worker != NULL) {
         wf_bump_own(&worker->counters.delivered, later->delivered);
     }
     later->delivered = 0;
@@ -188,6 +159,25 @@ void wf_sched_flush(struct wf_later *later)
     if (worker != NULL && wf_deque_count(&worker->deque) > own) {
         wf_sched_notify(worker->runtime);
     }
+}
+
+/* Nearly every wake-up is one task, woken by a fiber of its own runtime into an empty slot. */
+void wf_sched_flush(struct wf_later *later)
+{
+    struct wf_worker *worker = wf_here();
+    uintptr_t entry = later->ready;
+    const weft_task *task = (weft_task *)entry;
+    bool is_one = entry != 0 && entry == later->ready_tail && (entry & WF_READY_KINDS) == 0 &&
+                  later->kicks == NULL && later->delivered == 0;
+    if (is_one && worker != NULL && wf_load_rlx(&worker->slot) == 0 &&
+        worker->fiber != worker->host && worker->sim == NULL &&
+        wf_runtime_of(task) == worker->runtime && (task->flags & WF_TASK_PINNED) == 0) {
+        wf_bump_own(&worker->counters.wakes, 1);
+        wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
+        later->ready = 0;
+        return;
+    }
+    flush_all(worker, later);
 }
 
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
@@ -224,21 +214,12 @@ static bool take_pinned(struct wf_worker *worker, struct wf_pick *pick)
 
 static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
 {
-    if (worker->slot_streak >= SLOT_STREAK || wf_load_rlx(&worker->slot) == 0) {
+    pick->task = wf_ready_take_slot(worker);
+    pick->is_new = false;
+    if (pick->task == NULL) {
         worker->slot_streak = 0;
-        return false;
     }
-    uint64_t entry = wf_load_rlx(&worker->slot);
-    if (worker->runtime->worker_count == 1) {
-        wf_store_rlx(&worker->slot, UINT64_C(0)); /* there are no thieves */
-    } else {
-        entry = wf_swap_acqrel(&worker->slot, UINT64_C(0));
-    }
-    if (entry == 0) {
-        return false; /* stolen meanwhile */
-    }
-    worker->slot_streak++;
-    return resolve(worker, entry, pick);
+    return pick->task != NULL;
 }
 
 struct wf_pick wf_ready_take(struct wf_worker *worker)

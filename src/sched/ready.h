@@ -18,6 +18,27 @@ struct wf_pick {
     bool is_new;
 };
 
+/* Where an entry has the task. */
+#define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffe)
+
+enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others have their turn */
+
+/* The task that was woken last, if it may run now; it has started. NULL: ask wf_ready_take. */
+static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
+{
+    uint64_t entry = wf_load_rlx(&worker->slot);
+    if (entry == 0 || worker->slot_streak >= WF_SLOT_STREAK) {
+        return NULL;
+    }
+    if (worker->runtime->worker_count > 1) {
+        entry = wf_swap_acqrel(&worker->slot, UINT64_C(0)); /* 0: stolen meanwhile */
+    } else {
+        wf_store_rlx(&worker->slot, UINT64_C(0)); /* there are no thieves */
+    }
+    worker->slot_streak += entry != 0 ? 1U : 0U;
+    return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+}
+
 /* Queues a task that has started, on the calling worker, at the tail. */
 void wf_ready_push(struct wf_worker *worker, weft_task *task);
 

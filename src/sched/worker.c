@@ -62,42 +62,46 @@ static enum wf_park park(weft_task *task)
     return answer;
 }
 
-/* Does what this worker owes to the fiber that it has just left. */
-static void arrive(struct wf_worker *worker)
+/* The wait of the fiber that was left needs more than publishing. */
+static __attribute__((noinline)) void go_on_parking(struct wf_worker *worker, weft_task *task,
+                                                    enum wf_park answer)
 {
-    struct wf_fiber *left = worker->left;
-    enum wf_leave leave = worker->leave;
-    worker->leave = WF_LEAVE_NOTHING;
-    if (leave == WF_LEAVE_NOTHING) {
+    if (answer == WF_PARK_REQUEUE) {
+        wf_ready_push(worker, task);
         return;
     }
-    weft_task *task = left->task;
     struct wf_later later;
-    switch (leave) {
-    case WF_LEAVE_PARK:
-        switch (park(task)) {
-        case WF_PARK_DONE:
-            break;
-        case WF_PARK_KICK:
-            wf_later_init(&later);
-            wf_kick_push(&later, task);
-            wf_sched_flush(&later);
-            break;
-        case WF_PARK_REQUEUE:
-            wf_ready_push(worker, task);
-            break;
-        }
-        wf_bump_own(&worker->counters.parks, 1);
-        break;
-    case WF_LEAVE_YIELD:
+    wf_later_init(&later);
+    wf_kick_push(&later, task);
+    wf_sched_flush(&later);
+}
+
+/* It yielded, or has ended. */
+static __attribute__((noinline)) void arrive_otherwise(struct wf_worker *worker,
+                                                       enum wf_leave leave)
+{
+    if (leave == WF_LEAVE_YIELD) {
         wf_bump_own(&worker->counters.yields, 1);
-        wf_ready_push(worker, task);
-        break;
-    case WF_LEAVE_END:
-        wf_fiber_give(&worker->stacks, left);
-        break;
-    case WF_LEAVE_NOTHING:
-        break;
+        wf_ready_push(worker, worker->left->task);
+    } else if (leave == WF_LEAVE_END) {
+        wf_fiber_give(&worker->stacks, worker->left);
+    }
+}
+
+/* Does what this worker owes to the fiber that it has just left. */
+static inline void arrive(struct wf_worker *worker)
+{
+    enum wf_leave leave = worker->leave;
+    worker->leave = WF_LEAVE_NOTHING;
+    if (__builtin_expect(leave != WF_LEAVE_PARK, 0)) {
+        arrive_otherwise(worker, leave);
+        return;
+    }
+    weft_task *task = worker->left->task;
+    wf_bump_own(&worker->counters.parks, 1);
+    enum wf_park answer = park(task);
+    if (__builtin_expect(answer != WF_PARK_DONE, 0)) {
+        go_on_parking(worker, task, answer);
     }
 }
 
@@ -135,12 +139,19 @@ static struct wf_pick take_next(struct wf_worker *worker)
     if (worker->until_poll > 0) {
         worker->until_poll--;
     }
-    return worker->until_poll > 0 ? wf_ready_take(worker) : nothing;
+    if (worker->until_poll == 0) {
+        return nothing;
+    }
+    weft_task *woken = worker->to_bury == NULL ? wf_ready_take_slot(worker) : NULL;
+    return woken != NULL ? (struct wf_pick){woken, false} : wf_ready_take(worker);
 }
 
 /* Where to go for a pick: the host if there is none. */
-static struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick pick)
+static inline struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick pick)
 {
+    if (__builtin_expect(pick.task != NULL && !pick.is_new, 1)) {
+        return pick.task->fiber;
+    }
     struct wf_fiber *fiber = pick.task != NULL ? fiber_for(worker, pick) : NULL;
     return fiber != NULL ? fiber : worker->host;
 }
