@@ -161,7 +161,8 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
     }
 }
 
-/* Nearly every wake-up is one task, woken by a fiber of its own runtime into an empty slot. */
+/* Nearly every wake-up is one task, woken by a fiber of its own runtime into an empty slot. With more in the
+ * deque another worker may be needed. */
 void wf_sched_flush(struct wf_later *later)
 {
     struct wf_worker *worker = wf_here();
@@ -171,7 +172,8 @@ void wf_sched_flush(struct wf_later *later)
                   later->kicks == NULL && later->delivered == 0;
     if (is_one && worker != NULL && wf_load_rlx(&worker->slot) == 0 &&
         worker->fiber != worker->host && worker->sim == NULL &&
-        wf_runtime_of(task) == worker->runtime && (task->flags & WF_TASK_PINNED) == 0) {
+        wf_runtime_of(task) == worker->runtime && (task->flags & WF_TASK_PINNED) == 0 &&
+        wf_deque_count(&worker->deque) == 0) {
         wf_bump_own(&worker->counters.wakes, 1);
         wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
         later->ready = 0;
