@@ -526,13 +526,20 @@ static intptr_t drop_results(void *arg)
     wt_check(weft_gather(&task, 1, NULL, WEFT_GATHER_COLLECT, NULL) == 0);
     weft_drop(task);
     wt_check(results_dropped == 5 && last_result == 10);
+    for (int i = 0; i < 2; i++) { /* with time left, and when it has ended without */
+        wt_check(weft_spawn_with(&task, give, word(11 + i), &options) == 0);
+        wt_check(i == 0 || weft_yield() == 0);
+        wt_check(weft_wait_for(task, i == 0 ? WEFT_S : 0, NULL) == 0);
+        weft_drop(task);
+        wt_check(results_dropped == 6 + i && last_result == 11 + i);
+    }
     return 0;
 }
 
 Test(task, drop_result_is_called_once_for_a_value_nobody_took)
 {
     simulate(drop_results);
-    cr_assert_eq(results_dropped, 5);
+    cr_assert_eq(results_dropped, 7);
 }
 
 /* ---- weak handles and the snapshot ---- */

@@ -377,11 +377,11 @@ static int end_now(weft_task *task, intptr_t *result, const char *call)
         return wf_join(task, result, false, call);
     }
     intptr_t outcome = 0;
-    int rc = wf_join(task, &outcome, true, call);
+    int rc = wf_join(task, result != NULL ? &outcome : NULL, true, call);
     if (rc < 0) {
         return rc;
     }
-    if (outcome == -ECANCELED) {
+    if (weft_task_state(task) == WEFT_CANCELLED) {
         return -ETIMEDOUT;
     }
     if (result != NULL) {
@@ -408,14 +408,10 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
     if (rc < 0) {
         return rc;
     }
-    intptr_t outcome = 0;
-    rc = wf_join(task, &outcome, false, __func__);
+    rc = wf_join(task, result, false, __func__);
     /* A task that ended cancelled leaves the scope like a call that did: its end may have come first. */
-    bool is_cancelled = rc == 0 && outcome == -ECANCELED;
+    bool is_cancelled = rc == 0 && weft_task_state(task) == WEFT_CANCELLED;
     intptr_t left = weft_timeout_leave(&limit, is_cancelled ? -ECANCELED : rc);
-    if (result != NULL && (rc == 0 || rc == -ECANCELED)) {
-        *result = outcome;
-    }
     return is_cancelled && left == -ECANCELED ? 0 : (int)left;
 }
 

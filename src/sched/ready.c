@@ -11,7 +11,6 @@
 #include "task/cancel.h"
 
 #define KIND_NEW UINT64_C(1)
-#define ADDRESS_MASK WF_READY_ADDRESS
 
 enum { STEAL_BATCH = 32 };
 
@@ -25,7 +24,7 @@ static uint64_t entry_of(const weft_task *task, bool is_new)
 /* Claims what an entry names. False: stale, or to be buried. */
 static bool resolve(struct wf_worker *worker, uint64_t entry, struct wf_pick *pick)
 {
-    weft_task *task = (weft_task *)(uintptr_t)(entry & ADDRESS_MASK);
+    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
     pick->task = task;
     pick->is_new = (entry & KIND_NEW) != 0;
     if (!pick->is_new) {
@@ -83,7 +82,7 @@ static void push_entry(struct wf_worker *worker, uint64_t entry)
     if (!wf_deque_push(&worker->deque, entry)) {
         /* No memory to grow: the inject stack links through the task itself. A new task in it keeps
          * its state, so the kind is found again. */
-        push_inject(worker->runtime, (weft_task *)(uintptr_t)(entry & ADDRESS_MASK));
+        push_inject(worker->runtime, (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS));
     }
 }
 

@@ -57,8 +57,10 @@ struct wf_worker {
 
     struct wf_deque deque;
 
-    /* The task that was woken last, runs next: owner swaps (acq_rel), a thief on its last pass takes
-     * it by CAS (acq_rel). A queue entry, 0 = empty. */
+    /* The task that was woken last, runs next. A queue entry, 0 = empty. The owner alone fills it: an empty
+     * one by a store (release), else by a swap (acq_rel), and takes it by a swap. A thief on its last pass
+     * takes it by CAS (acq_rel, with the owner's store). With one worker there are no thieves, and the owner
+     * takes by a store (relaxed). */
     wf_au64 slot;
     uint32_t slot_streak; /* runs from the slot in a row */
 
