@@ -53,6 +53,7 @@ static struct {
     int timeout_s;
     uint64_t operations; /* 0: what the case says */
     bool is_quick;
+    bool is_full;
     bool is_pinned;
     bool is_list;
     bool no_peers;
@@ -327,6 +328,16 @@ static void exec_peer(const struct row *row, const struct side *side, const stru
     _exit(EXIT_FAILED);
 }
 
+static const struct series *find_series(const struct side *side, const char *name)
+{
+    for (int i = 0; i < side->series_count; i++) {
+        if (strcmp(side->series[i].name, name) == 0) {
+            return &side->series[i];
+        }
+    }
+    return NULL;
+}
+
 /* "NAME VALUE" is the main figure, "NAME.FIGURE VALUE" the case's figure of that name. */
 static void read_line(const struct row *row, const struct side *side, struct bench *b,
                       const char *line)
@@ -338,11 +349,12 @@ static void read_line(const struct row *row, const struct side *side, struct ben
     if (sscanf(line, "%127s %lf", name, &value) != 2 || strncmp(name, wanted, length) != 0) {
         return;
     }
+    const struct side *ours = &row->sides[0];
     if (name[length] == '\0') {
-        bench_report(b, "", "ns/op", value);
+        const struct series *main_figure = find_series(ours, "");
+        bench_report(b, "", main_figure != NULL ? main_figure->unit : "ns/op", value);
         return;
     }
-    const struct side *ours = &row->sides[0];
     for (int i = 0; i < ours->series_count && name[length] == '.'; i++) {
         if (strcmp(ours->series[i].name, name + length + 1) == 0) {
             bench_report(b, ours->series[i].name, ours->series[i].unit, value);
@@ -454,6 +466,9 @@ static void open_side(struct row *row, const struct bench_peer *peer)
     side->name = peer != NULL ? peer->name : "weft";
     side->workers = peer != NULL && peer->workers != 0 ? peer->workers : row->workers;
     side->operations = run.is_quick ? quick : what->operations;
+    if (run.is_full && what->full_operations != 0) {
+        side->operations = what->full_operations;
+    }
     side->operations = run.operations != 0 ? run.operations : side->operations;
     side->operations = side->operations != 0 ? side->operations : 1;
     side->is_out = peer != NULL && peer->program != NULL && !is_built(peer);
@@ -522,16 +537,6 @@ static bool ratio_of(const struct series *ours, const struct series *theirs, str
         *out = spread_of(ratios, count);
     }
     return count > 0;
-}
-
-static const struct series *find_series(const struct side *side, const char *name)
-{
-    for (int i = 0; i < side->series_count; i++) {
-        if (strcmp(side->series[i].name, name) == 0) {
-            return &side->series[i];
-        }
-    }
-    return NULL;
 }
 
 static void print_number(double value)
@@ -670,6 +675,12 @@ static void json_head(void)
     fputs(",\"results\":[", run.out);
 }
 
+/* "One worker" says nothing beside one worker. */
+static bool is_same(const struct bench_case *what, const struct bench_peer *peer, int workers)
+{
+    return peer->body == what->body && peer->workers == workers;
+}
+
 static void run_row(const struct bench_case *what, int workers)
 {
     struct row row = {.what = what, .workers = workers, .reps = run.reps};
@@ -679,7 +690,9 @@ static void run_row(const struct bench_case *what, int workers)
     pin_process(workers);
     open_side(&row, NULL);
     for (int i = 0; i < BENCH_PEERS && what->peers[i].name != NULL && !run.no_peers; i++) {
-        open_side(&row, &what->peers[i]);
+        if (!is_same(what, &what->peers[i], workers)) {
+            open_side(&row, &what->peers[i]);
+        }
     }
     repeat(&row);
     print_row(&row);
@@ -696,6 +709,7 @@ static void usage(FILE *to)
     fprintf(to,
             "bench_%s [options] [case, or pattern such as 'spawn_*'...]\n"
             "  --quick             fewer operations and repetitions: does it run?\n"
+            "  --full              the sizes that published figures have, where cases have such\n"
             "  --reps N            repetitions of each case (11; quick: 3)\n"
             "  --warmup N          repetitions before them that do not count (1)\n"
             "  --workers N[,N...]  rows for these numbers of workers (1 and one per processor)\n"
@@ -751,6 +765,8 @@ static bool parse_switch(const char *option)
 {
     if (strcmp(option, "--quick") == 0) {
         run.is_quick = true;
+    } else if (strcmp(option, "--full") == 0) {
+        run.is_full = true;
     } else if (strcmp(option, "--pin") == 0) {
         run.is_pinned = true;
     } else if (strcmp(option, "--list") == 0) {

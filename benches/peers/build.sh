@@ -41,6 +41,10 @@ build_boost() {
     c++ -O2 -std=c++17 -o "$out/peer_boost" "$here/boost.cpp" -lboost_fiber -lboost_context -pthread
 }
 
+build_tbb() {
+    c++ -O3 -std=c++17 -o "$out/peer_tbb" "$here/tbb.cpp" -ltbb -pthread
+}
+
 build_uv() {
     cc -O2 -std=gnu11 -D_GNU_SOURCE -o "$out/peer_uv" "$here/uv.c" -luv
 }
@@ -55,6 +59,11 @@ if has_header boost/fiber/all.hpp c++; then
     make_peer boost c++ "$here/boost.cpp" build_boost
 else
     echo "peers: no peer_boost: Boost.Fiber is not installed (libboost-fiber-dev)"
+fi
+if has_header oneapi/tbb/task_group.h c++; then
+    make_peer tbb c++ "$here/tbb.cpp" build_tbb
+else
+    echo "peers: no peer_tbb: TBB is not installed (libtbb-dev)"
 fi
 if has_header uv.h c; then
     make_peer uv cc "$here/uv.c" build_uv
