@@ -137,13 +137,15 @@ static long queens(const board &board)
 
 static double run_queens(long n)
 {
+    static const double placements[] = {1,    1,    2,     5,      16,     53,      152,     551,
+                                        2056, 8393, 35538, 166925, 856188, 4674889, 27358552};
     auto start = clock_type::now();
     long ways = queens(board{(int)n, 0, {}});
     double elapsed = ns_since(start);
     if ((n == 8 && ways != 92) || (n == 14 && ways != 365596)) {
         std::abort();
     }
-    return elapsed / 1e6;
+    return elapsed / placements[n];
 }
 
 static void multiply(const float *a, const float *b, float *c, size_t size, size_t stride)
