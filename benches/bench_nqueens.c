@@ -71,8 +71,8 @@ static void run_queens(struct bench *b)
     static const intptr_t ways[KNOWN] = {1,  1,   0,   0,    2,     10,    4,     40,
                                          92, 352, 724, 2680, 14200, 73712, 365596};
     /* Placements that are possible, in all rows together: one task each. */
-    static const uint64_t placements[KNOWN] = {1,    1,    2,     5,      16,     53,      152,     551,
-                                               2056, 8393, 35538, 166925, 856188, 4674889, 27358552};
+    static const uint64_t placements[KNOWN] = {
+        1, 1, 2, 5, 16, 53, 152, 551, 2056, 8393, 35538, 166925, 856188, 4674889, 27358552};
     bench_require(b, b->operations < KNOWN, "at most 14 queens");
     struct board board = {.size = (int)b->operations};
     b->done = placements[board.size];
