@@ -18,11 +18,9 @@ static intptr_t fib(void *arg)
     }
     weft_task *left;
     intptr_t left_value;
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     if (weft_spawn(&left, fib, (void *)(n - 1)) != 0) {
         abort();
     }
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     intptr_t right_value = fib((void *)(n - 2));
     if (weft_await(left, &left_value) != 0) {
         abort();
@@ -59,7 +57,6 @@ static void finish(struct bench *b, intptr_t value)
 static void by_tasks(struct bench *b)
 {
     bench_start(b);
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     intptr_t value = fib((void *)(intptr_t)b->operations);
     bench_stop(b);
     finish(b, value);

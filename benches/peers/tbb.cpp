@@ -15,6 +15,7 @@
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
+#include "../chain.h"
 #include "../matmul.h"
 
 using clock_type = std::chrono::steady_clock;
@@ -214,6 +215,20 @@ static double spawn_many(long n)
     return ns_since(start) / (double)n;
 }
 
+static double storm(long n)
+{
+    const long burst = 1000;
+    tbb::task_group group;
+    auto start = clock_type::now();
+    for (long done = 0; done < n; done += burst) {
+        for (long i = 0; i < burst; i++) {
+            group.run([] { bench_chain(CHAIN_US); });
+        }
+        group.wait();
+    }
+    return ns_since(start) / (double)n;
+}
+
 struct work {
     double (*run)(long n);
     long warmup; /* operations before it is timed; 0: none */
@@ -229,6 +244,7 @@ int main(int argc, char **argv)
         {"spawn_await", {spawn_await, 10000}},
         {"spawn_many_cold", {spawn_many, 0}},
         {"spawn_many_warm", {spawn_many, 100000}},
+        {"storm", {storm, 10000}},
     };
     auto found = cases.find(argc > 1 ? argv[1] : "");
     if (found == cases.end()) {
