@@ -311,6 +311,7 @@ async fn run(name: &str, n: usize) -> Option<Duration> {
         "nqueens" => return fork::nqueens(n).await,
         "storm" => spread::storm(n).await?,
         "hog" => spread::hog().await?,
+        "parked" => spread::parked(n).await?,
         "wake_crowd" => spread::wake_crowd(n).await?,
         "timeout_park" => spread::timeout_park(n).await?,
         _ => return None,
@@ -320,7 +321,7 @@ async fn run(name: &str, n: usize) -> Option<Duration> {
 async fn run_and_print(name: String, n: usize) {
     let is_cold = matches!(
         name.as_str(),
-        "spawn_many_cold" | "lateness" | "fib" | "skynet" | "nqueens" | "hog" | "wake_crowd"
+        "spawn_many_cold" | "lateness" | "fib" | "skynet" | "nqueens" | "hog" | "parked" | "wake_crowd"
     );
     if !is_cold {
         run(&name, n / 10 + 1).await;

@@ -143,3 +143,41 @@ pub async fn timeout_park(n: usize) -> Option<Duration> {
     giver.await.unwrap();
     Some(elapsed)
 }
+
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
+}
+
+// A million that wait: bytes, the time to start one, to wake and join one, what stays afterwards.
+pub async fn parked(n: usize) -> Option<Duration> {
+    let go_ahead = Arc::new(tokio::sync::Semaphore::new(0));
+    let parked = Arc::new(AtomicU64::new(0));
+    let mut tasks = Vec::with_capacity(n);
+    let before = resident();
+    let start = Instant::now();
+    for _ in 0..n {
+        let go_ahead = go_ahead.clone();
+        let parked = parked.clone();
+        tasks.push(tokio::spawn(async move {
+            parked.fetch_add(1, Relaxed);
+            go_ahead.acquire().await.unwrap().forget();
+        }));
+    }
+    while parked.load(Relaxed) < n as u64 {
+        tokio::task::yield_now().await;
+    }
+    println!("parked.start {}", start.elapsed().as_nanos() as f64 / n as f64);
+    let peak = resident();
+    println!("parked.each {}", (peak - before) / n as f64);
+    let start = Instant::now();
+    go_ahead.add_permits(n);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    println!("parked.wake_join {}", start.elapsed().as_nanos() as f64 / n as f64);
+    sleep(Duration::from_secs(1)).await;
+    println!("parked.left_1s {}", 100.0 * (resident() - before) / (peak - before));
+    Some(Duration::ZERO)
+}
