@@ -37,7 +37,7 @@ static void json_series(const struct row *row, const struct side *side, const st
     fprintf(bench_run.out, "\"workers\":%d,\"operations\":%llu,\"repetitions\":%d,", side->workers,
             (unsigned long long)side->operations, series->count);
     json_spread("spread", bench_spread_of(series->values, series->count));
-    if (side->peer != NULL && ours != NULL && bench_ratio_of(ours, series, &ratio)) {
+    if (!side->is_ours && ours != NULL && bench_ratio_of(ours, series, &ratio)) {
         fputc(',', bench_run.out);
         json_spread("weft_over_peer", ratio);
     }

@@ -49,10 +49,30 @@ build_uv() {
     cc -O2 -std=gnu11 -D_GNU_SOURCE -o "$out/peer_uv" "$here/uv.c" -luv
 }
 
+# An environment of its own, for uvloop. The programs are two lines of shell.
+build_python() {
+    { [ -x "$out/python/bin/python" ] || python3 -m venv "$out/python"; } &&
+        printf '#!/bin/sh\nexec "%s" "%s" asyncio "$@"\n' \
+            "$out/python/bin/python" "$here/asyncio_peer.py" >"$out/peer_asyncio" &&
+        chmod +x "$out/peer_asyncio"
+}
+
+build_uvloop() {
+    [ -x "$out/python/bin/python" ] && "$out/python/bin/python" -m pip install --quiet uvloop &&
+        sed 's/ asyncio "/ uvloop "/' "$out/peer_asyncio" >"$out/peer_uvloop" &&
+        chmod +x "$out/peer_uvloop"
+}
+
 has_header() { # HEADER LANGUAGE
     echo "#include <$1>" | c++ -x "$2" -E - >/dev/null 2>&1
 }
 
+if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    make_peer asyncio python3 "$here/build.sh" build_python
+    make_peer uvloop python3 "$here/build.sh" build_uvloop
+else
+    echo "peers: no peer_asyncio, no peer_uvloop: Python 3.11 is not installed"
+fi
 make_peer go go "$here/go" build_go
 make_peer tokio cargo "$here/tokio" build_tokio
 if has_header boost/fiber/all.hpp c++; then
