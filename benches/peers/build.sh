@@ -90,4 +90,19 @@ if has_header uv.h c; then
 else
     echo "peers: no peer_uv: libuv is not installed (libuv1-dev)"
 fi
+expand() { # HEADER MACROS
+    echo "=$2" | c++ -include "$1" -E -P -x c++ - | tr -d '\n" ' | sed 's/.*=//'
+}
+
+# What each of them is, for the reports.
+{
+    echo "GCC $(c++ -dumpfullversion)"
+    [ ! -x "$out/peer_go" ] || echo "Go $(go env GOVERSION | sed 's/^go//')"
+    [ ! -x "$out/peer_tokio" ] || echo "Tokio $(sed -n '/^name = "tokio"/{n;s/.*"\(.*\)"/\1/p;}' "$out/tokio/Cargo.lock"), $(rustc --version | cut -d' ' -f1-2)"
+    [ ! -x "$out/peer_tbb" ] || echo "oneTBB $(expand oneapi/tbb/version.h TBB_VERSION_MAJOR.TBB_VERSION_MINOR)"
+    [ ! -x "$out/peer_boost" ] || echo "Boost.Fiber $(expand boost/version.hpp BOOST_LIB_VERSION | tr _ .)"
+    [ ! -x "$out/peer_uv" ] || echo "libuv $(expand uv/version.h UV_VERSION_MAJOR.UV_VERSION_MINOR.UV_VERSION_PATCH)"
+    [ ! -x "$out/peer_asyncio" ] || echo "CPython $("$out/python/bin/python" -c 'import platform; print(platform.python_version())')"
+    [ ! -x "$out/peer_uvloop" ] || echo "uvloop $("$out/python/bin/python" -c 'import uvloop; print(uvloop.__version__)')"
+} >"$out/versions" 2>/dev/null
 exit 0
