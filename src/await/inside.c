@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* inside.c - claiming a child, calling it, and ending both the call and the task.
+/* inside.c - a join that runs the child on the joiner's own stack.
+ *
+ * What: a plain join of a task that has not started claims it and calls it: no trip through a queue, no
+ *       stack, no switch. The child keeps its identity; while it runs it is the fiber's task.
+ * Why this is sound: a plain join hands its requests on and returns only after the child has ended, so
+ *       parent and child could not run at the same time anyway.
+ * See docs/architecture.md, "Joining inside".
  *
  * Requests. The parent goes on being RUN, so a canceller finds nobody to wake: it looks at `joins` and hands
  * the request on to the child named there (wf_cancel_inside).
@@ -13,15 +19,13 @@
  * Cost: two locked instructions for a spawn and an await: the claim, and the step from {one handle, one run}
  * to nobody, which ends the task and frees its slot when nobody else knows it.
  */
-#include "await/inside.h"
 
 #include <errno.h>
 
-#include "sched/ready.h"
+#include <weft/task.h>
 
-enum {
-    WF_ROOM_BYTES = 8 * 1024
-}; /* for what the joiner and the library put on the stack meanwhile */
+#include "await/door.h"
+#include "sched/ready.h"
 
 /* ---- may it? ---- */
 
@@ -30,11 +34,13 @@ static __attribute__((noinline)) bool fits_simulation(struct wf_worker *worker)
     return !wf_sim_is_strict(worker->sim) && wf_sim_chance(worker->sim, 500);
 }
 
-static inline bool fits(struct wf_worker *worker, const weft_task *self, weft_task *task)
+/* The newest entry of the worker's deque is of its own runtime. */
+static inline bool fits(struct wf_worker *worker, const weft_task *self, weft_task *task,
+                        bool is_newest)
 {
     if ((task->flags & WF_TASK_APART) != 0 || (self->flags & WF_TASK_PINNED) != 0 ||
-        wf_runtime_of(task) != worker->runtime ||
-        wf_fiber_room(worker->fiber) < worker->runtime->options.stack_bytes + WF_ROOM_BYTES) {
+        !wf_fiber_has_room(worker->fiber) ||
+        (!is_newest && wf_runtime_of(task) != worker->runtime)) {
         return false;
     }
     return __builtin_expect(worker->sim == NULL, 1) || fits_simulation(worker);
@@ -84,10 +90,10 @@ static inline int leave(weft_task *self, bool was_cancelled)
 /* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. */
 static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
 {
-    bool has_more =
-        task->extra != NULL || task->owner != NULL || task->errors != NULL || task->context != NULL;
+    uintptr_t more = (uintptr_t)task->extra | (uintptr_t)task->owner | (uintptr_t)task->errors |
+                     (uintptr_t)task->context;
     uint64_t refs = wf_load_rlx(&task->refs);
-    if (has_more || weft_is_error(raw) ||
+    if (more != 0 || weft_is_error(raw) ||
         (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != (WF_OWNER_ONE | WF_HOLD_ONE)) {
         return false;
     }
@@ -142,27 +148,29 @@ static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task
 static inline bool claim(struct wf_worker *worker, weft_task *self, weft_task *task)
 {
     uint64_t seen = wf_load_acq(&task->word);
+    uint64_t token = wf_task_token(task);
+    bool is_newest = wf_ready_is_newest(worker, token);
     if ((seen & (WF_LIFE_MASK | WF_UNDELIVERED_MASK)) != WF_NEW ||
-        (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0 || !fits(worker, self, task)) {
+        (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0 ||
+        !fits(worker, self, task, is_newest)) {
         return false;
     }
-    wf_store_rlx(&self->joins, wf_task_token(task) | WF_JOINS_INSIDE);
-    if (__builtin_expect(!wf_ready_claim(worker, task, seen), 0)) {
+    wf_store_rlx(&self->joins, token | WF_JOINS_INSIDE);
+    if (!wf_ready_claim(worker, task, seen, is_newest)) {
         wf_store_rlx(&self->joins, UINT64_C(0));
         return false;
     }
     return true;
 }
 
-int wf_inside_join(struct wf_worker *worker, weft_task *task, intptr_t *result, bool drops)
+enum { NOT_INSIDE = 1 };
+
+/* What the join returns; with `drops` the caller's handle is gone, too. NOT_INSIDE: nothing has happened. */
+static inline __attribute__((always_inline)) int join_inside(struct wf_worker *worker, weft_task *self, weft_task *task,
+                              intptr_t *result, bool drops)
 {
-    weft_task *self = wf_self_on(worker);
-    if (__builtin_expect(worker->until_pause-- == 0, 0) && worker->sim == NULL) {
-        wf_sched_pause(worker);
-        worker = wf_here();
-    }
     if (!claim(worker, self, task)) {
-        return WF_NOT_INSIDE;
+        return NOT_INSIDE;
     }
     intptr_t raw = call(worker, self, task);
     worker = wf_here(); /* it may have moved */
@@ -179,4 +187,51 @@ int wf_inside_join(struct wf_worker *worker, weft_task *task, intptr_t *result, 
     fiber->task = self;
     wf_store_rlx(&worker->running, self);
     return leave(self, was_cancelled);
+}
+
+/* ---- the calls ---- */
+
+static __attribute__((noinline)) int join_elsewhere(weft_task *task, intptr_t *result, bool drops,
+                                                    const char *call)
+{
+    int rc = wf_join(task, result, false, call);
+    if (drops && (rc == 0 || rc == -ECANCELED)) {
+        weft_drop(task);
+    }
+    return rc;
+}
+
+static __attribute__((noinline)) struct wf_worker *pause_now(struct wf_worker *worker)
+{
+    if (worker->sim == NULL) {
+        wf_sched_pause(worker);
+    }
+    return wf_here();
+}
+
+/* The plain join: inside if the task has not started. May switch. */
+static inline __attribute__((always_inline)) int join_plainly(weft_task *task, intptr_t *result, bool drops, const char *call)
+{
+    struct wf_worker *worker = wf_here();
+    if (__builtin_expect(task == NULL || !wf_is_on_fiber(worker), 0) ||
+        wf_word_life(wf_load_rlx(&task->word)) != WF_NEW) {
+        return join_elsewhere(task, result, drops, call);
+    }
+    weft_task *self = wf_self_on(worker);
+    wf_door_count(self, call);
+    if (__builtin_expect(--worker->until_pause < 0, 0)) {
+        worker = pause_now(worker);
+    }
+    int rc = join_inside(worker, self, task, result, drops);
+    return __builtin_expect(rc == NOT_INSIDE, 0) ? join_elsewhere(task, result, drops, NULL) : rc;
+}
+
+int weft_join(weft_task *task, intptr_t *result)
+{
+    return join_plainly(task, result, false, __func__);
+}
+
+int weft_await(weft_task *task, intptr_t *result)
+{
+    return join_plainly(task, result, true, __func__);
 }

@@ -73,8 +73,19 @@ static inline void wf_sched_notify(weft_runtime *runtime)
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
                      void *arg, const weft_spawn_options *options, weft_task **out);
 
-/* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. */
-void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
+/* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. NEW before it is
+ * counted: a round of closing that counts it finds it too. Counted before it is queued: closing ends when as
+ * many have finished as were spawned. */
+static inline void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker,
+                                    weft_task *task)
+{
+    wf_state_spawn(&task->word);
+    if (worker != NULL) {
+        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
+    } else {
+        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
+    }
+}
 
 /* Undoes wf_spawn_prepare for a task that was not published; its arg stays the caller's. */
 void wf_spawn_abandon(struct wf_worker *worker, weft_task *task);

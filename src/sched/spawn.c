@@ -68,7 +68,6 @@ static inline void fill(weft_task *task, const char *site, weft_fn *fn, void *ar
     task->fn = fn;
     task->arg = arg;
     task->site = site;
-    task->fiber = NULL;
     task->home = 0;
     task->flags = 0;
     task->budget_spent = 0;
@@ -107,18 +106,6 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
     }
     *out = task;
     return 0;
-}
-
-void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
-{
-    /* NEW before it is counted: a round of closing that counts it finds it too. Counted before it is
-     * queued: closing ends when as many have finished as were spawned. */
-    wf_state_spawn(&task->word);
-    if (worker != NULL) {
-        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
-    } else {
-        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
-    }
 }
 
 void wf_spawn_abandon(struct wf_worker *worker, weft_task *task)
