@@ -53,6 +53,23 @@ static inline bool fits(const struct wf_worker *worker, const weft_task *self,
            wf_fiber_has_room(worker->fiber);
 }
 
+/* The same without a look at entries: the newest entry goes, or, for a task in the order of spawning, none,
+ * and its own stays until a join comes to it from above. False: look closer. */
+static inline bool look(struct wf_worker *worker, weft_task *task, uint64_t *dead)
+{
+    uint64_t bottom = wf_load_rlx(&worker->deque.bottom);
+    bool is_newest = wf_ready_is_newest(worker, wf_task_token(task)); /* and so of this runtime */
+    *dead = is_newest ? 1 : 0;
+    if (__builtin_expect(is_newest, 1)) {
+        return bottom > worker->odd_below;
+    }
+    if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime) {
+        return false;
+    }
+    worker->odd_below = bottom;
+    return true;
+}
+
 /* Nothing is undelivered, and it has not started, or runs. */
 #define QUIET_MASK (WF_LIFE_MASK | WF_UNDELIVERED_MASK)
 
@@ -235,18 +252,18 @@ int weft_join(weft_task *task, intptr_t *result)
     return join_plainly(task, result, false, __func__);
 }
 
-/* The same as join_plainly, for what fork-join programs do: the child is the one that was spawned last, and
- * nothing is out of the ordinary. */
+/* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. */
 int weft_await(weft_task *task, intptr_t *result)
 {
     struct wf_worker *worker = wf_here();
     weft_task *self = wf_running_on(worker);
     uint64_t seen;
     uint64_t word;
+    uint64_t dead;
     if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
                              !is_quiet(self, WF_RUN, &word) || !fits(worker, self, task) ||
-                             !wf_ready_is_plain(worker, wf_task_token(task)) ||
-                             --worker->until_pause < 0 || !claim(worker, self, task, seen, 1),
+                             !look(worker, task, &dead) || --worker->until_pause < 0 ||
+                             !claim(worker, self, task, seen, dead),
                          0)) {
         return join_plainly(task, result, true, __func__);
     }

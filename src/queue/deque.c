@@ -53,7 +53,7 @@ bool wf_deque_look_for_room(struct wf_deque *deque)
 bool wf_deque_grow(struct wf_deque *deque)
 {
     struct wf_ring *old = wf_load_rlx(&deque->ring); /* own */
-    struct wf_ring *ring = make_ring((old->mask + 1) * 2);
+    struct wf_ring *ring = make_ring((old->mask + 1) * 4);
     if (ring == NULL) {
         return false;
     }

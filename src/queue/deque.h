@@ -41,7 +41,7 @@ struct wf_deque {
 int wf_deque_init(struct wf_deque *deque);
 void wf_deque_destroy(struct wf_deque *deque);
 
-/* Owner: twice the room. False: there is no memory. */
+/* Owner: more room. False: there is no memory. */
 bool wf_deque_grow(struct wf_deque *deque);
 
 /* Owner: room for so many more? Grows for it. */

@@ -52,13 +52,6 @@ static inline bool wf_ready_is_newest(struct wf_worker *worker, uint64_t token)
     return wf_deque_newest(&worker->deque, 0) == (token | WF_READY_NEW);
 }
 
-/* The newest entry goes with the claim of its task and no other does. */
-static inline bool wf_ready_is_plain(struct wf_worker *worker, uint64_t token)
-{
-    return wf_ready_is_newest(worker, token) &&
-           wf_load_rlx(&worker->deque.bottom) > worker->odd_below;
-}
-
 /* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
  * entries at the bottom of the deque go with it. Contains a full fence, before and after which the caller may
  * do its part. False: somebody else has it. */

@@ -64,7 +64,7 @@ struct wf_worker {
      * takes by a store (relaxed). */
     wf_au64 slot;
     /* Below this index of the deque entries of claimed tasks may lie; all of them in a simulation, which has its
-     * own list. See wf_ready_is_plain. */
+     * own list (UINT64_MAX). See await/inside.c. */
     uint64_t odd_below;
     /* Spawns may take the short way: no simulation, fences are asymmetric, and nobody has begun to close. The
      * closer clears it (relaxed): who sees that late spawns what closing finds and cancels. */
