@@ -10,6 +10,7 @@
 #include <weft/cond.h>
 #include <weft/dump.h>
 #include <weft/event.h>
+#include <weft/file.h>
 #include <weft/future.h>
 #include <weft/gather.h>
 #include <weft/group.h>
