@@ -166,6 +166,9 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_receive(fd, buffer, length, flags, only_sockets);
     }
+    if (length == 0 && !only_sockets) { /* waits for nothing, whereas a recv would */
+        return try_read(&call);
+    }
     ssize_t n = wf_io_run(&io, WF_FD_READ, &call, try_recv);
     return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
 }

@@ -98,29 +98,32 @@ static const struct side writing = {
     .way = {WF_FD_WRITE, POLLOUT, try_writev_nowait, try_writev, writev_on_pool},
 };
 
-static bool are_parts(const struct iovec *parts, int count)
+/* Bytes in all parts, or -EINVAL. */
+static ssize_t sum_up(const struct iovec *parts, int count)
 {
     if (count < 0 || count > IOV_MAX || (parts == NULL && count > 0)) {
-        return false;
+        return -EINVAL;
     }
     size_t sum = 0;
     for (int i = 0; i < count; i++) {
         if ((parts[i].iov_base == NULL && parts[i].iov_len > 0) ||
             parts[i].iov_len > (size_t)SSIZE_MAX - sum) {
-            return false;
+            return -EINVAL;
         }
         sum += parts[i].iov_len;
     }
-    return true;
+    return (ssize_t)sum;
 }
 
 static ssize_t move(int fd, const struct iovec *parts, int count, const struct side *side)
 {
     struct wf_io io;
     struct wf_io_call call = {.fd = fd, .out = parts, .length = (size_t)count};
-    if (!are_parts(parts, count)) {
-        return -EINVAL;
+    ssize_t n = sum_up(parts, count);
+    if (n < 0) {
+        return n;
     }
+    bool reads_nothing = n == 0 && side == &reading;
     int rc = wf_io_enter(&io, fd, side->name);
     if (rc == -ENOTSUP) {
         bool writes = side == &writing;
@@ -129,7 +132,10 @@ static ssize_t move(int fd, const struct iovec *parts, int count, const struct s
     if (rc < 0) {
         return rc;
     }
-    ssize_t n = wf_io_run(&io, side->way.direction, &call, side->on_socket);
+    if (reads_nothing) { /* which waits for nothing either, whereas a recv would */
+        return try_readv(&call);
+    }
+    n = wf_io_run(&io, side->way.direction, &call, side->on_socket);
     return n == -ENOTSOCK ? wf_transfer_other(&io, &side->way, &call) : n;
 }
 
