@@ -18,6 +18,7 @@
 #include <weft/local.h>
 #include <weft/mutex.h>
 #include <weft/once.h>
+#include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/rwlock.h>
