@@ -56,7 +56,7 @@ WT_FN int count_descriptors(void)
 
 /* ---- a storm of signals, whose handler makes system calls end early ---- */
 
-__attribute__((unused)) static volatile sig_atomic_t interruptions;
+__attribute__((unused)) static atomic_int interruptions;
 
 WT_FN void count_interruption(int number)
 {
