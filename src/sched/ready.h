@@ -52,25 +52,20 @@ static inline bool wf_ready_is_newest(struct wf_worker *worker, uint64_t token)
     return wf_deque_newest(&worker->deque, 0) == (token | WF_READY_NEW);
 }
 
-/* A joiner claims a task that has not started, wherever its entry lies; `seen` is its word: NEW, with nothing
- * undelivered. An entry that is the newest here goes with it, and so do dead ones that lie there. Contains a
- * full fence, before and after which the caller may do its part. False: somebody else has it. */
+/* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
+ * entries at the bottom of the deque go with it. Contains a full fence, before and after which the caller may
+ * do its part. False: somebody else has it. */
 static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uint64_t seen,
-                                  bool is_newest)
+                                  uint64_t dead)
 {
-    struct wf_deque *deque = &worker->deque;
-    bool is_plain = is_newest && !worker->has_dead;
-    uint64_t dead = 1;
-    if (__builtin_expect(!is_plain, 0)) {
-        dead = wf_ready_count_dead(worker, is_newest);
-    }
-    uint64_t before = wf_deque_lower(deque, dead);
+    uint64_t before = wf_deque_lower(&worker->deque, dead);
     if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
-        wf_deque_restore(deque, before);
+        wf_deque_restore(&worker->deque, before);
+        worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
         return false;
     }
     wf_fence_after_rmw();
-    wf_deque_settle(deque, before);
+    wf_deque_settle(&worker->deque, before);
     return true;
 }
 

@@ -371,7 +371,7 @@ static void go_to_sleep(struct wf_worker *worker)
     struct wf_later later;
     wf_later_init(&later);
     wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    /* Pairs with wf_idle_may_pick: either it sees this worker asleep, or the work is seen here. */
+    /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
     if (wf_ready_anywhere(runtime)) {
         wf_sched_notify(runtime); /* perhaps this very worker */
     }
