@@ -10,6 +10,7 @@
 #include <weft/cond.h>
 #include <weft/dump.h>
 #include <weft/event.h>
+#include <weft/file.h>
 #include <weft/future.h>
 #include <weft/gather.h>
 #include <weft/group.h>
@@ -17,6 +18,7 @@
 #include <weft/local.h>
 #include <weft/mutex.h>
 #include <weft/once.h>
+#include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/rwlock.h>
