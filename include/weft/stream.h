@@ -45,11 +45,11 @@ typedef struct weft_transport {
     /* Ends the sending side; everything has been flushed. Returns 0 or a negative errno; repeated after
      * -ECANCELED. An await point. NULL: -EOPNOTSUPP. */
     int (*shut)(void *context);
-    /* Closes the descriptors: whoever is inside `read` or another call returns soon (weft_close does
-     * that). Called once. Never waits. */
+    /* The stream is closed while somebody is inside one of the calls above: makes them return soon, by
+     * shutdown(2) for instance. Called at most once. Never waits. */
     void (*hang_up)(void *context);
-    /* Frees `context`. Called once, after hang_up and after the last call has returned, maybe by the task
-     * that made that call. Never waits. */
+    /* Closes descriptors and frees `context`. Called once, after the last call has returned, maybe by the
+     * task that made that call. Never waits. */
     void (*release)(void *context);
 } weft_transport;
 
