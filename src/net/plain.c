@@ -30,19 +30,22 @@ static void close_side(wf_aint *side)
 static ssize_t plain_read(void *context, void *buffer, size_t length)
 {
     struct wf_stream *s = context;
-    return weft_read(wf_load_rlx(&s->reader), buffer, length);
+    int fd = wf_load_rlx(&s->reader);
+    return fd >= 0 ? weft_read(fd, buffer, length) : -EBADF;
 }
 
 static ssize_t plain_write(void *context, const void *buffer, size_t length)
 {
     struct wf_stream *s = context;
-    return weft_write(wf_load_rlx(&s->writer), buffer, length);
+    int fd = wf_load_rlx(&s->writer);
+    return fd >= 0 ? weft_write(fd, buffer, length) : -EBADF;
 }
 
 static int plain_wait(void *context)
 {
     struct wf_stream *s = context;
-    int seen = weft_wait_fd(wf_load_rlx(&s->reader), WEFT_READABLE);
+    int fd = wf_load_rlx(&s->reader);
+    int seen = fd >= 0 ? weft_wait_fd(fd, WEFT_READABLE) : -EBADF;
     return seen >= 0 || seen == -EPERM ? 0 : seen; /* what can't be polled is always ready */
 }
 
