@@ -79,8 +79,9 @@ WEFT_API WEFT_NODISCARD int weft_stream_open_on(weft_stream *stream,
 
 /* Closes descriptors and frees buffers. What was written but not flushed is dropped. Somebody inside a
  * call on the stream gets -EBADF; its memory must stay until all such calls have returned, and no call
- * may begin after this one. Never refused; no await point. Any thread. Does nothing for NULL, and for a
- * stream that is closed. */
+ * may begin after this one. A socket keeps its number until then; another descriptor is closed at once:
+ * where other workers may be about to use it, end those tasks first. Never refused; no await point. Any
+ * thread. Does nothing for NULL, and for a stream that is closed. */
 WEFT_API void weft_stream_close(weft_stream *stream);
 
 /* ---- reading ----

@@ -2,7 +2,8 @@
 /* plain.c - descriptors as the transport of a stream.
  *
  * Closed while somebody is inside, a socket is shut down first, which ends every wait on it, and keeps its
- * number until the last one has left. Other descriptors can't be shut down: weft_close wakes those who wait.
+ * number until the last one has left. Other descriptors can't be shut down: weft_close wakes those who wait,
+ * and whoever is just about to may find the number closed or somebody else's.
  */
 #include <errno.h>
 #include <sys/socket.h>
