@@ -25,4 +25,22 @@ WT_FN int count_sockets(void)
     return count;
 }
 
+/* True where names are looked up by c-ares. */
+WT_FN bool has_cares(void)
+{
+#ifdef WEFT_HAVE_CARES
+    return true;
+#else
+    return false;
+#endif
+}
+
+/* In the test itself: skips it elsewhere. */
+#define NEED_CARES()                         \
+    do {                                     \
+        if (!has_cares()) {                  \
+            wt_skip("built without c-ares"); \
+        }                                    \
+    } while (0)
+
 #endif

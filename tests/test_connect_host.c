@@ -285,11 +285,8 @@ static intptr_t by_name(void *arg)
 
 Test(connect_host, by_name, .timeout = 30)
 {
-#ifdef WEFT_HAVE_CARES
+    NEED_CARES();
     RUN(by_name, NULL, &one_worker);
-#else
-    wt_skip("built without c-ares");
-#endif
 }
 
 /* A listener whose backlog is full lets nobody through: the attempts hang, and are given up. */

@@ -68,21 +68,6 @@ static int resolve_error(const char *host, const weft_resolve_options *options)
     dns_start(&Server);             \
     weft_resolve_options options = ask_only(&Server)
 
-/* True where names are looked up by c-ares; else the test is skipped. */
-static bool has_cares(void)
-{
-#ifdef WEFT_HAVE_CARES
-    return true;
-#else
-    return false;
-#endif
-}
-
-#define NEED_CARES()                     \
-    if (!has_cares()) {                  \
-        wt_skip("built without c-ares"); \
-    }
-
 /* ---- what needs no server ---- */
 
 static intptr_t numeric(void *arg)
