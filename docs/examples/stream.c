@@ -27,11 +27,8 @@ static intptr_t answer_lines(weft_stream *stream)
             (void)weft_event_set(&was_impatient);
             continue;
         }
-        if (n < 0) {
-            return n;
-        }
         (void)snprintf(answer, sizeof answer, "%d letters: %s\n", (int)n, line);
-        int rc = say(stream, answer);
+        intptr_t rc = n < 0 ? n : say(stream, answer);
         if (rc < 0) {
             return rc;
         }
@@ -41,8 +38,8 @@ static intptr_t answer_lines(weft_stream *stream)
 static intptr_t serve(void *arg)
 {
     weft_stream stream;
-    int fd = *(const int *)arg;
-    intptr_t rc = weft_stream_open(&stream, fd, fd, NULL);
+    const int *fd = arg;
+    intptr_t rc = weft_stream_open(&stream, *fd, *fd, NULL);
     if (rc == 0) {
         rc = answer_lines(&stream);
         weft_stream_close(&stream);
@@ -81,9 +78,8 @@ static intptr_t main_task(void *arg)
         rc = talk(&stream);
         weft_stream_close(&stream);
     }
-    intptr_t result = 0;
-    int ended = weft_await(server, &result);
-    return rc < 0 ? rc : ended < 0 ? ended : result;
+    int ended = weft_await(server, NULL);
+    return rc < 0 ? rc : ended;
 }
 
 int main(void)
