@@ -194,14 +194,12 @@ unsigned wf_io_directions(unsigned events)
     return (writes ? (unsigned)WF_FD_WRITE : 0U) | (reads ? (unsigned)WF_FD_READ : 0U);
 }
 
-/* What can't be polled says that it is ready, so it must be told from the rest: files and directories. */
-WF_ATTEMPT int ask_pollable(int fd)
+/* What can't be polled says that it is ready, so it must be told from the rest. Sockets and pipes can; of the rest
+ * epoll knows. */
+WF_ATTEMPT bool is_socket_or_pipe(int fd)
 {
     struct stat status;
-    if (fstat(fd, &status) != 0) {
-        return -errno;
-    }
-    return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
+    return fstat(fd, &status) == 0 && (S_ISSOCK(status.st_mode) || S_ISFIFO(status.st_mode));
 }
 
 static int check_in_ring(const struct wf_io *io)
@@ -210,7 +208,7 @@ static int check_in_ring(const struct wf_io *io)
     if ((nature & WF_FD_IS_POLLABLE) != 0) {
         return 0;
     }
-    int rc = ask_pollable(io->fd);
+    int rc = is_socket_or_pipe(io->fd) ? 0 : wf_io_check_pollable(io);
     if (rc == 0) {
         wf_store_rlx(&io->record->nature, (uint8_t)(nature | WF_FD_IS_POLLABLE));
     }

@@ -24,7 +24,25 @@ static bool ask_to_end(struct wf_wait *wait, struct wf_later *later)
     return false;
 }
 
-/* Queues it and waits. -EBADF: its descriptor is closed, and nothing was queued. */
+/* Until the closing of the number is over. 0; -ECANCELED; -EBADF. */
+static int wait_for_closer(const struct wf_io *io)
+{
+    struct wf_wait wait;
+    struct wf_fd_entry entry;
+    wf_wait_begin(&wait, io->self, WF_WAIT_FD);
+    wait.number = io->fd;
+    wf_fd_entry_init(&entry, &wait, WF_FD_READ);
+    if (wf_fd_link_closing(io->record, &entry) == WF_FD_RETRY) {
+        return 0;
+    }
+    enum wf_verdict verdict = wf_door_park(&wait);
+    wf_fd_unlink(io->record, &entry);
+    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+}
+
+enum { CALL_AGAIN = 0, CALL_OVER = 1 };
+
+/* Queues it and waits: OVER; else nothing was queued: AGAIN, or a negative errno. */
 static int run(weft_task *self, struct call *call, const struct wf_io *io)
 {
     struct wf_uring *ring = wf_here()->ring;
@@ -34,15 +52,16 @@ static int run(weft_task *self, struct call *call, const struct wf_io *io)
     call->wait.target = io != NULL ? io->record : NULL;
     call->op.wait = &call->wait;
     wf_uring_push(ring, &call->op);
-    if (io != NULL && wf_fd_link_op(io->record, &call->op, io->opened) < 0) {
+    int rc = io != NULL ? wf_fd_link_op(io->record, &call->op, io->opened) : WF_FD_LINKED;
+    if (rc != WF_FD_LINKED) {
         wf_uring_pull(ring, &call->op);
-        return -EBADF;
+        return rc == WF_FD_RETRY ? wait_for_closer(io) : rc;
     }
     (void)wf_door_park(&call->wait);
     if (io != NULL) {
         wf_fd_unlink_op(io->record, &call->op);
     }
-    return 0;
+    return CALL_OVER;
 }
 
 /* It ended, but not by itself, and did nothing. */
@@ -62,8 +81,11 @@ int wf_uring_call_flags(weft_task *self, const struct io_uring_sqe *entry, const
             return -ENOSYS;
         }
         int rc = run(self, &call, io);
-        if (rc < 0) {
-            return rc;
+        if (rc != CALL_OVER) {
+            if (rc < 0) {
+                return rc;
+            }
+            continue;
         }
         uint32_t state = wf_load_rlx(&call.op.state); /* all is over */
         if (!was_ended(&call.op)) {

@@ -156,14 +156,29 @@ int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entr
 
 int wf_fd_link_op(struct wf_fd *record, struct wf_op *op, uint64_t stamp)
 {
+    int rc = WF_FD_LINKED;
     op->hold = NULL;
     wf_lock(&record->lock);
-    bool is_closed = has_closed_since(record, stamp);
-    if (!is_closed) {
+    if (has_closed_since(record, stamp)) {
+        rc = -EBADF;
+    } else if (record->closer != NULL) {
+        rc = WF_FD_RETRY;
+    } else {
         wf_list_push(&record->ops, &op->link);
     }
     wf_unlock(&record->lock);
-    return is_closed ? -EBADF : 0;
+    return rc;
+}
+
+int wf_fd_link_closing(struct wf_fd *record, struct wf_fd_entry *entry)
+{
+    wf_lock(&record->lock);
+    bool is_closing = record->closer != NULL;
+    if (is_closing) {
+        wf_list_push(&record->readers, &entry->waiters[0].link);
+    }
+    wf_unlock(&record->lock);
+    return is_closing ? WF_FD_LINKED : WF_FD_RETRY;
 }
 
 bool wf_fd_has_ops(struct wf_fd *record)

@@ -183,9 +183,13 @@ int wf_fd_register(struct wf_poller *poller, struct wf_fd *record, uint64_t user
 int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entry *entry,
                uint64_t stamp, struct wf_later *later);
 
-/* Enters an operation that the calling worker has queued last. 0; -EBADF: closed since `stamp`. */
+/* Enters an operation that the calling worker has queued last. LINKED; RETRY: the number is just being closed, and
+ * it is not known yet whose it will be (wf_fd_link_closing); -EBADF: closed since `stamp`. */
 int wf_fd_link_op(struct wf_fd *record, struct wf_op *op, uint64_t stamp);
 void wf_fd_unlink_op(struct wf_fd *record, struct wf_op *op);
+
+/* Enters a wait for the end of a closing among the readers. LINKED; RETRY: it has ended. */
+int wf_fd_link_closing(struct wf_fd *record, struct wf_fd_entry *entry);
 
 /* Whether there are any. */
 bool wf_fd_has_ops(struct wf_fd *record);
