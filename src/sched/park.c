@@ -170,11 +170,16 @@ void wf_unpark(struct wf_worker *worker)
 
 bool wf_poll_ring(struct wf_worker *worker)
 {
-    if (worker->ring == NULL || !wf_uring_is_busy(worker->ring)) {
+    if (worker->ring == NULL) {
         return false;
     }
     struct wf_later later;
     wf_later_init(&later);
+    wf_uring_collect(worker->ring, &later); /* what it submits goes with the rest */
+    if (!wf_uring_is_busy(worker->ring)) {
+        wf_sched_flush(&later);
+        return false;
+    }
     look_in_ring(worker, 0, &later);
     look_behind_ring(worker, false, &later);
     bool has_found = later.ready != 0;

@@ -154,10 +154,16 @@ static int open_workers(weft_runtime *runtime, uint32_t count)
 
 /* ---- rings ---- */
 
+/* On its own thread the owner is awake: it looks at the next turn. On another one it may be busy, and then looks
+ * when it looks around anyway. */
 static void rouse_owner(struct wf_uring *ring)
 {
     struct wf_worker *worker = ring->owner;
-    wf_sched_rouse(worker->runtime, worker->index);
+    if (wf_here() == worker) {
+        worker->until_poll = 1;
+    } else {
+        wf_sched_rouse(worker->runtime, worker->index);
+    }
 }
 
 static void close_rings(weft_runtime *runtime)
