@@ -15,7 +15,7 @@
 
 #include "stress.h"
 
-enum { PAIRS = 4, TOLD = 30000, CHUNK = 300 };
+enum { PAIRS = 4, TOLD = 50000, CHUNK = 300 };
 
 struct pipe {
     int fds[2]; /* read from the first */
@@ -96,7 +96,7 @@ static intptr_t read_all(void *arg)
             check_stack();
             forgive();
         }
-    } while (atomic_load(&pipe->told) < STRESS_COUNT(TOLD));
+    } while (atomic_load(&pipe->told) < TOLD / WT_TIME_SCALE);
     atomic_store(&pipe->is_over, true);
     return 0;
 }
