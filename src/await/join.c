@@ -99,23 +99,9 @@ int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *cal
     return rc;
 }
 
-int weft_join(weft_task *task, intptr_t *result)
-{
-    return wf_join(task, result, false, __func__);
-}
-
 int weft_join_shielded(weft_task *task, intptr_t *result)
 {
     return wf_join(task, result, true, __func__);
-}
-
-int weft_await(weft_task *task, intptr_t *result)
-{
-    int rc = wf_join(task, result, false, __func__);
-    if (rc == 0 || rc == -ECANCELED) {
-        weft_drop(task);
-    }
-    return rc;
 }
 
 /* ---- plain threads ---- */

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT
 /* idle.h - who sleeps, who searches, and whom a new task wakes.
  *
- * What: one word counts the workers that are awake and those among them that search for work; a small
+ * What: one word counts the workers that sleep and those that search for work; a small
  *       stack names the sleepers. A new task wakes a sleeper only if nobody searches; the last
  *       searcher that finds something wakes the next. So wake-ups are throttled and none is lost:
- *         queue a task:    publish it; full fence;            read the word
- *         stop searching:  leave the word (a locked add);     look at every queue again
- *       Either the queuer sees the searcher gone, or the searcher sees the task.
+ *         queue a task:   publish it; the light fence;                       read the word
+ *         fall asleep:    leave the word (a locked add); the heavy fence;    look at every queue again
+ *       Either the queuer sees the searcher gone, or the searcher sees the task. (base/fence.h)
  * Source: the protocol of Go's scheduler and of Tokio's idle set; proof in docs/architecture.md.
  */
 #ifndef WF_SCHED_IDLE_H
 #define WF_SCHED_IDLE_H
 
-#include "base/atomic.h"
+#include "base/fence.h"
 #include "base/lock.h"
 
 enum { WF_NOBODY = -1 };
 
 struct wf_idle {
-    /* {awake:16 at bit 16, searching:16}: any worker, by locked adds (seq_cst). */
+    /* {asleep:16 at bit 16, searching:16}: any worker, by locked adds (seq_cst). */
     wf_au64 word;
     struct wf_lock lock;
     uint32_t worker_count;
+    bool is_asymmetric;     /* set once: see base/fence.h */
     uint32_t sleeper_count; /* under lock */
     uint16_t *sleepers;     /* under lock: the last to fall asleep is woken first */
     uint8_t *was_picked;    /* under lock, per worker: taken off the sleepers as a searcher */
@@ -30,8 +31,16 @@ struct wf_idle {
 int wf_idle_init(struct wf_idle *idle, uint32_t worker_count);
 void wf_idle_destroy(struct wf_idle *idle);
 
+/* Whoever has published work asks first: false, nobody is to be woken. Contains the light fence. */
+static inline bool wf_idle_needs(struct wf_idle *idle, bool is_asymmetric)
+{
+    wf_fence_light(is_asymmetric);
+    uint64_t word = wf_load_sc(&idle->word);
+    return __builtin_expect(word != 0, 0) && (word & 0xffff) == 0;
+}
+
 /* A worker to wake for new work, already counted as awake and searching; WF_NOBODY if it is not
- * needed. The caller has published the work; contains the full fence. */
+ * needed. */
 int wf_idle_pick(struct wf_idle *idle);
 
 /* May this worker search? At most half of them do. */
@@ -40,7 +49,7 @@ bool wf_idle_start_searching(struct wf_idle *idle);
 /* It found something. True when it was the last searcher: then another must be woken. */
 bool wf_idle_stop_searching(struct wf_idle *idle);
 
-/* Goes to the sleepers. Then it must look at every queue once more. */
+/* Goes to the sleepers; contains the heavy fence. Then it must look at every queue once more. */
 void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
 
 /* Takes a certain worker off the sleepers, awake but not searching. False: it was not among them. */
@@ -51,7 +60,7 @@ bool wf_idle_wake_up(struct wf_idle *idle, uint32_t worker);
 
 static inline bool wf_idle_all_asleep(struct wf_idle *idle)
 {
-    return ((wf_load_sc(&idle->word) >> 16) & 0xffff) == 0;
+    return ((wf_load_sc(&idle->word) >> 16) & 0xffff) == idle->worker_count;
 }
 
 #endif

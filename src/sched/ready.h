@@ -18,6 +18,9 @@ struct wf_pick {
     bool is_new;
 };
 
+/* In the entry of a task that has not started. */
+#define WF_READY_NEW UINT64_C(1)
+
 /* Where an entry has the task. */
 #define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffe)
 
@@ -39,8 +42,48 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
     return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
 }
 
+/* How many entries at the bottom of the deque go with the claim of a task: its own, if it lies there, and
+ * those of tasks that were claimed elsewhere in it before. */
+uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest);
+
+/* Is it the newest in the deque? A fast first look: true also if a thief has just taken it. */
+static inline bool wf_ready_is_newest(struct wf_worker *worker, uint64_t token)
+{
+    return wf_deque_newest(&worker->deque, 0) == (token | WF_READY_NEW);
+}
+
+/* The newest entry goes with the claim of its task and no other does. */
+static inline bool wf_ready_is_plain(struct wf_worker *worker, uint64_t token)
+{
+    return wf_ready_is_newest(worker, token) &&
+           wf_load_rlx(&worker->deque.bottom) > worker->odd_below;
+}
+
+/* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
+ * entries at the bottom of the deque go with it. Contains a full fence, before and after which the caller may
+ * do its part. False: somebody else has it. */
+static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uint64_t seen,
+                                  uint64_t dead)
+{
+    uint64_t before = wf_deque_lower(&worker->deque, dead);
+    if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
+        wf_deque_restore(&worker->deque, before);
+        worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
+        return false;
+    }
+    wf_fence_after_rmw();
+    wf_deque_settle(&worker->deque, before);
+    return true;
+}
+
+/* Queues the entry of a task that has started, or is being spawned: nobody else can claim it. */
+void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry);
+
 /* Queues a task that has started, on the calling worker, at the tail. */
 void wf_ready_push(struct wf_worker *worker, weft_task *task);
+
+/* The same, in the slot if that is free. Not for pinned tasks. */
+void wf_ready_push_soon(struct wf_worker *worker, weft_task *task);
 
 /* Takes the next task from the worker's own places. A task that must end unrun goes to to_bury and
  * nothing is returned, until the host has buried it. */

@@ -23,15 +23,41 @@ void wf_sched_flush(struct wf_later *later);
  * inject stack links through the task itself. */
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
 
+/* Names the task and the scope, and aborts (worker.c). */
+void wf_task_die_of_scopes(const weft_task *task);
+
 /* Suspends the running fiber. `leave` says what becomes of it. Returns when it runs again, perhaps on
  * another worker. */
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave);
 
+/* The running task is about to run a child inside and has done so often enough: lets others in if there is
+ * need. May switch. */
+void wf_sched_pause(struct wf_worker *worker);
+
+/* A task that runs on this worker, or was claimed and must not run, ends with `raw`. Runs user code, never
+ * switches. */
+void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw);
+
+/* Aborts if the task, which is about to end, has a scope open. */
+static inline void wf_task_check_scopes(const weft_task *task)
+{
+    if (__builtin_expect(task->scope != NULL || (task->flags & WF_TASK_WALKS) != 0, 0)) {
+        wf_task_die_of_scopes(task);
+    }
+}
+
 /* Wakes one particular worker if it sleeps: something of its own has changed (its wheel, its inbox). */
 void wf_sched_rouse(weft_runtime *runtime, uint32_t worker);
 
-/* Wakes somebody if there is need. */
-void wf_sched_notify(weft_runtime *runtime);
+void wf_sched_wake_one(weft_runtime *runtime);
+
+/* Something has been queued: wakes somebody if there is need. */
+static inline void wf_sched_notify(weft_runtime *runtime)
+{
+    if (__builtin_expect(wf_idle_needs(&runtime->idle, runtime->idle.is_asymmetric), 0)) {
+        wf_sched_wake_one(runtime);
+    }
+}
 
 /* ---- spawning (spawn.c) ---- */
 
@@ -40,8 +66,19 @@ void wf_sched_notify(weft_runtime *runtime);
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
                      void *arg, const weft_spawn_options *options, weft_task **out);
 
-/* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. */
-void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
+/* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. NEW before it is
+ * counted: a round of closing that counts it finds it too. Counted before it is queued: closing ends when as
+ * many have finished as were spawned. */
+static inline void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker,
+                                    weft_task *task)
+{
+    wf_state_spawn(&task->word);
+    if (worker != NULL) {
+        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
+    } else {
+        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
+    }
+}
 
 /* Undoes wf_spawn_prepare for a task that was not published; its arg stays the caller's. */
 void wf_spawn_abandon(struct wf_worker *worker, weft_task *task);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sched/sched.h"
+#include "sched/ready.h"
 #include "task/context.h"
 #include "task/end.h"
 
@@ -58,31 +58,19 @@ static weft_context *values_for(const struct wf_worker *worker, const weft_spawn
     return spawner != NULL ? wf_context_retain(spawner->context) : NULL;
 }
 
-static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
+/* What wf_task_clean has not left ready. */
+static inline void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
 {
     const uint8_t shut = WF_MARK_SHUT | WF_MARK_FAILED;
-    if ((wf_load_rlx(&task->marks) & shut) != 0) {
+    if (__builtin_expect((wf_load_rlx(&task->marks) & shut) != 0, 0)) {
         (void)wf_and_acqrel(&task->marks, (uint8_t)~shut); /* the slot's last task's */
     }
     task->fn = fn;
     task->arg = arg;
     task->site = site;
-    task->fiber = NULL;
-    task->next = NULL;
-    task->callbacks = NULL;
-    wf_list_init(&task->waiters);
-    task->scope = NULL;
-    task->shield = NULL;
-    task->wait = NULL;
-    task->extra = NULL;
-    task->errors = NULL;
-    wf_store_rlx(&task->joins, (uintptr_t)0);
-    task->owner = NULL;
-    wf_list_init(&task->siblings);
     task->home = 0;
     task->flags = 0;
     task->budget_spent = 0;
-    wf_store_rlx(&task->reason, (uint8_t)0);
     wf_store_rlx(&task->cause, (int16_t)0);
 }
 
@@ -110,25 +98,14 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
     }
     fill(task, site, fn, arg);
     task->extra = extra;
+    task->flags = extra != NULL && extra->stack_bytes != 0 ? WF_TASK_APART : 0;
     task->context = values_for(worker, options);
     if (options != NULL && options->pinned) {
-        task->flags = WF_TASK_PINNED;
+        task->flags = WF_TASK_PINNED | WF_TASK_APART;
         task->home = worker != NULL ? (uint16_t)worker->index : 0;
     }
     *out = task;
     return 0;
-}
-
-void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
-{
-    /* NEW before it is counted: a round of closing that counts it finds it too. Counted before it is
-     * queued: closing ends when as many have finished as were spawned. */
-    wf_state_spawn(&task->word);
-    if (worker != NULL) {
-        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
-    } else {
-        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
-    }
 }
 
 void wf_spawn_abandon(struct wf_worker *worker, weft_task *task)
@@ -154,8 +131,9 @@ static void launch(weft_runtime *runtime, struct wf_worker *worker, weft_task *t
     wf_sched_submit(runtime, worker, task);
 }
 
-int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
-                  const weft_spawn_options *options)
+/* Any spawn from a fiber. */
+static __attribute__((noinline)) int spawn_fully(const char *site, weft_task **task, weft_fn *fn,
+                                                 void *arg, const weft_spawn_options *options)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
@@ -168,6 +146,38 @@ int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
         launch(worker->runtime, worker, made, task);
     }
     return rc;
+}
+
+static __attribute__((noinline)) int spawned_for_another(weft_runtime *runtime)
+{
+    wf_sched_wake_one(runtime);
+    return 0;
+}
+
+/* Nearly every spawn: without options or values, with a slot and a place in the deque at hand. In the order
+ * of launch(). */
+int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
+                  const weft_spawn_options *options)
+{
+    struct wf_worker *worker = wf_here();
+    const weft_task *self = wf_running_on(worker);
+    if (__builtin_expect(self == NULL || self->context != NULL ||
+                             wf_load_rlx(&worker->is_open) == 0 || options != NULL || fn == NULL ||
+                             task == NULL || !wf_deque_has_room(&worker->deque),
+                         0)) {
+        return spawn_fully(site, task, fn, arg, options);
+    }
+    weft_task *made = wf_task_alloc_quickly(&worker->tasks);
+    if (__builtin_expect(made == NULL, 0)) {
+        return spawn_fully(site, task, fn, arg, options);
+    }
+    fill(made, site, fn, arg);
+    made->context = NULL;
+    wf_spawn_publish(worker->runtime, worker, made);
+    *task = made;
+    wf_deque_add(&worker->deque, wf_task_token(made) | WF_READY_NEW);
+    bool is_needed = wf_idle_needs(&worker->runtime->idle, true);
+    return __builtin_expect(is_needed, 0) ? spawned_for_another(worker->runtime) : 0;
 }
 
 int weft_runtime_submit_at(const char *site, weft_runtime *runtime, weft_task **task, weft_fn *fn,

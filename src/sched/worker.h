@@ -29,6 +29,7 @@ enum wf_leave {
     WF_LEAVE_NOTHING = 0,
     WF_LEAVE_PARK,  /* publish the wait, or queue the fiber if it was decided meanwhile */
     WF_LEAVE_YIELD, /* queue it at the tail */
+    WF_LEAVE_SOON,  /* back into the slot, if that is free: it goes on right after the one woken */
     WF_LEAVE_END,   /* the stack is free */
 };
 
@@ -63,6 +64,12 @@ struct wf_worker {
      * takes it by CAS (acq_rel, with the owner's store). With one worker there are no thieves, and the owner
      * takes by a store (relaxed). */
     wf_au64 slot;
+    /* Below this index of the deque entries of claimed tasks may lie; all of them in a simulation, which has its
+     * own list. See wf_ready_is_plain. */
+    uint64_t odd_below;
+    /* Spawns may take the short way: no simulation, fences are asymmetric, and nobody has begun to close. The
+     * closer clears it (relaxed): who sees that late spawns what closing finds and cancels. */
+    wf_au8 is_open;
     uint32_t slot_streak; /* runs from the slot in a row */
 
     /* Ready tasks that may run here only. */
@@ -82,15 +89,22 @@ struct wf_worker {
     uint64_t gathers;    /* begun here: their numbers, see await/cycle.h */
     uint64_t random;     /* state of the generator for victims */
     uint32_t until_poll; /* turns until the next look at timers, inject and poller */
+    int32_t until_pause; /* joins of children inside until the next look: see pause.c */
     bool is_searching;   /* counted in the idle word */
     uint8_t naps;        /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns;  /* how long it stays awake before it sleeps: see park.c */
+
+    /* pause.c */
+    int64_t looked_ns;       /* when it last looked around */
+    int64_t oldest_since_ns; /* since when ... */
+    uint64_t oldest;         /* ... this is the oldest entry of its deque */
 
     /* A task that was claimed but must end unrun; the host finishes it. */
     weft_task *to_bury;
     int bury_error; /* what it ends with */
 
-    /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, for it too. */
+    /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, NULL on the host: for it
+     * too, and for wf_running_on. */
     _Alignas(64) wf_au64 turns;
     _Atomic(weft_task *) running;
 
@@ -100,6 +114,13 @@ struct wf_worker {
     pthread_t thread;
     struct wf_overflow_thread overflow;
 };
+
+/* The running task for the short ways of calls that are over in nanoseconds. NULL: no worker, no fiber, or a
+ * forked child: wf_fiber_worker says which. */
+static inline weft_task *wf_running_on(const struct wf_worker *worker)
+{
+    return __builtin_expect(worker != NULL, 1) ? wf_load_rlx(&worker->running) : NULL;
+}
 
 /* The running task, NULL outside a fiber. */
 static inline weft_task *wf_self_on(const struct wf_worker *worker)

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+/* inside.c - a join that runs the child on the joiner's own stack.
+ *
+ * What: a plain join of a task that has not started claims it and calls it: no trip through a queue, no
+ *       stack, no switch. The child keeps its identity; while it runs it is the fiber's task.
+ * Why this is sound: a plain join hands its requests on and returns only after the child has ended, so
+ *       parent and child could not run at the same time anyway.
+ * See docs/architecture.md, "Joining inside".
+ *
+ * Requests. The parent goes on being RUN, so a canceller finds nobody to wake: it looks at `joins` and hands
+ * the request on to the child named there (wf_cancel_inside).
+ *     parent:     joins = child; claim the child (full fence); look for requests of its own
+ *     canceller:  add the request (full fence); look at joins
+ * At least one of the two sees the other; if both do, the request is taken by one CAS.
+ *     parent:     joins = 0; end the child (full fence); look for WF_BUSY
+ *     canceller:  set WF_BUSY (full fence); look at joins again
+ * So the child that a canceller finds is the present one until the canceller is done.
+ *
+ * Cost: two locked instructions for a spawn and an await: the claim, and the step from {one handle, one run}
+ * to nobody, which ends the task and frees its slot when nobody else knows it.
+ */
+
+#include <errno.h>
+
+#include <weft/task.h>
+
+#include "await/door.h"
+#include "sched/ready.h"
+
+/* ---- may it? ---- */
+
+/* A simulation draws it, seed 0 never does. */
+static bool fits_simulation(struct wf_worker *worker)
+{
+    return worker->sim == NULL ||
+           (!wf_sim_is_strict(worker->sim) && wf_sim_chance(worker->sim, 500));
+}
+
+/* How many entries go with the claim, when it is not just that of the newest. False: not inside. */
+static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dead)
+{
+    if (wf_runtime_of(task) != worker->runtime || !fits_simulation(worker)) {
+        return false;
+    }
+    *dead = wf_ready_count_dead(worker, wf_ready_is_newest(worker, wf_task_token(task)));
+    return true;
+}
+
+static inline bool fits(const struct wf_worker *worker, const weft_task *self,
+                        const weft_task *task)
+{
+    return (task->flags & WF_TASK_APART) == 0 && (self->flags & WF_TASK_PINNED) == 0 &&
+           wf_fiber_has_room(worker->fiber);
+}
+
+/* Nothing is undelivered, and it has not started, or runs. */
+#define QUIET_MASK (WF_LIFE_MASK | WF_UNDELIVERED_MASK)
+
+static inline bool is_quiet(weft_task *task, enum wf_life life, uint64_t *word)
+{
+    *word = wf_load_acq(&task->word);
+    return (*word & QUIET_MASK) == life;
+}
+
+/* ---- requests ---- */
+
+static __attribute__((noinline)) void hand_on_now(weft_task *self)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_cancel_inside(self, &later);
+    wf_later_run(&later);
+}
+
+/* True: some request went to the child. */
+static __attribute__((noinline)) bool was_handed(weft_task *self)
+{
+    uint64_t word = wf_load_acq(&self->word);
+    if ((word & WF_BUSY) != 0) {
+        wf_lock(&self->lock); /* for as long as the mark stands */
+        wf_unlock(&self->lock);
+        word = wf_load_acq(&self->word);
+    }
+    if ((word & WF_HANDED) == 0) {
+        return false;
+    }
+    (void)wf_and_acqrel(&self->word, ~WF_HANDED);
+    return true;
+}
+
+/* After the child has ended: what the join returns. */
+static inline int leave(weft_task *self, bool was_cancelled)
+{
+    wf_fence_after_rmw();
+    uint64_t word = wf_load_acq(&self->word);
+    if (__builtin_expect((word & (WF_BUSY | WF_HANDED)) == 0, 1) || !was_handed(self) ||
+        !was_cancelled) {
+        return 0;
+    }
+    wf_state_set(&self->word, WF_TOLD);
+    return -ECANCELED;
+}
+
+/* ---- the end of the child ---- */
+
+/* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. */
+static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
+{
+    uintptr_t more = (uintptr_t)task->extra | (uintptr_t)task->owner | (uintptr_t)task->errors |
+                     (uintptr_t)task->context | (uintptr_t)task->scope |
+                     (task->flags & WF_TASK_WALKS);
+    uint64_t refs = wf_load_rlx(&task->refs);
+    const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
+    if (more != 0 || weft_is_error(raw) || (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole ||
+        worker->tasks.hot_count == WF_TASK_BATCH || !wf_cas_sc(&task->refs, &refs, refs - sole)) {
+        return false;
+    }
+    const uint64_t told = WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK;
+    uint64_t word = wf_load_acq(&task->word);
+    if (__builtin_expect((word & told) != 0, 0)) {
+        wf_store_rel(&task->refs, refs); /* nobody can have taken a reference meanwhile */
+        return false;
+    }
+    /* release: as in wf_task_end_on */
+    wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
+    wf_task_free_quickly(&worker->tasks, task, word);
+    return true;
+}
+
+static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_task *task,
+                                                intptr_t raw, intptr_t *result, bool drops)
+{
+    wf_task_check_scopes(task);
+    wf_task_end_on(worker, task, raw);
+    wf_task_look(task, result);
+    bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
+    if (drops) {
+        weft_drop(task);
+    }
+    return was_cancelled;
+}
+
+/* ---- running it ---- */
+
+/* The newest entry of the deque is the task's, and that goes with the claim. */
+static inline bool claim(struct wf_worker *worker, weft_task *self, weft_task *task, uint64_t seen,
+                         uint64_t dead)
+{
+    wf_store_rlx(&self->joins, wf_task_token(task) | WF_JOINS_INSIDE);
+    if (__builtin_expect(!wf_ready_claim(worker, task, seen, dead), 0)) {
+        wf_store_rlx(&self->joins, UINT64_C(0));
+        return false;
+    }
+    return true;
+}
+
+static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task *task)
+{
+    struct wf_fiber *fiber = worker->fiber;
+    uint64_t word;
+    task->fiber = fiber;
+    fiber->task = task;
+    wf_store_rlx(&worker->running, task);
+    if (__builtin_expect(!is_quiet(self, WF_RUN, &word), 0)) {
+        hand_on_now(self);
+    }
+    intptr_t raw = task->fn(task->arg);
+    wf_store_rlx(&self->joins, UINT64_C(0));
+    return raw;
+}
+
+static inline int go_on(struct wf_worker *worker, weft_task *self, bool was_cancelled)
+{
+    worker->fiber->task = self;
+    wf_store_rlx(&worker->running, self);
+    return leave(self, was_cancelled);
+}
+
+/* ---- the calls ---- */
+
+static __attribute__((noinline)) int join_elsewhere(weft_task *task, intptr_t *result, bool drops,
+                                                    const char *call)
+{
+    int rc = wf_join(task, result, false, call);
+    if (drops && (rc == 0 || rc == -ECANCELED)) {
+        weft_drop(task);
+    }
+    return rc;
+}
+
+/* Inside, if it is still possible once others have had their turn. */
+static bool claim_slowly(struct wf_worker *worker, weft_task *self, weft_task *task)
+{
+    uint64_t seen;
+    uint64_t word;
+    uint64_t dead;
+    return is_quiet(task, WF_NEW, &seen) && is_quiet(self, WF_RUN, &word) &&
+           fits(worker, self, task) && look_closer(worker, task, &dead) &&
+           claim(worker, self, task, seen, dead);
+}
+
+/* Any plain join. May switch. */
+static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *result, bool drops,
+                                                  const char *name)
+{
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_running_on(worker);
+    if (task == NULL || self == NULL || wf_word_life(wf_load_acq(&task->word)) != WF_NEW) {
+        return join_elsewhere(task, result, drops, name);
+    }
+    wf_door_count(self, name);
+    if (--worker->until_pause < 0 && worker->sim == NULL) {
+        wf_sched_pause(worker);
+        worker = wf_here();
+    }
+    if (!claim_slowly(worker, self, task)) {
+        return join_elsewhere(task, result, drops, NULL);
+    }
+    if (worker->sim != NULL) {
+        wf_sim_begin(worker->sim, task, true);
+    }
+    intptr_t raw = call(worker, self, task);
+    worker = wf_here(); /* it may have moved */
+    bool was_cancelled = false;
+    if (!drops || !end_quickly(worker, task, raw)) {
+        was_cancelled = end_fully(worker, task, raw, result, drops);
+    } else if (result != NULL) {
+        *result = raw;
+    }
+    return go_on(worker, self, was_cancelled);
+}
+
+int weft_join(weft_task *task, intptr_t *result)
+{
+    return join_plainly(task, result, false, __func__);
+}
+
+/* The same as join_plainly, for what fork-join programs do: the child is the one that was spawned last, and
+ * nothing is out of the ordinary. */
+int weft_await(weft_task *task, intptr_t *result)
+{
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_running_on(worker);
+    uint64_t seen;
+    uint64_t word;
+    if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
+                             !is_quiet(self, WF_RUN, &word) || !fits(worker, self, task) ||
+                             !wf_ready_is_plain(worker, wf_task_token(task)) ||
+                             --worker->until_pause < 0 || !claim(worker, self, task, seen, 1),
+                         0)) {
+        return join_plainly(task, result, true, __func__);
+    }
+    intptr_t raw = call(worker, self, task);
+    worker = wf_here(); /* it may have moved */
+    if (__builtin_expect(!end_quickly(worker, task, raw), 0)) {
+        bool was_cancelled = end_fully(worker, task, raw, result, true);
+        return go_on(wf_here(), self, was_cancelled);
+    }
+    if (result != NULL) {
+        *result = raw;
+    }
+    return go_on(worker, self, false);
+}
