@@ -17,6 +17,21 @@ static inline bool wf_uring_is_here(void)
     return wf_here()->ring != NULL;
 }
 
+/* Whether other tasks are ready on this worker, whose calls would go with this one. */
+static inline bool wf_uring_is_shared(void)
+{
+    return wf_deque_count(&wf_here()->deque) > 0;
+}
+
+/* Somebody else waits for what is about to be queued: it is submitted after so many turns at the latest, not
+ * only when the worker would look around anyway. */
+static inline void wf_uring_hasten(void)
+{
+    enum { SOON_TURNS = 16 };
+    struct wf_worker *worker = wf_here();
+    worker->until_poll = worker->until_poll < SOON_TURNS ? worker->until_poll : SOON_TURNS;
+}
+
 /* Makes the call that `entry` describes (user_data is ours) and waits until it is over, whatever happens:
  * memory that it names may lie on the caller's stack. After the door (wf_door_enter, wf_io_enter), which it
  * does not pass itself. `io` is of the descriptor in entry->fd, so that weft_close ends the call; NULL for
