@@ -17,19 +17,14 @@ static inline bool wf_uring_is_here(void)
     return wf_here()->ring != NULL;
 }
 
-/* Whether other tasks are ready on this worker, whose calls would go with this one. */
+/* Whether calls of other tasks are likely to go with one that is queued now, and soon: some are ready on this worker,
+ * or many wait in its ring; and turns are short. */
 static inline bool wf_uring_is_shared(void)
 {
-    return wf_deque_count(&wf_here()->deque) > 0;
-}
-
-/* Somebody else waits for what is about to be queued: it is submitted after so many turns at the latest, not
- * only when the worker would look around anyway. */
-static inline void wf_uring_hasten(void)
-{
-    enum { SOON_TURNS = 16 };
+    enum { MANY = 8 };
     struct wf_worker *worker = wf_here();
-    worker->until_poll = worker->until_poll < SOON_TURNS ? worker->until_poll : SOON_TURNS;
+    return worker->ring->is_prompt &&
+           (wf_deque_count(&worker->deque) > 0 || worker->ring->in_use >= MANY);
 }
 
 /* Makes the call that `entry` describes (user_data is ours) and waits until it is over, whatever happens:

@@ -86,9 +86,15 @@ static void sleep_in_poller(struct wf_worker *worker, int64_t deadline_ns, struc
     wf_unlock(&worker->runtime->poll_lock);
 }
 
+/* A worker whose tasks compute for long looks seldom: then calls do not wait for each other's company. */
 static void look_in_ring(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *later)
 {
-    int events = wf_uring_wait(worker->ring, timeout_ns, later);
+    const int64_t moment_ns = 1000000;
+    struct wf_uring *ring = worker->ring;
+    int64_t now_ns = wf_monotonic_ns();
+    ring->is_prompt = now_ns - ring->looked_ns < moment_ns;
+    int events = wf_uring_wait(ring, timeout_ns, later);
+    ring->looked_ns = timeout_ns == 0 ? now_ns : wf_monotonic_ns();
     wf_bump_own(&worker->counters.polls, 1);
     wf_bump_own(&worker->counters.events, (uint64_t)events);
 }
