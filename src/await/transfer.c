@@ -194,9 +194,10 @@ static intptr_t write_on_pool(void *arg)
     return (intptr_t)n;
 }
 
-static const struct wf_way reading = {WF_FD_READ, POLLIN, try_read_nowait, try_read, read_on_pool};
-static const struct wf_way writing = {WF_FD_WRITE, POLLOUT, try_write_nowait, try_write,
-                                      write_on_pool};
+static const struct wf_way reading = {WF_FD_READ, POLLIN,       try_read_nowait,
+                                      try_read,   read_on_pool, IORING_OP_READ};
+static const struct wf_way writing = {WF_FD_WRITE, POLLOUT,       try_write_nowait,
+                                      try_write,   write_on_pool, IORING_OP_WRITE};
 
 /* Until it is ready, or always says so. */
 static int wait_ready(const struct wf_io *io, const struct wf_way *way)
@@ -245,7 +246,7 @@ static ssize_t read_or_write_in_ring(const struct wf_io *io, const struct wf_way
                                      const struct wf_io_call *call)
 {
     const struct io_uring_sqe entry = {
-        .opcode = way->direction == WF_FD_READ ? IORING_OP_READ : IORING_OP_WRITE,
+        .opcode = way->opcode,
         .fd = io->fd,
         .off = UINT64_MAX,
         .addr = (uint64_t)(uintptr_t)call->in,
@@ -262,7 +263,9 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
         int rc = wf_io_stamp(io, &stamp);
         ssize_t n = rc == 0 ? way->nowait(call) : rc;
         bool is_refused = n == -EOPNOTSUPP || n == -ENOSYS;
-        if ((is_refused || n == -EAGAIN) && wf_uring_is_here()) {
+        /* A write waits outside the ring, whose write to a broken pipe would raise the signal. */
+        bool waits_there = is_refused || (n == -EAGAIN && way->direction == WF_FD_READ);
+        if (waits_there && wf_uring_is_here()) {
             return read_or_write_in_ring(io, way, call);
         }
         if (is_refused) {
@@ -275,8 +278,9 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
             return n;
         }
         rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
-        if (rc == -EPERM) {
-            return run_on_pool(io, way, call); /* a file that must be read from the disk */
+        if (rc == -EPERM) { /* a file that must be read from the disk, or written to it */
+            return wf_uring_is_here() ? read_or_write_in_ring(io, way, call)
+                                      : run_on_pool(io, way, call);
         }
         if (rc < 0) {
             return rc;

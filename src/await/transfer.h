@@ -12,6 +12,7 @@ struct wf_way {
     ssize_t (*nowait)(const struct wf_io_call *call);
     ssize_t (*plain)(const struct wf_io_call *call);
     weft_fn *on_pool; /* `plain` until it was not interrupted */
+    uint8_t opcode;   /* in a ring: what takes the call's memory and length as they are */
 };
 
 ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way,

@@ -15,6 +15,7 @@
 #include "await/io.h"
 #include "await/quiet.h"
 #include "await/transfer.h"
+#include "await/uring.h"
 
 /* In these calls `in` is the array of parts and `length` their number. */
 static const struct iovec *parts_of(const struct wf_io_call *call)
@@ -90,12 +91,14 @@ struct side {
 static const struct side reading = {
     .name = "weft_readv",
     .on_socket = try_recv_parts,
-    .way = {WF_FD_READ, POLLIN, try_readv_nowait, try_readv, readv_on_pool},
+    .way = {WF_FD_READ, POLLIN, try_readv_nowait, try_readv, readv_on_pool,
+            IORING_OP_READV},
 };
 static const struct side writing = {
     .name = "weft_writev",
     .on_socket = try_send_parts,
-    .way = {WF_FD_WRITE, POLLOUT, try_writev_nowait, try_writev, writev_on_pool},
+    .way = {WF_FD_WRITE, POLLOUT, try_writev_nowait, try_writev, writev_on_pool,
+            IORING_OP_WRITEV},
 };
 
 /* Bytes in all parts, or -EINVAL. */
