@@ -262,6 +262,27 @@ Test(resolve, search_list, .timeout = 30)
     RUN(searches, NULL, &one_worker);
 }
 
+/* The domains of the system, here as the environment gives them. */
+static intptr_t searches_the_systems(void *arg)
+{
+    weft_addresses *found = NULL;
+    (void)arg;
+    WITH_SERVER(server);
+    options.search = NULL;
+    wt_check(weft_resolve("four", 80, &options, &found) == 0 && found->count == 1);
+    wt_check(strcmp(server.last, "four.test") == 0);
+    weft_addresses_free(found);
+    dns_stop(&server);
+    return 0;
+}
+
+Test(resolve, search_list_of_the_system, .timeout = 30)
+{
+    NEED_CARES();
+    cr_assert_eq(setenv("LOCALDOMAIN", "test", 1), 0);
+    RUN(searches_the_systems, NULL, &one_worker);
+}
+
 static intptr_t reads_hosts(void *arg)
 {
     weft_addresses *found = NULL;
