@@ -53,18 +53,6 @@ static int accept_once(const struct wf_io *io, uint64_t stamp, const struct peer
     return kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer) : try_accept(io->fd, peer);
 }
 
-/* A number that the kernel has just given out: what is known of it is about another descriptor. */
-static void wipe(const struct wf_io *io, int fd)
-{
-    struct wf_fd *record;
-    struct wf_later later;
-    wf_later_init(&later);
-    if (wf_fd_find(io->poller->table, fd, &record) == 0) {
-        wf_fd_wipe(record, &later);
-        wf_later_run(&later);
-    }
-}
-
 int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
 {
     struct wf_io io;
@@ -81,7 +69,7 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
         rc = wf_io_stamp(&io, &stamp);
         int taken = rc == 0 ? accept_once(&io, stamp, &peer) : rc;
         if (taken >= 0) {
-            wipe(&io, taken);
+            wf_io_adopt(io.poller, taken);
             return taken;
         }
         if (taken == -EAGAIN) {

@@ -24,26 +24,59 @@
 
 #include <weft/task.h>
 
-#include "await/door.h"
+#include "await/limit.h"
 #include "sched/ready.h"
 
 /* ---- may it? ---- */
 
-static __attribute__((noinline)) bool fits_simulation(struct wf_worker *worker)
+/* A simulation draws it, seed 0 never does. */
+static bool fits_simulation(struct wf_worker *worker)
 {
-    return !wf_sim_is_strict(worker->sim) && wf_sim_chance(worker->sim, 500);
+    return worker->sim == NULL ||
+           (!wf_sim_is_strict(worker->sim) && wf_sim_chance(worker->sim, 500));
 }
 
-/* The newest entry of the worker's deque is of its own runtime. */
-static inline bool fits(struct wf_worker *worker, const weft_task *self, weft_task *task,
-                        bool is_newest)
+/* How many entries go with the claim, when it is not just that of the newest. False: not inside. */
+static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dead)
 {
-    if ((task->flags & WF_TASK_APART) != 0 || (self->flags & WF_TASK_PINNED) != 0 ||
-        !wf_fiber_has_room(worker->fiber) ||
-        (!is_newest && wf_runtime_of(task) != worker->runtime)) {
+    if (wf_runtime_of(task) != worker->runtime || !fits_simulation(worker)) {
         return false;
     }
-    return __builtin_expect(worker->sim == NULL, 1) || fits_simulation(worker);
+    *dead = wf_ready_count_dead(worker, wf_ready_is_newest(worker, wf_task_token(task)));
+    return true;
+}
+
+static inline bool fits(const struct wf_worker *worker, const weft_task *self,
+                        const weft_task *task)
+{
+    return (task->flags & WF_TASK_APART) == 0 && (self->flags & WF_TASK_PINNED) == 0 &&
+           wf_fiber_has_room(worker->fiber);
+}
+
+/* The same without a look at entries: the newest entry goes, or, for a task in the order of spawning, none,
+ * and its own stays until a join comes to it from above. False: look closer. */
+static inline bool look(struct wf_worker *worker, weft_task *task, uint64_t *dead)
+{
+    uint64_t bottom = wf_load_rlx(&worker->deque.bottom);
+    bool is_newest = wf_ready_is_newest(worker, wf_task_token(task)); /* and so of this runtime */
+    *dead = is_newest ? 1 : 0;
+    if (__builtin_expect(is_newest, 1)) {
+        return bottom > worker->odd_below;
+    }
+    if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime) {
+        return false;
+    }
+    worker->odd_below = bottom;
+    return true;
+}
+
+/* Nothing is undelivered, and it has not started, or runs. */
+#define QUIET_MASK (WF_LIFE_MASK | WF_UNDELIVERED_MASK)
+
+static inline bool is_quiet(weft_task *task, enum wf_life life, uint64_t *word)
+{
+    *word = wf_load_acq(&task->word);
+    return (*word & QUIET_MASK) == life;
 }
 
 /* ---- requests ---- */
@@ -91,31 +124,30 @@ static inline int leave(weft_task *self, bool was_cancelled)
 static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
 {
     uintptr_t more = (uintptr_t)task->extra | (uintptr_t)task->owner | (uintptr_t)task->errors |
-                     (uintptr_t)task->context;
+                     (uintptr_t)task->context | (uintptr_t)task->scope |
+                     (task->flags & WF_TASK_WALKS);
     uint64_t refs = wf_load_rlx(&task->refs);
-    if (more != 0 || weft_is_error(raw) ||
-        (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != (WF_OWNER_ONE | WF_HOLD_ONE)) {
-        return false;
-    }
-    if (!wf_cas_sc(&task->refs, &refs, refs - WF_OWNER_ONE - WF_HOLD_ONE)) {
+    const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
+    if (more != 0 || weft_is_error(raw) || (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole ||
+        worker->tasks.hot_count == WF_TASK_BATCH || !wf_cas_sc(&task->refs, &refs, refs - sole)) {
         return false;
     }
     const uint64_t told = WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK;
-    if (__builtin_expect((wf_load_acq(&task->word) & told) != 0, 0)) {
+    uint64_t word = wf_load_acq(&task->word);
+    if (__builtin_expect((word & told) != 0, 0)) {
         wf_store_rel(&task->refs, refs); /* nobody can have taken a reference meanwhile */
         return false;
     }
     /* release: as in wf_task_end_on */
     wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
-    if (!wf_task_free_quickly(&worker->tasks, task)) {
-        wf_task_free(&worker->runtime->registry, &worker->tasks, task);
-    }
+    wf_task_free_quickly(&worker->tasks, task, word);
     return true;
 }
 
 static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_task *task,
                                                 intptr_t raw, intptr_t *result, bool drops)
 {
+    wf_task_check_scopes(task);
     wf_task_end_on(worker, task, raw);
     wf_task_look(task, result);
     bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
@@ -127,64 +159,36 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
 
 /* ---- running it ---- */
 
-static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task *task)
+/* The newest entry of the deque is the task's, and that goes with the claim. */
+static inline bool claim(struct wf_worker *worker, weft_task *self, weft_task *task, uint64_t seen,
+                         uint64_t dead)
 {
-    struct wf_fiber *fiber = worker->fiber;
-    task->fiber = fiber;
-    fiber->task = task;
-    wf_store_rlx(&worker->running, task);
-    if (__builtin_expect(worker->sim != NULL, 0)) {
-        wf_sim_begin(worker->sim, task, true);
-    }
-    if (__builtin_expect((wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0, 0)) {
-        hand_on_now(self);
-    }
-    intptr_t raw = task->fn(task->arg);
-    wf_task_check_scopes(task);
-    return raw;
-}
-
-/* False: somebody else has it, or it must be joined in the ordinary way. */
-static inline bool claim(struct wf_worker *worker, weft_task *self, weft_task *task)
-{
-    uint64_t seen = wf_load_acq(&task->word);
-    uint64_t token = wf_task_token(task);
-    bool is_newest = wf_ready_is_newest(worker, token);
-    if ((seen & (WF_LIFE_MASK | WF_UNDELIVERED_MASK)) != WF_NEW ||
-        (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0 ||
-        !fits(worker, self, task, is_newest)) {
-        return false;
-    }
-    wf_store_rlx(&self->joins, token | WF_JOINS_INSIDE);
-    if (!wf_ready_claim(worker, task, seen, is_newest)) {
+    wf_store_rlx(&self->joins, wf_task_token(task) | WF_JOINS_INSIDE);
+    if (__builtin_expect(!wf_ready_claim(worker, task, seen, dead), 0)) {
         wf_store_rlx(&self->joins, UINT64_C(0));
         return false;
     }
     return true;
 }
 
-enum { NOT_INSIDE = 1 };
-
-/* What the join returns; with `drops` the caller's handle is gone, too. NOT_INSIDE: nothing has happened. */
-static inline __attribute__((always_inline)) int join_inside(struct wf_worker *worker, weft_task *self, weft_task *task,
-                              intptr_t *result, bool drops)
+static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task *task)
 {
-    if (!claim(worker, self, task)) {
-        return NOT_INSIDE;
-    }
-    intptr_t raw = call(worker, self, task);
-    worker = wf_here(); /* it may have moved */
     struct wf_fiber *fiber = worker->fiber;
-    wf_store_rlx(&self->joins, UINT64_C(0));
-    bool was_cancelled = false;
-    if (__builtin_expect(drops && end_quickly(worker, task, raw), 1)) {
-        if (result != NULL) {
-            *result = raw;
-        }
-    } else {
-        was_cancelled = end_fully(worker, task, raw, result, drops);
+    uint64_t word;
+    task->fiber = fiber;
+    fiber->task = task;
+    wf_store_rlx(&worker->running, task);
+    if (__builtin_expect(!is_quiet(self, WF_RUN, &word), 0)) {
+        hand_on_now(self);
     }
-    fiber->task = self;
+    intptr_t raw = task->fn(task->arg);
+    wf_store_rlx(&self->joins, UINT64_C(0));
+    return raw;
+}
+
+static inline int go_on(struct wf_worker *worker, weft_task *self, bool was_cancelled)
+{
+    worker->fiber->task = self;
     wf_store_rlx(&worker->running, self);
     return leave(self, was_cancelled);
 }
@@ -201,29 +205,49 @@ static __attribute__((noinline)) int join_elsewhere(weft_task *task, intptr_t *r
     return rc;
 }
 
-static __attribute__((noinline)) struct wf_worker *pause_now(struct wf_worker *worker)
+/* Inside, if it is still possible once others have had their turn. */
+static bool claim_slowly(struct wf_worker *worker, weft_task *self, weft_task *task)
 {
-    if (worker->sim == NULL) {
-        wf_sched_pause(worker);
-    }
-    return wf_here();
+    uint64_t seen;
+    uint64_t word;
+    uint64_t dead;
+    return is_quiet(task, WF_NEW, &seen) && is_quiet(self, WF_RUN, &word) &&
+           fits(worker, self, task) && look_closer(worker, task, &dead) &&
+           claim(worker, self, task, seen, dead);
 }
 
-/* The plain join: inside if the task has not started. May switch. */
-static inline __attribute__((always_inline)) int join_plainly(weft_task *task, intptr_t *result, bool drops, const char *call)
+/* Any plain join. May switch. */
+static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *result, bool drops,
+                                                  const char *name)
 {
     struct wf_worker *worker = wf_here();
-    if (__builtin_expect(task == NULL || !wf_is_on_fiber(worker), 0) ||
-        wf_word_life(wf_load_rlx(&task->word)) != WF_NEW) {
-        return join_elsewhere(task, result, drops, call);
+    weft_task *self = wf_running_on(worker);
+    if (task == NULL || self == NULL || wf_word_life(wf_load_acq(&task->word)) != WF_NEW) {
+        return join_elsewhere(task, result, drops, name);
     }
-    weft_task *self = wf_self_on(worker);
-    wf_door_count(self, call);
-    if (__builtin_expect(--worker->until_pause < 0, 0)) {
-        worker = pause_now(worker);
+    wf_door_count(self, name);
+    if (--worker->until_pause < 0 && worker->sim == NULL) {
+        wf_sched_pause(worker);
+        worker = wf_here();
     }
-    int rc = join_inside(worker, self, task, result, drops);
-    return __builtin_expect(rc == NOT_INSIDE, 0) ? join_elsewhere(task, result, drops, NULL) : rc;
+    if (self->scope != NULL) {
+        wf_limit_arm_idle(self); /* the child may wait */
+    }
+    if (!claim_slowly(worker, self, task)) {
+        return join_elsewhere(task, result, drops, NULL);
+    }
+    if (worker->sim != NULL) {
+        wf_sim_begin(worker->sim, task, true);
+    }
+    intptr_t raw = call(worker, self, task);
+    worker = wf_here(); /* it may have moved */
+    bool was_cancelled = false;
+    if (!drops || !end_quickly(worker, task, raw)) {
+        was_cancelled = end_fully(worker, task, raw, result, drops);
+    } else if (result != NULL) {
+        *result = raw;
+    }
+    return go_on(worker, self, was_cancelled);
 }
 
 int weft_join(weft_task *task, intptr_t *result)
@@ -231,7 +255,29 @@ int weft_join(weft_task *task, intptr_t *result)
     return join_plainly(task, result, false, __func__);
 }
 
+/* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. */
 int weft_await(weft_task *task, intptr_t *result)
 {
-    return join_plainly(task, result, true, __func__);
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_running_on(worker);
+    uint64_t seen;
+    uint64_t word;
+    uint64_t dead;
+    if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
+                             !is_quiet(self, WF_RUN, &word) || self->scope != NULL || !fits(worker, self, task) ||
+                             !look(worker, task, &dead) || --worker->until_pause < 0 ||
+                             !claim(worker, self, task, seen, dead),
+                         0)) {
+        return join_plainly(task, result, true, __func__);
+    }
+    intptr_t raw = call(worker, self, task);
+    worker = wf_here(); /* it may have moved */
+    if (__builtin_expect(!end_quickly(worker, task, raw), 0)) {
+        bool was_cancelled = end_fully(worker, task, raw, result, true);
+        return go_on(wf_here(), self, was_cancelled);
+    }
+    if (result != NULL) {
+        *result = raw;
+    }
+    return go_on(worker, self, false);
 }

@@ -48,6 +48,17 @@ int wf_io_stamp(const struct wf_io *io, uint64_t *stamp)
     return wf_fd_is_same(*stamp, io->opened) ? 0 : -EBADF;
 }
 
+void wf_io_adopt(struct wf_poller *poller, int fd)
+{
+    struct wf_fd *record;
+    struct wf_later later;
+    wf_later_init(&later);
+    if (wf_fd_find(poller->table, fd, &record) == 0) {
+        wf_fd_wipe(record, &later);
+        wf_later_run(&later);
+    }
+}
+
 int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason)
 {
     struct wf_wait wait;

@@ -19,6 +19,8 @@
 #include "await/blocking.h"
 #include "await/fake.h"
 #include "await/io.h"
+#include "await/quiet.h"
+#include "await/transfer.h"
 
 /* ---- attempts ---- */
 
@@ -45,8 +47,7 @@ WF_ATTEMPT ssize_t try_read_nowait(const struct wf_io_call *call)
 WF_ATTEMPT ssize_t try_write_nowait(const struct wf_io_call *call)
 {
     struct iovec part = {.iov_base = call->in, .iov_len = call->length};
-    ssize_t n = pwritev2(call->fd, &part, 1, -1, RWF_NOWAIT);
-    return n >= 0 ? n : -errno;
+    return wf_quiet_write(call->fd, &part, 1, -1, RWF_NOWAIT);
 }
 
 WF_ATTEMPT ssize_t try_read(const struct wf_io_call *call)
@@ -57,20 +58,11 @@ WF_ATTEMPT ssize_t try_read(const struct wf_io_call *call)
 
 WF_ATTEMPT ssize_t try_write(const struct wf_io_call *call)
 {
-    ssize_t n = write(call->fd, call->out, call->length);
-    return n >= 0 ? n : -errno;
+    struct iovec part = {.iov_base = call->in, .iov_len = call->length};
+    return wf_quiet_write(call->fd, &part, 1, -1, 0);
 }
 
 /* ---- what is no socket ---- */
-
-/* How one direction does it. */
-struct way {
-    unsigned direction;
-    short poll_events;
-    ssize_t (*nowait)(const struct wf_io_call *call);
-    ssize_t (*plain)(const struct wf_io_call *call);
-    weft_fn *on_pool;
-};
 
 static intptr_t read_on_pool(void *arg)
 {
@@ -90,12 +82,12 @@ static intptr_t write_on_pool(void *arg)
     return (intptr_t)n;
 }
 
-static const struct way reading = {WF_FD_READ, POLLIN, try_read_nowait, try_read, read_on_pool};
-static const struct way writing = {WF_FD_WRITE, POLLOUT, try_write_nowait, try_write,
-                                   write_on_pool};
+static const struct wf_way reading = {WF_FD_READ, POLLIN, try_read_nowait, try_read, read_on_pool};
+static const struct wf_way writing = {WF_FD_WRITE, POLLOUT, try_write_nowait, try_write,
+                                      write_on_pool};
 
 /* Until it is ready, or always says so. */
-static int wait_ready(const struct wf_io *io, const struct way *way)
+static int wait_ready(const struct wf_io *io, const struct wf_way *way)
 {
     for (;;) {
         uint64_t stamp;
@@ -111,14 +103,16 @@ static int wait_ready(const struct wf_io *io, const struct way *way)
     }
 }
 
-static ssize_t run_on_pool(const struct wf_io *io, const struct way *way, struct wf_io_call *call)
+static ssize_t run_on_pool(const struct wf_io *io, const struct wf_way *way,
+                           struct wf_io_call *call)
 {
     intptr_t n = 0;
     int rc = wf_blocking_borrow(io->self, way->on_pool, call, &n);
     return rc < 0 ? rc : (ssize_t)n;
 }
 
-static ssize_t run_blocking(const struct wf_io *io, const struct way *way, struct wf_io_call *call)
+static ssize_t run_blocking(const struct wf_io *io, const struct wf_way *way,
+                            struct wf_io_call *call)
 {
     int flags = wf_io_flags(io->fd);
     if (flags < 0) {
@@ -134,8 +128,7 @@ static ssize_t run_blocking(const struct wf_io *io, const struct way *way, struc
     return rc < 0 ? rc : run_on_pool(io, way, call);
 }
 
-static ssize_t transfer_other(const struct wf_io *io, const struct way *way,
-                              struct wf_io_call *call)
+ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, struct wf_io_call *call)
 {
     for (;;) {
         uint64_t stamp;
@@ -173,8 +166,11 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_receive(fd, buffer, length, flags, only_sockets);
     }
+    if (length == 0 && !only_sockets) { /* waits for nothing, whereas a recv would */
+        return try_read(&call);
+    }
     ssize_t n = wf_io_run(&io, WF_FD_READ, &call, try_recv);
-    return n == -ENOTSOCK && !only_sockets ? transfer_other(&io, &reading, &call) : n;
+    return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
 }
 
 static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bool only_sockets)
@@ -189,7 +185,7 @@ static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bo
         return rc != -ENOTSUP ? rc : wf_fake_transmit(fd, buffer, length, flags, only_sockets);
     }
     ssize_t n = wf_io_run(&io, WF_FD_WRITE, &call, try_send);
-    return n == -ENOTSOCK && !only_sockets ? transfer_other(&io, &writing, &call) : n;
+    return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &writing, &call) : n;
 }
 
 ssize_t weft_read(int fd, void *buffer, size_t length)

@@ -31,6 +31,7 @@ struct wf_deque {
     _Alignas(64) wf_au64 bottom;
     /* owner stores (release) when it grows, before bottom; thieves load (acquire) after bottom. */
     _Atomic(struct wf_ring *) ring;
+    uint64_t limit; /* the owner's: so far bottom may rise without another look at top */
     /* owner and thieves: CAS (seq_cst) takes one entry; the owner's load (acquire) in push pairs with
      * it, so that a slot is overwritten only after its taker has read it. */
     _Alignas(64) wf_au64 top;
@@ -40,26 +41,38 @@ struct wf_deque {
 int wf_deque_init(struct wf_deque *deque);
 void wf_deque_destroy(struct wf_deque *deque);
 
-/* Owner: twice the room. False: there is no memory. */
+/* Owner: more room. False: there is no memory. */
 bool wf_deque_grow(struct wf_deque *deque);
 
 /* Owner: room for so many more? Grows for it. */
 bool wf_deque_reserve(struct wf_deque *deque, uint32_t count);
 
+/* Owner: looks at top again. True: there is room for one more by now. */
+bool wf_deque_look_for_room(struct wf_deque *deque);
+
+/* Owner: room for one more? */
+static inline bool wf_deque_has_room(struct wf_deque *deque)
+{
+    return __builtin_expect(wf_load_rlx(&deque->bottom) < deque->limit, 1) ||
+           wf_deque_look_for_room(deque);
+}
+
+/* Owner, where there is room. */
+static inline void wf_deque_add(struct wf_deque *deque, uint64_t entry)
+{
+    uint64_t bottom = wf_load_rlx(&deque->bottom);    /* own */
+    struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    wf_store_rlx(&ring->slots[bottom & ring->mask], entry);
+    wf_store_rel(&deque->bottom, bottom + 1);
+}
+
 /* Owner. False when the ring is full and can't grow. */
 static inline bool wf_deque_push(struct wf_deque *deque, uint64_t entry)
 {
-    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
-    uint64_t top = wf_load_acq(&deque->top);
-    struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    if (__builtin_expect(bottom - top > ring->mask, 0)) {
-        if (!wf_deque_grow(deque)) {
-            return false;
-        }
-        ring = wf_load_rlx(&deque->ring);
+    if (__builtin_expect(!wf_deque_has_room(deque), 0) && !wf_deque_grow(deque)) {
+        return false;
     }
-    wf_store_rlx(&ring->slots[bottom & ring->mask], entry);
-    wf_store_rel(&deque->bottom, bottom + 1);
+    wf_deque_add(deque, entry);
     return true;
 }
 
@@ -70,8 +83,23 @@ uint64_t wf_deque_take(struct wf_deque *deque);
  * many are now the caller's; 0 if there is nothing or somebody was faster. */
 uint32_t wf_deque_steal(struct wf_deque *deque, uint64_t *out, uint32_t cap);
 
-/* Owner: the oldest entry, which stays, 0 if there is none. A thief may take it meanwhile. */
-uint64_t wf_deque_oldest(struct wf_deque *deque);
+/* Owner: the oldest entry, which stays, 0 if there is none; `at` receives its place. */
+static inline uint64_t wf_deque_oldest(struct wf_deque *deque, uint64_t *at)
+{
+    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    *at = wf_load_acq(&deque->top);
+    return *at < wf_load_rlx(&deque->bottom) ? wf_load_rlx(&ring->slots[*at & ring->mask]) : 0;
+}
+
+/* Owner: takes what wf_deque_oldest has found, unless a thief has. `is_alone`: there are none. */
+static inline bool wf_deque_take_at(struct wf_deque *deque, uint64_t at, bool is_alone)
+{
+    if (is_alone) {
+        wf_store_rel(&deque->top, at + 1);
+        return true;
+    }
+    return wf_cas_sc(&deque->top, &at, at + 1);
+}
 
 /* Owner: the entry `below` entries under the newest one; what lies there if there are not so many may be
  * anything that has been there once. */

@@ -9,13 +9,6 @@
  * *error -EPERM or -ECHILD. */
 struct wf_worker *wf_fiber_worker(int *error);
 
-/* True if wf_fiber_worker would return it: for the short ways of calls that are over in nanoseconds. */
-static inline bool wf_is_on_fiber(const struct wf_worker *worker)
-{
-    return __builtin_expect(worker != NULL && worker->fiber != worker->host, 1) &&
-           !wf_runtime_is_forked(worker->runtime);
-}
-
 /* NULL becomes the calling fiber's runtime. 0, -EPERM or -ECHILD. */
 int wf_runtime_resolve(weft_runtime **runtime);
 
@@ -53,6 +46,9 @@ static inline void wf_task_check_scopes(const weft_task *task)
     }
 }
 
+/* The same for a trip through the ready queue; returns at once if nobody else is ready. */
+void wf_sched_yield(struct wf_worker *worker);
+
 /* Wakes one particular worker if it sleeps: something of its own has changed (its wheel, its inbox). */
 void wf_sched_rouse(weft_runtime *runtime, uint32_t worker);
 
@@ -61,7 +57,7 @@ void wf_sched_wake_one(weft_runtime *runtime);
 /* Something has been queued: wakes somebody if there is need. */
 static inline void wf_sched_notify(weft_runtime *runtime)
 {
-    if (__builtin_expect(wf_idle_may_pick(&runtime->idle), 0)) {
+    if (__builtin_expect(wf_idle_needs(&runtime->idle, runtime->idle.is_asymmetric), 0)) {
         wf_sched_wake_one(runtime);
     }
 }
