@@ -24,7 +24,7 @@
 
 #include <weft/task.h>
 
-#include "await/door.h"
+#include "await/limit.h"
 #include "sched/ready.h"
 
 /* ---- may it? ---- */
@@ -51,6 +51,23 @@ static inline bool fits(const struct wf_worker *worker, const weft_task *self,
 {
     return (task->flags & WF_TASK_APART) == 0 && (self->flags & WF_TASK_PINNED) == 0 &&
            wf_fiber_has_room(worker->fiber);
+}
+
+/* The same without a look at entries: the newest entry goes, or, for a task in the order of spawning, none,
+ * and its own stays until a join comes to it from above. False: look closer. */
+static inline bool look(struct wf_worker *worker, weft_task *task, uint64_t *dead)
+{
+    uint64_t bottom = wf_load_rlx(&worker->deque.bottom);
+    bool is_newest = wf_ready_is_newest(worker, wf_task_token(task)); /* and so of this runtime */
+    *dead = is_newest ? 1 : 0;
+    if (__builtin_expect(is_newest, 1)) {
+        return bottom > worker->odd_below;
+    }
+    if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime) {
+        return false;
+    }
+    worker->odd_below = bottom;
+    return true;
 }
 
 /* Nothing is undelivered, and it has not started, or runs. */
@@ -213,6 +230,9 @@ static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *res
         wf_sched_pause(worker);
         worker = wf_here();
     }
+    if (self->scope != NULL) {
+        wf_limit_arm_idle(self); /* the child may wait */
+    }
     if (!claim_slowly(worker, self, task)) {
         return join_elsewhere(task, result, drops, NULL);
     }
@@ -235,18 +255,18 @@ int weft_join(weft_task *task, intptr_t *result)
     return join_plainly(task, result, false, __func__);
 }
 
-/* The same as join_plainly, for what fork-join programs do: the child is the one that was spawned last, and
- * nothing is out of the ordinary. */
+/* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. */
 int weft_await(weft_task *task, intptr_t *result)
 {
     struct wf_worker *worker = wf_here();
     weft_task *self = wf_running_on(worker);
     uint64_t seen;
     uint64_t word;
+    uint64_t dead;
     if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
-                             !is_quiet(self, WF_RUN, &word) || !fits(worker, self, task) ||
-                             !wf_ready_is_plain(worker, wf_task_token(task)) ||
-                             --worker->until_pause < 0 || !claim(worker, self, task, seen, 1),
+                             !is_quiet(self, WF_RUN, &word) || self->scope != NULL || !fits(worker, self, task) ||
+                             !look(worker, task, &dead) || --worker->until_pause < 0 ||
+                             !claim(worker, self, task, seen, dead),
                          0)) {
         return join_plainly(task, result, true, __func__);
     }

@@ -53,7 +53,7 @@ bool wf_deque_look_for_room(struct wf_deque *deque)
 bool wf_deque_grow(struct wf_deque *deque)
 {
     struct wf_ring *old = wf_load_rlx(&deque->ring); /* own */
-    struct wf_ring *ring = make_ring((old->mask + 1) * 2);
+    struct wf_ring *ring = make_ring((old->mask + 1) * 4);
     if (ring == NULL) {
         return false;
     }
@@ -89,13 +89,6 @@ uint64_t wf_deque_take(struct wf_deque *deque)
         }
     }
     return 0;
-}
-
-uint64_t wf_deque_oldest(struct wf_deque *deque)
-{
-    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    uint64_t top = wf_load_acq(&deque->top);
-    return top < wf_load_rlx(&deque->bottom) ? wf_load_rlx(&ring->slots[top & ring->mask]) : 0;
 }
 
 /* One by one: that nobody takes off the bottom what lies there is certain only for the entry at the top
