@@ -28,6 +28,7 @@
 #include "await/quiet.h"
 #include "await/transfer.h"
 #include "await/uring.h"
+#include "fiber/hooks.h"
 
 /* ---- attempts ---- */
 
@@ -305,7 +306,9 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
         return try_read(&call);
     }
     ssize_t n = receive_on_socket(&io, &call);
-    return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
+    n = n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
+    wf_hook_received();
+    return n;
 }
 
 static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bool only_sockets)
@@ -319,6 +322,7 @@ static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bo
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_transmit(fd, buffer, length, flags, only_sockets);
     }
+    wf_hook_sent();
     ssize_t n = send_on_socket(&io, &call);
     return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &writing, &call) : n;
 }
