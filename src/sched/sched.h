@@ -72,7 +72,7 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
 static inline void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker,
                                     weft_task *task)
 {
-    wf_state_spawn(&task->word);
+    wf_state_spawn(&task->word, wf_task_id(task));
     if (worker != NULL) {
         wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
     } else {
