@@ -22,6 +22,7 @@
 #include "timer/wheel.h"
 
 struct wf_sim;
+struct wf_uring;
 
 /* What the worker owes to the fiber that it has just left: done on arrival, by the next stack. */
 enum wf_leave {
@@ -78,6 +79,9 @@ struct wf_worker {
     /* Pinned tasks made ready elsewhere: any thread pushes, the owner takes all. */
     ck_stack_t inbox;
 
+    struct wf_uring
+        *ring; /* poll/uring.h; NULL: the runtime does without. Set before the thread starts */
+
     struct wf_wheel wheel; /* own lock: any worker may expire it */
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
@@ -86,6 +90,7 @@ struct wf_worker {
     uint64_t random;     /* state of the generator for victims */
     uint32_t until_poll; /* turns until the next look at timers, inject and poller */
     int32_t until_pause; /* joins of children inside until the next look: see pause.c */
+    bool is_alone;       /* the only one of its runtime: nobody steals */
     bool is_searching;   /* counted in the idle word */
     uint8_t naps;        /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns;  /* how long it stays awake before it sleeps: see park.c */
