@@ -49,8 +49,8 @@ static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dea
 static inline bool fits(const struct wf_worker *worker, const weft_task *self,
                         const weft_task *task)
 {
-    return (task->flags & WF_TASK_APART) == 0 && (self->flags & WF_TASK_PINNED) == 0 &&
-           wf_fiber_has_room(worker->fiber);
+    return (wf_task_flags(task) & WF_TASK_APART) == 0 &&
+           (wf_task_flags(self) & WF_TASK_PINNED) == 0 && wf_fiber_has_room(worker->fiber);
 }
 
 /* The same without a look at entries: the newest entry goes, or, for a task in the order of spawning, none,
@@ -137,7 +137,7 @@ static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr
 {
     uintptr_t more = (uintptr_t)task->extra | (uintptr_t)task->owner | (uintptr_t)task->errors |
                      (uintptr_t)task->context | (uintptr_t)task->scope |
-                     (task->flags & WF_TASK_WALKS);
+                     (wf_task_flags(task) & WF_TASK_WALKS);
     uint64_t refs = wf_load_rlx(&task->refs);
     const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
     if (more != 0 || weft_is_error(raw) || (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole ||
@@ -280,9 +280,9 @@ int weft_await(weft_task *task, intptr_t *result)
     uint64_t word;
     uint64_t dead;
     if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
-                             !is_quiet(self, WF_RUN, &word) || self->scope != NULL || !fits(worker, self, task) ||
-                             !look(worker, task, &dead) || --worker->until_pause < 0 ||
-                             !claim(worker, self, task, seen, dead),
+                             !is_quiet(self, WF_RUN, &word) || self->scope != NULL ||
+                             !fits(worker, self, task) || !look(worker, task, &dead) ||
+                             --worker->until_pause < 0 || !claim(worker, self, task, seen, dead),
                          0)) {
         return join_plainly(task, result, true, __func__);
     }
