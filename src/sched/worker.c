@@ -445,21 +445,31 @@ static void stop_searching(struct wf_worker *worker)
     }
 }
 
+static void look_again(weft_runtime *runtime)
+{
+    if (wf_ready_anywhere(runtime)) {
+        wf_sched_notify(runtime); /* perhaps this very worker */
+    }
+}
+
 static void go_to_sleep(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
     struct wf_later later;
     wf_later_init(&later);
-    wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
-    if (wf_ready_anywhere(runtime)) {
-        wf_sched_notify(runtime); /* perhaps this very worker */
-    }
+    bool is_last = wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
+    look_again(runtime);
     /* After going to the sleepers: who sends something from now on finds us there. */
     bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
                     (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
-        wf_park(worker, wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel)), &later);
+        int64_t deadline_ns = wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel));
+        if (!wf_linger(worker, deadline_ns)) {
+            /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
+            wf_idle_settle(&runtime->idle, is_last);
+            look_again(runtime);
+        }
+        wf_park(worker, deadline_ns, &later);
     }
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     wf_watchdog_wake(runtime);
