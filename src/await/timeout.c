@@ -208,8 +208,8 @@ int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns)
     struct wf_wheel *wheel = timeout->limit.timer.wheel;
     bool is_earliest = false;
     wf_lock(&wheel->lock);
-    bool is_active = wf_load_rlx(&timeout->scope.phase) == WF_SCOPE_ACTIVE &&
-                     wake_locked(&timeout->limit);
+    bool is_active =
+        wf_load_rlx(&timeout->scope.phase) == WF_SCOPE_ACTIVE && wake_locked(&timeout->limit);
     if (is_active) {
         is_earliest = arm_locked(&timeout->limit, runtime, deadline_ns);
     }
