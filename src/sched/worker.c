@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "base/random.h"
+#include "poll/uring.h"
 #include "queue/inbox.h"
 #include "sched/held.h"
 #include "sched/park.h"
@@ -291,10 +292,21 @@ static void help_another(struct wf_worker *worker)
     }
 }
 
+static void collect_ring(struct wf_worker *worker)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_uring_collect(worker->ring, &later);
+    wf_sched_flush(&later);
+}
+
 /* Timers, messages and, once in POLL_TURNS turns, events: what happens outside this worker. */
 static void look_around(struct wf_worker *worker)
 {
     wf_ready_collect(worker);
+    if (worker->ring != NULL) {
+        collect_ring(worker);
+    }
     if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
         expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
     }
@@ -376,7 +388,8 @@ static void go_to_sleep(struct wf_worker *worker)
         wf_sched_notify(runtime); /* perhaps this very worker */
     }
     /* After going to the sleepers: who sends something from now on finds us there. */
-    bool has_mail = !wf_inbox_is_empty(&worker->inbox);
+    bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
+                    (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
         wf_park(worker, wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel)), &later);
     }
@@ -401,6 +414,9 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
         }
         pick = wf_ready_take(worker);
         if (pick.task == NULL && worker->to_bury == NULL && worker->runtime->worker_count > 1) {
+            if (wf_poll_ring(worker)) {
+                continue; /* before searching: what is queued there must not wait for that */
+            }
             pick = search(worker);
         }
         if (pick.task != NULL) {
