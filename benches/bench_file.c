@@ -113,7 +113,7 @@ static const struct bench_case cases[] = {
      .body = file_read,
      .workers = 1,
      .flags = BENCH_ISOLATED,
-     .peers = {{.name = "pread", .body = pread_loop}, {.name = "libuv", .program = "peer_uv"}}},
+     .peers = {{.name = "pread", .body = pread_loop}}},
 };
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include <weft/barrier.h>
 #include <weft/blocking.h>
 #include <weft/cond.h>
+#include <weft/connect.h>
 #include <weft/dump.h>
 #include <weft/event.h>
 #include <weft/file.h>
@@ -15,11 +16,13 @@
 #include <weft/gather.h>
 #include <weft/group.h>
 #include <weft/io.h>
+#include <weft/listen.h>
 #include <weft/local.h>
 #include <weft/mutex.h>
 #include <weft/once.h>
 #include <weft/process.h>
 #include <weft/queue.h>
+#include <weft/resolve.h>
 #include <weft/runtime.h>
 #include <weft/rwlock.h>
 #include <weft/select.h>
@@ -27,6 +30,7 @@
 #include <weft/shield.h>
 #include <weft/signal.h>
 #include <weft/stats.h>
+#include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>
 #include <weft/timeout.h>

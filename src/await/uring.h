@@ -17,6 +17,16 @@ static inline bool wf_uring_is_here(void)
     return wf_here()->ring != NULL;
 }
 
+/* Whether calls of other tasks are likely to go with one that is queued now, and soon: some are ready on this worker,
+ * or many wait in its ring; and turns are short. */
+static inline bool wf_uring_is_shared(void)
+{
+    enum { MANY = 8 };
+    struct wf_worker *worker = wf_here();
+    return worker->ring->is_prompt &&
+           (wf_deque_count(&worker->deque) > 0 || worker->ring->in_use >= MANY);
+}
+
 /* Makes the call that `entry` describes (user_data is ours) and waits until it is over, whatever happens:
  * memory that it names may lie on the caller's stack. After the door (wf_door_enter, wf_io_enter), which it
  * does not pass itself. `io` is of the descriptor in entry->fd, so that weft_close ends the call; NULL for

@@ -271,12 +271,33 @@ static void take_completion(struct wf_uring *ring, const struct io_uring_cqe *co
     }
 }
 
+static struct wf_op *op_at(const struct wf_uring *ring, uint32_t at)
+{
+    uint64_t data = ring->completions[at & ring->cq_mask].user_data;
+    return (data & TAG_MASK) == TAG_OP ? (struct wf_op *)(uintptr_t)data : NULL;
+}
+
+/* With many connections each operation and its task have left the caches since they were last used. What is needed
+ * some completions from now is fetched meanwhile. */
+static void fetch_ahead(const struct wf_uring *ring, uint32_t at, uint32_t tail)
+{
+    enum { FAR = 8, NEAR = 4 };
+    if (tail - at > FAR) {
+        __builtin_prefetch(op_at(ring, at + FAR));
+        const struct wf_op *op = op_at(ring, at + NEAR);
+        if (op != NULL) {
+            __builtin_prefetch(op->wait->task);
+        }
+    }
+}
+
 static int reap(struct wf_uring *ring, struct wf_later *later)
 {
     uint32_t head = wf_load_rlx(ring->cq_head); /* ours */
     uint32_t first = head;
     uint32_t tail = wf_load_acq(ring->cq_tail);
     for (; head != tail; head++) {
+        fetch_ahead(ring, head, tail);
         take_completion(ring, &ring->completions[head & ring->cq_mask], later);
     }
     if (head != first) {

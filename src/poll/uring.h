@@ -78,6 +78,12 @@ struct wf_uring {
     uint32_t tail;   /* of the submission queue */
     uint64_t in_use; /* operations that the kernel has or will have */
 
+    /* When the worker last looked, and after how many turns; whether what is queued waits for the next look for a
+     * moment only, as far as the last turns tell. The scheduler's. */
+    int64_t looked_ns;
+    uint64_t looked_turns;
+    bool is_prompt;
+
     struct wf_list backlog; /* wf_op.queue: found no place */
     struct wf_list
         cancels; /* wf_op.queue: whose cancellation found no place, or must be repeated */

@@ -86,9 +86,23 @@ static void sleep_in_poller(struct wf_worker *worker, int64_t deadline_ns, struc
     wf_unlock(&worker->runtime->poll_lock);
 }
 
+/* Whether turns have been short since the last look. Where tasks compute for long, calls must not wait for each
+ * other's company. */
+static bool is_prompt(const struct wf_uring *ring, int64_t now_ns, uint64_t turns)
+{
+    const int64_t long_turn_ns = 250000;
+    return now_ns - ring->looked_ns < (int64_t)(turns - ring->looked_turns + 1) * long_turn_ns;
+}
+
 static void look_in_ring(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *later)
 {
-    int events = wf_uring_wait(worker->ring, timeout_ns, later);
+    struct wf_uring *ring = worker->ring;
+    int64_t now_ns = wf_monotonic_ns();
+    uint64_t turns = wf_load_rlx(&worker->turns);
+    ring->is_prompt = is_prompt(ring, now_ns, turns);
+    int events = wf_uring_wait(ring, timeout_ns, later);
+    ring->looked_ns = timeout_ns == 0 ? now_ns : wf_monotonic_ns();
+    ring->looked_turns = turns;
     wf_bump_own(&worker->counters.polls, 1);
     wf_bump_own(&worker->counters.events, (uint64_t)events);
 }
