@@ -195,10 +195,10 @@ static intptr_t write_on_pool(void *arg)
     return (intptr_t)n;
 }
 
-static const struct wf_way reading = {WF_FD_READ, POLLIN,       try_read_nowait,
-                                      try_read,   read_on_pool, IORING_OP_READ};
-static const struct wf_way writing = {WF_FD_WRITE, POLLOUT,       try_write_nowait,
-                                      try_write,   write_on_pool, IORING_OP_WRITE};
+static const struct wf_way reading = {WF_FD_READ,      POLLIN,   IORING_OP_READ,
+                                      try_read_nowait, try_read, read_on_pool};
+static const struct wf_way writing = {WF_FD_WRITE,      POLLOUT,   IORING_OP_WRITE,
+                                      try_write_nowait, try_write, write_on_pool};
 
 /* Until it is ready, or always says so. */
 static int wait_ready(const struct wf_io *io, const struct wf_way *way)
@@ -242,16 +242,17 @@ static ssize_t run_blocking(const struct wf_io *io, const struct wf_way *way,
     return rc < 0 ? rc : run_on_pool(io, way, call);
 }
 
-/* At the current position, if it has one. */
-static ssize_t read_or_write_in_ring(const struct wf_io *io, const struct wf_way *way,
-                                     const struct wf_io_call *call)
+/* At the current position, if it has one. A kernel that knows no writes without SIGPIPE says so. */
+static ssize_t transfer_other_in_ring(const struct wf_io *io, const struct wf_way *way,
+                                      const struct wf_io_call *call)
 {
     const struct io_uring_sqe entry = {
-        .opcode = way->opcode,
+        .opcode = way->ring_op,
         .fd = io->fd,
         .off = UINT64_MAX,
         .addr = (uint64_t)(uintptr_t)call->in,
         .len = ring_length(call->length),
+        .rw_flags = way->direction == WF_FD_WRITE ? WF_QUIET_FLAG : 0,
     };
     uint32_t flags;
     return wf_io_ring_run(io, &entry, way->direction, &flags);
@@ -264,10 +265,12 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
         int rc = wf_io_stamp(io, &stamp);
         ssize_t n = rc == 0 ? way->nowait(call) : rc;
         bool is_refused = n == -EOPNOTSUPP || n == -ENOSYS;
-        /* A write waits outside the ring, whose write to a broken pipe would raise the signal. */
-        bool waits_there = is_refused || (n == -EAGAIN && way->direction == WF_FD_READ);
-        if (waits_there && wf_uring_is_here()) {
-            return read_or_write_in_ring(io, way, call);
+        if ((is_refused || n == -EAGAIN) && wf_uring_is_here()) {
+            n = transfer_other_in_ring(io, way, call);
+            if (n != -EOPNOTSUPP && n != -ENOSYS) {
+                return n;
+            }
+            is_refused = true;
         }
         if (is_refused) {
             return run_blocking(io, way, call);
@@ -280,8 +283,7 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
         }
         rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
         if (rc == -EPERM) { /* a file that must be read from the disk, or written to it */
-            return wf_uring_is_here() ? read_or_write_in_ring(io, way, call)
-                                      : run_on_pool(io, way, call);
+            return run_on_pool(io, way, call);
         }
         if (rc < 0) {
             return rc;
