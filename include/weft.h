@@ -25,6 +25,7 @@
 #include <weft/shield.h>
 #include <weft/signal.h>
 #include <weft/stats.h>
+#include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
