@@ -50,13 +50,14 @@ typedef struct weft_tls_options {
     const char *key_file;         /* its key, without a password */
     const char *authorities_file; /* who is trusted; NULL = what the system trusts */
     weft_tls_verify verify;
-    const char *const *alpn; /* application protocols, best first, ended by NULL. A server chooses the
+    const char *const
+        *alpn;       /* application protocols, best first, ended by NULL. A server chooses the
                               * first of its own that the client has, and refuses a client that has none
                               * of them; one that offers nothing is taken as it is */
-    bool only_tls13;         /* else TLS 1.2 too; nothing older */
+    bool only_tls13; /* else TLS 1.2 too; nothing older */
     bool no_session_reuse;
-    /* Server: the context for a client that asks for `name`, borrowed; NULL refuses it. Called in the
-     * handshake, with a lock held: it must neither await nor block. NULL: this one for all names. */
+    /* Server: the context for a client that asks for `name`; it must last as long as this one does. NULL
+     * refuses the client. Called in the handshake, with a lock held: it must neither await nor block. */
     weft_tls_context *(*choose)(const char *name, void *arg);
     void *choose_arg;
 } weft_tls_options;
@@ -125,6 +126,11 @@ WEFT_API WEFT_NODISCARD int weft_tls_wait(weft_tls *tls);
  * one is sent, if the socket takes it at once. Never refused because of a cancellation; no await point.
  * No other task may be inside a call on it. NULL is allowed. */
 WEFT_API void weft_tls_close(weft_tls *tls);
+
+/* For weft_stream_open_on(&stream, weft_tls_transport(), tls, NULL): a buffered stream, which owns the
+ * connection if that returns 0. Any thread; never switches. */
+struct weft_transport;
+WEFT_API const struct weft_transport *weft_tls_transport(void);
 
 /* ---- looking at it: any thread, never switches, valid until it is closed ---- */
 

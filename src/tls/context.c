@@ -38,8 +38,8 @@ static int refuse(const struct report *report, int rc, const char *what, const c
     char reason[256];
     wf_tls_describe(reason, sizeof reason, rc == -EINVAL ? "" : strerror(-rc));
     if (report->bytes > 0) {
-        snprintf(report->text, report->bytes, "%s%s%s%s%s", what, which[0] != '\0' ? " " : "", which,
-                 reason[0] != '\0' ? ": " : "", reason);
+        snprintf(report->text, report->bytes, "%s%s%s%s%s", what, which[0] != '\0' ? " " : "",
+                 which, reason[0] != '\0' ? ": " : "", reason);
     }
     return rc;
 }
@@ -120,8 +120,8 @@ static int choose_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *ch
     const weft_tls_context *context = arg;
     unsigned char *protocol;
     (void)ssl;
-    int found = SSL_select_next_proto(&protocol, chosen_length, context->alpn,
-                                      context->alpn_length, offered, offered_length);
+    int found = SSL_select_next_proto(&protocol, chosen_length, context->alpn, context->alpn_length,
+                                      offered, offered_length);
     *chosen = protocol;
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }

@@ -34,7 +34,8 @@ static int keep(SSL *ssl, SSL_SESSION *session)
 {
     weft_tls *tls = SSL_get_app_data(ssl);
     struct wf_tls_sessions *sessions = &tls->context->sessions;
-    char *name = tls->name[0] != '\0' && SSL_SESSION_is_resumable(session) ? strdup(tls->name) : NULL;
+    char *name =
+        tls->name[0] != '\0' && SSL_SESSION_is_resumable(session) ? strdup(tls->name) : NULL;
     if (name == NULL) {
         return 0;
     }
@@ -50,8 +51,7 @@ static int keep(SSL *ssl, SSL_SESSION *session)
 
 void wf_tls_sessions_watch(SSL_CTX *ssl_context)
 {
-    SSL_CTX_set_session_cache_mode(ssl_context,
-                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_session_cache_mode(ssl_context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ssl_context, keep);
 }
 

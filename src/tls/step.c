@@ -60,7 +60,8 @@ static int fail(weft_tls *tls)
     if (describe_verification(tls)) {
         rc = -EKEYREJECTED;
         ERR_clear_error();
-    } else if (code == 0 || (is_ssl && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)) {
+    } else if (code == 0 ||
+               (is_ssl && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)) {
         rc = -ECONNRESET;
         ERR_clear_error();
         snprintf(tls->text, sizeof tls->text, "the connection ended without a farewell");

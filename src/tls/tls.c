@@ -64,7 +64,7 @@ static int set_up(weft_tls *tls, const char *name)
     return rc;
 }
 
-static void free_connection(weft_tls *tls)
+void wf_tls_free(weft_tls *tls)
 {
     SSL_free(tls->ssl);
     free(tls->in.bytes);
@@ -93,7 +93,7 @@ int weft_tls_open(weft_tls **out, weft_tls_context *context, int fd, const char 
     int rc = set_up(tls, name);
     ERR_clear_error();
     if (rc < 0) {
-        free_connection(tls);
+        wf_tls_free(tls);
         return rc;
     }
     *out = tls;
@@ -269,15 +269,26 @@ int weft_tls_wait(weft_tls *tls)
     return rc < 0 ? rc : 0;
 }
 
-/* The farewell is sent only where it is the next thing to be said, and costs no waiting. */
-static void say_farewell_at_once(weft_tls *tls)
+/* Under the lock. Only where it is the next thing to be said. */
+static bool may_say_farewell(const weft_tls *tls)
 {
-    bool waits = wf_tls_buffer_count(&tls->out) + wf_tls_buffer_count(&tls->sending) > 0;
-    if (!waits && tls->error == 0 && SSL_is_init_finished(tls->ssl) == 1 &&
-        (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) == 0) {
+    bool waits = wf_tls_buffer_count(&tls->out) > 0 || wf_tls_buffer_count(&tls->sending) > 0;
+    return !tls->is_closed && !tls->is_sending && !waits && tls->error == 0 &&
+           SSL_is_init_finished(tls->ssl) == 1 &&
+           (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) == 0;
+}
+
+void wf_tls_say_farewell(weft_tls *tls)
+{
+    pthread_mutex_lock(&tls->lock);
+    bool says = may_say_farewell(tls);
+    if (says) {
         SSL_shutdown(tls->ssl);
-        wf_tls_push_now(tls);
         ERR_clear_error();
+    }
+    pthread_mutex_unlock(&tls->lock);
+    if (says) {
+        (void)wf_tls_push_now(tls);
     }
 }
 
@@ -286,11 +297,9 @@ void weft_tls_close(weft_tls *tls)
     if (tls == NULL) {
         return;
     }
-    if (!tls->is_closed) {
-        say_farewell_at_once(tls);
-        weft_close(tls->fd);
-    }
-    free_connection(tls);
+    wf_tls_say_farewell(tls);
+    weft_close(tls->fd);
+    wf_tls_free(tls);
 }
 
 /* ---- looking at it ---- */

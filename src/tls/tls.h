@@ -5,7 +5,7 @@
  *   buffer.c   bytes that wait                  bio.c      OpenSSL's view of them
  *   wire.c     between the buffers and the socket: the only place that waits
  *   step.c     one call of OpenSSL, and what it answered
- *   tls.c      the calls on a connection
+ *   tls.c      the calls on a connection        stream.c   the same as a stream's transport
  *
  * Why so: OpenSSL keeps its errors for each thread, and a fiber that waits may go on at another one. So
  * OpenSSL reads and writes buffers only, its calls never wait, and the waiting is done between them.
@@ -99,7 +99,7 @@ void wf_tls_describe(char *text, size_t text_bytes, const char *fallback);
 
 struct weft_tls {
     weft_tls_context *context;
-    SSL *ssl; /* under `lock`, as all that follows up to the next caption */
+    SSL *ssl;             /* under `lock`, as all that follows up to the next caption */
     pthread_mutex_t lock; /* held for one call of OpenSSL or one system call that does not wait */
     struct wf_tls_buffer in;  /* received, not yet read by OpenSSL */
     struct wf_tls_buffer out; /* written by OpenSSL, not yet taken to be sent */
@@ -169,5 +169,13 @@ struct wf_tls_step {
 ssize_t wf_tls_run(weft_tls *tls, const struct wf_tls_step *step);
 
 bool wf_tls_is_established(weft_tls *tls);
+
+/* ---- the end ---- */
+
+/* Sends the farewell if it is the next thing to be said and the socket takes it at once. Never switches. */
+void wf_tls_say_farewell(weft_tls *tls);
+
+/* Frees everything but the socket. */
+void wf_tls_free(weft_tls *tls);
 
 #endif
