@@ -102,7 +102,7 @@ WEFT_API WEFT_NODISCARD ssize_t weft_tls_read(weft_tls *tls, void *buffer, size_
 
 /* Writes up to `length` bytes; may be fewer: a record has 16 KiB at most. It waits until all that was
  * written before has left, then takes the bytes, and sends what goes at once. The rest of the record leaves
- * with the next call on the connection, whichever: after the last write comes weft_tls_flush or
+ * during the next calls on the connection, whichever: after the last write comes weft_tls_flush or
  * weft_tls_shutdown.
  *
  * returns  the bytes taken, or a negative errno. -ECANCELED: none of them was. -EBUSY: another task writes

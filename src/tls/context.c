@@ -175,6 +175,9 @@ static int choose_context(SSL *ssl, int *alert, void *arg)
     if (name == NULL) {
         return SSL_TLSEXT_ERR_NOACK;
     }
+    if (context->choose == NULL) { /* acknowledged, so that a resumed session knows it too */
+        return SSL_TLSEXT_ERR_OK;
+    }
     const weft_tls_context *chosen = context->choose(name, context->choose_arg);
     if (chosen == NULL) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
@@ -216,7 +219,7 @@ static int set_up(weft_tls_context *context, const weft_tls_options *options,
     SSL_CTX_set_options(context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(context->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS |
                                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    if (context->choose != NULL) {
+    if (context->is_server) {
         SSL_CTX_set_tlsext_servername_callback(context->ssl, choose_context);
         SSL_CTX_set_tlsext_servername_arg(context->ssl, context);
     }

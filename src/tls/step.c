@@ -129,9 +129,7 @@ ssize_t wf_tls_run(weft_tls *tls, const struct wf_tls_step *step)
         if (rc != WANTS_INPUT) {
             return rc;
         }
-        /* The peer answers what it has got. Later on a reader does not wait for the sending side: the peer
-         * may be doing just the same. */
-        int done = wf_tls_is_established(tls) ? 0 : wf_tls_flush(tls);
+        int done = wf_tls_await_input(tls);
         done = done == 0 ? wf_tls_receive(tls, seen) : done;
         if (done < 0) {
             return done;

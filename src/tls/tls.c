@@ -262,6 +262,7 @@ int weft_tls_wait(weft_tls *tls)
         return rc;
     }
     rc = shake_hands(tls);
+    rc = rc == 0 && !has_input(tls) ? wf_tls_await_input(tls) : rc;
     if (rc == 0 && !has_input(tls)) {
         rc = weft_wait_fd(tls->fd, WEFT_READABLE);
     }

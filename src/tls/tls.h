@@ -137,6 +137,10 @@ BIO *wf_tls_bio_new(weft_tls *tls);
  * Await point. */
 int wf_tls_receive(weft_tls *tls, uint64_t seen);
 
+/* Where something waits to be sent, sends it as it goes, until all has left or there is something to receive.
+ * Returns 0 or a negative errno. Await point, but observes nothing where nothing waits. */
+int wf_tls_await_input(weft_tls *tls);
+
 /* Sends all of `out`, waiting. Returns 0 or a negative errno. Await point. */
 int wf_tls_flush(weft_tls *tls);
 

@@ -9,6 +9,7 @@
  *   flush  waits for the socket, outside the lock, is_sending
  *   push   one system call that does not wait, under the lock, unless is_sending; then the flusher goes on
  *          until both buffers are empty, so what was to be pushed leaves too
+ * A reader that has to wait sends what is left alone meanwhile: its peer may wait for just that.
  * Half a record that has left is no harm: the rest is in `sending`, and comes before anything else. */
 #include <errno.h>
 #include <stdlib.h>
@@ -174,4 +175,34 @@ void wf_tls_push(weft_tls *tls)
     if (sent == -EBADF || sent == -ENOTSOCK) {
         push_simulated(tls);
     }
+}
+
+/* ---- both ---- */
+
+/* Something waits, and nobody else sees to it. */
+static bool is_left_alone(weft_tls *tls)
+{
+    pthread_mutex_lock(&tls->lock);
+    bool waits = wf_tls_buffer_count(&tls->out) > 0 || wf_tls_buffer_count(&tls->sending) > 0;
+    bool is = waits && !tls->is_sending;
+    pthread_mutex_unlock(&tls->lock);
+    return is;
+}
+
+/* Waiting for room alone would be wrong: the peer may have none before it has been read from. */
+int wf_tls_await_input(weft_tls *tls)
+{
+    while (is_left_alone(tls)) {
+        int events = weft_wait_fd(tls->fd, WEFT_READABLE | WEFT_WRITABLE);
+        if (events < 0) {
+            return events;
+        }
+        if ((events & WEFT_WRITABLE) != 0) {
+            wf_tls_push(tls);
+        }
+        if ((events & (WEFT_READABLE | WEFT_HANGUP)) != 0) {
+            return 0;
+        }
+    }
+    return 0;
 }
