@@ -14,10 +14,12 @@
 #include <weft/gather.h>
 #include <weft/group.h>
 #include <weft/io.h>
+#include <weft/listen.h>
 #include <weft/local.h>
 #include <weft/mutex.h>
 #include <weft/once.h>
 #include <weft/queue.h>
+#include <weft/resolve.h>
 #include <weft/runtime.h>
 #include <weft/rwlock.h>
 #include <weft/select.h>

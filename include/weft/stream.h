@@ -45,11 +45,11 @@ typedef struct weft_transport {
     /* Ends the sending side; everything has been flushed. Returns 0 or a negative errno; repeated after
      * -ECANCELED. An await point. NULL: -EOPNOTSUPP. */
     int (*shut)(void *context);
-    /* Closes the descriptors: whoever is inside `read` or another call returns soon (weft_close does
-     * that). Called once. Never waits. */
+    /* The stream is closed while somebody is inside one of the calls above: makes them return soon, by
+     * shutdown(2) for instance. Called at most once. Never waits. */
     void (*hang_up)(void *context);
-    /* Frees `context`. Called once, after hang_up and after the last call has returned, maybe by the task
-     * that made that call. Never waits. */
+    /* Closes descriptors and frees `context`. Called once, after the last call has returned, maybe by the
+     * task that made that call. Never waits. */
     void (*release)(void *context);
 } weft_transport;
 
@@ -79,8 +79,9 @@ WEFT_API WEFT_NODISCARD int weft_stream_open_on(weft_stream *stream,
 
 /* Closes descriptors and frees buffers. What was written but not flushed is dropped. Somebody inside a
  * call on the stream gets -EBADF; its memory must stay until all such calls have returned, and no call
- * may begin after this one. Never refused; no await point. Any thread. Does nothing for NULL, and for a
- * stream that is closed. */
+ * may begin after this one. A socket keeps its number until then; another descriptor is closed at once:
+ * where other workers may be about to use it, end those tasks first. Never refused; no await point. Any
+ * thread. Does nothing for NULL, and for a stream that is closed. */
 WEFT_API void weft_stream_close(weft_stream *stream);
 
 /* ---- reading ----
