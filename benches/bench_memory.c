@@ -5,11 +5,16 @@
  *       parked   resident bytes of each fiber that has parked, with its guarded stack; the time to
  *                start one, to wake and join one; and how much of the peak is still resident within
  *                a second after all have ended.
+ *       The peer "pages" is the least that can be: it maps as much address space for each, writes
+ *       four cache lines of a page and a record of 192 bytes, and later the same again; its start is what
+ *       the page faults cost, its wake_join what the cache misses cost.
  * Each repetition has a process of its own: memory that an earlier one left behind is invisible.
  */
 #include "harness.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 static double resident(void)
 {
@@ -128,6 +133,47 @@ static void parked(struct bench *b)
     free(tasks);
 }
 
+/* ---- the pages alone ----------------------------------------------------------------------------------- */
+
+enum { STRIDE = 256 * 1024, TOUCHED = 256, RECORD = 192 };
+
+static void touch_all(char *stacks, char *records, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        /* At the top, below what colours it: 64 bytes further down each time. */
+        char *top = stacks + (i + 1) * STRIDE - TOUCHED - i % 32 * 64;
+        for (int line = 0; line < TOUCHED; line += 64) {
+            top[line]++;
+        }
+        for (int line = 0; line < RECORD; line += 64) {
+            records[i * RECORD + (uint64_t)line]++;
+        }
+    }
+}
+
+static void touch_pages(struct bench *b)
+{
+    if (!has_room(b, 6 * 1024)) {
+        return;
+    }
+    double count = (double)b->operations;
+    char *records = malloc(b->operations * RECORD);
+    char *stacks = mmap(NULL, b->operations * STRIDE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    bench_require(b, records != NULL && stacks != MAP_FAILED, "memory");
+    (void)madvise(stacks, b->operations * STRIDE, MADV_NOHUGEPAGE);
+    double before = resident();
+    int64_t start_ns = bench_now_ns();
+    touch_all(stacks, records, b->operations);
+    bench_report(b, "start", "ns", (double)(bench_now_ns() - start_ns) / count);
+    bench_report(b, "each", "bytes", (resident() - before) / count);
+    start_ns = bench_now_ns();
+    touch_all(stacks, records, b->operations);
+    bench_report(b, "wake_join", "ns", (double)(bench_now_ns() - start_ns) / count);
+    munmap(stacks, b->operations * STRIDE);
+    free(records);
+}
+
 static const struct bench_case cases[] = {
     {.name = "spawned",
      .operations = 1000000,
@@ -140,7 +186,9 @@ static const struct bench_case cases[] = {
      .body = parked,
      .reps_most = 2,
      .flags = BENCH_ISOLATED | BENCH_ONCE,
-     .peers = {{.name = "go", .program = "peer_go"}}},
+     .peers = {{.name = "pages", .body = touch_pages, .workers = 1},
+               {.name = "go", .program = "peer_go"},
+               {.name = "tokio", .program = "peer_tokio"}}},
 };
 
 int main(int argc, char **argv)

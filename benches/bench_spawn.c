@@ -132,10 +132,11 @@ static void closure_many(struct bench *b)
     bench_stop(b);
 }
 
-#define PROGRAMS                                                                      \
-    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}, \
-    {                                                                                 \
-        .name = "boost.fiber", .program = "peer_boost"                                \
+#define PROGRAMS                                                                  \
+    {.name = "tbb", .program = "peer_tbb"}, {.name = "go", .program = "peer_go"}, \
+        {.name = "tokio", .program = "peer_tokio"},                               \
+    {                                                                             \
+        .name = "boost.fiber", .program = "peer_boost"                            \
     }
 
 static const struct bench_case cases[] = {

@@ -6,7 +6,9 @@
  *       timeout_ready  a time limit around an await that need not wait: what an asynchronous call under a
  *                      limit costs when its answer is there.
  *       timeout_park   a time limit around a call that parks, beside the same call without one.
- *       lateness       ten thousand sleeps of 1 to 1000 ms at once: how late they end. Never early.
+ *       timeout_leave_across  leaving a time limit on another worker than it was entered on.
+ *       lateness       ten thousand sleeps of 1 to 1000 ms at once: how late they end, and the processor
+ *                      time of the whole process for each. Never early.
  *                      Cold: in a new runtime, where the first ones end while others still start.
  * The first two also with a million other timers pending. Those are time limits, hundreds in each of
  * a few thousand parked tasks: a timer is a timer, and it costs no million stacks.
@@ -15,6 +17,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static const int64_t hour_ns = 3600 * WEFT_S;
 
@@ -26,7 +30,7 @@ struct crowd {
     struct bench *b;
     weft_task **tasks;
     uint64_t count;
-    uint64_t ready;
+    uint64_t ready; /* atomic: members may run on any worker */
 };
 
 struct member {
@@ -39,12 +43,13 @@ static intptr_t hold_scopes(void *arg)
 {
     struct member *member = arg;
     struct crowd *crowd = member->crowd;
-    int64_t base_ns = hour_ns + (int64_t)crowd->ready * 7 * WEFT_MS;
+    uint64_t before = __atomic_load_n(&crowd->ready, __ATOMIC_RELAXED);
+    int64_t base_ns = hour_ns + (int64_t)before * 7 * WEFT_MS;
     for (int i = 0; i < SCOPES; i++) {
         int rc = weft_timeout_enter(&member->scopes[i], base_ns + i * 13 * WEFT_S);
         bench_require(crowd->b, rc == 0, "timeout enter");
     }
-    crowd->ready++;
+    __atomic_add_fetch(&crowd->ready, 1, __ATOMIC_RELAXED);
     intptr_t rc = weft_sleep(WEFT_FOREVER);
     for (int i = SCOPES - 1; i >= 0; i--) {
         rc = weft_timeout_leave(&member->scopes[i], rc);
@@ -64,7 +69,7 @@ static void gather_crowd(struct crowd *crowd, struct bench *b, uint64_t timers)
         member->crowd = crowd;
         bench_require(b, weft_spawn(&crowd->tasks[i], hold_scopes, member) == 0, "spawn");
     }
-    while (crowd->ready < crowd->count) {
+    while (__atomic_load_n(&crowd->ready, __ATOMIC_RELAXED) < crowd->count) {
         bench_require(b, weft_yield() == 0, "yield");
     }
 }
@@ -159,6 +164,16 @@ static void timeout_return_crowd(struct bench *b)
     dismiss_crowd(&crowd);
 }
 
+/* A limit reads the clock once: what is beyond this is its own. */
+static void read_clock(struct bench *b)
+{
+    bench_start(b);
+    for (uint64_t i = 0; i < b->operations; i++) {
+        __asm__ volatile("" ::"r"(bench_now_ns()));
+    }
+    bench_stop(b);
+}
+
 /* ---- a limit around a call that parks --------------------------------------------------------------- */
 
 enum { TURNS = 4 };
@@ -206,6 +221,57 @@ static void without_limit(struct bench *b)
     take_turns(b, false);
 }
 
+/* ---- leaving on another worker ------------------------------------------------------------------------- */
+
+struct holder {
+    int is_over; /* atomic */
+};
+
+/* Holds its worker, so that whoever was behind it goes on elsewhere. */
+static intptr_t hold_worker(void *arg)
+{
+    struct holder *holder = arg;
+    while (__atomic_load_n(&holder->is_over, __ATOMIC_ACQUIRE) == 0) {
+        __asm__ volatile("" ::: "memory");
+    }
+    return 0;
+}
+
+static void move_away(struct bench *b, struct holder *holder, weft_task **task)
+{
+    weft_spawn_options options = {.size = sizeof options, .pinned = true};
+    int thread = (int)gettid();
+    holder->is_over = 0;
+    bench_require(b, weft_spawn_with(task, hold_worker, holder, &options) == 0, "spawn");
+    while ((int)gettid() == thread) {
+        bench_require(b, weft_yield() == 0, "yield");
+    }
+}
+
+static void leave_across(struct bench *b)
+{
+    static weft_timeout scopes[SCOPES];
+    struct crowd crowd;
+    struct holder holder;
+    weft_task *task;
+    gather_crowd(&crowd, b, pending_timers(b));
+    b->done = 0;
+    for (; b->done < b->operations; b->done += SCOPES) {
+        for (int i = 0; i < SCOPES; i++) {
+            bench_require(b, weft_timeout_enter(&scopes[i], 30 * WEFT_S) == 0, "enter");
+        }
+        move_away(b, &holder, &task);
+        bench_start(b);
+        for (int i = SCOPES - 1; i >= 0; i--) {
+            bench_require(b, weft_timeout_leave(&scopes[i], 0) == 0, "leave");
+        }
+        bench_stop(b);
+        __atomic_store_n(&holder.is_over, 1, __ATOMIC_RELEASE);
+        bench_require(b, weft_await(task, NULL) == 0, "await");
+    }
+    dismiss_crowd(&crowd);
+}
+
 /* ---- lateness ------------------------------------------------------------------------------------------- */
 
 struct sleeper {
@@ -240,12 +306,21 @@ static void report_lateness(struct bench *b, const struct sleeper *sleepers)
     free(late_us);
 }
 
+static double processor_us(void)
+{
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
+           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+}
+
 /* The delays are spread over 1 to 1000 ms with the odd microsecond, in no order. */
 static void lateness(struct bench *b)
 {
     struct sleeper *sleepers = calloc(b->operations, sizeof *sleepers);
     weft_task **tasks = calloc(b->operations, sizeof(weft_task *));
     bench_require(b, sleepers != NULL && tasks != NULL, "memory");
+    double before_us = processor_us();
     for (uint64_t i = 0; i < b->operations; i++) {
         int64_t delay_us = 1000 + (int64_t)(i * 7919 % 10007) * 999000 / 10007;
         sleepers[i] = (struct sleeper){.b = b, .delay_ns = delay_us * 1000};
@@ -255,6 +330,7 @@ static void lateness(struct bench *b)
     bench_require(b, weft_gather(tasks, b->operations, NULL, WEFT_GATHER_FIRST_ERROR, NULL) == 0,
                   "gather");
     weft_drop_all(tasks, b->operations);
+    bench_report(b, "cpu", "us/op", (processor_us() - before_us) / (double)b->operations);
     report_lateness(b, sleepers);
     free(tasks);
     free(sleepers);
@@ -283,12 +359,13 @@ static const struct bench_case cases[] = {
      .operations = 1000000,
      .body = timeout_return,
      .workers = 1,
-     .peers = {PROGRAMS_AS("timer_arm_cancel")}},
+     .peers = {{.name = "clock read", .body = read_clock}, PROGRAMS_AS("timer_arm_cancel")}},
     {.name = "timeout_ready",
      .operations = 1000000,
      .body = timeout_ready,
      .workers = 1,
      .peers = {{.name = "without limit", .body = await_ready, .in_runtime = true},
+               {.name = "clock read", .body = read_clock},
                {.name = "go", .program = "peer_go"},
                {.name = "tokio", .program = "peer_tokio"}}},
     {.name = "timeout_return_million",
@@ -296,12 +373,22 @@ static const struct bench_case cases[] = {
      .body = timeout_return_crowd,
      .workers = 1,
      .reps_most = 5,
-     .peers = {PROGRAMS_AS("timer_arm_cancel_million")}},
+     .peers = {{.name = "clock read", .body = read_clock},
+               PROGRAMS_AS("timer_arm_cancel_million")}},
     {.name = "timeout_park",
      .operations = 500000,
      .body = timeout_park,
      .workers = 1,
-     .peers = {{.name = "without limit", .body = without_limit, .in_runtime = true}}},
+     .peers = {{.name = "without limit", .body = without_limit, .in_runtime = true},
+               {.name = "clock read", .body = read_clock},
+               {.name = "go", .program = "peer_go"},
+               {.name = "tokio", .program = "peer_tokio"}}},
+    {.name = "timeout_leave_across",
+     .operations = 20000,
+     .body = leave_across,
+     .workers = 2,
+     .reps_most = 5,
+     .flags = BENCH_ONCE},
     {.name = "lateness",
      .operations = 10000,
      .quick_operations = 10000,

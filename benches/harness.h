@@ -22,7 +22,7 @@
 #include <weft.h>
 
 enum {
-    BENCH_PEERS = 6,
+    BENCH_PEERS = 8,
     BENCH_METRICS = 10,
 };
 
@@ -57,7 +57,7 @@ struct bench_peer {
     const char *name;
     bench_fn *body;      /* a function of this process; runs on a plain thread unless in_runtime */
     bool in_runtime;     /* the body is a task, as the case's own is */
-    int workers;         /* 0: as many as the case */
+    int workers;         /* 0: as many as the case; a body with as many is left out */
     const char *program; /* or a program in the folder of peers */
     const char *as;      /* what the program calls the case; NULL: as we do */
 };
@@ -74,6 +74,7 @@ struct bench_case {
     const char *name;
     uint64_t operations;       /* per repetition */
     uint64_t quick_operations; /* with --quick; 0 = a tenth */
+    uint64_t full_operations;  /* with --full; 0 = the same */
     bench_fn *body;
     int workers;   /* 0: one row for each count of --workers */
     int reps_most; /* 0: as many as --reps says */

@@ -147,7 +147,7 @@ Test(dump, tells_what_each_task_waits_for_and_whom)
         ASSERT_SAID("unfinished tasks: 7, parked: 5");
         ASSERT_SAID("task #1 (", "): running or ready");
         ASSERT_SAID("task #", " \"future\" (", "test_dump.c:", "): parked, waits for future 1");
-        ASSERT_SAID("task #", " \"joiner\" (", "): parked, joins task #", " \"future\"");
+        ASSERT_SAID("task #", " \"joiner\" (", " joins task #", " \"future\"");
         ASSERT_SAID("task #", " \"sleeper\" (", "): parked, sleeps");
         ASSERT_SAID("task #", " \"reader\" (", "): parked, waits for descriptor ");
         ASSERT_SAID("task #", " \"gatherer\"", "gathers task #", " \"future\", task #",

@@ -319,7 +319,7 @@ Test(state, a_request_after_the_grant_stays)
 
     cr_assert_eq(wf_state_wake(&word, epoch, WF_GRANTED), WF_WAKE_READY);
     request(1);
-    cr_assert_eq(wf_state_deliver(&word, false), WF_DELIVER_NOTHING);
+    cr_assert_eq(wf_state_deliver(&word, false), WF_DELIVER_INSIDE);
     cr_assert_eq(wf_word_verdict(now()), WF_GRANTED);
     cr_assert(wf_state_observe(&word));
 }
@@ -331,7 +331,7 @@ Test(state, a_grant_between_request_and_kick_wins)
 
     request(1);
     cr_assert_eq(wf_state_wake(&word, epoch, WF_GRANTED), WF_WAKE_READY);
-    cr_assert_eq(wf_state_deliver(&word, false), WF_DELIVER_NOTHING);
+    cr_assert_eq(wf_state_deliver(&word, false), WF_DELIVER_INSIDE);
     cr_assert_eq(undelivered(), 1U);
     cr_assert(wf_state_observe(&word));
 }
@@ -751,7 +751,9 @@ Test(state, random_steps_against_a_model)
             break;
         case 4:
             cr_assert_eq(wf_state_deliver(&word, false),
-                         is_parked && waiting > 0 ? WF_DELIVER_READY : WF_DELIVER_NOTHING);
+                         waiting == 0 ? WF_DELIVER_NOTHING
+                         : is_parked  ? WF_DELIVER_READY
+                                      : WF_DELIVER_INSIDE);
             if (is_parked && waiting > 0) {
                 is_parked = false;
                 tolls++;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* boost.cpp - the Boost.Fiber peer: peer_boost CASE [OPERATIONS [WORKERS]] prints lines
- * "CASE NUMBER"; see ../README.md. One thread: its default scheduler shares nothing. */
+ * "CASE NUMBER"; see ../README.md. One thread, but for fork and join: its default scheduler shares
+ * nothing. */
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -11,13 +12,12 @@
 
 #include <boost/fiber/all.hpp>
 
-using clock_type = std::chrono::steady_clock;
+#include "boost_fork.h"
+
+using forking::clock_type;
+using forking::ns_since;
 namespace fibers = boost::fibers;
 
-static double ns_since(clock_type::time_point start)
-{
-    return std::chrono::duration<double, std::nano>(clock_type::now() - start).count();
-}
 
 static double spawn_await(long n)
 {
@@ -79,6 +79,25 @@ static void yield_times(long n)
     for (long i = 0; i < n; i++) {
         boost::this_fiber::yield();
     }
+}
+
+/* Fibers that wait for a promise each are woken one by one, and joined. */
+static double wake_crowd(long n)
+{
+    std::vector<fibers::promise<void>> turns(static_cast<std::size_t>(n));
+    std::vector<fibers::fiber> all;
+    all.reserve(turns.size());
+    for (auto &turn : turns) {
+        all.emplace_back(fibers::launch::dispatch, [&turn] { turn.get_future().wait(); });
+    }
+    auto start = clock_type::now();
+    for (auto &turn : turns) {
+        turn.set_value();
+    }
+    for (auto &one : all) {
+        one.join();
+    }
+    return ns_since(start);
 }
 
 static double yield_two(long n)
@@ -224,18 +243,42 @@ static const std::map<std::string, double (*)(long)> cases = {
     {"yield_two", yield_two},             {"yield_lone", yield_lone},
     {"pingpong", pingpong},               {"gather", gather},
     {"mutex_free", mutex_free},           {"mutex_shared", mutex_shared},
-    {"mutex_held", mutex_held},
+    {"mutex_held", mutex_held},           {"wake_crowd", wake_crowd},
 };
+
+struct fork_case {
+    double (*run)(long);
+    long warmup;
+    long most; /* sizes are cut: all but the product report the time of an operation */
+};
+
+static const std::map<std::string, fork_case> forks = {
+    {"fib", {forking::run_fib, 15, 24}},
+    {"skynet", {forking::run_skynet, 1000, 100000}},
+    {"nqueens", {forking::run_queens, 7, 11}},
+    {"matmul", {forking::run_matmul, 128, 4096}},
+};
+
+static int run_fork(const std::string &name, long n, unsigned workers)
+{
+    const auto &found = forks.at(name);
+    n = n < found.most ? n : found.most;
+    std::printf("%s %f\n", name.c_str(), forking::on_workers(workers, found.run, found.warmup, n));
+    return 0;
+}
 
 int main(int argc, char **argv)
 {
     const std::string name = argc > 1 ? argv[1] : "";
     const long n = argc > 2 ? std::atol(argv[2]) : 100000;
+    if (forks.count(name) != 0) {
+        return run_fork(name, n, argc > 3 ? static_cast<unsigned>(std::atoi(argv[3])) : 1);
+    }
     const auto found = cases.find(name);
     if (found == cases.end() || (argc > 3 && std::atol(argv[3]) > 1)) {
         return 77;
     }
-    if (name != "spawn_many_cold") {
+    if (name != "spawn_many_cold" && name != "wake_crowd") {
         found->second(n / 10 + 1);
     }
     std::printf("%s %f\n", name.c_str(), found->second(n) / static_cast<double>(n));

@@ -14,12 +14,12 @@ is_stale() { # PROGRAM SOURCE...
     [ ! -x "$program" ] || [ -n "$(find "$@" -type f -newer "$program")" ]
 }
 
-make_peer() { # NAME TOOL SOURCE COMMAND...
-    name=$1 tool=$2 source=$3
+make_peer() { # NAME TOOL SOURCES COMMAND...
+    name=$1 tool=$2 sources=$3 # several, with spaces between
     shift 3
     if ! command -v "$tool" >/dev/null; then
         echo "peers: no peer_$name: $tool is not installed"
-    elif is_stale "$out/peer_$name" "$source"; then
+    elif is_stale "$out/peer_$name" $sources; then
         echo "peers: building peer_$name"
         "$@" >"$out/$name.log" 2>&1 || echo "peers: no peer_$name: see $out/$name.log"
     fi
@@ -32,13 +32,17 @@ build_go() {
 # Cargo writes its lock file beside the sources: it gets a copy of them.
 build_tokio() {
     mkdir -p "$out/tokio/src" && cp "$here/tokio/Cargo.toml" "$out/tokio/" &&
-        cp "$here/tokio/src/main.rs" "$out/tokio/src/" &&
+        cp "$here"/tokio/src/*.rs "$out/tokio/src/" &&
         cargo build --release --manifest-path "$out/tokio/Cargo.toml" &&
         cp "$out/tokio/target/release/peer_tokio" "$out/peer_tokio"
 }
 
 build_boost() {
-    c++ -O2 -std=c++17 -o "$out/peer_boost" "$here/boost.cpp" -lboost_fiber -lboost_context -pthread
+    c++ -O3 -std=c++17 -o "$out/peer_boost" "$here/boost.cpp" -lboost_fiber -lboost_context -pthread
+}
+
+build_tbb() {
+    c++ -O3 -std=c++17 -o "$out/peer_tbb" "$here/tbb.cpp" -ltbb -pthread
 }
 
 build_uv() {
@@ -50,11 +54,16 @@ has_header() { # HEADER LANGUAGE
 }
 
 make_peer go go "$here/go" build_go
-make_peer tokio cargo "$here/tokio/src/main.rs" build_tokio
+make_peer tokio cargo "$here/tokio" build_tokio
 if has_header boost/fiber/all.hpp c++; then
-    make_peer boost c++ "$here/boost.cpp" build_boost
+    make_peer boost c++ "$here/boost.cpp $here/boost_fork.h $here/../matmul.h" build_boost
 else
     echo "peers: no peer_boost: Boost.Fiber is not installed (libboost-fiber-dev)"
+fi
+if has_header oneapi/tbb/task_group.h c++; then
+    make_peer tbb c++ "$here/tbb.cpp $here/../matmul.h" build_tbb
+else
+    echo "peers: no peer_tbb: TBB is not installed (libtbb-dev)"
 fi
 if has_header uv.h c; then
     make_peer uv cc "$here/uv.c" build_uv

@@ -58,12 +58,21 @@ static int compare(const void *a, const void *b)
     return (x->late_us > y->late_us) - (x->late_us < y->late_us);
 }
 
+static double processor_us(void)
+{
+    uv_rusage_t use;
+    uv_getrusage(&use);
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
+           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+}
+
 /* Its timers count whole milliseconds from the time that the loop last saw: delays are rounded up, and
  * the time is brought up to date first. */
 static void lateness(long n)
 {
     struct sleeper *sleepers = calloc((size_t)n, sizeof *sleepers);
     long early = 0;
+    double before_us = processor_us();
     for (long i = 0; i < n; i++) {
         uint64_t delay_us = 1000 + (uint64_t)i * 7919 % 10007 * 999000 / 10007;
         sleepers[i].delay_us = (delay_us + 999) / 1000 * 1000;
@@ -74,6 +83,7 @@ static void lateness(long n)
         uv_timer_start(&sleepers[i].timer, wake, sleepers[i].delay_us / 1000, 0);
     }
     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+    printf("lateness.cpu %f\n", (processor_us() - before_us) / (double)n);
     qsort(sleepers, (size_t)n, sizeof *sleepers, compare);
     while (early < n && sleepers[early].late_us < 0) {
         early++;

@@ -17,8 +17,6 @@
 #include "sched/sched.h"
 #include "task/slab.h"
 
-#define GATHERS ((uintptr_t)1) /* in task->joins: the rest is a struct wf_edges */
-
 /* Tasks that are followed, and other gathers' edges that are looked at: what a search may cost at most.
  * Some ten microseconds; longer cycles than that have not been seen. */
 enum { WAITS_MAX = 1024, EDGES_MAX = 8192, TABLE_ROOM = 2 * WAITS_MAX };
@@ -51,12 +49,12 @@ static uint32_t generation_of(const weft_task *task)
 static bool comes_to_an_end(const weft_task *self, weft_task *task)
 {
     for (int hops = 0; hops < WAITS_MAX; hops++) {
-        uintptr_t joins = wf_load_sc(&task->joins);
+        uint64_t joins = wf_load_sc(&task->joins);
         if (joins == 0) {
             return true;
         }
-        task = (weft_task *)joins;
-        if ((joins & GATHERS) != 0 || task == self) {
+        task = wf_token_task(joins);
+        if ((joins & WF_JOINS_GATHER) != 0 || task == self) {
             return false;
         }
     }
@@ -115,10 +113,10 @@ static bool leave_by_gather(struct search *search, uint32_t from)
 {
     struct place *place = &search->places[from];
     wf_lock(&place->task->lock);
-    uintptr_t joins = wf_load_sc(&place->task->joins);
-    const struct wf_edges *edges = (const struct wf_edges *)(joins & ~GATHERS);
+    uint64_t joins = wf_load_sc(&place->task->joins);
+    const struct wf_edges *edges = (const struct wf_edges *)(uintptr_t)(joins & ~WF_JOINS_GATHER);
     bool found = false;
-    if ((joins & GATHERS) != 0 && generation_of(place->task) == place->generation &&
+    if ((joins & WF_JOINS_GATHER) != 0 && generation_of(place->task) == place->generation &&
         !edges->is_decided(edges, search->is_second)) {
         place->number = edges->number;
         found = leave_by_edges(search, edges, from);
@@ -128,10 +126,10 @@ static bool leave_by_gather(struct search *search, uint32_t from)
 }
 
 /* The second look tells that the task that was met is the joined one still. */
-static bool leave_by_join(struct search *search, uint32_t from, uintptr_t joins)
+static bool leave_by_join(struct search *search, uint32_t from, uint64_t joins)
 {
     const struct place *place = &search->places[from];
-    weft_task *task = (weft_task *)joins;
+    weft_task *task = wf_token_task(joins);
     uint32_t generation = generation_of(task);
     bool is_same =
         wf_load_sc(&place->task->joins) == joins && generation_of(place->task) == place->generation;
@@ -140,11 +138,11 @@ static bool leave_by_join(struct search *search, uint32_t from, uintptr_t joins)
 
 static bool leave_place(struct search *search, uint32_t from)
 {
-    uintptr_t joins = wf_load_sc(&search->places[from].task->joins);
+    uint64_t joins = wf_load_sc(&search->places[from].task->joins);
     if (joins == 0) {
         return false;
     }
-    return (joins & GATHERS) != 0 ? leave_by_gather(search, from)
+    return (joins & WF_JOINS_GATHER) != 0 ? leave_by_gather(search, from)
                                   : leave_by_join(search, from, joins);
 }
 
@@ -211,7 +209,7 @@ static bool closes(weft_task *self, const struct wf_edges *edges)
 
 bool wf_cycle_join(weft_task *self, weft_task *task)
 {
-    wf_store_sc(&self->joins, (uintptr_t)task);
+    wf_store_sc(&self->joins, (uint64_t)(uintptr_t)task);
     if (comes_to_an_end(self, task)) {
         return false;
     }
@@ -223,7 +221,7 @@ bool wf_cycle_gather(weft_task *self, struct wf_edges *edges)
 {
     struct wf_worker *worker = wf_here();
     edges->number = (++worker->gathers << 16) + worker->index; /* fewer workers than that */
-    wf_store_sc(&self->joins, (uintptr_t)edges | GATHERS);
+    wf_store_sc(&self->joins, (uint64_t)(uintptr_t)edges | WF_JOINS_GATHER);
     for (size_t i = 0; i < edges->count; i++) {
         if (wf_load_sc(&edges->tasks[i]->joins) != 0) {
             return closes(self, edges);
@@ -234,12 +232,12 @@ bool wf_cycle_gather(weft_task *self, struct wf_edges *edges)
 
 void wf_cycle_leave(weft_task *self)
 {
-    bool gathers = (wf_load_rlx(&self->joins) & GATHERS) != 0;
+    bool gathers = (wf_load_rlx(&self->joins) & WF_JOINS_GATHER) != 0;
     if (!gathers) {
-        wf_store_sc(&self->joins, (uintptr_t)0);
+        wf_store_sc(&self->joins, UINT64_C(0));
         return;
     }
     wf_lock(&self->lock); /* waits for who reads the edges */
-    wf_store_sc(&self->joins, (uintptr_t)0);
+    wf_store_sc(&self->joins, UINT64_C(0));
     wf_unlock(&self->lock);
 }

@@ -46,6 +46,14 @@ int wf_door_observe(weft_task *self, const char *call);
 /* Only the budget, for calls that hand their requests on. May switch. */
 void wf_door_spend(weft_task *self, const char *call);
 
+/* Only the sweep's count. Never switches. */
+static inline void wf_door_count(weft_task *self, const char *call)
+{
+    if (__builtin_expect((self->flags & WF_TASK_PROBED) != 0, 0)) {
+        wf_probe_point(wf_runtime_of(self)->probe, self, call);
+    }
+}
+
 /* One trip through the ready queue, in a call that has entered: 0, or -ECANCELED for a request that has
  * come meanwhile. */
 int wf_door_yield(weft_task *self);
@@ -63,7 +71,7 @@ enum wf_verdict wf_door_park(struct wf_wait *wait);
 /* weft_cancel with any cause (task.c). */
 int wf_cancel_now(weft_task *task, int cause);
 
-/* weft_join and its like, by the name of `call`. */
+/* weft_join and its like, by the name of `call`; never inside (inside.h). */
 int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *call);
 
 /* Runs `later` (see wait.h), from any thread. */

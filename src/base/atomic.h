@@ -66,6 +66,16 @@ static inline void wf_fence_full(void)
 #endif
 }
 
+/* The same right after a locked operation, which on x86-64 is one already. */
+static inline void wf_fence_after_rmw(void)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("" ::: "memory");
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
 /* A pause inside a bounded spin. */
 static inline void wf_relax(void)
 {

@@ -36,7 +36,7 @@ static void tell_count(struct dump *dump)
 {
     size_t parked = 0;
     for (size_t i = 0; i < dump->scene.listed; i++) {
-        parked += wf_word_life(dump->scene.sights[i].word) == WF_PARKED ? 1U : 0U;
+        parked += wf_sight_waits(&dump->scene.sights[i]) ? 1U : 0U;
     }
     wf_text_add(&dump->text, "unfinished tasks: %zu, parked: %zu", dump->scene.listed, parked);
     give(dump);
@@ -51,7 +51,11 @@ static void tell_task(struct dump *dump, size_t at)
         wf_text_add(text, ": new");
         break;
     case WF_RUN:
-        wf_text_add(text, ": running or ready");
+        wf_text_add(text, dump->scene.sights[at].inside != 0 ? ": " : ": running or ready");
+        if (dump->scene.sights[at].inside != 0) {
+            wf_scene_tell(&dump->scene, at, true, text);
+            wf_text_add(text, " on its own stack");
+        }
         break;
     case WF_PARKED:
         wf_text_add(text, ": parked, ");
@@ -83,7 +87,7 @@ static void tell_branch(size_t at, size_t depth, bool is_again, void *arg)
     wf_scene_name(&dump->scene, at, false, text);
     if (is_again) {
         wf_text_add(text, " (see above)");
-    } else if (wf_word_life(dump->scene.sights[at].word) == WF_PARKED) {
+    } else if (wf_sight_waits(&dump->scene.sights[at])) {
         wf_text_add(text, " ");
         wf_scene_tell(&dump->scene, at, false, text);
     }

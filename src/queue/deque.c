@@ -11,9 +11,8 @@ enum { FIRST_SLOTS = 256 };
 
 static struct wf_ring *make_ring(uint64_t slots)
 {
-    struct wf_ring *ring = malloc(sizeof *ring + (size_t)slots * sizeof ring->slots[0]);
+    struct wf_ring *ring = calloc(1, sizeof *ring + (size_t)slots * sizeof ring->slots[0]);
     if (ring != NULL) {
-        ring->older = NULL;
         ring->mask = slots - 1;
     }
     return ring;
@@ -25,8 +24,8 @@ int wf_deque_init(struct wf_deque *deque)
     if (ring == NULL) {
         return -ENOMEM;
     }
-    wf_store_rlx(&deque->bottom, 0);
-    wf_store_rlx(&deque->top, 0);
+    wf_store_rlx(&deque->bottom, 1);
+    wf_store_rlx(&deque->top, 1);
     wf_store_rel(&deque->ring, ring);
     return 0;
 }
@@ -42,37 +41,32 @@ void wf_deque_destroy(struct wf_deque *deque)
     wf_store_rlx(&deque->ring, NULL);
 }
 
-/* Twice the slots, same entries under the same indices. The old ring stays readable: a thief that
- * holds it reads entries that its CAS on top then validates. */
-static struct wf_ring *grow(struct wf_deque *deque, struct wf_ring *old, uint64_t top,
-                            uint64_t bottom)
+/* Same entries under the same indices. The old ring stays readable: a thief that holds it reads entries
+ * that its CAS on top then validates. */
+bool wf_deque_grow(struct wf_deque *deque)
 {
+    struct wf_ring *old = wf_load_rlx(&deque->ring); /* own */
     struct wf_ring *ring = make_ring((old->mask + 1) * 2);
     if (ring == NULL) {
-        return NULL;
+        return false;
     }
     ring->older = old;
-    for (uint64_t i = top; i < bottom; i++) {
+    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
+    for (uint64_t i = wf_load_acq(&deque->top); i < bottom; i++) {
         wf_store_rlx(&ring->slots[i & ring->mask], wf_load_rlx(&old->slots[i & old->mask]));
     }
     wf_store_rel(&deque->ring, ring);
-    return ring;
+    return true;
 }
 
-bool wf_deque_push(struct wf_deque *deque, uint64_t entry)
+bool wf_deque_reserve(struct wf_deque *deque, uint32_t count)
 {
-    WF_ASSERT(entry != 0);
-    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
-    uint64_t top = wf_load_acq(&deque->top);
-    struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    if (__builtin_expect(bottom - top > ring->mask, 0)) {
-        ring = grow(deque, ring, top, bottom);
-        if (ring == NULL) {
+    uint64_t used = wf_load_rlx(&deque->bottom) - wf_load_acq(&deque->top);
+    while (used + count > wf_load_rlx(&deque->ring)->mask + 1) {
+        if (!wf_deque_grow(deque)) {
             return false;
         }
     }
-    wf_store_rlx(&ring->slots[bottom & ring->mask], entry);
-    wf_store_rel(&deque->bottom, bottom + 1);
     return true;
 }
 
@@ -83,25 +77,45 @@ uint64_t wf_deque_take(struct wf_deque *deque)
     uint64_t top = wf_load_acq(&deque->top);
     while (top < bottom) {
         uint64_t entry = wf_load_rlx(&ring->slots[top & ring->mask]);
-        if (wf_cas_acqrel(&deque->top, &top, top + 1)) {
+        if (wf_cas_sc(&deque->top, &top, top + 1)) {
             return entry;
         }
     }
     return 0;
 }
 
+uint64_t wf_deque_oldest(struct wf_deque *deque)
+{
+    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    uint64_t top = wf_load_acq(&deque->top);
+    return top < wf_load_rlx(&deque->bottom) ? wf_load_rlx(&ring->slots[top & ring->mask]) : 0;
+}
+
+/* One by one: that nobody takes off the bottom what lies there is certain only for the entry at the top
+ * that the fence separates from the look at bottom. */
 uint32_t wf_deque_steal(struct wf_deque *deque, uint64_t *out, uint32_t cap)
 {
-    uint64_t top = wf_load_acq(&deque->top);
-    uint64_t bottom = wf_load_acq(&deque->bottom);
-    if (bottom <= top) {
-        return 0;
+    uint64_t top = wf_load_sc(&deque->top);
+    uint32_t count = 0;
+    uint64_t wanted = cap;
+    wf_fence_full();
+    while (count < wanted) {
+        uint64_t bottom = wf_load_sc(&deque->bottom);
+        if (bottom <= top) {
+            break;
+        }
+        if (count == 0) {
+            uint64_t half = (bottom - top + 1) / 2;
+            wanted = half < cap ? half : cap;
+        }
+        struct wf_ring *ring = wf_load_acq(&deque->ring); /* at least as new as bottom */
+        uint64_t entry = wf_load_rlx(&ring->slots[top & ring->mask]);
+        if (!wf_cas_sc(&deque->top, &top, top + 1)) {
+            break;
+        }
+        wf_fence_after_rmw();
+        top++;
+        out[count++] = entry;
     }
-    struct wf_ring *ring = wf_load_acq(&deque->ring); /* at least as new as bottom */
-    uint64_t half = (bottom - top + 1) / 2;
-    uint32_t count = half < cap ? (uint32_t)half : cap;
-    for (uint32_t i = 0; i < count; i++) {
-        out[i] = wf_load_rlx(&ring->slots[(top + i) & ring->mask]);
-    }
-    return wf_cas_acqrel(&deque->top, &top, top + count) ? count : 0;
+    return count;
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* deque.h - each worker's own queue of ready tasks.
  *
- * What: the owner adds at the bottom; owner and thieves take the oldest at the top; a thief takes up
- *       to half in one step. Grows without bound; entries are opaque 64-bit words, never 0.
- * Why this way: with everybody taking from the same end, an index only ever grows and one CAS on top
- *       takes any number of entries: no store-load fence for the owner, no race for the last element,
- *       and first in, first out, as people expect. Rejected: owner takes the newest (a fence for each
- *       take, one-element steals); a fixed ring (an overflow path on every burst).
+ * What: the owner adds at the bottom; owner and thieves take the oldest at the top, one by one. A joiner
+ *       that has claimed tasks by other means takes their entries off the bottom (wf_deque_lower). Grows
+ *       without bound; entries are opaque 64-bit words, never 0.
+ * Why this way: with everybody taking from the same end the owner needs no store-load fence of its own
+ *       and people get first in, first out, as they expect. What is taken off the bottom is dead for
+ *       everybody, so a thief that takes it all the same does no harm; only an index that is used again
+ *       while a thief's CAS on it is on its way would, and wf_deque_settle leaves that one alone.
+ *       Rejected: several entries by one CAS on top (they may have been taken off the bottom and replaced
+ *       meanwhile).
  * Source: after Chase and Lev, "Dynamic circular work-stealing deque", SPAA 2005, with the owner on
  *       the thieves' side.
  * Threads: owner = one worker; thieves = any worker. See docs/architecture.md, "The deque".
@@ -24,11 +27,11 @@ struct wf_ring {
 
 struct wf_deque {
     /* owner stores (release: publishes the slot and the ring); thieves load (acquire) before they
-     * read ring and slots. */
+     * read ring and slots. Index 0 is never used. */
     _Alignas(64) wf_au64 bottom;
     /* owner stores (release) when it grows, before bottom; thieves load (acquire) after bottom. */
     _Atomic(struct wf_ring *) ring;
-    /* owner and thieves: CAS (acq_rel) takes entries; the owner's load (acquire) in push pairs with
+    /* owner and thieves: CAS (seq_cst) takes one entry; the owner's load (acquire) in push pairs with
      * it, so that a slot is overwritten only after its taker has read it. */
     _Alignas(64) wf_au64 top;
 };
@@ -37,15 +40,73 @@ struct wf_deque {
 int wf_deque_init(struct wf_deque *deque);
 void wf_deque_destroy(struct wf_deque *deque);
 
+/* Owner: twice the room. False: there is no memory. */
+bool wf_deque_grow(struct wf_deque *deque);
+
+/* Owner: room for so many more? Grows for it. */
+bool wf_deque_reserve(struct wf_deque *deque, uint32_t count);
+
 /* Owner. False when the ring is full and can't grow. */
-bool wf_deque_push(struct wf_deque *deque, uint64_t entry);
+static inline bool wf_deque_push(struct wf_deque *deque, uint64_t entry)
+{
+    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
+    uint64_t top = wf_load_acq(&deque->top);
+    struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    if (__builtin_expect(bottom - top > ring->mask, 0)) {
+        if (!wf_deque_grow(deque)) {
+            return false;
+        }
+        ring = wf_load_rlx(&deque->ring);
+    }
+    wf_store_rlx(&ring->slots[bottom & ring->mask], entry);
+    wf_store_rel(&deque->bottom, bottom + 1);
+    return true;
+}
 
 /* Owner: the oldest entry, 0 if there is none. */
 uint64_t wf_deque_take(struct wf_deque *deque);
 
-/* Any worker: copies up to half of what is there, at most `cap` entries, oldest first. Returns how
+/* Any worker: takes up to half of what is there, at most `cap` entries, oldest first. Returns how
  * many are now the caller's; 0 if there is nothing or somebody was faster. */
 uint32_t wf_deque_steal(struct wf_deque *deque, uint64_t *out, uint32_t cap);
+
+/* Owner: the oldest entry, which stays, 0 if there is none. A thief may take it meanwhile. */
+uint64_t wf_deque_oldest(struct wf_deque *deque);
+
+/* Owner: the entry `below` entries under the newest one; what lies there if there are not so many may be
+ * anything that has been there once. */
+static inline uint64_t wf_deque_newest(struct wf_deque *deque, uint64_t below)
+{
+    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    return wf_load_rlx(&ring->slots[(wf_load_rlx(&deque->bottom) - 1 - below) & ring->mask]);
+}
+
+/* Owner: takes the `count` newest entries off. A full fence, then wf_deque_settle or wf_deque_restore come
+ * next. Returns where the bottom was. */
+static inline uint64_t wf_deque_lower(struct wf_deque *deque, uint64_t count)
+{
+    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
+    wf_store_rel(&deque->bottom, bottom - count);
+    return bottom;
+}
+
+/* Owner: the entries that wf_deque_lower took off are dead. A thief that comes from now on sees the new
+ * bottom: its load of top comes after ours, the fence stands between our store of bottom and that, and its
+ * own between its loads. One that has come before may take the entry at the top it then saw: if that is
+ * above the new bottom, the index stays in use. */
+static inline void wf_deque_settle(struct wf_deque *deque, uint64_t before)
+{
+    uint64_t top = wf_load_sc(&deque->top);
+    if (__builtin_expect(top >= wf_load_rlx(&deque->bottom), 0)) {
+        wf_store_rel(&deque->bottom, top < before ? top + 1 : before);
+    }
+}
+
+/* Owner: nothing was taken off after all. */
+static inline void wf_deque_restore(struct wf_deque *deque, uint64_t before)
+{
+    wf_store_rel(&deque->bottom, before);
+}
 
 /* Any thread: a hint. */
 static inline uint64_t wf_deque_count(struct wf_deque *deque)

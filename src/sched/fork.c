@@ -8,13 +8,12 @@
 
 #include "sched/loop.h"
 
-/* The child's only thread writes (relaxed), calls in that child read. */
-static wf_au32 epoch;
+wf_au32 wf_forks;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void in_child(void)
 {
-    (void)wf_add_rlx(&epoch, 1U);
+    (void)wf_add_rlx(&wf_forks, 1U);
 }
 
 static void install(void)
@@ -25,10 +24,5 @@ static void install(void)
 uint32_t wf_fork_epoch(void)
 {
     (void)pthread_once(&once, install);
-    return wf_load_rlx(&epoch);
-}
-
-bool wf_runtime_is_forked(const weft_runtime *runtime)
-{
-    return __builtin_expect(runtime->fork_epoch != wf_load_rlx(&epoch), 0);
+    return wf_load_rlx(&wf_forks);
 }

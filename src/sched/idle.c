@@ -27,6 +27,7 @@ int wf_idle_init(struct wf_idle *idle, uint32_t worker_count)
         return -ENOMEM;
     }
     idle->worker_count = worker_count;
+    idle->is_asymmetric = worker_count == 1 || wf_fence_prepare();
     idle->sleeper_count = 0;
     wf_store_rlx(&idle->lock.value, 0);
     wf_store_rlx(&idle->word, worker_count * AWAKE_ONE);
@@ -48,12 +49,6 @@ static bool needs_nobody(const struct wf_idle *idle, uint64_t word)
 
 int wf_idle_pick(struct wf_idle *idle)
 {
-    /* Pairs with the locked add in wf_idle_stop_searching and wf_idle_sleep: if that searcher missed
-     * the work that the caller has published, then this load sees it gone. */
-    wf_fence_full();
-    if (needs_nobody(idle, wf_load_sc(&idle->word))) {
-        return WF_NOBODY;
-    }
     int worker = WF_NOBODY;
     wf_lock(&idle->lock);
     if (!needs_nobody(idle, wf_load_sc(&idle->word)) && idle->sleeper_count > 0) {
@@ -83,10 +78,14 @@ bool wf_idle_stop_searching(struct wf_idle *idle)
 void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
 {
     wf_lock(&idle->lock);
-    (void)wf_sub_sc(&idle->word, AWAKE_ONE + (is_searching ? SEARCHING_ONE : UINT64_C(0)));
+    uint64_t less = AWAKE_ONE + (is_searching ? SEARCHING_ONE : UINT64_C(0));
+    bool is_last = awake_in(wf_sub_sc(&idle->word, less)) == 1;
     idle->sleepers[idle->sleeper_count++] = (uint16_t)worker;
     idle->was_picked[worker] = 0;
     wf_unlock(&idle->lock);
+    /* Who is not awake queues nothing without a full fence of its own: a plain thread (wf_visit_begin), or
+     * a worker that has woken up by then (a locked add). */
+    wf_fence_heavy(idle->is_asymmetric && !is_last);
 }
 
 /* Takes `worker` off the sleepers if it is there; under the lock. */

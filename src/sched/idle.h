@@ -4,15 +4,15 @@
  * What: one word counts the workers that are awake and those among them that search for work; a small
  *       stack names the sleepers. A new task wakes a sleeper only if nobody searches; the last
  *       searcher that finds something wakes the next. So wake-ups are throttled and none is lost:
- *         queue a task:    publish it; full fence;            read the word
- *         stop searching:  leave the word (a locked add);     look at every queue again
- *       Either the queuer sees the searcher gone, or the searcher sees the task.
+ *         queue a task:   publish it; the light fence;                       read the word
+ *         fall asleep:    leave the word (a locked add); the heavy fence;    look at every queue again
+ *       Either the queuer sees the searcher gone, or the searcher sees the task. (base/fence.h)
  * Source: the protocol of Go's scheduler and of Tokio's idle set; proof in docs/architecture.md.
  */
 #ifndef WF_SCHED_IDLE_H
 #define WF_SCHED_IDLE_H
 
-#include "base/atomic.h"
+#include "base/fence.h"
 #include "base/lock.h"
 
 enum { WF_NOBODY = -1 };
@@ -22,6 +22,7 @@ struct wf_idle {
     wf_au64 word;
     struct wf_lock lock;
     uint32_t worker_count;
+    bool is_asymmetric;     /* set once: see base/fence.h */
     uint32_t sleeper_count; /* under lock */
     uint16_t *sleepers;     /* under lock: the last to fall asleep is woken first */
     uint8_t *was_picked;    /* under lock, per worker: taken off the sleepers as a searcher */
@@ -30,8 +31,16 @@ struct wf_idle {
 int wf_idle_init(struct wf_idle *idle, uint32_t worker_count);
 void wf_idle_destroy(struct wf_idle *idle);
 
+/* Whoever has published work asks first: false, nobody is to be woken. Contains the light fence. */
+static inline bool wf_idle_may_pick(struct wf_idle *idle)
+{
+    wf_fence_light(idle->is_asymmetric);
+    uint64_t word = wf_load_sc(&idle->word);
+    return (word & 0xffff) == 0 && word >> 16 < idle->worker_count;
+}
+
 /* A worker to wake for new work, already counted as awake and searching; WF_NOBODY if it is not
- * needed. The caller has published the work; contains the full fence. */
+ * needed. */
 int wf_idle_pick(struct wf_idle *idle);
 
 /* May this worker search? At most half of them do. */
@@ -40,7 +49,7 @@ bool wf_idle_start_searching(struct wf_idle *idle);
 /* It found something. True when it was the last searcher: then another must be woken. */
 bool wf_idle_stop_searching(struct wf_idle *idle);
 
-/* Goes to the sleepers. Then it must look at every queue once more. */
+/* Goes to the sleepers; contains the heavy fence. Then it must look at every queue once more. */
 void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
 
 /* Takes a certain worker off the sleepers, awake but not searching. False: it was not among them. */

@@ -8,8 +8,8 @@
 /* Runs tasks on the calling thread until the runtime is drained or abandoned (worker.c). */
 void wf_worker_run(struct wf_worker *worker);
 
-/* A task ends on this worker with `raw` (worker.c). */
-void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw);
+/* Looks at timers, messages and events, from whatever stack (worker.c). Does not switch. */
+void wf_worker_look(struct wf_worker *worker);
 
 /* ---- lifecycle.c ---- */
 

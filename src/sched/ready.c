@@ -10,15 +10,13 @@
 #include "sched/simulate.h"
 #include "task/cancel.h"
 
-#define KIND_NEW UINT64_C(1)
-
 enum { STEAL_BATCH = 32 };
 
 CK_STACK_CONTAINER(struct weft_task, inbox_entry, task_of_entry)
 
 static uint64_t entry_of(const weft_task *task, bool is_new)
 {
-    return wf_task_token(task) | (is_new ? KIND_NEW : 0);
+    return wf_task_token(task) | (is_new ? WF_READY_NEW : 0);
 }
 
 /* Claims what an entry names. False: stale, or to be buried. */
@@ -26,7 +24,7 @@ static bool resolve(struct wf_worker *worker, uint64_t entry, struct wf_pick *pi
 {
     weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
     pick->task = task;
-    pick->is_new = (entry & KIND_NEW) != 0;
+    pick->is_new = (entry & WF_READY_NEW) != 0;
     if (!pick->is_new) {
         return true;
     }
@@ -47,6 +45,25 @@ static bool resolve(struct wf_worker *worker, uint64_t entry, struct wf_pick *pi
     return false;
 }
 
+/* A task that has started has one entry, which lives until somebody takes it. */
+static bool is_dead(uint64_t entry)
+{
+    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    return (entry & WF_READY_NEW) != 0 && (wf_word_life(wf_load_acq(&task->word)) != WF_NEW ||
+                                           (wf_task_id(task) & 0xffff) != entry >> 48);
+}
+
+uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest)
+{
+    uint64_t count = wf_deque_count(&worker->deque);
+    uint64_t dead = is_newest && count > 0 ? 1 : 0;
+    while (dead < count && is_dead(wf_deque_newest(&worker->deque, dead))) {
+        dead++;
+    }
+    worker->has_dead = !is_newest || dead < count;
+    return dead;
+}
+
 /* ---- queueing ---- */
 
 static void push_pinned(struct wf_worker *worker, weft_task *task)
@@ -63,6 +80,7 @@ static void push_pinned(struct wf_worker *worker, weft_task *task)
 static void push_inject(weft_runtime *runtime, weft_task *task)
 {
     wf_inbox_push(&runtime->inject, &task->inbox_entry);
+    wf_fence_full(); /* for wf_idle_may_pick: a plain thread has nobody's heavy fence */
 }
 
 static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task)
@@ -77,12 +95,16 @@ static void send_home(weft_runtime *runtime, weft_task *task)
     wf_sched_rouse(runtime, home);
 }
 
-static void push_entry(struct wf_worker *worker, uint64_t entry)
+void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
 {
-    if (!wf_deque_push(&worker->deque, entry)) {
+    if (__builtin_expect(!wf_deque_push(&worker->deque, entry), 0)) {
         /* No memory to grow: the inject stack links through the task itself. A new task in it keeps
          * its state, so the kind is found again. */
-        push_inject(worker->runtime, (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS));
+        weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+        if ((entry & WF_READY_NEW) != 0) {
+            task->flags |= WF_TASK_APART;
+        }
+        push_inject(worker->runtime, task);
     }
 }
 
@@ -95,7 +117,7 @@ void wf_ready_push(struct wf_worker *worker, weft_task *task)
     } else if ((task->flags & WF_TASK_PINNED) != 0) {
         push_pinned(worker, task);
     } else {
-        push_entry(worker, entry_of(task, false));
+        wf_ready_push_entry(worker, entry_of(task, false));
     }
 }
 
@@ -105,7 +127,16 @@ static void push_slot(struct wf_worker *worker, weft_task *task)
 {
     uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
     if (before != 0) {
-        push_entry(worker, before);
+        wf_ready_push_entry(worker, before);
+    }
+}
+
+void wf_ready_push_soon(struct wf_worker *worker, weft_task *task)
+{
+    if (wf_load_rlx(&worker->slot) == 0) {
+        wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
+    } else {
+        wf_ready_push_entry(worker, entry_of(task, false));
     }
 }
 
@@ -192,8 +223,9 @@ void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task 
         send_home(runtime, task);
     } else {
         if (worker != NULL) {
-            push_entry(worker, entry_of(task, true));
+            wf_ready_push_entry(worker, entry_of(task, true));
         } else {
+            task->flags |= WF_TASK_APART;
             push_inject(runtime, task);
         }
         wf_sched_notify(runtime);
@@ -288,40 +320,49 @@ void wf_ready_collect(struct wf_worker *worker)
     }
 }
 
-static void keep_stolen(struct wf_worker *worker, const uint64_t *batch, uint32_t count)
+/* Into one's own deque, which gets the room first: what has been stolen can't be linked anywhere else. */
+static uint32_t steal(struct wf_worker *worker, struct wf_worker *victim)
+{
+    uint64_t batch[STEAL_BATCH];
+    if (!wf_deque_reserve(&worker->deque, STEAL_BATCH)) {
+        return 0;
+    }
+    uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
+    for (uint32_t i = 0; i < count; i++) {
+        wf_ready_push_entry(worker, batch[i]);
+    }
+    return count;
+}
+
+static void count_stolen(struct wf_worker *worker, uint32_t count)
 {
     wf_bump_own(&worker->counters.steals, 1);
     wf_bump_own(&worker->counters.stolen, count);
-    for (uint32_t i = 0; i < count; i++) {
-        push_entry(worker, batch[i]);
-    }
 }
 
 void wf_ready_pull(struct wf_worker *worker, struct wf_worker *victim)
 {
-    uint64_t batch[STEAL_BATCH];
-    uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
+    uint32_t count = steal(worker, victim);
     if (count > 0) {
-        keep_stolen(worker, batch, count);
+        count_stolen(worker, count);
     }
 }
 
 struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim, bool last_pass)
 {
     struct wf_pick pick = {NULL, false};
-    uint64_t batch[STEAL_BATCH];
-    uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
+    uint32_t count = steal(worker, victim);
     if (count == 0 && last_pass) {
         uint64_t entry = wf_load_acq(&victim->slot);
         if (entry != 0 && wf_cas_acqrel(&victim->slot, &entry, UINT64_C(0))) {
-            batch[0] = entry;
+            wf_ready_push_entry(worker, entry);
             count = 1;
         }
     }
     if (count == 0) {
         return pick;
     }
-    keep_stolen(worker, batch, count);
+    count_stolen(worker, count);
     return wf_ready_take(worker);
 }
 

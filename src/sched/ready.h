@@ -18,6 +18,9 @@ struct wf_pick {
     bool is_new;
 };
 
+/* In the entry of a task that has not started. */
+#define WF_READY_NEW UINT64_C(1)
+
 /* Where an entry has the task. */
 #define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffe)
 
@@ -39,8 +42,39 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
     return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
 }
 
+/* How many entries at the bottom of the deque go with the claim of a task: its own, if it lies there, and
+ * those of tasks that were claimed elsewhere in it before. */
+uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest);
+
+/* A joiner claims a task that has not started, wherever its entry lies; `seen` is its word: NEW, with nothing
+ * undelivered. An entry that is the newest here goes with it, and so do dead ones that lie there. Contains a
+ * full fence, before and after which the caller may do its part. False: somebody else has it. */
+static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uint64_t seen)
+{
+    struct wf_deque *deque = &worker->deque;
+    bool is_newest = wf_deque_newest(deque, 0) == (wf_task_token(task) | WF_READY_NEW);
+    bool is_plain = is_newest && !worker->has_dead;
+    uint64_t dead =
+        __builtin_expect(is_plain, 1) ? 1 : wf_ready_count_dead(worker, is_newest);
+    uint64_t before = wf_deque_lower(deque, dead);
+    bool is_ours = wf_state_start_inside(&task->word, seen);
+    wf_fence_after_rmw();
+    if (__builtin_expect(is_ours, 1)) {
+        wf_deque_settle(deque, before);
+    } else {
+        wf_deque_restore(deque, before);
+    }
+    return is_ours;
+}
+
+/* Queues the entry of a task that has started, or is being spawned: nobody else can claim it. */
+void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry);
+
 /* Queues a task that has started, on the calling worker, at the tail. */
 void wf_ready_push(struct wf_worker *worker, weft_task *task);
+
+/* The same, in the slot if that is free. Not for pinned tasks. */
+void wf_ready_push_soon(struct wf_worker *worker, weft_task *task);
 
 /* Takes the next task from the worker's own places. A task that must end unrun goes to to_bury and
  * nothing is returned, until the host has buried it. */

@@ -149,7 +149,7 @@ static void tell_left(struct left *left, size_t at, struct wf_text *text)
     (void)wf_task_describe(task, who, sizeof who);
     wf_text_clear(text);
     wf_text_add(text, is_deadlock ? "deadlock: %s, " : "%s is left after the grace: it ", who);
-    if (wf_word_life(left->scene.sights[at].word) == WF_PARKED) {
+    if (wf_sight_waits(&left->scene.sights[at])) {
         wf_scene_tell(&left->scene, at, true, text);
     } else {
         wf_text_add(text, "is running or ready");

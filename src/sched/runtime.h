@@ -88,7 +88,14 @@ static inline int64_t wf_runtime_now(const weft_runtime *runtime)
     return wf_clock_now(&runtime->clock);
 }
 
+/* fork.c: how often this process has come out of a fork as the child. The child's only thread writes
+ * (relaxed), calls in that child read. */
+extern wf_au32 wf_forks;
+
 /* True in a process that forked after the runtime was made. */
-bool wf_runtime_is_forked(const weft_runtime *runtime);
+static inline bool wf_runtime_is_forked(const weft_runtime *runtime)
+{
+    return __builtin_expect(runtime->fork_epoch != wf_load_rlx(&wf_forks), 0);
+}
 
 #endif

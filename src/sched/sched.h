@@ -9,6 +9,13 @@
  * *error -EPERM or -ECHILD. */
 struct wf_worker *wf_fiber_worker(int *error);
 
+/* True if wf_fiber_worker would return it: for the short ways of calls that are over in nanoseconds. */
+static inline bool wf_is_on_fiber(const struct wf_worker *worker)
+{
+    return __builtin_expect(worker != NULL && worker->fiber != worker->host, 1) &&
+           !wf_runtime_is_forked(worker->runtime);
+}
+
 /* NULL becomes the calling fiber's runtime. 0, -EPERM or -ECHILD. */
 int wf_runtime_resolve(weft_runtime **runtime);
 
@@ -23,15 +30,41 @@ void wf_sched_flush(struct wf_later *later);
  * inject stack links through the task itself. */
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
 
+/* Names the task and the scope, and aborts (worker.c). */
+void wf_task_die_of_scopes(const weft_task *task);
+
 /* Suspends the running fiber. `leave` says what becomes of it. Returns when it runs again, perhaps on
  * another worker. */
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave);
 
+/* The running task is about to run a child inside and has done so often enough: lets others in if there is
+ * need. May switch. */
+void wf_sched_pause(struct wf_worker *worker);
+
+/* A task that runs on this worker, or was claimed and must not run, ends with `raw`. Runs user code, never
+ * switches. */
+void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw);
+
+/* Aborts if the task, which is about to end, has a scope open. */
+static inline void wf_task_check_scopes(const weft_task *task)
+{
+    if (__builtin_expect(task->scope != NULL || (task->flags & WF_TASK_WALKS) != 0, 0)) {
+        wf_task_die_of_scopes(task);
+    }
+}
+
 /* Wakes one particular worker if it sleeps: something of its own has changed (its wheel, its inbox). */
 void wf_sched_rouse(weft_runtime *runtime, uint32_t worker);
 
-/* Wakes somebody if there is need. */
-void wf_sched_notify(weft_runtime *runtime);
+void wf_sched_wake_one(weft_runtime *runtime);
+
+/* Something has been queued: wakes somebody if there is need. */
+static inline void wf_sched_notify(weft_runtime *runtime)
+{
+    if (__builtin_expect(wf_idle_may_pick(&runtime->idle), 0)) {
+        wf_sched_wake_one(runtime);
+    }
+}
 
 /* ---- spawning (spawn.c) ---- */
 

@@ -149,27 +149,39 @@ static void flush(struct wf_sim *sim, struct wf_later *later)
     }
 }
 
+void wf_sim_begin(struct wf_sim *sim, weft_task *task, bool is_new)
+{
+    if (!sim->is_strict) {
+        task->budget_spent = (uint8_t)(WF_BUDGET - 1 - wf_sim_draw(sim, LONGEST_STREAK));
+    }
+    if (sim->runtime->probe != NULL) {
+        wf_probe_resume(sim->runtime->probe, task, is_new);
+    }
+}
+
 static void run_task(struct wf_sim *sim, struct wf_worker *worker, weft_task *task, bool is_new)
 {
     struct wf_pick pick = {task, is_new};
     if (is_new) {
         uint64_t word = wf_load_acq(&task->word);
-        if (wf_state_start(&task->word, word) == WF_START_CANCELLED) {
+        switch (wf_state_start(&task->word, word)) {
+        case WF_START_CANCELLED:
             worker->to_bury = task;
             worker->bury_error = -ECANCELED;
+            break;
+        case WF_START_LOST:
+            return; /* somebody has run it inside */
+        case WF_START_RUN:
+            break;
         }
     }
     if (worker->to_bury == NULL) {
-        if (!sim->is_strict) {
-            task->budget_spent = (uint8_t)(WF_BUDGET - 1 - wf_sim_draw(sim, LONGEST_STREAK));
-        }
         struct wf_probe *probe = sim->runtime->probe;
-        if (probe != NULL) {
-            wf_probe_resume(probe, task, is_new);
-        }
+        wf_sim_begin(sim, task, is_new);
         wf_worker_turn(worker, pick);
+        weft_task *left = worker->left->task; /* it may be one that runs inside */
         if (probe != NULL) {
-            wf_probe_left(probe, task);
+            wf_probe_left(probe, left != NULL ? left : task);
         }
     }
     wf_worker_bury(worker);

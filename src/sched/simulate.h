@@ -48,6 +48,9 @@ void wf_sim_run(struct wf_sim *sim);
  * the process ends. */
 void wf_sim_push(struct wf_sim *sim, enum wf_turn_kind kind, uint64_t what);
 
+/* A task is about to run, for the first time or again. */
+void wf_sim_begin(struct wf_sim *sim, weft_task *task, bool is_new);
+
 /* Takes back the turn of a waiter whose owner has gone on. */
 void wf_sim_forget(struct wf_sim *sim, struct wf_waiter *waiter);
 

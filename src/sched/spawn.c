@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sched/sched.h"
+#include "sched/ready.h"
 #include "task/context.h"
 #include "task/end.h"
 
@@ -58,31 +58,20 @@ static weft_context *values_for(const struct wf_worker *worker, const weft_spawn
     return spawner != NULL ? wf_context_retain(spawner->context) : NULL;
 }
 
-static void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
+/* What wf_task_clean has not left ready. */
+static inline void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
 {
     const uint8_t shut = WF_MARK_SHUT | WF_MARK_FAILED;
-    if ((wf_load_rlx(&task->marks) & shut) != 0) {
+    if (__builtin_expect((wf_load_rlx(&task->marks) & shut) != 0, 0)) {
         (void)wf_and_acqrel(&task->marks, (uint8_t)~shut); /* the slot's last task's */
     }
     task->fn = fn;
     task->arg = arg;
     task->site = site;
     task->fiber = NULL;
-    task->next = NULL;
-    task->callbacks = NULL;
-    wf_list_init(&task->waiters);
-    task->scope = NULL;
-    task->shield = NULL;
-    task->wait = NULL;
-    task->extra = NULL;
-    task->errors = NULL;
-    wf_store_rlx(&task->joins, (uintptr_t)0);
-    task->owner = NULL;
-    wf_list_init(&task->siblings);
     task->home = 0;
     task->flags = 0;
     task->budget_spent = 0;
-    wf_store_rlx(&task->reason, (uint8_t)0);
     wf_store_rlx(&task->cause, (int16_t)0);
 }
 
@@ -110,9 +99,10 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
     }
     fill(task, site, fn, arg);
     task->extra = extra;
+    task->flags = extra != NULL && extra->stack_bytes != 0 ? WF_TASK_APART : 0;
     task->context = values_for(worker, options);
     if (options != NULL && options->pinned) {
-        task->flags = WF_TASK_PINNED;
+        task->flags = WF_TASK_PINNED | WF_TASK_APART;
         task->home = worker != NULL ? (uint16_t)worker->index : 0;
     }
     *out = task;
@@ -154,8 +144,9 @@ static void launch(weft_runtime *runtime, struct wf_worker *worker, weft_task *t
     wf_sched_submit(runtime, worker, task);
 }
 
-int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
-                  const weft_spawn_options *options)
+/* Any spawn from a fiber. */
+static __attribute__((noinline)) int spawn_fully(const char *site, weft_task **task, weft_fn *fn,
+                                                 void *arg, const weft_spawn_options *options)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
@@ -168,6 +159,30 @@ int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
         launch(worker->runtime, worker, made, task);
     }
     return rc;
+}
+
+/* Nearly every spawn: without options or values, and with a slot at hand. In the order of launch(). */
+int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
+                  const weft_spawn_options *options)
+{
+    struct wf_worker *worker = wf_here();
+    bool is_plain = options == NULL && fn != NULL && task != NULL && wf_is_on_fiber(worker) &&
+                    worker->sim == NULL && wf_self_on(worker)->context == NULL &&
+                    wf_load_sc(&worker->runtime->phase) == WF_RUNNING;
+    weft_task *made = is_plain ? wf_task_alloc_quickly(&worker->tasks) : NULL;
+    if (__builtin_expect(made == NULL, 0)) {
+        return spawn_fully(site, task, fn, arg, options);
+    }
+    fill(made, site, fn, arg);
+    made->context = NULL;
+    wf_spawn_publish(worker->runtime, worker, made);
+    *task = made;
+    uint64_t entry = wf_task_token(made) | WF_READY_NEW;
+    if (__builtin_expect(!wf_deque_push(&worker->deque, entry), 0)) {
+        wf_ready_push_entry(worker, entry);
+    }
+    wf_sched_notify(worker->runtime);
+    return 0;
 }
 
 int weft_runtime_submit_at(const char *site, weft_runtime *runtime, weft_task **task, weft_fn *fn,

@@ -90,6 +90,11 @@ static void look_once(struct wf_scene *scene, weft_task *task, struct wf_sight *
             wait->list(wait, keep_token, scene);
         }
         wf_state_looked(&task->word);
+    } else if (wf_word_life(sight->word) == WF_RUN &&
+               (wf_load_sc(&task->joins) & WF_JOINS_INSIDE) != 0) {
+        sight->inside = wf_load_sc(&task->joins);
+        sight->reason = WF_WAIT_JOIN;
+        keep_token(sight->inside & ~WF_JOINS_INSIDE, scene);
     }
     wf_unlock(&task->lock);
 }
@@ -243,7 +248,10 @@ bool wf_scene_still(struct wf_scene *scene, size_t at, size_t next)
     uint64_t token = wf_task_token(scene->sights[next].task);
     struct wf_sight now;
     look(scene, before->task, &now);
-    if (!wf_word_is_same_wait(before->word, now.word) || before->serial != now.serial) {
+    bool is_same = before->inside != 0
+                       ? before->inside == now.inside
+                       : wf_word_is_same_wait(before->word, now.word) && before->serial == now.serial;
+    if (!is_same) {
         return false;
     }
     for (size_t i = 0; i < scene->token_count; i++) {

@@ -23,7 +23,8 @@
 struct wf_sight {
     weft_task *task;    /* with a hold */
     uint64_t word;      /* its state then */
-    uint8_t reason;     /* enum wf_reason; WF_WAIT_NONE unless it was parked */
+    uint64_t inside;    /* the child that it joined by running it on its own stack (WF_JOINS_INSIDE) */
+    uint8_t reason;     /* enum wf_reason; WF_WAIT_NONE unless it waited */
     int32_t number;     /* of a descriptor; -1: none */
     uint32_t serial;    /* of the wait */
     const void *target; /* only to be printed */
@@ -50,6 +51,12 @@ struct wf_scene {
      * in which they name it. */
     bool is_simulated;
 };
+
+/* Parked, or busy with a child. */
+static inline bool wf_sight_waits(const struct wf_sight *sight)
+{
+    return wf_word_life(sight->word) == WF_PARKED || sight->inside != 0;
+}
 
 void wf_scene_take(weft_runtime *runtime, struct wf_scene *scene);
 void wf_scene_drop(struct wf_scene *scene);

@@ -83,6 +83,9 @@ static __attribute__((noinline)) void arrive_otherwise(struct wf_worker *worker,
     if (leave == WF_LEAVE_YIELD) {
         wf_bump_own(&worker->counters.yields, 1);
         wf_ready_push(worker, worker->left->task);
+    } else if (leave == WF_LEAVE_SOON) {
+        wf_bump_own(&worker->counters.yields, 1);
+        wf_ready_push_soon(worker, worker->left->task);
     } else if (leave == WF_LEAVE_END) {
         wf_fiber_give(&worker->stacks, worker->left);
     }
@@ -176,21 +179,17 @@ void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 
 /* ---- running tasks ---- */
 
-static void check_scopes(weft_task *task)
+void wf_task_die_of_scopes(const weft_task *task)
 {
-    if (__builtin_expect((task->flags & WF_TASK_WALKS) != 0, 0)) {
-        char who[160];
-        (void)wf_task_describe(task, who, sizeof who);
+    char who[160];
+    unsigned kind = task->scope != NULL ? task->scope->kind : 0; /* first: the frame it lies in is gone */
+    (void)wf_task_describe(task, who, sizeof who);
+    if ((task->flags & WF_TASK_WALKS) != 0) {
         wf_die("%s ended with completions still open: they lie in a dead frame", who);
     }
-    if (__builtin_expect(task->scope != NULL, 0)) {
-        static const char *const kinds[] = {"scope", "timeout", "watch", "shield", "group"};
-        unsigned kind = task->scope->kind; /* first: the frame it lies in is gone */
-        char who[160];
-        (void)wf_task_describe(task, who, sizeof who);
-        wf_die("%s ended with a %s still open: its trigger would fire into a dead frame", who,
-               kinds[kind <= WF_SCOPE_GROUP ? kind : 0]);
-    }
+    static const char *const kinds[] = {"scope", "timeout", "watch", "shield", "group"};
+    wf_die("%s ended with a %s still open: its trigger would fire into a dead frame", who,
+           kinds[kind <= WF_SCOPE_GROUP ? kind : 0]);
 }
 
 void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
@@ -226,7 +225,7 @@ static void fiber_main(void *unused)
         struct wf_worker *worker = wf_here();
         weft_task *task = worker->fiber->task;
         intptr_t raw = task->fn(task->arg);
-        check_scopes(task);
+        wf_task_check_scopes(task);
         worker = wf_here(); /* it may have moved */
         wf_task_end_on(worker, task, raw);
         struct wf_fiber *self = worker->fiber;
@@ -302,6 +301,12 @@ static void look_around(struct wf_worker *worker)
     }
 }
 
+void wf_worker_look(struct wf_worker *worker)
+{
+    worker->until_poll = 0;
+    look_around(worker);
+}
+
 static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
 {
     weft_runtime *runtime = worker->runtime;
@@ -362,8 +367,7 @@ static void go_to_sleep(struct wf_worker *worker)
     struct wf_later later;
     wf_later_init(&later);
     wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    /* Pairs with wf_idle_pick: either it sees this worker asleep, or the work is seen here. */
-    wf_fence_full();
+    /* Pairs with wf_idle_may_pick: either it sees this worker asleep, or the work is seen here. */
     if (wf_ready_anywhere(runtime)) {
         wf_sched_notify(runtime); /* perhaps this very worker */
     }
@@ -437,7 +441,7 @@ void wf_worker_run(struct wf_worker *worker)
 
 /* ---- waking ---- */
 
-void wf_sched_notify(weft_runtime *runtime)
+void wf_sched_wake_one(weft_runtime *runtime)
 {
     int worker = wf_idle_pick(&runtime->idle);
     if (worker != WF_NOBODY) {

@@ -28,6 +28,7 @@ enum wf_leave {
     WF_LEAVE_NOTHING = 0,
     WF_LEAVE_PARK,  /* publish the wait, or queue the fiber if it was decided meanwhile */
     WF_LEAVE_YIELD, /* queue it at the tail */
+    WF_LEAVE_SOON,  /* back into the slot, if that is free: it goes on right after the one woken */
     WF_LEAVE_END,   /* the stack is free */
 };
 
@@ -78,9 +79,16 @@ struct wf_worker {
     uint64_t gathers;    /* begun here: their numbers, see await/cycle.h */
     uint64_t random;     /* state of the generator for victims */
     uint32_t until_poll; /* turns until the next look at timers, inject and poller */
+    uint32_t until_pause; /* joins of children inside until the next look: see pause.c */
+    bool has_dead;       /* entries of claimed tasks may lie in the deque: see wf_ready_claim */
     bool is_searching;   /* counted in the idle word */
     uint8_t naps;        /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns;  /* how long it stays awake before it sleeps: see park.c */
+
+    /* pause.c */
+    int64_t looked_ns;       /* when it last looked around */
+    int64_t oldest_since_ns; /* since when ... */
+    uint64_t oldest;         /* ... this is the oldest entry of its deque */
 
     /* A task that was claimed but must end unrun; the host finishes it. */
     weft_task *to_bury;

@@ -6,11 +6,13 @@
 
 #include <weft/task.h>
 
+#include "task/end.h"
+#include "task/slab.h"
+
 /* How often one walk hands on at most. Tasks that wait for each other in a circle longer than a join looks
  * for (await/cycle.c) would hand a request round and round. */
 enum { HANDED_MAX = 1 << 20 };
 
-#include "task/slab.h"
 
 /* The shield that a request of `level` waits in: the outermost one inside that level. */
 static struct wf_shield *shield_against(weft_task *task, uint8_t level)
@@ -123,6 +125,63 @@ static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
     }
 }
 
+/* The child that runs inside, with a hold; NULL if there is none by now. It is of the same runtime, so its
+ * slot can be read. */
+static weft_task *hold_inside(weft_task *task)
+{
+    uint64_t joins = wf_load_sc(&task->joins);
+    if ((joins & WF_JOINS_INSIDE) == 0) {
+        return NULL;
+    }
+    weft_task *child = wf_token_task(joins);
+    if (!wf_task_try_hold(child)) {
+        return NULL;
+    }
+    if (wf_task_token(child) == (joins & ~WF_JOINS_INSIDE)) {
+        return child;
+    }
+    wf_task_let_go(child, NULL);
+    return NULL;
+}
+
+/* Under the lock, and the mark of wf_state_keep_inside. */
+static void hand_inside(weft_task *task, weft_task *child, struct wf_later *later)
+{
+    uint32_t taken;
+    while ((taken = wf_state_take(&task->word)) > 0) {
+        if (later->handed++ >= HANDED_MAX ||
+            wf_cancel(child, 1, wf_cancel_cause(task), later) != 1) {
+            give_back(task, taken); /* it has ended */
+            return;
+        }
+        (void)wf_or_acqrel(&task->word, WF_HANDED);
+    }
+}
+
+void wf_cancel_inside(weft_task *task, struct wf_later *later)
+{
+    wf_fence_after_rmw(); /* between the request and this: pairs with await/inside.c */
+    if ((wf_load_sc(&task->joins) & WF_JOINS_INSIDE) == 0) {
+        return; /* it will see the request by itself */
+    }
+    weft_task *child = NULL;
+    wf_lock(&task->lock);
+    /* The mark keeps the task from leaving the child that the second look at `joins` finds. */
+    if (wf_state_keep_inside(&task->word)) {
+        wf_fence_after_rmw();
+        child = hold_inside(task);
+        if (child != NULL) {
+            hand_inside(task, child, later);
+        } else {
+            wf_state_looked(&task->word);
+        }
+    }
+    wf_unlock(&task->lock);
+    if (child != NULL) {
+        wf_task_let_go(child, NULL);
+    }
+}
+
 /* `again`: how many more times it has been pushed, in turns. */
 static void kick(weft_task *task, uint32_t again, struct wf_later *later)
 {
@@ -134,6 +193,9 @@ static void kick(weft_task *task, uint32_t again, struct wf_later *later)
             hand_on(task, again, later);
         }
         wf_unlock(&task->lock);
+    }
+    if (answer == WF_DELIVER_INSIDE) {
+        wf_cancel_inside(task, later);
     }
     if (answer == WF_DELIVER_READY) {
         later->delivered++;
@@ -151,6 +213,12 @@ void wf_kick_soon(struct wf_later *later, weft_task *task)
     case WF_DELIVER_READY:
         later->delivered++;
         wf_later_wake(later, task);
+        break;
+    case WF_DELIVER_INSIDE:
+        wf_fence_after_rmw(); /* as in wf_cancel_inside */
+        if ((wf_load_sc(&task->joins) & WF_JOINS_INSIDE) != 0) {
+            wf_kick_push(later, task);
+        }
         break;
     case WF_DELIVER_LOCK:
         wf_kick_push(later, task);

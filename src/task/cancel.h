@@ -30,6 +30,10 @@ void wf_kick_push(struct wf_later *later, weft_task *task);
 /* Kicks all of later's list, and whatever that adds to it. No locks held. */
 void wf_kick_all(struct wf_later *later);
 
+/* Hands what is undelivered on to the child that runs on the task's own stack, if there is one. No locks
+ * held. */
+void wf_cancel_inside(weft_task *task, struct wf_later *later);
+
 /* Adds `count` requests from outside and ends the task's wait, or lists the task for kicking: 1 accepted,
  * 0 ended, -EOVERFLOW. `cause`: WEFT_CAUSE_* or the user's. Locks may be held. */
 int wf_cancel(weft_task *task, uint32_t count, int cause, struct wf_later *later);

@@ -117,6 +117,7 @@ static weft_task *carve(struct wf_registry *registry)
     }
     uint32_t index = wf_load_rlx(&slab->carved);
     /* release: a walk that sees the count sees a slab with its registry set */
+    wf_task_clean(slot_at(slab, index));
     wf_store_rel(&slab->carved, index + 1);
     return slot_at(slab, index);
 }
@@ -199,6 +200,9 @@ weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cac
 
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task)
 {
+    WF_ASSERT(task->scope == NULL && task->wait == NULL && task->extra == NULL &&
+              task->errors == NULL && wf_load_rlx(&task->joins) == 0);
+    task->owner = NULL;
     /* Free keeps the epoch: see wf_state_spawn. Nobody else refers to the slot. */
     wf_store_rel(&task->word, wf_load_rlx(&task->word) & WF_EPOCH_MASK);
     if (cache == NULL) {

@@ -50,6 +50,12 @@ struct wf_task_cache {
     uint64_t last_id;
 };
 
+#define WF_OWNER_ONE UINT64_C(1)
+#define WF_OWNERS_MASK UINT64_C(0xfffff)
+#define WF_HOLD_ONE (UINT64_C(1) << 20)
+#define WF_HOLDS_MASK (UINT64_C(0xfff) << 20)
+#define WF_REFS_GENERATION(refs) ((uint32_t)((refs) >> 32))
+
 void wf_registry_init(struct wf_registry *registry);
 void wf_registry_destroy(struct wf_registry *registry);
 void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registry);
@@ -58,11 +64,40 @@ void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registr
  * set; `cache` NULL for plain threads. owners and holds are both 1. */
 weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cache);
 
+/* The same when the cache has all that it takes; NULL: ask wf_task_alloc. */
+static inline weft_task *wf_task_alloc_quickly(struct wf_task_cache *cache)
+{
+    weft_task *task = cache->hot;
+    if (__builtin_expect(task == NULL || cache->next_id == cache->last_id, 0)) {
+        return NULL;
+    }
+    cache->hot = task->next;
+    cache->hot_count--;
+    uint64_t id = cache->next_id++;
+    wf_store_rlx(&task->id, id);
+    /* release: who sees the new generation sees the new id */
+    wf_store_rel(&task->refs, (id << 32) | WF_HOLD_ONE | WF_OWNER_ONE);
+    return task;
+}
+
 /* Is this the address of one of its slots? Reads only the registry's own memory. */
 bool wf_registry_has(struct wf_registry *registry, const weft_task *task);
 
 /* Gives back a slot that nobody refers to. */
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task);
+
+/* The same for a task that ended quickly (await/inside.c) and a cache with room; false: ask wf_task_free. */
+static inline bool wf_task_free_quickly(struct wf_task_cache *cache, weft_task *task)
+{
+    if (__builtin_expect(cache->hot_count == WF_TASK_BATCH, 0)) {
+        return false;
+    }
+    wf_store_rel(&task->word, wf_load_rlx(&task->word) & WF_EPOCH_MASK);
+    task->next = cache->hot;
+    cache->hot = task;
+    cache->hot_count++;
+    return true;
+}
 
 /* Calls visit(task, arg) for every slot that was ever used; the callee checks that it is alive. */
 void wf_registry_walk(struct wf_registry *registry, void (*visit)(weft_task *, void *), void *arg);
@@ -79,12 +114,6 @@ struct wf_roll {
 /* Calls the roll. The caller gives up the holds and frees `tasks`. */
 void wf_registry_roll(struct wf_registry *registry, bool (*belongs)(weft_task *task),
                       struct wf_roll *roll);
-
-#define WF_OWNER_ONE UINT64_C(1)
-#define WF_OWNERS_MASK UINT64_C(0xfffff)
-#define WF_HOLD_ONE (UINT64_C(1) << 20)
-#define WF_HOLDS_MASK (UINT64_C(0xfff) << 20)
-#define WF_REFS_GENERATION(refs) ((uint32_t)((refs) >> 32))
 
 /* One more owner, by somebody who is one. */
 static inline void wf_task_own(weft_task *task)

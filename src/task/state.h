@@ -50,12 +50,13 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_VERDICT_SHIFT 3
 #define WF_VERDICT_MASK (UINT64_C(7) << WF_VERDICT_SHIFT)
 #define WF_DELEGATES (UINT64_C(1) << 6) /* this wait hands requests on instead of ending */
+#define WF_HANDED WF_DELEGATES          /* while it runs: a request went on to the child that runs inside */
 #define WF_BUSY (UINT64_C(1) << 7)      /* somebody reads the wait record on the task's stack */
 #define WF_SHIELDED (UINT64_C(1) << 8)  /* requests from outside are deferred: see scope.h */
 #define WF_TOLD (UINT64_C(1) << 9)      /* was told -ECANCELED and has not uncancelled */
 #define WF_SEEN (UINT64_C(1) << 10)     /* somebody has looked at the outcome */
 #define WF_JOINED (UINT64_C(1) << 11)   /* waiters may be linked: finishing takes the task's lock */
-#define WF_TAKEN WF_BUSY                /* once ended: somebody took the raw value */
+#define WF_TAKEN WF_DELEGATES           /* once ended: somebody took the raw value */
 #define WF_EPOCH_SHIFT 12               /* number of the last wait that was claimed or parked */
 #define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
 #define WF_TOLLS_SHIFT 20 /* deliveries so far, modulo 1024 */
@@ -119,7 +120,7 @@ static inline uint64_t wf_word_tolled(uint64_t word)
 
 static inline uint64_t wf_word_claimed(uint64_t word, uint8_t epoch, enum wf_verdict verdict)
 {
-    word &= ~(WF_LIFE_MASK | WF_VERDICT_MASK | WF_EPOCH_MASK);
+    word &= ~(WF_LIFE_MASK | WF_VERDICT_MASK | WF_EPOCH_MASK | WF_DELEGATES);
     return word | WF_RUN | ((uint64_t)verdict << WF_VERDICT_SHIFT) |
            ((uint64_t)epoch << WF_EPOCH_SHIFT);
 }
@@ -174,10 +175,9 @@ static inline enum wf_park wf_state_park(wf_au64 *word, uint8_t epoch, bool dele
         bool undelivered = (seen & WF_UNDELIVERED_MASK) != 0;
         if (undelivered && !delegates) {
             next = wf_word_tolled(wf_word_claimed(seen, epoch, WF_TOLD_OFF)) | WF_TOLD;
-            next &= ~WF_DELEGATES;
         } else {
             next = wf_word_with_life(wf_word_claimed(seen, epoch, WF_NONE), WF_PARKED);
-            next = delegates ? next | WF_DELEGATES : next & ~WF_DELEGATES;
+            next |= delegates ? WF_DELEGATES : 0;
         }
         if (wf_cas_weak_acqrel(word, &seen, next)) {
             if (undelivered) {
@@ -217,6 +217,7 @@ enum wf_deliver {
     WF_DELIVER_READY,   /* the wait ends cancelled: queue the fiber */
     WF_DELIVER_LOCK,    /* the wait delegates: take the task's lock and ask again */
     WF_DELIVER_HAND_ON, /* WF_BUSY is set: read the wait record, until wf_state_take says 0 */
+    WF_DELIVER_INSIDE,  /* it runs: perhaps a child inside it, that takes its requests */
 };
 
 /* Ends an abortable wait with the undelivered requests. */
@@ -224,8 +225,11 @@ static inline enum wf_deliver wf_state_deliver(wf_au64 *word, bool is_locked)
 {
     uint64_t seen = wf_load_acq(word);
     for (;;) {
-        if (wf_word_life(seen) != WF_PARKED || (seen & WF_UNDELIVERED_MASK) == 0) {
+        if ((seen & WF_UNDELIVERED_MASK) == 0) {
             return WF_DELIVER_NOTHING;
+        }
+        if (wf_word_life(seen) != WF_PARKED) {
+            return wf_word_life(seen) == WF_RUN ? WF_DELIVER_INSIDE : WF_DELIVER_NOTHING;
         }
         bool delegates = (seen & WF_DELEGATES) != 0;
         if (delegates && !is_locked) {
@@ -239,6 +243,27 @@ static inline enum wf_deliver wf_state_deliver(wf_au64 *word, bool is_locked)
             return delegates ? WF_DELIVER_HAND_ON : WF_DELIVER_READY;
         }
     }
+}
+
+/* The joiner claims a child to run it on its own stack. False: somebody else has it, or it is to be
+ * cancelled. `seen` was NEW, with nothing undelivered. Sequentially consistent: it is the full fence between
+ * what the joiner has published and its next look at its own requests (await/inside.c). */
+static inline bool wf_state_start_inside(wf_au64 *word, uint64_t seen)
+{
+    return wf_cas_sc(word, &seen, wf_word_with_life(seen, WF_RUN));
+}
+
+/* Under the lock of a task that runs a child inside: keeps it from leaving that child, by WF_BUSY. False:
+ * there is nothing to hand on. */
+static inline bool wf_state_keep_inside(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    do {
+        if (wf_word_life(seen) != WF_RUN || (seen & WF_UNDELIVERED_MASK) == 0) {
+            return false;
+        }
+    } while (!wf_cas_sc(word, &seen, seen | WF_BUSY));
+    return true;
 }
 
 /* While WF_BUSY: takes what is undelivered, to be handed on; from here on it counts as delivered. Returns
@@ -439,7 +464,7 @@ static inline bool wf_state_finish(wf_au64 *word, bool is_error, bool is_cancel,
                            : is_error                          ? WF_ERROR
                            : (seen & WF_UNDELIVERED_MASK) != 0 ? WF_CANCELLED
                                                                : WF_OK;
-        next = wf_word_with_life(seen, end) & ~WF_UNDELIVERED_MASK;
+        next = wf_word_with_life(seen, end) & ~(WF_UNDELIVERED_MASK | WF_DELEGATES);
     } while (!wf_cas_weak_acqrel(word, &seen, next));
     *before = seen;
     return true;

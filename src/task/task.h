@@ -93,6 +93,17 @@ struct weft_task {
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
 
+    uint16_t home;        /* worker a pinned task belongs to; the scheduler's */
+    uint8_t flags;        /* WF_TASK_*: set before the task is queued */
+    uint8_t budget_spent; /* ready waits in a row; the task's own */
+
+    /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
+     * reset, because a late kick of the slot's last task may be in it. */
+    struct wf_lock shield_lock;
+
+    /* From here on all is as wf_task_clean leaves it whenever a task begins, and again when it has
+     * ended: a spawn does not touch it. */
+
     /* Under lock: newest first. */
     struct wf_callback *callbacks;
 
@@ -107,23 +118,21 @@ struct weft_task {
      * reports. */
     struct wf_wait *wait;
 
-    /* Whom it joins or gathers, and hands its requests on to: see await/cycle.c. The task itself stores
-     * (seq_cst) around the wait, those who look for a cycle load. */
-    _Atomic uintptr_t joins;
+    /* Whom it joins or gathers, and hands its requests on to, as one of WF_JOINS_*: see await/cycle.c and
+     * await/inside.c. The task itself stores (seq_cst, or relaxed before and after a full fence) around the
+     * wait, those who look for a cycle and cancellers load (seq_cst). */
+    wf_au64 joins;
 
     struct wf_extra *extra;
     int *errors; /* codes of the last group that the task closed with many errors; its own */
     struct wf_owner *owner;
     struct wf_list siblings; /* in the owner's list, under its lock */
-
-    uint16_t home;        /* worker a pinned task belongs to; the scheduler's */
-    uint8_t flags;        /* WF_TASK_*: set before the task is queued */
-    uint8_t budget_spent; /* ready waits in a row; the task's own */
-
-    /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
-     * reset, because a late kick of the slot's last task may be in it. */
-    struct wf_lock shield_lock;
 };
+
+/* Kinds of `joins`, in its low bits. Nothing else: 0, or the token of a task that it waits for, parked or
+ * about to be. */
+#define WF_JOINS_GATHER UINT64_C(1) /* the rest is the address of a struct wf_edges */
+#define WF_JOINS_INSIDE UINT64_C(2) /* the rest is the token of a child that runs on its stack */
 
 enum {
     WF_TASK_PINNED = 1,    /* runs on worker `home` only */
@@ -131,7 +140,9 @@ enum {
     WF_TASK_PROBED = 8,    /* a cancel sweep counts its await points; set when it first runs */
     WF_TASK_MAIN = 4,      /* the main task of weft_run: nobody retrieves its error but weft_run */
     WF_TASK_WALK = 16,     /* one open weft_completions; the task itself counts them, up to ... */
-    WF_TASK_WALKS = 0xf0,  /* ... this; more are not counted */
+    WF_TASK_WALKS = 0x70,  /* ... this; more are not counted */
+    WF_TASK_APART = 128,   /* never runs inside its joiner: pinned, with a stack of its own size, or linked
+                            * by some list until a worker has taken it; never cleared */
 };
 
 enum {
@@ -148,6 +159,27 @@ _Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines 
 static inline uint64_t wf_task_id(const weft_task *task)
 {
     return wf_load_rlx(&((weft_task *)(uintptr_t)task)->id);
+}
+
+/* The address in a token, or in a `joins` that is no gather. */
+static inline weft_task *wf_token_task(uint64_t token)
+{
+    return (weft_task *)(uintptr_t)(token & UINT64_C(0x0000ffffffffffc0));
+}
+
+/* A slot's first life begins: all that a spawn takes for granted. */
+static inline void wf_task_clean(weft_task *task)
+{
+    task->callbacks = NULL;
+    wf_list_init(&task->waiters);
+    task->scope = NULL;
+    task->shield = NULL;
+    task->wait = NULL;
+    wf_store_rlx(&task->joins, UINT64_C(0));
+    task->extra = NULL;
+    task->errors = NULL;
+    task->owner = NULL;
+    wf_list_init(&task->siblings);
 }
 
 static inline const char *wf_task_name(const weft_task *task)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -105,9 +106,18 @@ func timerCrowd(n int) time.Duration {
 	return timerArmCancel(n)
 }
 
+func processorTime() time.Duration {
+	var use syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &use) != nil {
+		return 0
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
 func lateness(n int) {
 	late := make([]float64, n)
 	early := 0
+	before := processorTime()
 	var wg sync.WaitGroup
 	for i := 0; i < n; i++ {
 		wg.Add(1)
@@ -120,6 +130,7 @@ func lateness(n int) {
 		}(i)
 	}
 	wg.Wait()
+	fmt.Printf("lateness.cpu %f\n", float64(processorTime()-before)/1000/float64(n))
 	sort.Float64s(late)
 	for early < n && late[early] < 0 {
 		early++
@@ -167,6 +178,27 @@ func timeoutReady(n int) time.Duration {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		select {
 		case <-ready:
+		case <-ctx.Done():
+			panic("too late")
+		}
+		cancel()
+	}
+	return time.Since(start)
+}
+
+// The same around a receive that parks: another goroutine answers.
+func timeoutPark(n int) time.Duration {
+	turns := make(chan struct{})
+	go func() {
+		for i := 0; i < n; i++ {
+			turns <- struct{}{}
+		}
+	}()
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		select {
+		case <-turns:
 		case <-ctx.Done():
 			panic("too late")
 		}
@@ -412,6 +444,7 @@ var peers = map[string]peer{
 	"lateness":                 {10000, true, func(n int) time.Duration { lateness(n); return 0 }},
 	"cancel_reap":              {100000, false, cancelReap},
 	"timeout_ready":            {1000000, false, timeoutReady},
+	"timeout_park":             {500000, false, timeoutPark},
 	"shield":                   {1000000, false, shield},
 	"gather":                   {500000, false, gather},
 	"group":                    {500000, false, groups},

@@ -2,6 +2,9 @@
 
 // The Tokio peer: peer_tokio CASE [OPERATIONS [WORKERS]] prints lines "CASE NUMBER"; see
 // ../../../README.md.
+mod fork;
+mod spread;
+
 use futures_util::future::join_all;
 use std::future::{poll_fn, ready, Future};
 use std::pin::{pin, Pin};
@@ -148,12 +151,25 @@ async fn sleep_once(i: u64) -> f64 {
     (start.elapsed().as_secs_f64() - delay.as_secs_f64()) * 1e6
 }
 
+// Of all threads of the process, until now.
+fn processor_us() -> f64 {
+    let mut total = 0.0;
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let path = task.unwrap().path().join("schedstat");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        total += text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0);
+    }
+    total / 1000.0
+}
+
 async fn lateness(n: usize) {
+    let before = processor_us();
     let tasks: Vec<_> = (0..n as u64).map(|i| tokio::spawn(sleep_once(i))).collect();
     let mut late = Vec::new();
     for task in tasks {
         late.push(task.await.unwrap());
     }
+    println!("lateness.cpu {}", (processor_us() - before) / n as f64);
     late.sort_by(f64::total_cmp);
     println!("lateness.p50 {}", late[n / 2]);
     println!("lateness.p99 {}", late[n * 99 / 100]);
@@ -290,12 +306,23 @@ async fn run(name: &str, n: usize) -> Option<Duration> {
             lateness(n).await;
             Duration::ZERO
         }
+        "fib" => return fork::fib(n).await,
+        "skynet" => return fork::skynet(n).await,
+        "nqueens" => return fork::nqueens(n).await,
+        "storm" => spread::storm(n).await?,
+        "hog" => spread::hog().await?,
+        "parked" => spread::parked(n).await?,
+        "wake_crowd" => spread::wake_crowd(n).await?,
+        "timeout_park" => spread::timeout_park(n).await?,
         _ => return None,
     })
 }
 
 async fn run_and_print(name: String, n: usize) {
-    let is_cold = matches!(name.as_str(), "spawn_many_cold" | "lateness");
+    let is_cold = matches!(
+        name.as_str(),
+        "spawn_many_cold" | "lateness" | "fib" | "skynet" | "nqueens" | "hog" | "parked" | "wake_crowd"
+    );
     if !is_cold {
         run(&name, n / 10 + 1).await;
     }
@@ -312,7 +339,7 @@ fn main() {
     let mut number = |otherwise| args.next().and_then(|a| a.parse().ok()).unwrap_or(otherwise);
     let operations = number(100000);
     let workers = number(1);
-    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_time().build().unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
     // As a task, so that it runs on a worker.
     runtime.block_on(async move { tokio::spawn(run_and_print(name, operations)).await.unwrap() });
 }

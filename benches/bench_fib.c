@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/* bench_fib.c - fork and join with nothing else to do: Fibonacci numbers by tasks, without a cutoff.
+ *
+ * What: fib(n) spawns fib(n - 1), calls fib(n - 2) and awaits the child. An operation is a spawn, of
+ *       which there are fib(n + 1) - 1; --operations N sets n, --full makes it 39.
+ * Peers: the same function calls, as they would be without tasks; with more workers, one worker.
+ */
+#include "harness.h"
+
+#include <stdlib.h>
+
+/* n and the result are small numbers: they travel in the argument and the result themselves. */
+static intptr_t fib(void *arg)
+{
+    intptr_t n = (intptr_t)arg;
+    if (n < 2) {
+        return n;
+    }
+    weft_task *left;
+    intptr_t left_value;
+    if (weft_spawn(&left, fib, (void *)(n - 1)) != 0) {
+        abort();
+    }
+    intptr_t right_value = fib((void *)(n - 2));
+    if (weft_await(left, &left_value) != 0) {
+        abort();
+    }
+    return left_value + right_value;
+}
+
+__attribute__((noinline)) static intptr_t fib_by_calls(intptr_t n)
+{
+    /* Opaque, so that the compiler does not unroll the recursion. */
+    __asm__("" : "+r"(n));
+    return n < 2 ? n : fib_by_calls(n - 1) + fib_by_calls(n - 2);
+}
+
+static intptr_t fib_by_adding(uint64_t n)
+{
+    intptr_t here = 0;
+    intptr_t next = 1;
+    for (uint64_t i = 0; i < n; i++) {
+        intptr_t sum = here + next;
+        here = next;
+        next = sum;
+    }
+    return here;
+}
+
+static void finish(struct bench *b, intptr_t value)
+{
+    bench_require(b, value == fib_by_adding(b->operations), "wrong number");
+    b->done = (uint64_t)fib_by_adding(b->operations + 1) - 1;
+    b->done += b->done == 0;
+}
+
+static void by_tasks(struct bench *b)
+{
+    bench_start(b);
+    intptr_t value = fib((void *)(intptr_t)b->operations);
+    bench_stop(b);
+    finish(b, value);
+}
+
+static void by_calls(struct bench *b)
+{
+    bench_start(b);
+    intptr_t value = fib_by_calls((intptr_t)b->operations);
+    bench_stop(b);
+    finish(b, value);
+}
+
+static const struct bench_case cases[] = {
+    {.name = "fib",
+     .operations = 32,
+     .quick_operations = 22,
+     .full_operations = 39,
+     .body = by_tasks,
+     .reps_most = 7,
+     .peers = {{.name = "one worker", .body = by_tasks, .in_runtime = true, .workers = 1},
+               {.name = "calls", .body = by_calls, .workers = 1},
+               {.name = "tbb", .program = "peer_tbb"},
+               {.name = "boost.fiber", .program = "peer_boost"},
+               {.name = "go", .program = "peer_go"},
+               {.name = "tokio", .program = "peer_tokio"}}},
+};
+
+int main(int argc, char **argv)
+{
+    return bench_main(argc, argv, "fib", cases, sizeof cases / sizeof *cases);
+}

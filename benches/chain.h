@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+/* chain.h - work of a known amount: multiplications that wait for each other, four cycles each. 640 are
+ * about a microsecond. The peers in other languages compute the same. C and C++. */
+#ifndef BENCH_CHAIN_H
+#define BENCH_CHAIN_H
+
+#include <stdint.h>
+
+enum { CHAIN_US = 640 };
+
+static inline void bench_chain(uint64_t rounds)
+{
+    uint64_t x = rounds;
+    for (uint64_t i = 0; i < rounds; i++) {
+        x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+        __asm__ volatile("" : "+r"(x));
+    }
+}
+
+#endif

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/* fence.h - a store-load fence between threads that only one side pays for.
+ *
+ * What: the frequent side publishes, passes wf_fence_light and looks; the rare side publishes, passes
+ *       wf_fence_heavy and looks. At least one of the two sees what the other has published.
+ * Why this way: the frequent side is every spawn, the rare one a worker that falls asleep. A locked
+ *       instruction costs 5 ns here, membarrier 0.3 to 1 us, and only where other threads of the process
+ *       run (docs/decisions.md). Without membarrier (old kernels, seccomp) both sides pass a full fence.
+ * Source: membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED.
+ */
+#ifndef WF_BASE_FENCE_H
+#define WF_BASE_FENCE_H
+
+#include "base/atomic.h"
+
+/* Asks the kernel: true if the heavy side alone may pay. Once for each runtime, before its threads. */
+bool wf_fence_prepare(void);
+
+/* `is_asymmetric` as wf_fence_prepare said, on both sides. */
+static inline void wf_fence_light(bool is_asymmetric)
+{
+    if (__builtin_expect(is_asymmetric, 1)) {
+        __asm__ __volatile__("" ::: "memory");
+    } else {
+        wf_fence_full();
+    }
+}
+
+void wf_fence_heavy(bool is_asymmetric);
+
+#endif

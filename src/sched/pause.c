@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/* pause.c - what a fiber that runs task after task inside owes to everybody else.
+ *
+ * A child that runs inside its joiner (await/inside.c) is no turn of the worker: nobody looks at timers,
+ * descriptors and other tasks. So now and then the joiner looks. It leaves only for what is woken, and comes
+ * back right after it; were it to yield to tasks that have not started, every fork-join program would go
+ * breadth-first, and its stacks with it. Those wait OLD_NS at most.
+ */
+#include "sched/loop.h"
+#include "sched/ready.h"
+
+enum { JOINS = 61, LOOK_NS = 50 * 1000, OLD_NS = 10 * 1000 * 1000 };
+
+/* A started task, or a new one that is the oldest for too long. */
+static bool has_waiting(struct wf_worker *worker, int64_t now_ns)
+{
+    uint64_t oldest = wf_deque_oldest(&worker->deque);
+    if (worker->pinned != NULL || (oldest != 0 && (oldest & WF_READY_NEW) == 0)) {
+        return true;
+    }
+    if (oldest != worker->oldest) {
+        worker->oldest = oldest;
+        worker->oldest_since_ns = now_ns;
+    }
+    return oldest != 0 && now_ns - worker->oldest_since_ns >= OLD_NS;
+}
+
+void wf_sched_pause(struct wf_worker *worker)
+{
+    worker->until_pause = JOINS;
+    wf_bump_own(&worker->turns, 1);
+    int64_t now_ns = wf_monotonic_ns();
+    bool is_closing = false;
+    if (now_ns - worker->looked_ns >= LOOK_NS) {
+        worker->looked_ns = now_ns;
+        wf_worker_look(worker);
+        is_closing = wf_load_acq(&worker->runtime->phase) != WF_RUNNING;
+    }
+    bool is_pinned = (wf_self_on(worker)->flags & WF_TASK_PINNED) != 0;
+    if (wf_load_rlx(&worker->slot) != 0 && !is_pinned && !is_closing) {
+        worker->slot_streak = 0;
+        wf_sched_leave(worker, WF_LEAVE_SOON);
+    } else if (is_closing || has_waiting(worker, now_ns)) {
+        worker->until_poll = is_closing ? 1 : worker->until_poll; /* the host ends what is overdue */
+        worker->oldest_since_ns = now_ns;
+        wf_sched_leave(worker, WF_LEAVE_YIELD);
+    }
+}
