@@ -750,10 +750,9 @@ Test(state, random_steps_against_a_model)
             }
             break;
         case 4:
-            cr_assert_eq(wf_state_deliver(&word, false),
-                         waiting == 0 ? WF_DELIVER_NOTHING
-                         : is_parked  ? WF_DELIVER_READY
-                                      : WF_DELIVER_INSIDE);
+            cr_assert_eq(wf_state_deliver(&word, false), waiting == 0 ? WF_DELIVER_NOTHING
+                                                         : is_parked  ? WF_DELIVER_READY
+                                                                      : WF_DELIVER_INSIDE);
             if (is_parked && waiting > 0) {
                 is_parked = false;
                 tolls++;

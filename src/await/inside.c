@@ -19,7 +19,9 @@
 
 #include "sched/ready.h"
 
-enum { WF_ROOM_BYTES = 8 * 1024 }; /* for what the joiner and the library put on the stack meanwhile */
+enum {
+    WF_ROOM_BYTES = 8 * 1024
+}; /* for what the joiner and the library put on the stack meanwhile */
 
 /* ---- may it? ---- */
 
@@ -82,8 +84,8 @@ static inline int leave(weft_task *self, bool was_cancelled)
 /* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. */
 static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
 {
-    bool has_more = task->extra != NULL || task->owner != NULL || task->errors != NULL ||
-                    task->context != NULL;
+    bool has_more =
+        task->extra != NULL || task->owner != NULL || task->errors != NULL || task->context != NULL;
     uint64_t refs = wf_load_rlx(&task->refs);
     if (has_more || weft_is_error(raw) ||
         (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != (WF_OWNER_ONE | WF_HOLD_ONE)) {

@@ -54,8 +54,7 @@ static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uin
     struct wf_deque *deque = &worker->deque;
     bool is_newest = wf_deque_newest(deque, 0) == (wf_task_token(task) | WF_READY_NEW);
     bool is_plain = is_newest && !worker->has_dead;
-    uint64_t dead =
-        __builtin_expect(is_plain, 1) ? 1 : wf_ready_count_dead(worker, is_newest);
+    uint64_t dead = __builtin_expect(is_plain, 1) ? 1 : wf_ready_count_dead(worker, is_newest);
     uint64_t before = wf_deque_lower(deque, dead);
     bool is_ours = wf_state_start_inside(&task->word, seen);
     wf_fence_after_rmw();

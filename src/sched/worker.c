@@ -182,7 +182,8 @@ void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 void wf_task_die_of_scopes(const weft_task *task)
 {
     char who[160];
-    unsigned kind = task->scope != NULL ? task->scope->kind : 0; /* first: the frame it lies in is gone */
+    unsigned kind =
+        task->scope != NULL ? task->scope->kind : 0; /* first: the frame it lies in is gone */
     (void)wf_task_describe(task, who, sizeof who);
     if ((task->flags & WF_TASK_WALKS) != 0) {
         wf_die("%s ended with completions still open: they lie in a dead frame", who);

@@ -76,14 +76,14 @@ struct wf_worker {
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
     struct wf_counters counters;
-    uint64_t gathers;    /* begun here: their numbers, see await/cycle.h */
-    uint64_t random;     /* state of the generator for victims */
-    uint32_t until_poll; /* turns until the next look at timers, inject and poller */
+    uint64_t gathers;     /* begun here: their numbers, see await/cycle.h */
+    uint64_t random;      /* state of the generator for victims */
+    uint32_t until_poll;  /* turns until the next look at timers, inject and poller */
     uint32_t until_pause; /* joins of children inside until the next look: see pause.c */
-    bool has_dead;       /* entries of claimed tasks may lie in the deque: see wf_ready_claim */
-    bool is_searching;   /* counted in the idle word */
-    uint8_t naps;        /* since it last stayed awake for a moment to see whether that pays */
-    uint32_t linger_ns;  /* how long it stays awake before it sleeps: see park.c */
+    bool has_dead;        /* entries of claimed tasks may lie in the deque: see wf_ready_claim */
+    bool is_searching;    /* counted in the idle word */
+    uint8_t naps;         /* since it last stayed awake for a moment to see whether that pays */
+    uint32_t linger_ns;   /* how long it stays awake before it sleeps: see park.c */
 
     /* pause.c */
     int64_t looked_ns;       /* when it last looked around */
