@@ -382,13 +382,13 @@ static intptr_t out_of_descriptors(void *arg)
 Test(server, without_descriptors_clients_wait, .timeout = 20)
 {
     limit_descriptors();
-    RUN(out_of_descriptors, word(WEFT_FOREVER), NULL);
+    RUN(out_of_descriptors, word(WEFT_FOREVER), &(weft_options){.workers = 1});
 }
 
 Test(server, without_descriptors_for_long_clients_are_shed, .timeout = 20)
 {
     limit_descriptors();
-    RUN(out_of_descriptors, word(100 * WEFT_MS), NULL);
+    RUN(out_of_descriptors, word(100 * WEFT_MS), &(weft_options){.workers = 1});
 }
 
 /* ---- workers ---- */

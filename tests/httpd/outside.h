@@ -55,7 +55,7 @@ WT_FN void find_program(char *path, size_t size, const char *name)
 }
 
 __attribute__((noreturn)) WT_FN void run_program(const struct program *program, const char *path,
-                                                  const char *const *arguments, int output)
+                                                 const char *const *arguments, int output)
 {
     const char *vector[ARGUMENTS_MAX + 2] = {path};
     for (int i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++) {
