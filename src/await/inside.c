@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* inside.c - claiming a child, calling it, and ending both the call and the task.
+/* inside.c - a join that runs the child on the joiner's own stack.
+ *
+ * What: a plain join of a task that has not started claims it and calls it: no trip through a queue, no
+ *       stack, no switch. The child keeps its identity; while it runs it is the fiber's task.
+ * Why this is sound: a plain join hands its requests on and returns only after the child has ended, so
+ *       parent and child could not run at the same time anyway.
+ * See docs/architecture.md, "Joining inside".
  *
  * Requests. The parent goes on being RUN, so a canceller finds nobody to wake: it looks at `joins` and hands
  * the request on to the child named there (wf_cancel_inside).
@@ -13,31 +19,64 @@
  * Cost: two locked instructions for a spawn and an await: the claim, and the step from {one handle, one run}
  * to nobody, which ends the task and frees its slot when nobody else knows it.
  */
-#include "await/inside.h"
 
 #include <errno.h>
 
-#include "sched/ready.h"
+#include <weft/task.h>
 
-enum {
-    WF_ROOM_BYTES = 8 * 1024
-}; /* for what the joiner and the library put on the stack meanwhile */
+#include "await/door.h"
+#include "sched/ready.h"
 
 /* ---- may it? ---- */
 
-static __attribute__((noinline)) bool fits_simulation(struct wf_worker *worker)
+/* A simulation draws it, seed 0 never does. */
+static bool fits_simulation(struct wf_worker *worker)
 {
-    return !wf_sim_is_strict(worker->sim) && wf_sim_chance(worker->sim, 500);
+    return worker->sim == NULL ||
+           (!wf_sim_is_strict(worker->sim) && wf_sim_chance(worker->sim, 500));
 }
 
-static inline bool fits(struct wf_worker *worker, const weft_task *self, weft_task *task)
+/* How many entries go with the claim, when it is not just that of the newest. False: not inside. */
+static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dead)
 {
-    if ((task->flags & WF_TASK_APART) != 0 || (self->flags & WF_TASK_PINNED) != 0 ||
-        wf_runtime_of(task) != worker->runtime ||
-        wf_fiber_room(worker->fiber) < worker->runtime->options.stack_bytes + WF_ROOM_BYTES) {
+    if (wf_runtime_of(task) != worker->runtime || !fits_simulation(worker)) {
         return false;
     }
-    return __builtin_expect(worker->sim == NULL, 1) || fits_simulation(worker);
+    *dead = wf_ready_count_dead(worker, wf_ready_is_newest(worker, wf_task_token(task)));
+    return true;
+}
+
+static inline bool fits(const struct wf_worker *worker, const weft_task *self,
+                        const weft_task *task)
+{
+    return (task->flags & WF_TASK_APART) == 0 && (self->flags & WF_TASK_PINNED) == 0 &&
+           wf_fiber_has_room(worker->fiber);
+}
+
+/* The same without a look at entries: the newest entry goes, or, for a task in the order of spawning, none,
+ * and its own stays until a join comes to it from above. False: look closer. */
+static inline bool look(struct wf_worker *worker, weft_task *task, uint64_t *dead)
+{
+    uint64_t bottom = wf_load_rlx(&worker->deque.bottom);
+    bool is_newest = wf_ready_is_newest(worker, wf_task_token(task)); /* and so of this runtime */
+    *dead = is_newest ? 1 : 0;
+    if (__builtin_expect(is_newest, 1)) {
+        return bottom > worker->odd_below;
+    }
+    if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime) {
+        return false;
+    }
+    worker->odd_below = bottom;
+    return true;
+}
+
+/* Nothing is undelivered, and it has not started, or runs. */
+#define QUIET_MASK (WF_LIFE_MASK | WF_UNDELIVERED_MASK)
+
+static inline bool is_quiet(weft_task *task, enum wf_life life, uint64_t *word)
+{
+    *word = wf_load_acq(&task->word);
+    return (*word & QUIET_MASK) == life;
 }
 
 /* ---- requests ---- */
@@ -84,32 +123,31 @@ static inline int leave(weft_task *self, bool was_cancelled)
 /* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. */
 static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
 {
-    bool has_more =
-        task->extra != NULL || task->owner != NULL || task->errors != NULL || task->context != NULL;
+    uintptr_t more = (uintptr_t)task->extra | (uintptr_t)task->owner | (uintptr_t)task->errors |
+                     (uintptr_t)task->context | (uintptr_t)task->scope |
+                     (task->flags & WF_TASK_WALKS);
     uint64_t refs = wf_load_rlx(&task->refs);
-    if (has_more || weft_is_error(raw) ||
-        (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != (WF_OWNER_ONE | WF_HOLD_ONE)) {
-        return false;
-    }
-    if (!wf_cas_sc(&task->refs, &refs, refs - WF_OWNER_ONE - WF_HOLD_ONE)) {
+    const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
+    if (more != 0 || weft_is_error(raw) || (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole ||
+        worker->tasks.hot_count == WF_TASK_BATCH || !wf_cas_sc(&task->refs, &refs, refs - sole)) {
         return false;
     }
     const uint64_t told = WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK;
-    if (__builtin_expect((wf_load_acq(&task->word) & told) != 0, 0)) {
+    uint64_t word = wf_load_acq(&task->word);
+    if (__builtin_expect((word & told) != 0, 0)) {
         wf_store_rel(&task->refs, refs); /* nobody can have taken a reference meanwhile */
         return false;
     }
     /* release: as in wf_task_end_on */
     wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
-    if (!wf_task_free_quickly(&worker->tasks, task)) {
-        wf_task_free(&worker->runtime->registry, &worker->tasks, task);
-    }
+    wf_task_free_quickly(&worker->tasks, task, word);
     return true;
 }
 
 static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_task *task,
                                                 intptr_t raw, intptr_t *result, bool drops)
 {
+    wf_task_check_scopes(task);
     wf_task_end_on(worker, task, raw);
     wf_task_look(task, result);
     bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
@@ -121,62 +159,122 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
 
 /* ---- running it ---- */
 
-static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task *task)
+/* The newest entry of the deque is the task's, and that goes with the claim. */
+static inline bool claim(struct wf_worker *worker, weft_task *self, weft_task *task, uint64_t seen,
+                         uint64_t dead)
 {
-    struct wf_fiber *fiber = worker->fiber;
-    task->fiber = fiber;
-    fiber->task = task;
-    wf_store_rlx(&worker->running, task);
-    if (__builtin_expect(worker->sim != NULL, 0)) {
-        wf_sim_begin(worker->sim, task, true);
-    }
-    if (__builtin_expect((wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0, 0)) {
-        hand_on_now(self);
-    }
-    intptr_t raw = task->fn(task->arg);
-    wf_task_check_scopes(task);
-    return raw;
-}
-
-/* False: somebody else has it, or it must be joined in the ordinary way. */
-static inline bool claim(struct wf_worker *worker, weft_task *self, weft_task *task)
-{
-    uint64_t seen = wf_load_acq(&task->word);
-    if ((seen & (WF_LIFE_MASK | WF_UNDELIVERED_MASK)) != WF_NEW ||
-        (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0 || !fits(worker, self, task)) {
-        return false;
-    }
     wf_store_rlx(&self->joins, wf_task_token(task) | WF_JOINS_INSIDE);
-    if (__builtin_expect(!wf_ready_claim(worker, task, seen), 0)) {
+    if (__builtin_expect(!wf_ready_claim(worker, task, seen, dead), 0)) {
         wf_store_rlx(&self->joins, UINT64_C(0));
         return false;
     }
     return true;
 }
 
-int wf_inside_join(struct wf_worker *worker, weft_task *task, intptr_t *result, bool drops)
+static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task *task)
 {
-    weft_task *self = wf_self_on(worker);
-    if (__builtin_expect(worker->until_pause-- == 0, 0) && worker->sim == NULL) {
+    struct wf_fiber *fiber = worker->fiber;
+    uint64_t word;
+    task->fiber = fiber;
+    fiber->task = task;
+    wf_store_rlx(&worker->running, task);
+    if (__builtin_expect(!is_quiet(self, WF_RUN, &word), 0)) {
+        hand_on_now(self);
+    }
+    intptr_t raw = task->fn(task->arg);
+    wf_store_rlx(&self->joins, UINT64_C(0));
+    return raw;
+}
+
+static inline int go_on(struct wf_worker *worker, weft_task *self, bool was_cancelled)
+{
+    worker->fiber->task = self;
+    wf_store_rlx(&worker->running, self);
+    return leave(self, was_cancelled);
+}
+
+/* ---- the calls ---- */
+
+static __attribute__((noinline)) int join_elsewhere(weft_task *task, intptr_t *result, bool drops,
+                                                    const char *call)
+{
+    int rc = wf_join(task, result, false, call);
+    if (drops && (rc == 0 || rc == -ECANCELED)) {
+        weft_drop(task);
+    }
+    return rc;
+}
+
+/* Inside, if it is still possible once others have had their turn. */
+static bool claim_slowly(struct wf_worker *worker, weft_task *self, weft_task *task)
+{
+    uint64_t seen;
+    uint64_t word;
+    uint64_t dead;
+    return is_quiet(task, WF_NEW, &seen) && is_quiet(self, WF_RUN, &word) &&
+           fits(worker, self, task) && look_closer(worker, task, &dead) &&
+           claim(worker, self, task, seen, dead);
+}
+
+/* Any plain join. May switch. */
+static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *result, bool drops,
+                                                  const char *name)
+{
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_running_on(worker);
+    if (task == NULL || self == NULL || wf_word_life(wf_load_acq(&task->word)) != WF_NEW) {
+        return join_elsewhere(task, result, drops, name);
+    }
+    wf_door_count(self, name);
+    if (--worker->until_pause < 0 && worker->sim == NULL) {
         wf_sched_pause(worker);
         worker = wf_here();
     }
-    if (!claim(worker, self, task)) {
-        return WF_NOT_INSIDE;
+    if (!claim_slowly(worker, self, task)) {
+        return join_elsewhere(task, result, drops, NULL);
+    }
+    if (worker->sim != NULL) {
+        wf_sim_begin(worker->sim, task, true);
     }
     intptr_t raw = call(worker, self, task);
     worker = wf_here(); /* it may have moved */
-    struct wf_fiber *fiber = worker->fiber;
-    wf_store_rlx(&self->joins, UINT64_C(0));
     bool was_cancelled = false;
-    if (__builtin_expect(drops && end_quickly(worker, task, raw), 1)) {
-        if (result != NULL) {
-            *result = raw;
-        }
-    } else {
+    if (!drops || !end_quickly(worker, task, raw)) {
         was_cancelled = end_fully(worker, task, raw, result, drops);
+    } else if (result != NULL) {
+        *result = raw;
     }
-    fiber->task = self;
-    wf_store_rlx(&worker->running, self);
-    return leave(self, was_cancelled);
+    return go_on(worker, self, was_cancelled);
+}
+
+int weft_join(weft_task *task, intptr_t *result)
+{
+    return join_plainly(task, result, false, __func__);
+}
+
+/* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. */
+int weft_await(weft_task *task, intptr_t *result)
+{
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_running_on(worker);
+    uint64_t seen;
+    uint64_t word;
+    uint64_t dead;
+    if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
+                             !is_quiet(self, WF_RUN, &word) || !fits(worker, self, task) ||
+                             !look(worker, task, &dead) || --worker->until_pause < 0 ||
+                             !claim(worker, self, task, seen, dead),
+                         0)) {
+        return join_plainly(task, result, true, __func__);
+    }
+    intptr_t raw = call(worker, self, task);
+    worker = wf_here(); /* it may have moved */
+    if (__builtin_expect(!end_quickly(worker, task, raw), 0)) {
+        bool was_cancelled = end_fully(worker, task, raw, result, true);
+        return go_on(wf_here(), self, was_cancelled);
+    }
+    if (result != NULL) {
+        *result = raw;
+    }
+    return go_on(worker, self, false);
 }

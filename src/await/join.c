@@ -6,7 +6,6 @@
 
 #include "await/cycle.h"
 #include "await/door.h"
-#include "await/inside.h"
 #include "base/futex.h"
 
 /* A request to the joiner goes to the task that it joins; one that has ended refuses, and the request
@@ -100,45 +99,9 @@ int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *cal
     return rc;
 }
 
-static __attribute__((noinline)) int join_elsewhere(weft_task *task, intptr_t *result, bool drops,
-                                                    const char *call)
-{
-    int rc = wf_join(task, result, false, call);
-    if (drops && (rc == 0 || rc == -ECANCELED)) {
-        weft_drop(task);
-    }
-    return rc;
-}
-
-/* The plain join: inside if the task has not started. */
-static inline int join_plainly(weft_task *task, intptr_t *result, bool drops, const char *call)
-{
-    struct wf_worker *worker = wf_here();
-    if (__builtin_expect(task != NULL && wf_is_on_fiber(worker), 1) &&
-        wf_word_life(wf_load_rlx(&task->word)) == WF_NEW) {
-        wf_door_count(wf_self_on(worker), call);
-        call = NULL; /* it has been counted */
-        int rc = wf_inside_join(worker, task, result, drops);
-        if (rc != WF_NOT_INSIDE) {
-            return rc;
-        }
-    }
-    return join_elsewhere(task, result, drops, call);
-}
-
-int weft_join(weft_task *task, intptr_t *result)
-{
-    return join_plainly(task, result, false, __func__);
-}
-
 int weft_join_shielded(weft_task *task, intptr_t *result)
 {
     return wf_join(task, result, true, __func__);
-}
-
-int weft_await(weft_task *task, intptr_t *result)
-{
-    return join_plainly(task, result, true, __func__);
 }
 
 /* ---- plain threads ---- */

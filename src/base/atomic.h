@@ -70,7 +70,7 @@ static inline void wf_fence_full(void)
 static inline void wf_fence_after_rmw(void)
 {
 #if defined(__x86_64__)
-    __asm__ __volatile__("" ::: "memory");
+    atomic_signal_fence(memory_order_seq_cst); /* the compiler's part */
 #else
     atomic_thread_fence(memory_order_seq_cst);
 #endif

@@ -15,6 +15,7 @@
 #ifndef WF_FIBER_FIBER_H
 #define WF_FIBER_FIBER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,9 @@ struct wf_fiber {
      * Both NULL after wf_fiber_take. */
     void *task;
     struct wf_fiber *link;
+
+    /* The rooms above: how far down what runs here may run others inside itself. */
+    char *floor;
 
     /* Set by take or adopt, then constant. Frames live in [lo, hi); hi is 16-byte aligned.
      * [lo - wf_guard_bytes(), lo) is the guard, except on a host. */
@@ -106,13 +110,25 @@ __attribute__((warn_unused_result)) int wf_fiber_adopt(struct wf_fiber *host);
 /* Ends an adoption, on the same thread, while `host` is the running one. */
 void wf_fiber_unadopt(struct wf_fiber *host);
 
-/* Stack left below the caller's frame, in the unit of promises. `f` must be the running fiber.
- * Inline: a joiner asks this on its fast path before it runs a task on its own stack. */
+/* Stack left below the caller's frame, in the unit of promises. `f` must be the running fiber. */
 static inline size_t wf_fiber_room(const struct wf_fiber *f)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     uintptr_t lo = (uintptr_t)f->lo;
     return here > lo ? (here - lo) / WF_STACK_SCALE : 0;
+}
+
+/* Is there stack below the caller's frame down to the fiber's floor? `f` must be the running fiber. Inline:
+ * a joiner asks this on its fast path before it runs a task on its own stack. */
+static inline bool wf_fiber_has_room(const struct wf_fiber *f)
+{
+    return (char *)__builtin_frame_address(0) > f->floor;
+}
+
+/* Sets the floor: `bytes`, in the unit of promises, are left below it. */
+static inline void wf_fiber_set_floor(struct wf_fiber *f, size_t bytes)
+{
+    f->floor = f->lo + bytes * WF_STACK_SCALE;
 }
 
 #endif

@@ -27,6 +27,7 @@ int wf_deque_init(struct wf_deque *deque)
     wf_store_rlx(&deque->bottom, 1);
     wf_store_rlx(&deque->top, 1);
     wf_store_rel(&deque->ring, ring);
+    deque->limit = 1 + FIRST_SLOTS;
     return 0;
 }
 
@@ -41,12 +42,18 @@ void wf_deque_destroy(struct wf_deque *deque)
     wf_store_rlx(&deque->ring, NULL);
 }
 
+bool wf_deque_look_for_room(struct wf_deque *deque)
+{
+    deque->limit = wf_load_acq(&deque->top) + wf_load_rlx(&deque->ring)->mask + 1;
+    return wf_load_rlx(&deque->bottom) < deque->limit;
+}
+
 /* Same entries under the same indices. The old ring stays readable: a thief that holds it reads entries
  * that its CAS on top then validates. */
 bool wf_deque_grow(struct wf_deque *deque)
 {
     struct wf_ring *old = wf_load_rlx(&deque->ring); /* own */
-    struct wf_ring *ring = make_ring((old->mask + 1) * 2);
+    struct wf_ring *ring = make_ring((old->mask + 1) * 4);
     if (ring == NULL) {
         return false;
     }
@@ -56,7 +63,7 @@ bool wf_deque_grow(struct wf_deque *deque)
         wf_store_rlx(&ring->slots[i & ring->mask], wf_load_rlx(&old->slots[i & old->mask]));
     }
     wf_store_rel(&deque->ring, ring);
-    return true;
+    return wf_deque_look_for_room(deque);
 }
 
 bool wf_deque_reserve(struct wf_deque *deque, uint32_t count)

@@ -31,6 +31,7 @@ struct wf_deque {
     _Alignas(64) wf_au64 bottom;
     /* owner stores (release) when it grows, before bottom; thieves load (acquire) after bottom. */
     _Atomic(struct wf_ring *) ring;
+    uint64_t limit; /* the owner's: so far bottom may rise without another look at top */
     /* owner and thieves: CAS (seq_cst) takes one entry; the owner's load (acquire) in push pairs with
      * it, so that a slot is overwritten only after its taker has read it. */
     _Alignas(64) wf_au64 top;
@@ -40,26 +41,38 @@ struct wf_deque {
 int wf_deque_init(struct wf_deque *deque);
 void wf_deque_destroy(struct wf_deque *deque);
 
-/* Owner: twice the room. False: there is no memory. */
+/* Owner: more room. False: there is no memory. */
 bool wf_deque_grow(struct wf_deque *deque);
 
 /* Owner: room for so many more? Grows for it. */
 bool wf_deque_reserve(struct wf_deque *deque, uint32_t count);
 
+/* Owner: looks at top again. True: there is room for one more by now. */
+bool wf_deque_look_for_room(struct wf_deque *deque);
+
+/* Owner: room for one more? */
+static inline bool wf_deque_has_room(struct wf_deque *deque)
+{
+    return __builtin_expect(wf_load_rlx(&deque->bottom) < deque->limit, 1) ||
+           wf_deque_look_for_room(deque);
+}
+
+/* Owner, where there is room. */
+static inline void wf_deque_add(struct wf_deque *deque, uint64_t entry)
+{
+    uint64_t bottom = wf_load_rlx(&deque->bottom);    /* own */
+    struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    wf_store_rlx(&ring->slots[bottom & ring->mask], entry);
+    wf_store_rel(&deque->bottom, bottom + 1);
+}
+
 /* Owner. False when the ring is full and can't grow. */
 static inline bool wf_deque_push(struct wf_deque *deque, uint64_t entry)
 {
-    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
-    uint64_t top = wf_load_acq(&deque->top);
-    struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    if (__builtin_expect(bottom - top > ring->mask, 0)) {
-        if (!wf_deque_grow(deque)) {
-            return false;
-        }
-        ring = wf_load_rlx(&deque->ring);
+    if (__builtin_expect(!wf_deque_has_room(deque), 0) && !wf_deque_grow(deque)) {
+        return false;
     }
-    wf_store_rlx(&ring->slots[bottom & ring->mask], entry);
-    wf_store_rel(&deque->bottom, bottom + 1);
+    wf_deque_add(deque, entry);
     return true;
 }
 

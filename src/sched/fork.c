@@ -13,7 +13,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void in_child(void)
 {
+    struct wf_worker *worker = wf_here();
     (void)wf_add_rlx(&wf_forks, 1U);
+    if (worker != NULL) {
+        wf_store_rlx(&worker->running, (weft_task *)NULL); /* no short ways (wf_running_on) */
+    }
 }
 
 static void install(void)

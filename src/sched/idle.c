@@ -6,14 +6,14 @@
 #include <stdlib.h>
 
 #define SEARCHING_ONE UINT64_C(1)
-#define AWAKE_ONE (UINT64_C(1) << 16)
+#define ASLEEP_ONE (UINT64_C(1) << 16)
 
 static uint32_t searching_in(uint64_t word)
 {
     return (uint32_t)(word & 0xffff);
 }
 
-static uint32_t awake_in(uint64_t word)
+static uint32_t asleep_in(uint64_t word)
 {
     return (uint32_t)((word >> 16) & 0xffff);
 }
@@ -30,7 +30,7 @@ int wf_idle_init(struct wf_idle *idle, uint32_t worker_count)
     idle->is_asymmetric = worker_count == 1 || wf_fence_prepare();
     idle->sleeper_count = 0;
     wf_store_rlx(&idle->lock.value, 0);
-    wf_store_rlx(&idle->word, worker_count * AWAKE_ONE);
+    wf_store_rlx(&idle->word, UINT64_C(0));
     return 0;
 }
 
@@ -42,17 +42,12 @@ void wf_idle_destroy(struct wf_idle *idle)
     idle->was_picked = NULL;
 }
 
-static bool needs_nobody(const struct wf_idle *idle, uint64_t word)
-{
-    return searching_in(word) > 0 || awake_in(word) >= idle->worker_count;
-}
-
 int wf_idle_pick(struct wf_idle *idle)
 {
     int worker = WF_NOBODY;
     wf_lock(&idle->lock);
-    if (!needs_nobody(idle, wf_load_sc(&idle->word)) && idle->sleeper_count > 0) {
-        (void)wf_add_sc(&idle->word, AWAKE_ONE + SEARCHING_ONE);
+    if (searching_in(wf_load_sc(&idle->word)) == 0 && idle->sleeper_count > 0) {
+        (void)wf_add_sc(&idle->word, SEARCHING_ONE - ASLEEP_ONE);
         worker = idle->sleepers[--idle->sleeper_count];
         idle->was_picked[worker] = 1;
     }
@@ -78,8 +73,8 @@ bool wf_idle_stop_searching(struct wf_idle *idle)
 void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
 {
     wf_lock(&idle->lock);
-    uint64_t less = AWAKE_ONE + (is_searching ? SEARCHING_ONE : UINT64_C(0));
-    bool is_last = awake_in(wf_sub_sc(&idle->word, less)) == 1;
+    uint64_t more = ASLEEP_ONE - (is_searching ? SEARCHING_ONE : UINT64_C(0));
+    bool is_last = asleep_in(wf_add_sc(&idle->word, more)) == idle->worker_count - 1;
     idle->sleepers[idle->sleeper_count++] = (uint16_t)worker;
     idle->was_picked[worker] = 0;
     wf_unlock(&idle->lock);
@@ -97,7 +92,7 @@ static bool remove_sleeper(struct wf_idle *idle, uint32_t worker)
             for (uint32_t j = i; j < idle->sleeper_count; j++) {
                 idle->sleepers[j] = idle->sleepers[j + 1];
             }
-            (void)wf_add_sc(&idle->word, AWAKE_ONE);
+            (void)wf_sub_sc(&idle->word, ASLEEP_ONE);
             return true;
         }
     }

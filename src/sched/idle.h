@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* idle.h - who sleeps, who searches, and whom a new task wakes.
  *
- * What: one word counts the workers that are awake and those among them that search for work; a small
+ * What: one word counts the workers that sleep and those that search for work; a small
  *       stack names the sleepers. A new task wakes a sleeper only if nobody searches; the last
  *       searcher that finds something wakes the next. So wake-ups are throttled and none is lost:
  *         queue a task:   publish it; the light fence;                       read the word
@@ -18,7 +18,7 @@
 enum { WF_NOBODY = -1 };
 
 struct wf_idle {
-    /* {awake:16 at bit 16, searching:16}: any worker, by locked adds (seq_cst). */
+    /* {asleep:16 at bit 16, searching:16}: any worker, by locked adds (seq_cst). */
     wf_au64 word;
     struct wf_lock lock;
     uint32_t worker_count;
@@ -32,11 +32,11 @@ int wf_idle_init(struct wf_idle *idle, uint32_t worker_count);
 void wf_idle_destroy(struct wf_idle *idle);
 
 /* Whoever has published work asks first: false, nobody is to be woken. Contains the light fence. */
-static inline bool wf_idle_may_pick(struct wf_idle *idle)
+static inline bool wf_idle_needs(struct wf_idle *idle, bool is_asymmetric)
 {
-    wf_fence_light(idle->is_asymmetric);
+    wf_fence_light(is_asymmetric);
     uint64_t word = wf_load_sc(&idle->word);
-    return (word & 0xffff) == 0 && word >> 16 < idle->worker_count;
+    return __builtin_expect(word != 0, 0) && (word & 0xffff) == 0;
 }
 
 /* A worker to wake for new work, already counted as awake and searching; WF_NOBODY if it is not
@@ -60,7 +60,7 @@ bool wf_idle_wake_up(struct wf_idle *idle, uint32_t worker);
 
 static inline bool wf_idle_all_asleep(struct wf_idle *idle)
 {
-    return ((wf_load_sc(&idle->word) >> 16) & 0xffff) == 0;
+    return ((wf_load_sc(&idle->word) >> 16) & 0xffff) == idle->worker_count;
 }
 
 #endif

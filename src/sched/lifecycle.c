@@ -101,6 +101,9 @@ void wf_lifecycle_close(weft_runtime *runtime)
     if (!wf_cas_sc(&runtime->phase, &expected, (uint32_t)WF_CLOSING)) {
         return;
     }
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        wf_store_rlx(&runtime->workers[i].is_open, (uint8_t)0);
+    }
     while (wf_load_sc(&runtime->visitors) > 0) {
         sched_yield(); /* a submit that saw RUNNING is about to return */
     }

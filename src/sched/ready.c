@@ -60,7 +60,10 @@ uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest)
     while (dead < count && is_dead(wf_deque_newest(&worker->deque, dead))) {
         dead++;
     }
-    worker->has_dead = !is_newest || dead < count;
+    if (worker->sim == NULL) {
+        /* What lies there now lives, or is about to be claimed; of what lies under that nothing is known. */
+        worker->odd_below = dead < count ? wf_load_rlx(&worker->deque.bottom) - dead : 0;
+    }
     return dead;
 }
 
@@ -80,7 +83,7 @@ static void push_pinned(struct wf_worker *worker, weft_task *task)
 static void push_inject(weft_runtime *runtime, weft_task *task)
 {
     wf_inbox_push(&runtime->inject, &task->inbox_entry);
-    wf_fence_full(); /* for wf_idle_may_pick: a plain thread has nobody's heavy fence */
+    wf_fence_full(); /* for wf_idle_needs: a plain thread has nobody's heavy fence */
 }
 
 static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task)

@@ -46,24 +46,27 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
  * those of tasks that were claimed elsewhere in it before. */
 uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest);
 
-/* A joiner claims a task that has not started, wherever its entry lies; `seen` is its word: NEW, with nothing
- * undelivered. An entry that is the newest here goes with it, and so do dead ones that lie there. Contains a
- * full fence, before and after which the caller may do its part. False: somebody else has it. */
-static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uint64_t seen)
+/* Is it the newest in the deque? A fast first look: true also if a thief has just taken it. */
+static inline bool wf_ready_is_newest(struct wf_worker *worker, uint64_t token)
 {
-    struct wf_deque *deque = &worker->deque;
-    bool is_newest = wf_deque_newest(deque, 0) == (wf_task_token(task) | WF_READY_NEW);
-    bool is_plain = is_newest && !worker->has_dead;
-    uint64_t dead = __builtin_expect(is_plain, 1) ? 1 : wf_ready_count_dead(worker, is_newest);
-    uint64_t before = wf_deque_lower(deque, dead);
-    bool is_ours = wf_state_start_inside(&task->word, seen);
-    wf_fence_after_rmw();
-    if (__builtin_expect(is_ours, 1)) {
-        wf_deque_settle(deque, before);
-    } else {
-        wf_deque_restore(deque, before);
+    return wf_deque_newest(&worker->deque, 0) == (token | WF_READY_NEW);
+}
+
+/* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
+ * entries at the bottom of the deque go with it. Contains a full fence, before and after which the caller may
+ * do its part. False: somebody else has it. */
+static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uint64_t seen,
+                                  uint64_t dead)
+{
+    uint64_t before = wf_deque_lower(&worker->deque, dead);
+    if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
+        wf_deque_restore(&worker->deque, before);
+        worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
+        return false;
     }
-    return is_ours;
+    wf_fence_after_rmw();
+    wf_deque_settle(&worker->deque, before);
+    return true;
 }
 
 /* Queues the entry of a task that has started, or is being spawned: nobody else can claim it. */

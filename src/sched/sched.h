@@ -9,13 +9,6 @@
  * *error -EPERM or -ECHILD. */
 struct wf_worker *wf_fiber_worker(int *error);
 
-/* True if wf_fiber_worker would return it: for the short ways of calls that are over in nanoseconds. */
-static inline bool wf_is_on_fiber(const struct wf_worker *worker)
-{
-    return __builtin_expect(worker != NULL && worker->fiber != worker->host, 1) &&
-           !wf_runtime_is_forked(worker->runtime);
-}
-
 /* NULL becomes the calling fiber's runtime. 0, -EPERM or -ECHILD. */
 int wf_runtime_resolve(weft_runtime **runtime);
 
@@ -61,7 +54,7 @@ void wf_sched_wake_one(weft_runtime *runtime);
 /* Something has been queued: wakes somebody if there is need. */
 static inline void wf_sched_notify(weft_runtime *runtime)
 {
-    if (__builtin_expect(wf_idle_may_pick(&runtime->idle), 0)) {
+    if (__builtin_expect(wf_idle_needs(&runtime->idle, runtime->idle.is_asymmetric), 0)) {
         wf_sched_wake_one(runtime);
     }
 }
@@ -73,8 +66,19 @@ static inline void wf_sched_notify(weft_runtime *runtime)
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
                      void *arg, const weft_spawn_options *options, weft_task **out);
 
-/* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. */
-void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task);
+/* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. NEW before it is
+ * counted: a round of closing that counts it finds it too. Counted before it is queued: closing ends when as
+ * many have finished as were spawned. */
+static inline void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker,
+                                    weft_task *task)
+{
+    wf_state_spawn(&task->word);
+    if (worker != NULL) {
+        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
+    } else {
+        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
+    }
+}
 
 /* Undoes wf_spawn_prepare for a task that was not published; its arg stays the caller's. */
 void wf_spawn_abandon(struct wf_worker *worker, weft_task *task);

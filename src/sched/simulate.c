@@ -514,6 +514,7 @@ int wf_sim_create(weft_runtime *runtime)
     runtime->registry.has_turns = sim->is_strict;
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         runtime->workers[i].sim = sim;
+        runtime->workers[i].odd_below = UINT64_MAX;
         runtime->workers[i].host = &runtime->workers[0].own_host;
         runtime->workers[i].fiber = runtime->workers[i].host;
         runtime->workers[i].until_poll = 0; /* fibers always go back to the loop */

@@ -68,7 +68,6 @@ static inline void fill(weft_task *task, const char *site, weft_fn *fn, void *ar
     task->fn = fn;
     task->arg = arg;
     task->site = site;
-    task->fiber = NULL;
     task->home = 0;
     task->flags = 0;
     task->budget_spent = 0;
@@ -107,18 +106,6 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
     }
     *out = task;
     return 0;
-}
-
-void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
-{
-    /* NEW before it is counted: a round of closing that counts it finds it too. Counted before it is
-     * queued: closing ends when as many have finished as were spawned. */
-    wf_state_spawn(&task->word);
-    if (worker != NULL) {
-        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
-    } else {
-        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
-    }
 }
 
 void wf_spawn_abandon(struct wf_worker *worker, weft_task *task)
@@ -161,15 +148,26 @@ static __attribute__((noinline)) int spawn_fully(const char *site, weft_task **t
     return rc;
 }
 
-/* Nearly every spawn: without options or values, and with a slot at hand. In the order of launch(). */
+static __attribute__((noinline)) int spawned_for_another(weft_runtime *runtime)
+{
+    wf_sched_wake_one(runtime);
+    return 0;
+}
+
+/* Nearly every spawn: without options or values, with a slot and a place in the deque at hand. In the order
+ * of launch(). */
 int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
                   const weft_spawn_options *options)
 {
     struct wf_worker *worker = wf_here();
-    bool is_plain = options == NULL && fn != NULL && task != NULL && wf_is_on_fiber(worker) &&
-                    worker->sim == NULL && wf_self_on(worker)->context == NULL &&
-                    wf_load_sc(&worker->runtime->phase) == WF_RUNNING;
-    weft_task *made = is_plain ? wf_task_alloc_quickly(&worker->tasks) : NULL;
+    const weft_task *self = wf_running_on(worker);
+    if (__builtin_expect(self == NULL || self->context != NULL ||
+                             wf_load_rlx(&worker->is_open) == 0 || options != NULL || fn == NULL ||
+                             task == NULL || !wf_deque_has_room(&worker->deque),
+                         0)) {
+        return spawn_fully(site, task, fn, arg, options);
+    }
+    weft_task *made = wf_task_alloc_quickly(&worker->tasks);
     if (__builtin_expect(made == NULL, 0)) {
         return spawn_fully(site, task, fn, arg, options);
     }
@@ -177,12 +175,9 @@ int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
     made->context = NULL;
     wf_spawn_publish(worker->runtime, worker, made);
     *task = made;
-    uint64_t entry = wf_task_token(made) | WF_READY_NEW;
-    if (__builtin_expect(!wf_deque_push(&worker->deque, entry), 0)) {
-        wf_ready_push_entry(worker, entry);
-    }
-    wf_sched_notify(worker->runtime);
-    return 0;
+    wf_deque_add(&worker->deque, wf_task_token(made) | WF_READY_NEW);
+    bool is_needed = wf_idle_needs(&worker->runtime->idle, true);
+    return __builtin_expect(is_needed, 0) ? spawned_for_another(worker->runtime) : 0;
 }
 
 int weft_runtime_submit_at(const char *site, weft_runtime *runtime, weft_task **task, weft_fn *fn,

@@ -22,6 +22,9 @@
 
 enum { POLL_TURNS = 61, SEARCH_PASSES = 4 };
 
+/* What a joiner and the library may put on a stack besides what a child that runs inside was promised. */
+enum { INSIDE_BYTES = 8 * 1024 };
+
 static void fiber_main(void *unused);
 
 struct wf_worker *wf_fiber_worker(int *error)
@@ -129,6 +132,7 @@ static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
         worker->bury_error = -ENOMEM;
         return NULL;
     }
+    wf_fiber_set_floor(fiber, worker->runtime->options.stack_bytes + INSIDE_BYTES);
     fiber->task = pick.task;
     pick.task->fiber = fiber;
     wf_fiber_prepare(fiber, fiber_main, NULL);
@@ -182,8 +186,7 @@ void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 void wf_task_die_of_scopes(const weft_task *task)
 {
     char who[160];
-    unsigned kind =
-        task->scope != NULL ? task->scope->kind : 0; /* first: the frame it lies in is gone */
+    unsigned kind = task->scope != NULL ? task->scope->kind : 0; /* first: the frame it lies in is gone */
     (void)wf_task_describe(task, who, sizeof who);
     if ((task->flags & WF_TASK_WALKS) != 0) {
         wf_die("%s ended with completions still open: they lie in a dead frame", who);
@@ -368,7 +371,7 @@ static void go_to_sleep(struct wf_worker *worker)
     struct wf_later later;
     wf_later_init(&later);
     wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    /* Pairs with wf_idle_may_pick: either it sees this worker asleep, or the work is seen here. */
+    /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
     if (wf_ready_anywhere(runtime)) {
         wf_sched_notify(runtime); /* perhaps this very worker */
     }

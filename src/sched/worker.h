@@ -63,6 +63,12 @@ struct wf_worker {
      * takes it by CAS (acq_rel, with the owner's store). With one worker there are no thieves, and the owner
      * takes by a store (relaxed). */
     wf_au64 slot;
+    /* Below this index of the deque entries of claimed tasks may lie; all of them in a simulation, which has its
+     * own list (UINT64_MAX). See await/inside.c. */
+    uint64_t odd_below;
+    /* Spawns may take the short way: no simulation, fences are asymmetric, and nobody has begun to close. The
+     * closer clears it (relaxed): who sees that late spawns what closing finds and cancels. */
+    wf_au8 is_open;
     uint32_t slot_streak; /* runs from the slot in a row */
 
     /* Ready tasks that may run here only. */
@@ -76,14 +82,13 @@ struct wf_worker {
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
     struct wf_counters counters;
-    uint64_t gathers;     /* begun here: their numbers, see await/cycle.h */
-    uint64_t random;      /* state of the generator for victims */
-    uint32_t until_poll;  /* turns until the next look at timers, inject and poller */
-    uint32_t until_pause; /* joins of children inside until the next look: see pause.c */
-    bool has_dead;        /* entries of claimed tasks may lie in the deque: see wf_ready_claim */
-    bool is_searching;    /* counted in the idle word */
-    uint8_t naps;         /* since it last stayed awake for a moment to see whether that pays */
-    uint32_t linger_ns;   /* how long it stays awake before it sleeps: see park.c */
+    uint64_t gathers;    /* begun here: their numbers, see await/cycle.h */
+    uint64_t random;     /* state of the generator for victims */
+    uint32_t until_poll; /* turns until the next look at timers, inject and poller */
+    int32_t until_pause; /* joins of children inside until the next look: see pause.c */
+    bool is_searching;   /* counted in the idle word */
+    uint8_t naps;        /* since it last stayed awake for a moment to see whether that pays */
+    uint32_t linger_ns;  /* how long it stays awake before it sleeps: see park.c */
 
     /* pause.c */
     int64_t looked_ns;       /* when it last looked around */
@@ -94,7 +99,8 @@ struct wf_worker {
     weft_task *to_bury;
     int bury_error; /* what it ends with */
 
-    /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, for it too. */
+    /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, NULL on the host: for it
+     * too, and for wf_running_on. */
     _Alignas(64) wf_au64 turns;
     _Atomic(weft_task *) running;
 
@@ -104,6 +110,13 @@ struct wf_worker {
     pthread_t thread;
     struct wf_overflow_thread overflow;
 };
+
+/* The running task for the short ways of calls that are over in nanoseconds. NULL: no worker, no fiber, or a
+ * forked child: wf_fiber_worker says which. */
+static inline weft_task *wf_running_on(const struct wf_worker *worker)
+{
+    return __builtin_expect(worker != NULL, 1) ? wf_load_rlx(&worker->running) : NULL;
+}
 
 /* The running task, NULL outside a fiber. */
 static inline weft_task *wf_self_on(const struct wf_worker *worker)

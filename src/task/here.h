@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* here.h - what the calling thread is: a worker, or lent values, or neither.
  *
- * The calls are never inlined: a compiler that kept the thread-local's address across a switch would find
- * another thread's.
+ * The thread-local is read anew at every call: a compiler that kept its address across a switch would find
+ * another thread's. So it is read by a call that is never inlined, or, where one instruction names it, by that
+ * instruction, which the compiler can't look into.
  */
 #ifndef WF_TASK_HERE_H
 #define WF_TASK_HERE_H
@@ -12,7 +13,19 @@
 struct wf_worker;
 
 /* The worker of the calling thread, NULL on a plain thread. */
+#if defined(__x86_64__)
+static inline struct wf_worker *wf_here(void)
+{
+    struct wf_worker *worker;
+    __asm__ __volatile__("movq wf_here_worker@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0"
+                         : "=r"(worker)
+                         :
+                         : "memory");
+    return worker;
+}
+#else
 struct wf_worker *wf_here(void);
+#endif
 void wf_here_set(struct wf_worker *worker);
 
 /* While user code runs that has no task of its own: what it sees as its values (context.h), borrowed; NULL

@@ -28,6 +28,8 @@ struct wf_registry {
     struct wf_lock lock;
     weft_task *batches; /* under lock: free slots, in chains of WF_TASK_BATCH linked by `arg` */
     weft_task *loose;   /* under lock: single free slots, from plain threads */
+    char *more; /* under lock: mapped, for the next slabs, up to ... */
+    char *more_end;
     wf_au64 next_ids;   /* blocks of ids: any worker adds */
 
     /* Set once: tells the diagnostics hook. Any thread, no locks held that a hook could want. */
@@ -86,17 +88,13 @@ bool wf_registry_has(struct wf_registry *registry, const weft_task *task);
 /* Gives back a slot that nobody refers to. */
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task);
 
-/* The same for a task that ended quickly (await/inside.c) and a cache with room; false: ask wf_task_free. */
-static inline bool wf_task_free_quickly(struct wf_task_cache *cache, weft_task *task)
+/* The same for a cache with room, and a task that ended with `word` and nobody was told (await/inside.c). */
+static inline void wf_task_free_quickly(struct wf_task_cache *cache, weft_task *task, uint64_t word)
 {
-    if (__builtin_expect(cache->hot_count == WF_TASK_BATCH, 0)) {
-        return false;
-    }
-    wf_store_rel(&task->word, wf_load_rlx(&task->word) & WF_EPOCH_MASK);
+    wf_store_rel(&task->word, word & WF_EPOCH_MASK);
     task->next = cache->hot;
     cache->hot = task;
     cache->hot_count++;
-    return true;
 }
 
 /* Calls visit(task, arg) for every slot that was ever used; the callee checks that it is alive. */
