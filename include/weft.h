@@ -8,6 +8,7 @@
 #include <weft/barrier.h>
 #include <weft/blocking.h>
 #include <weft/cond.h>
+#include <weft/connect.h>
 #include <weft/dump.h>
 #include <weft/event.h>
 #include <weft/future.h>

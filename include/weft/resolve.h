@@ -11,7 +11,8 @@
  * Names are looked up by c-ares inside the calling fiber: no thread waits for a server. Without c-ares
  * (WEFT_RESOLVE_POOL, or a build that lacks it) getaddrinfo of the C library runs on the blocking pool.
  * Both read /etc/hosts, /etc/resolv.conf with its search list, and /etc/nsswitch.conf, c-ares only "files"
- * and "dns" of it. Nothing is kept between two calls.
+ * and "dns" of it, and the file that the environment's CARES_HOSTS names instead of /etc/hosts. Nothing is
+ * kept between two calls.
  */
 #ifndef WEFT_RESOLVE_H
 #define WEFT_RESOLVE_H
@@ -63,10 +64,11 @@ typedef struct weft_resolve_options {
  * found    receives the addresses, in the order in which they are best tried (RFC 6724); to be freed.
  *          Unwritten unless 0 is returned
  * returns  0; -ECANCELED: nothing of the attempt is left, on the pool it ends unattended; -ENOENT: there
- *          is no such name; -ENODATA: it has no address of that family; -ETIMEDOUT, -ECONNREFUSED: no
- *          server answers; -EREMOTEIO: one fails, or refuses; -EBADMSG: its answer makes no sense; -EINVAL
- *          (also a name that is none); -ENOMEM, -EAGAIN, -EMFILE; -EPERM; -ENOTSUP: in a simulation a name
- *          other than "localhost"
+ *          is no such name; -ENODATA: it has no address of that family; -ETIMEDOUT: no server answers;
+ *          -ECONNREFUSED: none is there, or each one fails or refuses; -EREMOTEIO: the same on the pool;
+ *          -EBADMSG: an answer makes no sense; -EINVAL (also a name that is none); -ENOMEM, -EAGAIN,
+ *          -EMFILE; -EPERM; -ENOTSUP: a resolver that was not built in; in a simulation a name other than
+ *          "localhost"
  * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_resolve(const char *host, uint16_t port,
                                          const weft_resolve_options *options,
