@@ -437,6 +437,92 @@ Test(tls, both_directions_at_once, .timeout = 40)
     RUN_WITH(both_ways, plain, plain, 2);
 }
 
+/* ---- as the transport of a stream ---- */
+
+static intptr_t answer_lines(void *arg)
+{
+    weft_stream *stream = arg;
+    char line[128];
+    ssize_t n;
+    while ((n = weft_stream_read_line(stream, line, sizeof line)) >= 0) {
+        line[n] = '\n';
+        int rc = weft_stream_write(stream, line, (size_t)n + 1);
+        rc = rc == 0 && n == 0 ? weft_stream_flush(stream) : rc; /* an empty line asks for it */
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return n == -ENODATA ? weft_stream_shut(stream) : n;
+}
+
+static intptr_t streams(void *arg)
+{
+    struct pair pair;
+    weft_stream server, client;
+    weft_task *task;
+    intptr_t result = -1;
+    char line[128];
+    (void)arg;
+    connect_pair(&pair, world.server, world.client, "localhost");
+    wt_check(weft_stream_open_on(&server, weft_tls_transport(), pair.server, NULL) == 0);
+    wt_check(weft_stream_open_on(&client, weft_tls_transport(), pair.client, NULL) == 0);
+    wt_check(weft_spawn(&task, answer_lines, &server) == 0);
+    for (int i = 0; i < 100; i++) {
+        int length = sprintf(line, "line %d of a hundred\r\n\n", i);
+        wt_check(weft_stream_write(&client, line, (size_t)length) == 0);
+        wt_check(weft_stream_flush(&client) == 0);
+        line[length - 3] = '\0';
+        char got[128] = "";
+        wt_check(weft_stream_read_line(&client, got, sizeof got) == length - 3);
+        wt_check(strcmp(got, line) == 0);
+        wt_check(weft_stream_read_line(&client, got, sizeof got) == 0);
+    }
+    wt_check(weft_within(0, weft_stream_wait(&client)) == -ETIMEDOUT);
+    wt_check(weft_stream_shut(&client) == 0);
+    wt_check(weft_stream_read_line(&client, line, sizeof line) == -ENODATA);
+    wt_check(weft_await(task, &result) == 0 && result == 0);
+    weft_stream_close(&client);
+    weft_stream_close(&server);
+    return 0;
+}
+
+Test(tls, streams, .timeout = 20)
+{
+    RUN_WITH(streams, plain, plain, 2);
+}
+
+static intptr_t read_stream(void *stream)
+{
+    char byte;
+    return weft_stream_read(stream, &byte, 1);
+}
+
+/* Whoever is inside gets -EBADF, and nothing is freed under its feet. */
+static intptr_t close_stream(void *arg)
+{
+    struct pair pair;
+    weft_stream stream;
+    weft_task *task;
+    intptr_t result = 0;
+    char byte;
+    (void)arg;
+    connect_pair(&pair, world.server, world.client, "localhost");
+    wt_check(weft_stream_open_on(&stream, weft_tls_transport(), pair.client, NULL) == 0);
+    wt_check(weft_spawn(&task, read_stream, &stream) == 0);
+    wt_check(weft_yield() == 0);
+    weft_stream_close(&stream);
+    wt_check(weft_await(task, &result) == 0);
+    wt_check(result == -EBADF);
+    wt_check(weft_tls_read(pair.server, &byte, 1) == 0); /* the farewell was said */
+    weft_tls_close(pair.server);
+    return 0;
+}
+
+Test(tls, a_stream_closed_under_a_reader, .timeout = 20)
+{
+    RUN_WITH(close_stream, plain, plain, 1);
+}
+
 /* ---- two tasks on one side ---- */
 
 static intptr_t read_byte(void *tls)
