@@ -222,19 +222,6 @@ Test(tls_outside, s_client, .timeout = 60)
 
 enum { PAGE_BYTES = 3000000 };
 
-static int write_all(weft_tls *tls, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = weft_tls_write(tls, bytes, length);
-        if (n < 0) {
-            return (int)n;
-        }
-        bytes += n;
-        length -= (size_t)n;
-    }
-    return weft_tls_flush(tls);
-}
-
 /* One request, one long answer. */
 static intptr_t serve_page(void *arg)
 {

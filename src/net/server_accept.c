@@ -42,6 +42,7 @@ int wf_server_wait_for_end(struct wf_server *server, uint64_t least, int64_t del
     wf_lock(&server->lock);
     bool waits = server->active >= least && server->ended == NULL;
     if (waits) {
+        /* cppcheck-suppress autoVariables - taken back before this call returns */
         server->ended = &ended;
     }
     bool is_full = server->active >= least;

@@ -123,4 +123,42 @@ WT_FN void connect_pair(struct pair *pair, weft_tls_context *server, weft_tls_co
     wt_check(result == 0);
 }
 
+/* ---- whole texts: in fibers ---- */
+
+WT_FN int write_all(weft_tls *tls, const void *bytes, size_t length)
+{
+    const char *at = bytes;
+    while (length > 0) {
+        ssize_t n = weft_tls_write(tls, at, length);
+        if (n < 0) {
+            return (int)n;
+        }
+        at += n;
+        length -= (size_t)n;
+    }
+    return weft_tls_flush(tls);
+}
+
+/* Returns what came until `length`, the end or an error; the error if nothing did. */
+WT_FN ssize_t read_all(weft_tls *tls, void *buffer, size_t length)
+{
+    size_t done = 0;
+    while (done < length) {
+        ssize_t n = weft_tls_read(tls, (char *)buffer + done, length - done);
+        if (n <= 0) {
+            return done > 0 ? (ssize_t)done : n;
+        }
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+WT_FN void exchange(weft_tls *from, weft_tls *to, const char *text)
+{
+    char got[64] = "";
+    wt_check(write_all(from, text, strlen(text)) == 0);
+    wt_check(read_all(to, got, strlen(text)) == (ssize_t)strlen(text));
+    wt_check(strcmp(got, text) == 0);
+}
+
 #endif
