@@ -86,8 +86,12 @@ static ssize_t answer(weft_tls *tls)
             return -EPIPE;
         }
         return fail(tls);
-    case SSL_ERROR_SYSCALL: /* what the BIO refused: the end, or no memory */
-        return tls->has_ended ? fail(tls) : -ENOMEM;
+    case SSL_ERROR_SYSCALL: /* what the BIO refused: the end, or no memory for half of a record */
+        if (tls->has_ended) {
+            return fail(tls);
+        }
+        tls->error = -ENOMEM;
+        return -ENOMEM;
     default:
         return -EPROTO;
     }
@@ -106,7 +110,7 @@ static ssize_t step_once(weft_tls *tls, const struct wf_tls_step *step, uint64_t
     bool has_output = wf_tls_buffer_count(&tls->out) > 0;
     pthread_mutex_unlock(&tls->lock);
     if (has_output) {
-        wf_tls_push(tls);
+        (void)wf_tls_push(tls); /* what is left, or wrong, is found by the flush that follows */
     }
     return rc;
 }

@@ -144,10 +144,11 @@ int wf_tls_await_input(weft_tls *tls);
 /* Sends all of `out`, waiting. Returns 0 or a negative errno. Await point. */
 int wf_tls_flush(weft_tls *tls);
 
-/* Sends of it what goes at once. Observes nothing. Not under the lock. */
-void wf_tls_push(weft_tls *tls);
+/* Sends of it what goes at once: 0; -EAGAIN: some is left; another negative errno. Observes nothing. Not under
+ * the lock. */
+ssize_t wf_tls_push(weft_tls *tls);
 
-/* The same for real descriptors only: never switches. Returns 0 or a negative errno. */
+/* The same for real descriptors only: never switches. */
 ssize_t wf_tls_push_now(weft_tls *tls);
 
 /* ---- steps ---- */

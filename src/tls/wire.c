@@ -36,6 +36,16 @@ static void arrive(weft_tls *tls, ssize_t count)
     pthread_mutex_unlock(&tls->lock);
 }
 
+/* Much at once while much comes; little memory for those who wait. */
+static void adapt(weft_tls *tls, size_t count)
+{
+    if (count == tls->receive_bytes && count < WF_TLS_RECEIVE_BYTES_MOST) {
+        tls->receive_bytes *= 2;
+    } else if (count < tls->receive_bytes / 4 && tls->receive_bytes > WF_TLS_RECEIVE_BYTES) {
+        tls->receive_bytes /= 2;
+    }
+}
+
 static int receive_once(weft_tls *tls)
 {
     int rc = wf_tls_buffer_reserve(&tls->arriving, tls->receive_bytes);
@@ -47,9 +57,7 @@ static int receive_once(weft_tls *tls)
         wf_tls_buffer_drop(&tls->arriving, 0); /* it is empty: its memory goes */
         return (int)count;
     }
-    if ((size_t)count == tls->receive_bytes && count < WF_TLS_RECEIVE_BYTES_MOST) {
-        tls->receive_bytes *= 2;
-    }
+    adapt(tls, (size_t)count);
     arrive(tls, count);
     return 0;
 }
@@ -151,14 +159,15 @@ static ssize_t push_under_lock(weft_tls *tls)
 
 /* For descriptors that the kernel does not know: a limit of 0 ends what would wait, and the shield keeps
  * requests for later. */
-static void push_simulated(weft_tls *tls)
+static ssize_t push_simulated(weft_tls *tls)
 {
     weft_shield shield;
-    if (weft_shield_enter(&shield, WEFT_FOREVER) < 0) {
-        return;
+    int rc = weft_shield_enter(&shield, WEFT_FOREVER);
+    if (rc < 0) {
+        return rc;
     }
-    intptr_t rc = weft_shield_leave(&shield, weft_within(0, wf_tls_flush(tls)));
-    (void)rc; /* what is left is left for later */
+    intptr_t pushed = weft_shield_leave(&shield, weft_within(0, wf_tls_flush(tls)));
+    return pushed == -ETIMEDOUT ? -EAGAIN : (ssize_t)pushed;
 }
 
 ssize_t wf_tls_push_now(weft_tls *tls)
@@ -169,12 +178,10 @@ ssize_t wf_tls_push_now(weft_tls *tls)
     return sent < 0 ? sent : 0;
 }
 
-void wf_tls_push(weft_tls *tls)
+ssize_t wf_tls_push(weft_tls *tls)
 {
-    ssize_t sent = wf_tls_push_now(tls);
-    if (sent == -EBADF || sent == -ENOTSOCK) {
-        push_simulated(tls);
-    }
+    ssize_t rc = wf_tls_push_now(tls);
+    return rc == -EBADF || rc == -ENOTSOCK ? push_simulated(tls) : rc;
 }
 
 /* ---- both ---- */
@@ -197,10 +204,10 @@ int wf_tls_await_input(weft_tls *tls)
         if (events < 0) {
             return events;
         }
-        if ((events & WEFT_WRITABLE) != 0) {
-            wf_tls_push(tls);
-        }
-        if ((events & (WEFT_READABLE | WEFT_HANGUP)) != 0) {
+        ssize_t pushed = (events & WEFT_WRITABLE) != 0 ? wf_tls_push(tls) : 0;
+        bool is_hopeless =
+            pushed < 0 && pushed != -EAGAIN; /* but there may still be something to read */
+        if (is_hopeless || (events & (WEFT_READABLE | WEFT_HANGUP)) != 0) {
             return 0;
         }
     }
