@@ -330,6 +330,7 @@ Test(httpd, usage_errors_exit_2, .timeout = 20)
         {"--port", "high", NULL}, {"--port", "65536", NULL},   {"--timeout", "5y", NULL},
         {"--colour", NULL, NULL}, {"--workers", "0", NULL},    {"elsewhere", NULL, NULL},
         {"--grace", NULL, NULL},  {"--host", "nowhere", NULL}, {"--max-header", "-1", NULL},
+        {"--io", "select", NULL},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct program program = {0};

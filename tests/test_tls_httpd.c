@@ -121,6 +121,35 @@ Test(tls_httpd, strangers_do_no_harm, .timeout = 30)
     authority_close(&authority);
 }
 
+/* As without TLS: clients that ask one request after the other get an answer to each, the last one with the
+ * news that the server closes. What comes later finds nobody listening. */
+Test(tls_httpd, sigterm_under_load_loses_no_request, .timeout = 30)
+{
+    struct program server;
+    struct program load = {0};
+    char port[16];
+    make_files();
+    START(&server, "--workers", "2", "--tls", certificate, key);
+    sprintf(port, "%d", server.port);
+    start_program(&load, "load",
+                  (const char *const[]){"--tls", "--host", "localhost", "--authorities", trusted,
+                                        "--port", port, "--duration", "1200ms", "--connections",
+                                        "20", "--mix", "/:3,/sleep?ms=5:1", "--json", NULL});
+    while (strstr(load.text, " 1 s ") == NULL) { /* its line of the first second */
+        cr_assert(read_output(&load), "%s", load.text);
+    }
+    stop(&server);
+    cr_assert_eq(finish(&load), 0, "%s", load.text);
+    cr_assert_not_null(strstr(load.text, "\"reset\":0,\"closed\":0,\"timeout\":0,\"protocol\":0}"),
+                       "%s", load.text);
+    long answered = 0;
+    const char *at = strstr(load.text, "\"answered\":");
+    cr_assert(at != NULL && sscanf(at, "\"answered\":%ld", &answered) == 1, "%s", load.text);
+    cr_assert_gt(answered, 0);
+    cr_assert_eq(counter(&server, "200"), answered);
+    authority_close(&authority);
+}
+
 Test(tls_httpd, bad_files_are_told, .timeout = 30)
 {
     struct program program = {0};
