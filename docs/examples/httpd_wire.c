@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* httpd_wire.c - bytes from and to the client, plain or through TLS.
- *
- * Sending first tries without a limit: nearly always the socket has room, and then no timer is armed. */
+/* httpd_wire.c - bytes from and to the client, plain or through TLS. */
 #include "httpd.h"
 
 #include <errno.h>
@@ -37,23 +35,13 @@ static int send_secure(struct connection *connection, const char *bytes, size_t 
     return (int)weft_within(delay_ns, secure_flush(connection));
 }
 
-static intptr_t send_some(const struct connection *connection, const char *bytes, size_t length,
-                          int64_t delay_ns)
-{
-    intptr_t rc = send(connection->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (rc < 0) { /* whatever it was, it comes again */
-        rc = weft_within(delay_ns, weft_send(connection->fd, bytes, length, 0));
-    }
-    return rc;
-}
-
 int wire_send(struct connection *connection, const char *bytes, size_t length, int64_t delay_ns)
 {
     if (connection->tls != NULL) {
         return send_secure(connection, bytes, length, delay_ns);
     }
     while (length > 0) {
-        intptr_t rc = send_some(connection, bytes, length, delay_ns);
+        intptr_t rc = weft_within(delay_ns, weft_send(connection->fd, bytes, length, 0));
         if (rc < 0) {
             return (int)rc;
         }
