@@ -33,7 +33,7 @@ static void spend(weft_task *self)
     self->budget_spent = 0;
     struct wf_worker *worker = wf_here();
     if (worker->sim == NULL || !wf_sim_is_strict(worker->sim)) {
-        wf_sched_leave(worker, WF_LEAVE_YIELD);
+        wf_sched_yield(worker);
     }
 }
 
@@ -62,7 +62,7 @@ void wf_door_spend(weft_task *self, const char *call)
 
 int wf_door_yield(weft_task *self)
 {
-    wf_sched_leave(wf_here(), WF_LEAVE_YIELD);
+    wf_sched_yield(wf_here());
     self->budget_spent = 0;
     if (self->scope != NULL && !wf_has_turns(self)) {
         wf_limit_check(self);

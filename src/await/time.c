@@ -59,7 +59,18 @@ static int sleep_until(int64_t deadline_ns, const char *call)
 
 int weft_yield(void)
 {
-    return yield(__func__);
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_running_on(worker);
+    bool is_plain = self != NULL && self->scope == NULL &&
+                    (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
+                    (self->flags & WF_TASK_PROBED) == 0;
+    if (__builtin_expect(!is_plain, 0)) {
+        return yield(__func__);
+    }
+    wf_sched_yield(worker);
+    self->budget_spent = 0;
+    bool is_told = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0;
+    return __builtin_expect(is_told, 0) ? wf_door_observe(self, NULL) : 0;
 }
 
 int weft_sleep_until(int64_t deadline_ns)

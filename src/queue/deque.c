@@ -91,13 +91,6 @@ uint64_t wf_deque_take(struct wf_deque *deque)
     return 0;
 }
 
-uint64_t wf_deque_oldest(struct wf_deque *deque)
-{
-    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    uint64_t top = wf_load_acq(&deque->top);
-    return top < wf_load_rlx(&deque->bottom) ? wf_load_rlx(&ring->slots[top & ring->mask]) : 0;
-}
-
 /* One by one: that nobody takes off the bottom what lies there is certain only for the entry at the top
  * that the fence separates from the look at bottom. */
 uint32_t wf_deque_steal(struct wf_deque *deque, uint64_t *out, uint32_t cap)

@@ -83,8 +83,23 @@ uint64_t wf_deque_take(struct wf_deque *deque);
  * many are now the caller's; 0 if there is nothing or somebody was faster. */
 uint32_t wf_deque_steal(struct wf_deque *deque, uint64_t *out, uint32_t cap);
 
-/* Owner: the oldest entry, which stays, 0 if there is none. A thief may take it meanwhile. */
-uint64_t wf_deque_oldest(struct wf_deque *deque);
+/* Owner: the oldest entry, which stays, 0 if there is none; `at` receives its place. */
+static inline uint64_t wf_deque_oldest(struct wf_deque *deque, uint64_t *at)
+{
+    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    *at = wf_load_acq(&deque->top);
+    return *at < wf_load_rlx(&deque->bottom) ? wf_load_rlx(&ring->slots[*at & ring->mask]) : 0;
+}
+
+/* Owner: takes what wf_deque_oldest has found, unless a thief has. `is_alone`: there are none. */
+static inline bool wf_deque_take_at(struct wf_deque *deque, uint64_t at, bool is_alone)
+{
+    if (is_alone) {
+        wf_store_rel(&deque->top, at + 1);
+        return true;
+    }
+    return wf_cas_sc(&deque->top, &at, at + 1);
+}
 
 /* Owner: the entry `below` entries under the newest one; what lies there if there are not so many may be
  * anything that has been there once. */

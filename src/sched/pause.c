@@ -14,7 +14,8 @@ enum { JOINS = 61, LOOK_NS = 50 * 1000, OLD_NS = 10 * 1000 * 1000 };
 /* A started task, or a new one that is the oldest for too long. */
 static bool has_waiting(struct wf_worker *worker, int64_t now_ns)
 {
-    uint64_t oldest = wf_deque_oldest(&worker->deque);
+    uint64_t at;
+    uint64_t oldest = wf_deque_oldest(&worker->deque, &at);
     if (worker->pinned != NULL || (oldest != 0 && (oldest & WF_READY_NEW) == 0)) {
         return true;
     }
@@ -32,7 +33,6 @@ void wf_sched_pause(struct wf_worker *worker)
     int64_t now_ns = wf_monotonic_ns();
     bool is_closing = false;
     if (now_ns - worker->looked_ns >= LOOK_NS) {
-        worker->looked_ns = now_ns;
         wf_worker_look(worker);
         is_closing = wf_load_acq(&worker->runtime->phase) != WF_RUNNING;
     }
@@ -43,6 +43,6 @@ void wf_sched_pause(struct wf_worker *worker)
     } else if (is_closing || has_waiting(worker, now_ns)) {
         worker->until_poll = is_closing ? 1 : worker->until_poll; /* the host ends what is overdue */
         worker->oldest_since_ns = now_ns;
-        wf_sched_leave(worker, WF_LEAVE_YIELD);
+        wf_sched_yield(worker);
     }
 }

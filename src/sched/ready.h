@@ -33,10 +33,10 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
     if (entry == 0 || worker->slot_streak >= WF_SLOT_STREAK) {
         return NULL;
     }
-    if (worker->runtime->worker_count > 1) {
-        entry = wf_swap_acqrel(&worker->slot, UINT64_C(0)); /* 0: stolen meanwhile */
+    if (worker->is_alone) {
+        wf_store_rlx(&worker->slot, UINT64_C(0));
     } else {
-        wf_store_rlx(&worker->slot, UINT64_C(0)); /* there are no thieves */
+        entry = wf_swap_acqrel(&worker->slot, UINT64_C(0)); /* 0: stolen meanwhile */
     }
     worker->slot_streak += entry != 0 ? 1U : 0U;
     return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
@@ -67,6 +67,26 @@ static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uin
     wf_fence_after_rmw();
     wf_deque_settle(&worker->deque, before);
     return true;
+}
+
+/* The next task if it is a started one at the nearest place: the slot, else the head of the deque. NULL: ask
+ * wf_ready_take. */
+static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
+{
+    weft_task *woken = wf_ready_take_slot(worker);
+    if (woken != NULL) {
+        return woken;
+    }
+    uint64_t at;
+    uint64_t entry = wf_deque_oldest(&worker->deque, &at);
+    if (__builtin_expect(entry == 0 || (entry & WF_READY_NEW) != 0 || worker->pinned != NULL ||
+                             wf_load_rlx(&worker->slot) != 0,
+                         0) ||
+        !wf_deque_take_at(&worker->deque, at, worker->is_alone)) {
+        return NULL;
+    }
+    worker->slot_streak = 0;
+    return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
 }
 
 /* Queues the entry of a task that has started, or is being spawned: nobody else can claim it. */

@@ -46,6 +46,9 @@ static inline void wf_task_check_scopes(const weft_task *task)
     }
 }
 
+/* The same for a trip through the ready queue; returns at once if nobody else is ready. */
+void wf_sched_yield(struct wf_worker *worker);
+
 /* Wakes one particular worker if it sleeps: something of its own has changed (its wheel, its inbox). */
 void wf_sched_rouse(weft_runtime *runtime, uint32_t worker);
 

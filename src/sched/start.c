@@ -77,6 +77,7 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
     worker->until_poll = 1;
     worker->linger_ns = WF_LINGER_NS;
+    worker->is_alone = choose_workers(&runtime->options) == 1;
     bool is_open = !runtime->options.simulate && runtime->idle.is_asymmetric;
     wf_store_rlx(&worker->is_open, is_open ? 1U : 0U);
     ck_stack_init(&worker->inbox);

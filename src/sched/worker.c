@@ -20,7 +20,7 @@
 #include "task/cancel.h"
 #include "task/end.h"
 
-enum { POLL_TURNS = 61, SEARCH_PASSES = 4 };
+enum { POLL_TURNS = 61, POLL_NS = 10000, SEARCH_PASSES = 4 };
 
 /* What a joiner and the library may put on a stack besides what a child that runs inside was promised. */
 enum { INSIDE_BYTES = 8 * 1024 };
@@ -79,12 +79,11 @@ static __attribute__((noinline)) void go_on_parking(struct wf_worker *worker, we
     wf_sched_flush(&later);
 }
 
-/* It yielded, or has ended. */
+/* It is ready again, or has ended. */
 static __attribute__((noinline)) void arrive_otherwise(struct wf_worker *worker,
                                                        enum wf_leave leave)
 {
     if (leave == WF_LEAVE_YIELD) {
-        wf_bump_own(&worker->counters.yields, 1);
         wf_ready_push(worker, worker->left->task);
     } else if (leave == WF_LEAVE_SOON) {
         wf_bump_own(&worker->counters.yields, 1);
@@ -94,20 +93,40 @@ static __attribute__((noinline)) void arrive_otherwise(struct wf_worker *worker,
     }
 }
 
-/* Does what this worker owes to the fiber that it has just left. */
-static inline void arrive(struct wf_worker *worker)
+static inline __attribute__((always_inline)) void arrive_yielded(struct wf_worker *worker)
 {
-    enum wf_leave leave = worker->leave;
-    worker->leave = WF_LEAVE_NOTHING;
-    if (__builtin_expect(leave != WF_LEAVE_PARK, 0)) {
-        arrive_otherwise(worker, leave);
-        return;
+    weft_task *task = worker->left->task;
+    wf_bump_own(&worker->counters.yields, 1);
+    bool is_plain = worker->sim == NULL && (task->flags & WF_TASK_PINNED) == 0 &&
+                    wf_deque_has_room(&worker->deque);
+    if (__builtin_expect(is_plain, 1)) {
+        wf_deque_add(&worker->deque, wf_task_token(task));
+    } else {
+        arrive_otherwise(worker, WF_LEAVE_YIELD);
     }
+}
+
+static inline __attribute__((always_inline)) void arrive_parked(struct wf_worker *worker)
+{
     weft_task *task = worker->left->task;
     wf_bump_own(&worker->counters.parks, 1);
     enum wf_park answer = park(task);
     if (__builtin_expect(answer != WF_PARK_DONE, 0)) {
         go_on_parking(worker, task, answer);
+    }
+}
+
+/* Does what this worker owes to the fiber that it has just left. */
+static inline __attribute__((always_inline)) void arrive(struct wf_worker *worker)
+{
+    enum wf_leave leave = worker->leave;
+    worker->leave = WF_LEAVE_NOTHING;
+    if (leave == WF_LEAVE_PARK) {
+        arrive_parked(worker);
+    } else if (leave == WF_LEAVE_YIELD) {
+        arrive_yielded(worker);
+    } else {
+        arrive_otherwise(worker, leave);
     }
 }
 
@@ -163,22 +182,60 @@ static inline struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf
     return fiber != NULL ? fiber : worker->host;
 }
 
-void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
+/* Where to go when no started task is at hand. */
+static __attribute__((noinline)) struct wf_fiber *find_other(struct wf_worker *worker)
+{
+    return fiber_or_host(worker, take_next(worker));
+}
+
+static inline struct wf_fiber *find_next(struct wf_worker *worker)
+{
+    weft_task *next = worker->until_poll > 1 ? wf_ready_take_started(worker) : NULL;
+    if (__builtin_expect(next == NULL, 0)) {
+        return find_other(worker);
+    }
+    worker->until_poll--;
+    return next->fiber;
+}
+
+static inline __attribute__((always_inline)) void go(struct wf_worker *worker, struct wf_fiber *to,
+                                                     enum wf_leave leave)
 {
     struct wf_fiber *from = worker->fiber;
     wf_held_check(worker);
-    if (leave == WF_LEAVE_YIELD && worker->until_poll > 1 && wf_ready_is_empty(worker)) {
-        worker->until_poll--; /* nobody to yield to: a turn of its own */
-        wf_bump_own(&worker->turns, 1);
-        wf_bump_own(&worker->counters.yields, 1);
-        return;
-    }
-    struct wf_fiber *to = fiber_or_host(worker, take_next(worker));
     worker->leave = leave;
     worker->left = from;
     begin_turn(worker, to);
     wf_fiber_switch(from, to);
     arrive(wf_here());
+}
+
+void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
+{
+    go(worker, find_next(worker), leave);
+}
+
+static __attribute__((noinline)) void yield_otherwise(struct wf_worker *worker)
+{
+    wf_held_check(worker);
+    if (worker->until_poll > 1 && wf_ready_is_empty(worker)) {
+        worker->until_poll--; /* nobody to yield to: a turn of its own */
+        wf_bump_own(&worker->turns, 1);
+        wf_bump_own(&worker->counters.yields, 1);
+        return;
+    }
+    wf_sched_leave(worker, WF_LEAVE_YIELD);
+}
+
+void wf_sched_yield(struct wf_worker *worker)
+{
+    weft_task *next = worker->until_poll > 1 ? wf_ready_take_started(worker) : NULL;
+    if (__builtin_expect(next == NULL, 0)) {
+        yield_otherwise(worker);
+        return;
+    }
+    worker->until_poll--;
+    go(worker, next->fiber, WF_LEAVE_YIELD);
 }
 
 /* ---- running tasks ---- */
@@ -291,6 +348,17 @@ static void help_another(struct wf_worker *worker)
     }
 }
 
+/* Turns may be over in nanoseconds, and a look into the kernel takes as long as twenty of them. */
+static void poll_if_due(struct wf_worker *worker)
+{
+    int64_t now_ns = wf_monotonic_ns();
+    if (now_ns - worker->looked_ns >= POLL_NS) {
+        worker->looked_ns = now_ns;
+        (void)wf_poll_now(worker);
+        help_another(worker);
+    }
+}
+
 /* Timers, messages and, once in POLL_TURNS turns, events: what happens outside this worker. */
 static void look_around(struct wf_worker *worker)
 {
@@ -299,8 +367,7 @@ static void look_around(struct wf_worker *worker)
         expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
     }
     if (worker->until_poll == 0) {
-        (void)wf_poll_now(worker);
-        help_another(worker);
+        poll_if_due(worker);
         worker->until_poll = POLL_TURNS;
     }
 }

@@ -86,6 +86,7 @@ struct wf_worker {
     uint64_t random;     /* state of the generator for victims */
     uint32_t until_poll; /* turns until the next look at timers, inject and poller */
     int32_t until_pause; /* joins of children inside until the next look: see pause.c */
+    bool is_alone;       /* the only one of its runtime: nobody steals */
     bool is_searching;   /* counted in the idle word */
     uint8_t naps;        /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns;  /* how long it stays awake before it sleeps: see park.c */
