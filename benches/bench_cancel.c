@@ -139,37 +139,18 @@ static void group_cancel(struct bench *b)
     }
 }
 
-#define GO                                 \
-    {                                      \
-        .name = "go", .program = "peer_go" \
-    }
-#define TOKIO                                    \
-    {                                            \
-        .name = "tokio", .program = "peer_tokio" \
-    }
-#define BOOST                                    \
-    {                                            \
-        .name = "boost", .program = "peer_boost" \
-    }
 #define AWAIT_EACH                                                   \
     {                                                                \
         .name = "await each", .body = await_each, .in_runtime = true \
     }
 
 static const struct bench_case cases[] = {
-    {.name = "cancel_reap",
-     .operations = 100000,
-     .body = cancel_reap,
-     .reps_most = 5,
-     .peers = {GO, TOKIO}},
-    {.name = "shield", .operations = 1000000, .body = shield, .workers = 1, .peers = {GO}},
-    {.name = "gather",
-     .operations = 500000,
-     .body = gather,
-     .peers = {AWAIT_EACH, GO, TOKIO, BOOST}},
+    {.name = "cancel_reap", .operations = 100000, .body = cancel_reap, .reps_most = 5},
+    {.name = "shield", .operations = 1000000, .body = shield, .workers = 1},
+    {.name = "gather", .operations = 500000, .body = gather, .peers = {AWAIT_EACH}},
     {.name = "gather_collect", .operations = 500000, .body = gather_collect, .peers = {AWAIT_EACH}},
-    {.name = "group", .operations = 500000, .body = group, .peers = {AWAIT_EACH, GO, TOKIO}},
-    {.name = "group_cancel", .operations = 100000, .body = group_cancel, .peers = {GO, TOKIO}},
+    {.name = "group", .operations = 500000, .body = group, .peers = {AWAIT_EACH}},
+    {.name = "group_cancel", .operations = 100000, .body = group_cancel},
 };
 
 int main(int argc, char **argv)

@@ -49,13 +49,7 @@ static void wake_crowd(struct bench *b)
 }
 
 static const struct bench_case cases[] = {
-    {.name = "wake_crowd",
-     .operations = 100000,
-     .body = wake_crowd,
-     .reps_most = 5,
-     .peers = {{.name = "go", .program = "peer_go"},
-               {.name = "tokio", .program = "peer_tokio"},
-               {.name = "boost.fiber", .program = "peer_boost"}}},
+    {.name = "wake_crowd", .operations = 100000, .body = wake_crowd, .reps_most = 5},
 };
 
 int main(int argc, char **argv)

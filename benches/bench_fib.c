@@ -3,6 +3,7 @@
  *
  * What: fib(n) spawns fib(n - 1), calls fib(n - 2) and awaits the child. An operation is a spawn, of
  *       which there are fib(n + 1) - 1; --operations N sets n, --full makes it 39.
+ *       fib_64_workers has far more workers than processors: beside two workers it should lose little.
  * Peers: the same function calls, as they would be without tasks; with more workers, one worker.
  */
 #include "harness.h"
@@ -78,11 +79,15 @@ static const struct bench_case cases[] = {
      .body = by_tasks,
      .reps_most = 7,
      .peers = {{.name = "one worker", .body = by_tasks, .in_runtime = true, .workers = 1},
-               {.name = "calls", .body = by_calls, .workers = 1},
-               {.name = "tbb", .program = "peer_tbb"},
-               {.name = "boost.fiber", .program = "peer_boost"},
-               {.name = "go", .program = "peer_go"},
-               {.name = "tokio", .program = "peer_tokio"}}},
+               {.name = "calls", .body = by_calls, .workers = 1}}},
+    {.name = "fib_64_workers",
+     .operations = 32,
+     .quick_operations = 22,
+     .full_operations = 39,
+     .body = by_tasks,
+     .workers = 64,
+     .reps_most = 5,
+     .peers = {{.name = "two workers", .body = by_tasks, .in_runtime = true, .workers = 2}}},
 };
 
 int main(int argc, char **argv)

@@ -143,8 +143,7 @@ static const struct bench_case cases[] = {
      .body = hog,
      .workers = 2,
      .reps_most = 3,
-     .flags = BENCH_ONCE,
-     .peers = {{.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}}},
+     .flags = BENCH_ONCE},
 };
 
 int main(int argc, char **argv)

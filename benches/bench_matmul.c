@@ -82,9 +82,7 @@ static const struct bench_case cases[] = {
      .full_operations = 2048,
      .body = run_matmul,
      .reps_most = 7,
-     .peers = {{.name = "one worker", .body = run_matmul, .in_runtime = true, .workers = 1},
-               {.name = "tbb", .program = "peer_tbb"},
-               {.name = "boost.fiber", .program = "peer_boost"}}},
+     .peers = {{.name = "one worker", .body = run_matmul, .in_runtime = true, .workers = 1}}},
 };
 
 int main(int argc, char **argv)

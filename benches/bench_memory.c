@@ -186,9 +186,7 @@ static const struct bench_case cases[] = {
      .body = parked,
      .reps_most = 2,
      .flags = BENCH_ISOLATED | BENCH_ONCE,
-     .peers = {{.name = "pages", .body = touch_pages, .workers = 1},
-               {.name = "go", .program = "peer_go"},
-               {.name = "tokio", .program = "peer_tokio"}}},
+     .peers = {{.name = "pages", .body = touch_pages, .workers = 1}}},
 };
 
 int main(int argc, char **argv)

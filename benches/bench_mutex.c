@@ -150,26 +150,13 @@ static void event_wake(struct bench *b)
     bench_require(b, weft_await(partner, NULL) == 0, "await");
 }
 
-#define GO                                  \
-    {                                       \
-        .name = "go", .program = "peer_go", \
-    }
-#define BOOST                                          \
-    {                                                  \
-        .name = "boost.fiber", .program = "peer_boost" \
-    }
-
 static const struct bench_case cases[] = {
-    {.name = "mutex_free",
-     .operations = 5000000,
-     .body = mutex_free,
-     .workers = 1,
-     .peers = {GO, BOOST}},
-    {.name = "mutex_shared", .operations = 2000000, .body = mutex_shared, .peers = {GO, BOOST}},
-    {.name = "mutex_held", .operations = 500000, .body = mutex_held, .peers = {GO, BOOST}},
-    {.name = "sem_free", .operations = 5000000, .body = sem_free, .workers = 1, .peers = {GO}},
-    {.name = "sem_held", .operations = 500000, .body = sem_held, .peers = {GO}},
-    {.name = "event_set", .operations = 5000000, .body = event_set, .workers = 1, .peers = {GO}},
+    {.name = "mutex_free", .operations = 5000000, .body = mutex_free, .workers = 1},
+    {.name = "mutex_shared", .operations = 2000000, .body = mutex_shared},
+    {.name = "mutex_held", .operations = 500000, .body = mutex_held},
+    {.name = "sem_free", .operations = 5000000, .body = sem_free, .workers = 1},
+    {.name = "sem_held", .operations = 500000, .body = sem_held},
+    {.name = "event_set", .operations = 5000000, .body = event_set, .workers = 1},
     {.name = "event_wake", .operations = 500000, .body = event_wake},
 };
 

@@ -89,11 +89,7 @@ static const struct bench_case cases[] = {
      .full_operations = 14,
      .body = run_queens,
      .reps_most = 7,
-     .peers = {{.name = "one worker", .body = run_queens, .in_runtime = true, .workers = 1},
-               {.name = "tbb", .program = "peer_tbb"},
-               {.name = "boost.fiber", .program = "peer_boost"},
-               {.name = "go", .program = "peer_go"},
-               {.name = "tokio", .program = "peer_tokio"}}},
+     .peers = {{.name = "one worker", .body = run_queens, .in_runtime = true, .workers = 1}}},
 };
 
 int main(int argc, char **argv)

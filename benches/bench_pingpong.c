@@ -128,24 +128,18 @@ static void threads(struct bench *b)
     bench_stop(b);
 }
 
-#define PROGRAMS                                                                      \
-    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}, \
-    {                                                                                 \
-        .name = "boost.fiber", .program = "peer_boost"                                \
-    }
-
 static const struct bench_case cases[] = {
     {.name = "pingpong",
      .operations = 500000,
      .body = same_worker,
      .workers = 1,
-     .peers = {{.name = "threads", .body = threads}, PROGRAMS}},
+     .peers = {{.name = "threads", .body = threads}}},
     {.name = "pingpong_across",
      .operations = 50000,
      .body = two_workers,
      .workers = 2,
      .flags = BENCH_PINNED,
-     .peers = {{.name = "threads", .body = threads}, PROGRAMS}},
+     .peers = {{.name = "threads", .body = threads}}},
 };
 
 int main(int argc, char **argv)

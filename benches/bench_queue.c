@@ -188,46 +188,22 @@ static void many(struct bench *b)
     trade(b, 4, 4, BATCH);
 }
 
-/* Tokio's channel has one receiver; Boost.Fiber's peer has one thread. */
-#define GO(Case)                                       \
-    {                                                  \
-        .name = "go", .program = "peer_go", .as = Case \
-    }
-#define TOKIO(Case)                                          \
-    {                                                        \
-        .name = "tokio", .program = "peer_tokio", .as = Case \
-    }
-#define BOOST(Case)                                                \
-    {                                                              \
-        .name = "boost.fiber", .program = "peer_boost", .as = Case \
-    }
-
 static const struct bench_case cases[] = {
-    {.name = "queue_lone",
-     .operations = 1000000,
-     .body = lone,
-     .workers = 1,
-     .peers = {GO(NULL), TOKIO(NULL), BOOST(NULL)}},
+    {.name = "queue_lone", .operations = 1000000, .body = lone, .workers = 1},
     {.name = "queue_pingpong",
      .operations = 500000,
      .body = same_worker,
      .workers = 1,
-     .peers = {GO("pingpong"), TOKIO("pingpong"), BOOST("pingpong")}},
+     .programs_as = "pingpong"},
     {.name = "queue_pingpong_across",
      .operations = 50000,
      .body = two_workers,
      .workers = 2,
      .flags = BENCH_PINNED,
-     .peers = {GO("pingpong_across"), TOKIO("pingpong_across")}},
-    {.name = "queue_4x4",
-     .operations = 400000,
-     .body = four_by_four,
-     .peers = {GO(NULL), BOOST(NULL)}},
-    {.name = "queue_4x1",
-     .operations = 400000,
-     .body = four_by_one,
-     .peers = {GO(NULL), TOKIO(NULL), BOOST(NULL)}},
-    {.name = "queue_many", .operations = 400000, .body = many, .peers = {GO("queue_4x4")}},
+     .programs_as = "pingpong_across"},
+    {.name = "queue_4x4", .operations = 400000, .body = four_by_four},
+    {.name = "queue_4x1", .operations = 400000, .body = four_by_one},
+    {.name = "queue_many", .operations = 400000, .body = many, .programs_as = "queue_4x4"},
 };
 
 int main(int argc, char **argv)

@@ -110,23 +110,15 @@ static void plain_pingpong(struct bench *b)
     play(b, true);
 }
 
-#define GO                                     \
-    {                                          \
-        {                                      \
-            .name = "go", .program = "peer_go" \
-        }                                      \
-    }
-
 static const struct bench_case cases[] = {
-    {.name = "select_2", .operations = 1000000, .body = among_2, .workers = 1, .peers = GO},
-    {.name = "select_4", .operations = 1000000, .body = among_4, .workers = 1, .peers = GO},
-    {.name = "select_16", .operations = 500000, .body = among_16, .workers = 1, .peers = GO},
+    {.name = "select_2", .operations = 1000000, .body = among_2, .workers = 1},
+    {.name = "select_4", .operations = 1000000, .body = among_4, .workers = 1},
+    {.name = "select_16", .operations = 500000, .body = among_16, .workers = 1},
     {.name = "select_pingpong",
      .operations = 500000,
      .body = pingpong,
      .workers = 1,
-     .peers = {{.name = "go", .program = "peer_go"},
-               {.name = "queue", .body = plain_pingpong, .in_runtime = true}}},
+     .peers = {{.name = "queue", .body = plain_pingpong, .in_runtime = true}}},
 };
 
 int main(int argc, char **argv)

@@ -67,11 +67,7 @@ static const struct bench_case cases[] = {
      .full_operations = 100000000,
      .body = run_skynet,
      .reps_most = 7,
-     .peers = {{.name = "one worker", .body = run_skynet, .in_runtime = true, .workers = 1},
-               {.name = "tbb", .program = "peer_tbb"},
-               {.name = "boost.fiber", .program = "peer_boost"},
-               {.name = "go", .program = "peer_go"},
-               {.name = "tokio", .program = "peer_tokio"}}},
+     .peers = {{.name = "one worker", .body = run_skynet, .in_runtime = true, .workers = 1}}},
 };
 
 int main(int argc, char **argv)

@@ -132,32 +132,22 @@ static void closure_many(struct bench *b)
     bench_stop(b);
 }
 
-#define PROGRAMS                                                                  \
-    {.name = "tbb", .program = "peer_tbb"}, {.name = "go", .program = "peer_go"}, \
-        {.name = "tokio", .program = "peer_tokio"},                               \
-    {                                                                             \
-        .name = "boost.fiber", .program = "peer_boost"                            \
-    }
-
 static const struct bench_case cases[] = {
     {.name = "spawn_await",
      .operations = 500000,
      .body = spawn_await,
-     .peers = {{.name = "closure", .body = closure_one}, PROGRAMS}},
+     .peers = {{.name = "closure", .body = closure_one}}},
     {.name = "spawn_many_cold",
      .operations = BATCH,
      .quick_operations = BATCH,
      .body = spawn_many,
      .flags = BENCH_FRESH,
-     .peers = {{.name = "closure", .body = closure_many}, PROGRAMS}},
+     .peers = {{.name = "closure", .body = closure_many}}},
     {.name = "spawn_many_warm",
      .operations = 50 * BATCH,
      .body = spawn_many,
-     .peers = {{.name = "closure", .body = closure_many}, PROGRAMS}},
-    {.name = "spawn_detached",
-     .operations = 50 * BATCH,
-     .body = spawn_detached,
-     .peers = {PROGRAMS}},
+     .peers = {{.name = "closure", .body = closure_many}}},
+    {.name = "spawn_detached", .operations = 50 * BATCH, .body = spawn_detached},
 };
 
 int main(int argc, char **argv)

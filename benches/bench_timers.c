@@ -336,18 +336,6 @@ static void lateness(struct bench *b)
     free(sleepers);
 }
 
-#define PROGRAMS                                                                      \
-    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}, \
-    {                                                                                 \
-        .name = "libuv", .program = "peer_uv"                                         \
-    }
-#define PROGRAMS_AS(case_name)                                         \
-    {.name = "go", .program = "peer_go", .as = (case_name)},           \
-        {.name = "tokio", .program = "peer_tokio", .as = (case_name)}, \
-    {                                                                  \
-        .name = "libuv", .program = "peer_uv", .as = (case_name)       \
-    }
-
 static const struct bench_case cases[] = {
     {.name = "sleep_cancel", .operations = 500000, .body = sleep_cancel, .workers = 1},
     {.name = "sleep_cancel_million",
@@ -359,30 +347,27 @@ static const struct bench_case cases[] = {
      .operations = 1000000,
      .body = timeout_return,
      .workers = 1,
-     .peers = {{.name = "clock read", .body = read_clock}, PROGRAMS_AS("timer_arm_cancel")}},
+     .programs_as = "timer_arm_cancel",
+     .peers = {{.name = "clock read", .body = read_clock}}},
     {.name = "timeout_ready",
      .operations = 1000000,
      .body = timeout_ready,
      .workers = 1,
      .peers = {{.name = "without limit", .body = await_ready, .in_runtime = true},
-               {.name = "clock read", .body = read_clock},
-               {.name = "go", .program = "peer_go"},
-               {.name = "tokio", .program = "peer_tokio"}}},
+               {.name = "clock read", .body = read_clock}}},
     {.name = "timeout_return_million",
      .operations = 1000000,
      .body = timeout_return_crowd,
      .workers = 1,
      .reps_most = 5,
-     .peers = {{.name = "clock read", .body = read_clock},
-               PROGRAMS_AS("timer_arm_cancel_million")}},
+     .programs_as = "timer_arm_cancel_million",
+     .peers = {{.name = "clock read", .body = read_clock}}},
     {.name = "timeout_park",
      .operations = 500000,
      .body = timeout_park,
      .workers = 1,
      .peers = {{.name = "without limit", .body = without_limit, .in_runtime = true},
-               {.name = "clock read", .body = read_clock},
-               {.name = "go", .program = "peer_go"},
-               {.name = "tokio", .program = "peer_tokio"}}},
+               {.name = "clock read", .body = read_clock}}},
     {.name = "timeout_leave_across",
      .operations = 20000,
      .body = leave_across,
@@ -393,8 +378,7 @@ static const struct bench_case cases[] = {
      .operations = 10000,
      .quick_operations = 10000,
      .body = lateness,
-     .reps_most = 3,
-     .peers = {PROGRAMS}},
+     .reps_most = 3},
     {.name = "lateness_cold",
      .operations = 10000,
      .quick_operations = 10000,

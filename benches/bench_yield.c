@@ -70,18 +70,12 @@ static void bare_switch(struct bench *b)
     free(stack);
 }
 
-#define PROGRAMS                                                                      \
-    {.name = "go", .program = "peer_go"}, {.name = "tokio", .program = "peer_tokio"}, \
-    {                                                                                 \
-        .name = "boost.fiber", .program = "peer_boost"                                \
-    }
-
 static const struct bench_case cases[] = {
     {.name = "yield_two",
      .operations = 2000000,
      .body = yield_two,
-     .peers = {{.name = "bare switch", .body = bare_switch}, PROGRAMS}},
-    {.name = "yield_lone", .operations = 2000000, .body = yield_lone, .peers = {PROGRAMS}},
+     .peers = {{.name = "bare switch", .body = bare_switch}}},
+    {.name = "yield_lone", .operations = 2000000, .body = yield_lone},
 };
 
 int main(int argc, char **argv)

@@ -43,12 +43,12 @@ static void run_side(struct row *row, struct side *side, bool is_warmup)
                       .workers = side->workers,
                       .is_quick = bench_run.is_quick,
                       .is_warmup = is_warmup};
-    if (side->is_out || (is_warmup && side->peer != NULL && side->peer->program != NULL)) {
+    if (side->is_out || (is_warmup && side->program != NULL)) {
         return; /* a program is started for each repetition and warms itself up */
     }
     current_case = b.name;
     alarm((unsigned)bench_run.timeout_s);
-    if (side->peer != NULL && side->peer->program != NULL) {
+    if (side->program != NULL) {
         bench_run_program(row, side, &b);
     } else if ((row->what->flags & BENCH_ISOLATED) != 0) {
         bench_run_isolated(row, side, &b);
@@ -67,25 +67,65 @@ static void run_side(struct row *row, struct side *side, bool is_warmup)
     }
 }
 
-static void open_side(struct row *row, const struct bench_peer *peer)
+static struct side *add_side(struct row *row, const char *name, int workers)
 {
     const struct bench_case *what = row->what;
     uint64_t quick = what->quick_operations != 0 ? what->quick_operations : what->operations / 10;
     struct side *side = &row->sides[row->side_count++];
-    side->peer = peer;
-    side->name = peer != NULL ? peer->name : "weft";
-    side->workers = peer != NULL && peer->workers != 0 ? peer->workers : row->workers;
+    side->name = name;
+    side->workers = workers;
     side->operations = bench_run.is_quick ? quick : what->operations;
     if (bench_run.is_full && what->full_operations != 0) {
         side->operations = what->full_operations;
     }
     side->operations = bench_run.operations != 0 ? bench_run.operations : side->operations;
     side->operations = side->operations != 0 ? side->operations : 1;
-    side->is_out = peer != NULL && peer->program != NULL && !bench_is_built(peer);
-    bool in_runtime = peer != NULL ? peer->in_runtime : (what->flags & BENCH_PLAIN) == 0;
-    if (in_runtime && (what->flags & (BENCH_FRESH | BENCH_ISOLATED)) == 0) {
-        struct bench b = {.name = what->name};
-        side->runtime = bench_start_runtime(&b, side->workers);
+    return side;
+}
+
+static void add_function(struct row *row, const char *name, int workers, bench_fn *body,
+                         bool in_runtime)
+{
+    struct side *side = add_side(row, name, workers);
+    side->body = body;
+    side->in_runtime = in_runtime;
+    if (in_runtime && (row->what->flags & (BENCH_FRESH | BENCH_ISOLATED)) == 0) {
+        struct bench b = {.name = row->what->name};
+        side->runtime = bench_start_runtime(&b, workers);
+    }
+}
+
+/* "One worker" says nothing beside one worker. */
+static bool is_same(const struct row *row, const struct bench_peer *peer)
+{
+    return peer->body == row->what->body && peer->workers == row->workers;
+}
+
+static void add_peers(struct row *row)
+{
+    const struct bench_peer *peer = row->what->peers;
+    for (int i = 0; i < BENCH_PEERS && peer[i].name != NULL; i++) {
+        if (!is_same(row, &peer[i]) && bench_is_wanted_peer(peer[i].name)) {
+            int workers = peer[i].workers != 0 ? peer[i].workers : row->workers;
+            add_function(row, peer[i].name, workers, peer[i].body, peer[i].in_runtime);
+        }
+    }
+    for (int i = 0; i < BENCH_PROGRAMS; i++) {
+        const char *name;
+        const char *program = bench_program(i, row->what, row->workers, &name);
+        if (program != NULL && bench_is_wanted_peer(name)) {
+            add_side(row, name, row->workers)->program = program;
+        }
+    }
+}
+
+static void open_sides(struct row *row)
+{
+    const struct bench_case *what = row->what;
+    add_function(row, "weft", row->workers, what->body, (what->flags & BENCH_PLAIN) == 0);
+    row->sides[0].is_ours = true;
+    if (!bench_run.no_peers) {
+        add_peers(row);
     }
 }
 
@@ -136,12 +176,6 @@ static void repeat(struct row *row)
     }
 }
 
-/* "One worker" says nothing beside one worker. */
-static bool is_same(const struct bench_case *what, const struct bench_peer *peer, int workers)
-{
-    return peer->body == what->body && peer->workers == workers;
-}
-
 static void run_row(const struct bench_case *what, int workers)
 {
     struct row row = {.what = what, .workers = workers, .reps = bench_run.reps};
@@ -149,12 +183,7 @@ static void run_row(const struct bench_case *what, int workers)
         row.reps = what->reps_most;
     }
     pin_process(workers);
-    open_side(&row, NULL);
-    for (int i = 0; i < BENCH_PEERS && what->peers[i].name != NULL && !bench_run.no_peers; i++) {
-        if (!is_same(what, &what->peers[i], workers) && bench_is_wanted_peer(what->peers[i].name)) {
-            open_side(&row, &what->peers[i]);
-        }
-    }
+    open_sides(&row);
     repeat(&row);
     bench_print_row(&row);
     if (bench_run.out != NULL) {

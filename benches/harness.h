@@ -2,9 +2,10 @@
 /* harness.h - what every benchmark is made of: cases, repetitions, peers.
  *
  * What: a benchmark is a table of cases. The harness repeats each case, takes the median and the
- *       spread, and prints a table, or JSON. A case names peers: functions in the same process, or
- *       programs in the folder of peers. Ours and theirs take turns, so that whatever changes the
- *       machine's speed during the run changes both, and the ratio is taken pair by pair.
+ *       spread, and prints a table, or JSON. A case is compared with functions of the same process, which
+ *       it names, and with all programs in the folder of peers that know a case of its name. Ours
+ *       and theirs take turns, so that whatever changes the machine's speed during the run changes
+ *       both, and the ratio is taken pair by pair.
  * Why this way: a runtime lives for all repetitions of a case, so that what is measured is the
  *       steady state and no body needs a warm-up of its own; where the first time is the question,
  *       the case is BENCH_FRESH or BENCH_ISOLATED.
@@ -22,7 +23,7 @@
 #include <weft.h>
 
 enum {
-    BENCH_PEERS = 8,
+    BENCH_PEERS = 4,
     BENCH_METRICS = 10,
 };
 
@@ -52,14 +53,12 @@ struct bench {
 
 typedef void bench_fn(struct bench *b);
 
-/* What a case is compared with. */
+/* What a case is compared with in the same process. */
 struct bench_peer {
     const char *name;
-    bench_fn *body;      /* a function of this process; runs on a plain thread unless in_runtime */
-    bool in_runtime;     /* the body is a task, as the case's own is */
-    int workers;         /* 0: as many as the case; a body with as many is left out */
-    const char *program; /* or a program in the folder of peers */
-    const char *as;      /* what the program calls the case; NULL: as we do */
+    bench_fn *body;  /* a function of this process; runs on a plain thread unless in_runtime */
+    bool in_runtime; /* the body is a task, as the case's own is */
+    int workers;     /* 0: as many as the case; a body with as many is left out */
 };
 
 enum {
@@ -79,6 +78,7 @@ struct bench_case {
     int workers;   /* 0: one row for each count of --workers */
     int reps_most; /* 0: as many as --reps says */
     unsigned flags;
+    const char *programs_as;              /* what peer programs call the case; NULL: as we do */
     struct bench_peer peers[BENCH_PEERS]; /* up to the first without a name */
 };
 

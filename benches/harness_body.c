@@ -72,15 +72,14 @@ weft_runtime *bench_start_runtime(struct bench *b, int workers)
     return runtime;
 }
 
-static void run_in_runtime(const struct row *row, struct side *side, bench_fn *body,
-                           struct bench *b)
+static void run_in_runtime(const struct row *row, struct side *side, struct bench *b)
 {
     weft_runtime *runtime = side->runtime;
     bool is_own = runtime == NULL;
     if (is_own) {
         runtime = bench_start_runtime(b, side->workers);
     }
-    struct call call = {body, b};
+    struct call call = {side->body, b};
     weft_spawn_options options = {.size = sizeof options,
                                   .pinned = (row->what->flags & BENCH_PINNED) != 0};
     weft_task *task = NULL;
@@ -95,13 +94,10 @@ static void run_in_runtime(const struct row *row, struct side *side, bench_fn *b
 
 void bench_run_body(const struct row *row, struct side *side, struct bench *b)
 {
-    const struct bench_peer *peer = side->peer;
-    bool in_runtime = peer != NULL ? peer->in_runtime : (row->what->flags & BENCH_PLAIN) == 0;
-    bench_fn *body = peer != NULL ? peer->body : row->what->body;
-    if (in_runtime) {
-        run_in_runtime(row, side, body, b);
+    if (side->in_runtime) {
+        run_in_runtime(row, side, b);
     } else {
-        body(b);
+        side->body(b);
     }
     if (b->elapsed_ns > 0) {
         uint64_t done = b->done != 0 ? b->done : b->operations;

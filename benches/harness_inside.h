@@ -17,6 +17,7 @@ enum {
     BENCH_MOST_FILTERS = 16,
     BENCH_MOST_SETTINGS = 16,
     BENCH_MOST_PEERS = 16,
+    BENCH_PROGRAMS = 7,
     BENCH_MOST_REPS = 1000,
     BENCH_EXIT_FAILED = 1,
     BENCH_EXIT_USAGE = 2,
@@ -62,10 +63,13 @@ struct series {
     int count;
 };
 
-/* The case itself (peer == NULL) or one of its peers. */
+/* The case itself, or what it is compared with: a function, or a program. */
 struct side {
-    const struct bench_peer *peer;
     const char *name;
+    const char *program; /* its path; NULL: a function */
+    bench_fn *body;
+    bool is_ours;
+    bool in_runtime;
     int workers;
     uint64_t operations;
     weft_runtime *runtime; /* NULL: none, or one for each repetition */
@@ -78,7 +82,7 @@ struct row {
     const struct bench_case *what;
     int workers;
     int reps;
-    struct side sides[1 + BENCH_PEERS];
+    struct side sides[1 + BENCH_PEERS + BENCH_PROGRAMS];
     int side_count;
 };
 
@@ -100,7 +104,9 @@ void bench_run_isolated(const struct row *row, struct side *side, struct bench *
 pid_t bench_fork_with_pipe(struct bench *b, int *fd);
 
 /* harness_peers.c: one repetition of a side that is a program. */
-bool bench_is_built(const struct bench_peer *peer);
+/* The n-th program that knows the case with so many workers, as a path; NULL: it doesn't. `name` is its
+ * name, also then. */
+const char *bench_program(int n, const struct bench_case *what, int workers, const char **name);
 void bench_run_program(const struct row *row, struct side *side, struct bench *b);
 const struct series *bench_find_series(const struct side *side, const char *name);
 

@@ -26,18 +26,19 @@ static void json_spread(const char *name, struct spread s)
             s.min, s.p25, s.median, s.p75, s.max);
 }
 
-static void json_series(const struct row *row, const struct side *side, const struct series *series,
-                        bool is_first)
+/* `number` tells rows apart. */
+static void json_series(int number, const struct row *row, const struct side *side,
+                        const struct series *series, bool is_first)
 {
     struct spread ratio;
     const struct series *ours = bench_find_series(&row->sides[0], series->name);
     fprintf(bench_run.out,
-            "%s\n  {\"case\":\"%s\",\"side\":\"%s\",\"figure\":\"%s\",\"unit\":\"%s\",",
-            is_first ? "" : ",", row->what->name, side->name, series->name, series->unit);
+            "%s\n  {\"row\":%d,\"case\":\"%s\",\"side\":\"%s\",\"figure\":\"%s\",\"unit\":\"%s\",",
+            is_first ? "" : ",", number, row->what->name, side->name, series->name, series->unit);
     fprintf(bench_run.out, "\"workers\":%d,\"operations\":%llu,\"repetitions\":%d,", side->workers,
             (unsigned long long)side->operations, series->count);
     json_spread("spread", bench_spread_of(series->values, series->count));
-    if (side->peer != NULL && ours != NULL && bench_ratio_of(ours, series, &ratio)) {
+    if (!side->is_ours && ours != NULL && bench_ratio_of(ours, series, &ratio)) {
         fputc(',', bench_run.out);
         json_spread("weft_over_peer", ratio);
     }
@@ -50,13 +51,15 @@ static void json_series(const struct row *row, const struct side *side, const st
 
 void bench_json_row(const struct row *row)
 {
+    static int number;
     static bool is_second;
     for (int i = 0; i < row->side_count; i++) {
         for (int j = 0; j < row->sides[i].series_count; j++) {
-            json_series(row, &row->sides[i], &row->sides[i].series[j], !is_second);
+            json_series(number, row, &row->sides[i], &row->sides[i].series[j], !is_second);
             is_second = true;
         }
     }
+    number++;
 }
 
 static void read_processor(char *out, size_t size)

@@ -11,6 +11,7 @@
 #include <weft/connect.h>
 #include <weft/dump.h>
 #include <weft/event.h>
+#include <weft/file.h>
 #include <weft/future.h>
 #include <weft/gather.h>
 #include <weft/group.h>
@@ -19,6 +20,7 @@
 #include <weft/local.h>
 #include <weft/mutex.h>
 #include <weft/once.h>
+#include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/resolve.h>
 #include <weft/runtime.h>

@@ -235,7 +235,7 @@ Test(descriptor, closing_a_duplicate, .init = open_poller, .fini = close_poller)
 Test(descriptor, coming_while_it_closes, .init = open_poller, .fini = close_poller)
 {
     int fds[2];
-    char mark = 0;
+    struct wf_fd_closing mark = {NULL};
     struct sleeper reader;
     struct wf_later later;
     wf_later_init(&later);

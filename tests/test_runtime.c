@@ -94,7 +94,6 @@ Test(runtime, options_are_checked)
         {{.workers = 1, .stack_bytes = SIZE_MAX / 2}, -EINVAL},
         {{.workers = 1, .shutdown_grace_ns = -1}, -EINVAL},
         {{.workers = 1, .io = (weft_io_backend)9}, -EINVAL},
-        {{.workers = 1, .io = WEFT_IO_URING}, -ENOTSUP},
         {{.workers = 1, .size = sizeof(weft_options)}, 0},
         {{.workers = 1, .io = WEFT_IO_EPOLL}, 0},
         {{.workers = 3}, 0},

@@ -267,10 +267,24 @@ static int run_fork(const std::string &name, long n, unsigned workers)
     return 0;
 }
 
+static void list()
+{
+    for (auto &one : cases) {
+        std::printf("%s 1\n", one.first.c_str());
+    }
+    for (auto &one : forks) {
+        std::printf("%s 0\n", one.first.c_str());
+    }
+}
+
 int main(int argc, char **argv)
 {
     const std::string name = argc > 1 ? argv[1] : "";
     const long n = argc > 2 ? std::atol(argv[2]) : 100000;
+    if (argc < 2) {
+        list();
+        return 0;
+    }
     if (forks.count(name) != 0) {
         return run_fork(name, n, argc > 3 ? static_cast<unsigned>(std::atoi(argv[3])) : 1);
     }

@@ -60,10 +60,30 @@ build_raw_http() {
     cc -O2 -std=gnu11 -D_GNU_SOURCE -o "$out/peer_raw_http" "$here/raw_http.c"
 }
 
+# An environment of its own, for uvloop. The programs are two lines of shell.
+build_python() {
+    { [ -x "$out/python/bin/python" ] || python3 -m venv "$out/python"; } &&
+        printf '#!/bin/sh\nexec "%s" "%s" asyncio "$@"\n' \
+            "$out/python/bin/python" "$here/asyncio_peer.py" >"$out/peer_asyncio" &&
+        chmod +x "$out/peer_asyncio"
+}
+
+build_uvloop() {
+    [ -x "$out/python/bin/python" ] && "$out/python/bin/python" -m pip install --quiet uvloop &&
+        sed 's/ asyncio "/ uvloop "/' "$out/peer_asyncio" >"$out/peer_uvloop" &&
+        chmod +x "$out/peer_uvloop"
+}
+
 has_header() { # HEADER LANGUAGE
     echo "#include <$1>" | c++ -x "$2" -E - >/dev/null 2>&1
 }
 
+if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    make_peer asyncio python3 "$here/build.sh" build_python
+    make_peer uvloop python3 "$here/build.sh" build_uvloop
+else
+    echo "peers: no peer_asyncio, no peer_uvloop: Python 3.11 is not installed"
+fi
 make_peer go go "$here/go" build_go
 make_peer raw_http cc "$here/raw_http.c" build_raw_http
 make_peer hyper cargo "$here/hyper" build_hyper
@@ -83,4 +103,19 @@ if has_header uv.h c; then
 else
     echo "peers: no peer_uv: libuv is not installed (libuv1-dev)"
 fi
+expand() { # HEADER MACROS
+    echo "=$2" | c++ -include "$1" -E -P -x c++ - | tr -d '\n" ' | sed 's/.*=//'
+}
+
+# What each of them is, for the reports.
+{
+    echo "GCC $(c++ -dumpfullversion)"
+    [ ! -x "$out/peer_go" ] || echo "Go $(go env GOVERSION | sed 's/^go//')"
+    [ ! -x "$out/peer_tokio" ] || echo "Tokio $(sed -n '/^name = "tokio"/{n;s/.*"\(.*\)"/\1/p;}' "$out/tokio/Cargo.lock"), $(rustc --version | cut -d' ' -f1-2)"
+    [ ! -x "$out/peer_tbb" ] || echo "oneTBB $(expand oneapi/tbb/version.h TBB_VERSION_MAJOR.TBB_VERSION_MINOR)"
+    [ ! -x "$out/peer_boost" ] || echo "Boost.Fiber $(expand boost/version.hpp BOOST_LIB_VERSION | tr _ .)"
+    [ ! -x "$out/peer_uv" ] || echo "libuv $(expand uv/version.h UV_VERSION_MAJOR.UV_VERSION_MINOR.UV_VERSION_PATCH)"
+    [ ! -x "$out/peer_asyncio" ] || echo "CPython $("$out/python/bin/python" -c 'import platform; print(platform.python_version())')"
+    [ ! -x "$out/peer_uvloop" ] || echo "uvloop $("$out/python/bin/python" -c 'import uvloop; print(uvloop.__version__)')"
+} >"$out/versions" 2>/dev/null
 exit 0

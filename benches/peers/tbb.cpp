@@ -246,9 +246,14 @@ int main(int argc, char **argv)
         {"spawn_many_warm", {spawn_many, 100000}},
         {"storm", {storm, 10000}},
     };
+    for (auto &one : cases) {
+        if (argc < 2) {
+            std::printf("%s 0\n", one.first.c_str());
+        }
+    }
     auto found = cases.find(argc > 1 ? argv[1] : "");
     if (found == cases.end()) {
-        return 77;
+        return argc < 2 ? 0 : 77;
     }
     long n = argc > 2 ? std::atol(argv[2]) : 20;
     int workers = argc > 3 ? std::atoi(argv[3]) : 1;

@@ -2,8 +2,9 @@
 /* io.h - sockets and descriptors as await points.
  *
  * Plain file descriptors, straight-line calls. weft never changes the flags of a descriptor that it
- * did not create. Each call tries the system call before it waits, and suspends only when that would
- * block. The buffer is the caller's again when the call returns, whatever it returns. In a simulation the
+ * did not create. On epoll each call tries the system call before it waits, and suspends only when that
+ * would block; on io_uring it may suspend for a moment, so that many go by one system call. The buffer is the
+ * caller's again when the call returns, whatever it returns, so it may lie on the stack. In a simulation the
  * calls take simulated descriptors (testing.h); a real one is -ENOTSUP, but to weft_close.
  */
 #ifndef WEFT_IO_H
@@ -11,6 +12,7 @@
 
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <weft/base.h>
 
 WEFT_BEGIN
@@ -26,22 +28,54 @@ enum {
  * returns  the events that are ready; -ECANCELED; -EBADF (also when weft_close closes it meanwhile);
  *          -EPERM (not a fiber, or a descriptor that can't be polled, such as a regular file);
  *          -EINVAL; -ENOMEM
- * context  fiber only; await point; does not suspend when the descriptor is ready */
+ * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_wait_fd(int fd, unsigned events);
 
-/* Reads up to `length` bytes: sockets, pipes, terminals; anything else on the blocking pool, where a read
- * that has begun is waited for.
+/* Reads up to `length` bytes: sockets, pipes, terminals; of files what the kernel has at hand, else by io_uring or on
+ * the blocking pool, where a read that has begun is waited for.
  * Returns the bytes, 0 at the end, or a negative errno. -ECANCELED: nothing was read. -EBADF also when
  * weft_close closes it meanwhile. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buffer, size_t length);
 
-/* Writes up to `length` bytes; may be fewer. Never raises SIGPIPE on sockets: -EPIPE.
+/* Writes up to `length` bytes; may be fewer. No call here ever raises SIGPIPE: -EPIPE.
  * -ECANCELED: nothing was written. As above. */
 WEFT_API WEFT_NODISCARD ssize_t weft_write(int fd, const void *buffer, size_t length);
 
 /* recv and send with `flags` of the system calls; MSG_DONTWAIT is always added. As above. */
 WEFT_API WEFT_NODISCARD ssize_t weft_recv(int fd, void *buffer, size_t length, int flags);
 WEFT_API WEFT_NODISCARD ssize_t weft_send(int fd, const void *buffer, size_t length, int flags);
+
+/* Reads into, or writes from, up to `count` parts one after the other; as weft_read and weft_write.
+ * -EINVAL: more than IOV_MAX parts, or more than SSIZE_MAX bytes. */
+WEFT_API WEFT_NODISCARD ssize_t weft_readv(int fd, const struct iovec *parts, int count);
+WEFT_API WEFT_NODISCARD ssize_t weft_writev(int fd, const struct iovec *parts, int count);
+
+/* sendto(2) and sendmsg(2): one datagram, or a part of a stream.
+ *
+ * address   NULL: to whom the socket is connected
+ * returns   the bytes, or a negative errno as of send(2). -ECANCELED: nothing was sent. -ENOBUFS is no
+ *           reason to wait, and is passed on
+ * context   fiber only; await point; waits for room. A local datagram socket that is not connected can't
+ *           tell when the receiver has room: then this tries again, at last every 10 ms */
+WEFT_API WEFT_NODISCARD ssize_t weft_sendto(int fd, const void *buffer, size_t length, int flags,
+                                            const struct sockaddr *address,
+                                            socklen_t address_length);
+WEFT_API WEFT_NODISCARD ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags);
+
+/* recvfrom(2) and recvmsg(2). Descriptors that come with a message are closed on exec.
+ *
+ * address, address_length  as recvfrom's; may be NULL
+ * returns                  the bytes, 0 for an empty datagram or at the end of a stream, or a negative
+ *                          errno. -ECANCELED: nothing was taken; address and message are as they were
+ * context                  fiber only; await point */
+WEFT_API WEFT_NODISCARD ssize_t weft_recvfrom(int fd, void *buffer, size_t length, int flags,
+                                              struct sockaddr *address, socklen_t *address_length);
+WEFT_API WEFT_NODISCARD ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
+
+/* shutdown(2): SHUT_RD, SHUT_WR or SHUT_RDWR. Never waits; tasks that wait for the socket see what it brings
+ * about. Returns 0, -ENOTCONN, -ENOTSOCK, -EBADF, -EINVAL, -ECANCELED (nothing was done). Fiber only; await
+ * point: a cancelled task that wants the peer to know at once closes the socket. */
+WEFT_API WEFT_NODISCARD int weft_shutdown(int fd, int how);
 
 /* Accepts one connection; the new descriptor is non-blocking and closed on exec.
  *
@@ -52,7 +86,7 @@ WEFT_API WEFT_NODISCARD ssize_t weft_send(int fd, const void *buffer, size_t len
 WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
                                         socklen_t *address_length);
 
-/* Connects a socket (best one made with SOCK_NONBLOCK; a blocking one is connected on the pool).
+/* Connects a socket (best one made with SOCK_NONBLOCK; without io_uring a blocking one is connected on the pool).
  * Returns 0 or a negative errno. -ECANCELED: the attempt may still succeed; close the descriptor.
  * Fiber only; await point. */
 WEFT_API WEFT_NODISCARD int weft_connect(int fd, const struct sockaddr *address,

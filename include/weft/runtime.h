@@ -15,7 +15,7 @@ WEFT_BEGIN
 typedef enum weft_io_backend {
     WEFT_IO_AUTO,
     WEFT_IO_EPOLL,
-    WEFT_IO_URING, /* not in this version: -ENOTSUP */
+    WEFT_IO_URING, /* or do not start: -ENOSYS where the kernel has none or lets us have none */
 } weft_io_backend;
 
 typedef enum weft_diagnostic_kind {
@@ -47,11 +47,13 @@ typedef struct weft_options {
     int workers; /* 0: WEFT_WORKERS, else what affinity and cgroup quotas allow; at most 1024. In a
                   * simulation that many logical ones, 0: 4; with seed 0 always one */
     size_t stack_bytes; /* stack promised to a task; 0 = 64 KiB; up to 1 GiB */
-    weft_io_backend io; /* AUTO: WEFT_IO from the environment, else what works best */
-    bool pin;           /* each worker on a processor of its own */
-    bool simulate;      /* one thread, virtual time, nothing real: for tests */
-    uint64_t seed;      /* simulation: 0 = strict first in, first out */
-    bool sigint;        /* weft_run: a SIGINT cancels main, a second one ends the run at once */
+    weft_io_backend
+        io;        /* AUTO: what works best. WEFT_IO=epoll|uring in the environment overrides, and
+                         * never fails: without io_uring it is epoll */
+    bool pin;      /* each worker on a processor of its own */
+    bool simulate; /* one thread, virtual time, nothing real: for tests */
+    uint64_t seed; /* simulation: 0 = strict first in, first out */
+    bool sigint;   /* weft_run: a SIGINT cancels main, a second one ends the run at once */
     int64_t shutdown_grace_ns; /* how long leftover tasks may clean up; 0 = as long as they like */
     /* Told what would otherwise go unseen; NULL prints a line on standard error. Any worker or
      * thread may call it, it must neither await nor block. */
@@ -66,13 +68,13 @@ typedef struct weft_options {
  *          -EDEADLK (a simulation in which nothing can ever run again: its tasks are not cleaned up);
  *          -EBUSY (something did not end within the grace: its memory is kept; or SIGINT is another
  *          runtime's);
- *          -EINVAL, -ENOMEM, -EAGAIN, -EMFILE, -ENOTSUP (io_uring) when it could not start;
+ *          -EINVAL, -ENOMEM, -EAGAIN, -EMFILE, -ENOSYS (no io_uring) when it could not start;
  *          -EPERM from inside a fiber
  * context  plain threads; blocks */
 WEFT_API WEFT_NODISCARD intptr_t weft_run(weft_fn *fn, void *arg, const weft_options *options);
 
 /* Starts workers for a program that keeps its main thread. options.sigint does nothing here.
- * Returns 0; -EINVAL (also with options.simulate); -ENOMEM, -EAGAIN, -EMFILE, -ENOTSUP as above. Any
+ * Returns 0; -EINVAL (also with options.simulate); -ENOMEM, -EAGAIN, -EMFILE, -ENOSYS as above. Any
  * thread. */
 WEFT_API WEFT_NODISCARD int weft_runtime_start(weft_runtime **runtime, const weft_options *options);
 

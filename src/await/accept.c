@@ -4,6 +4,7 @@
  * accept4 blocks or not by the flag of the listener, which is not ours to change. Whether it is set is
  * asked once and kept in the record. On a listener that may block, poll(2) looks for a connection
  * first, and a guard in the record sees to it that nobody else of this runtime takes it in between.
+ * What finds no connection waits in the ring, if there is one, and takes it there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 
 #include "await/fake.h"
 #include "await/io.h"
+#include "await/uring.h"
 
 /* wf_fd.listener */
 enum { LISTENER_UNKNOWN = 0, LISTENER_NONBLOCKING, LISTENER_BLOCKING };
@@ -53,16 +55,17 @@ static int accept_once(const struct wf_io *io, uint64_t stamp, const struct peer
     return kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer) : try_accept(io->fd, peer);
 }
 
-/* A number that the kernel has just given out: what is known of it is about another descriptor. */
-static void wipe(const struct wf_io *io, int fd)
+static int accept_in_ring(const struct wf_io *io, const struct peer *peer)
 {
-    struct wf_fd *record;
-    struct wf_later later;
-    wf_later_init(&later);
-    if (wf_fd_find(io->poller->table, fd, &record) == 0) {
-        wf_fd_wipe(record, &later);
-        wf_later_run(&later);
-    }
+    const struct io_uring_sqe entry = {
+        .opcode = IORING_OP_ACCEPT,
+        .fd = io->fd,
+        .addr = (uint64_t)(uintptr_t)peer->address,
+        .addr2 = (uint64_t)(uintptr_t)peer->length,
+        .accept_flags = SOCK_NONBLOCK | SOCK_CLOEXEC,
+    };
+    uint32_t flags;
+    return wf_io_ring_run(io, &entry, WF_FD_READ, &flags);
 }
 
 int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
@@ -80,8 +83,11 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
         uint64_t stamp;
         rc = wf_io_stamp(&io, &stamp);
         int taken = rc == 0 ? accept_once(&io, stamp, &peer) : rc;
+        if (taken == -EAGAIN && wf_uring_is_here()) {
+            taken = accept_in_ring(&io, &peer);
+        }
         if (taken >= 0) {
-            wipe(&io, taken);
+            wf_io_adopt(io.poller, taken);
             return taken;
         }
         if (taken == -EAGAIN) {

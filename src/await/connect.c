@@ -2,7 +2,7 @@
 /* connect.c - making connections.
  *
  * A non-blocking socket: connect, wait until it is writable, ask for the outcome. A blocking one is
- * connected on the pool, by a duplicate of the descriptor and a copy of the address: a cancellation
+ * connected in the ring; without one on the pool, by a duplicate of the descriptor and a copy of the address: a cancellation
  * returns at once, and then neither is the caller's to keep. A non-blocking local socket whose peer has
  * a full backlog says -EAGAIN, as connect(2) does: nothing tells when there is room.
  */
@@ -18,6 +18,7 @@
 #include "await/blocking.h"
 #include "await/fake.h"
 #include "await/io.h"
+#include "await/uring.h"
 
 WF_ATTEMPT int try_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
@@ -129,6 +130,17 @@ static int connect_elsewhere(const struct wf_io *io, const struct sockaddr *addr
     return rc < 0 ? rc : (int)outcome;
 }
 
+static int connect_in_ring(const struct wf_io *io, const struct sockaddr *address, socklen_t length)
+{
+    const struct io_uring_sqe entry = {
+        .opcode = IORING_OP_CONNECT,
+        .fd = io->fd,
+        .addr = (uint64_t)(uintptr_t)address,
+        .off = length,
+    };
+    return wf_uring_call(io->self, &entry, io);
+}
+
 /* ---- the call ---- */
 
 int weft_connect(int fd, const struct sockaddr *address, socklen_t address_length)
@@ -146,6 +158,9 @@ int weft_connect(int fd, const struct sockaddr *address, socklen_t address_lengt
     if (flags < 0) {
         return flags;
     }
-    return (flags & O_NONBLOCK) != 0 ? connect_here(&io, address, address_length)
-                                     : connect_elsewhere(&io, address, address_length);
+    if ((flags & O_NONBLOCK) != 0) {
+        return connect_here(&io, address, address_length);
+    }
+    return wf_uring_is_here() ? connect_in_ring(&io, address, address_length)
+                              : connect_elsewhere(&io, address, address_length);
 }

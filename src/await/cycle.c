@@ -143,7 +143,7 @@ static bool leave_place(struct search *search, uint32_t from)
         return false;
     }
     return (joins & WF_JOINS_GATHER) != 0 ? leave_by_gather(search, from)
-                                  : leave_by_join(search, from, joins);
+                                          : leave_by_join(search, from, joins);
 }
 
 static bool leads_back(struct search *search, weft_task *self, const struct wf_edges *edges)

@@ -34,6 +34,9 @@ static void spend(weft_task *self)
     struct wf_worker *worker = wf_here();
     if (worker->sim == NULL || !wf_sim_is_strict(worker->sim)) {
         wf_sched_yield(worker);
+        if (self->scope != NULL) {
+            wf_limit_check(self);
+        }
     }
 }
 
@@ -95,6 +98,9 @@ void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
 enum wf_verdict wf_door_park(struct wf_wait *wait)
 {
     weft_task *self = wait->task;
+    if (self->scope != NULL) {
+        wf_limit_arm_idle(self);
+    }
     self->budget_spent = 0;
     self->wait = wait;
     wf_store_rlx(&self->reason, wait->reason);

@@ -24,7 +24,7 @@
 
 #include <weft/task.h>
 
-#include "await/door.h"
+#include "await/limit.h"
 #include "sched/ready.h"
 
 /* ---- may it? ---- */
@@ -230,6 +230,9 @@ static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *res
         wf_sched_pause(worker);
         worker = wf_here();
     }
+    if (self->scope != NULL) {
+        wf_limit_arm_idle(self); /* the child may wait */
+    }
     if (!claim_slowly(worker, self, task)) {
         return join_elsewhere(task, result, drops, NULL);
     }
@@ -261,7 +264,7 @@ int weft_await(weft_task *task, intptr_t *result)
     uint64_t word;
     uint64_t dead;
     if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
-                             !is_quiet(self, WF_RUN, &word) || !fits(worker, self, task) ||
+                             !is_quiet(self, WF_RUN, &word) || self->scope != NULL || !fits(worker, self, task) ||
                              !look(worker, task, &dead) || --worker->until_pause < 0 ||
                              !claim(worker, self, task, seen, dead),
                          0)) {

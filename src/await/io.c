@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include <weft/io.h>
 
 #include "await/fake.h"
+#include "await/uring.h"
 
 #define EVENTS_ALL ((unsigned)WEFT_READABLE | (unsigned)WEFT_WRITABLE | (unsigned)WEFT_HANGUP)
 
@@ -48,11 +50,53 @@ int wf_io_stamp(const struct wf_io *io, uint64_t *stamp)
     return wf_fd_is_same(*stamp, io->opened) ? 0 : -EBADF;
 }
 
+void wf_io_adopt(struct wf_poller *poller, int fd)
+{
+    struct wf_fd *record;
+    struct wf_later later;
+    wf_later_init(&later);
+    if (wf_fd_find(poller->table, fd, &record) == 0) {
+        wf_fd_wipe(record, &later);
+        wf_later_run(&later);
+    }
+}
+
+/* The kernel looks when it is submitted: nothing that has come since the stamp can be missed. Returns what it
+ * reports. */
+static int poll_in_ring(const struct wf_io *io, unsigned events)
+{
+    const struct io_uring_sqe entry = {
+        .opcode = IORING_OP_POLL_ADD, .fd = io->fd, .poll32_events = events};
+    return wf_uring_call(io->self, &entry, io);
+}
+
+static int wait_in_ring(const struct wf_io *io, unsigned directions)
+{
+    return poll_in_ring(io, ((directions & WF_FD_READ) != 0 ? (unsigned)POLLIN : 0U) |
+                                ((directions & WF_FD_WRITE) != 0 ? (unsigned)POLLOUT : 0U));
+}
+
+int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, unsigned direction,
+                   uint32_t *flags)
+{
+    int rc = wf_uring_call_flags(io->self, entry, io, flags);
+    while (rc ==
+           -EAGAIN) { /* for a descriptor that is O_NONBLOCK and of a kind that has no other way */
+        rc = wait_in_ring(io, direction);
+        rc = rc < 0 ? rc : wf_uring_call_flags(io->self, entry, io, flags);
+    }
+    return rc;
+}
+
 int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason)
 {
     struct wf_wait wait;
     struct wf_fd_entry entry;
     struct wf_later later;
+    if (wf_uring_is_here() && reason == WF_WAIT_FD) {
+        int seen = wait_in_ring(io, directions);
+        return seen < 0 ? seen : 0;
+    }
     wf_later_init(&later);
     wf_wait_begin(&wait, io->self, reason);
     wait.target = io->record;
@@ -112,17 +156,25 @@ __attribute__((noinline)) int wf_io_flags(int fd)
 
 /* ---- weft_wait_fd ---- */
 
-static int ready_events(int fd, unsigned events)
+static short poll_events(unsigned events)
 {
-    short asked = (short)(((events & WEFT_READABLE) != 0 ? POLLIN : 0) |
-                          ((events & WEFT_WRITABLE) != 0 ? POLLOUT : 0));
-    int seen = wf_io_poll(fd, asked);
+    return (short)(((events & WEFT_READABLE) != 0 ? POLLIN : 0) |
+                   ((events & WEFT_WRITABLE) != 0 ? POLLOUT : 0));
+}
+
+static int events_of(int seen)
+{
     if (seen < 0 || (seen & POLLNVAL) != 0) {
         return seen < 0 ? seen : -EBADF;
     }
     return ((seen & POLLIN) != 0 ? WEFT_READABLE : 0) |
            ((seen & POLLOUT) != 0 ? WEFT_WRITABLE : 0) |
            ((seen & (POLLHUP | POLLERR)) != 0 ? WEFT_HANGUP : 0);
+}
+
+static int ready_events(int fd, unsigned events)
+{
+    return events_of(wf_io_poll(fd, poll_events(events)));
 }
 
 bool wf_io_are_events(unsigned events)
@@ -153,6 +205,42 @@ unsigned wf_io_directions(unsigned events)
     return (writes ? (unsigned)WF_FD_WRITE : 0U) | (reads ? (unsigned)WF_FD_READ : 0U);
 }
 
+/* What can't be polled says that it is ready, so it must be told from the rest. Sockets and pipes can; of the rest
+ * epoll knows. */
+WF_ATTEMPT bool is_socket_or_pipe(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && (S_ISSOCK(status.st_mode) || S_ISFIFO(status.st_mode));
+}
+
+static int check_in_ring(const struct wf_io *io)
+{
+    uint8_t nature = wf_load_rlx(&io->record->nature);
+    if ((nature & WF_FD_IS_POLLABLE) != 0) {
+        return 0;
+    }
+    int rc = is_socket_or_pipe(io->fd) ? 0 : wf_io_check_pollable(io);
+    if (rc == 0) {
+        wf_store_rlx(&io->record->nature, (uint8_t)(nature | WF_FD_IS_POLLABLE));
+    }
+    return rc;
+}
+
+/* A stream that has just been read empty has nothing: no need to look before the wait. */
+static int wait_fd_in_ring(const struct wf_io *io, unsigned events)
+{
+    int rc = check_in_ring(io);
+    bool is_drained = events == WEFT_READABLE &&
+                      wf_load_rlx(&io->record->drained_at) == wf_fd_stamp(io->record) + 1;
+    if (rc == 0 && !is_drained) {
+        rc = ready_events(io->fd, events);
+    }
+    while (rc == 0) {
+        rc = events_of(poll_in_ring(io, (unsigned)poll_events(events)));
+    }
+    return rc;
+}
+
 int weft_wait_fd(int fd, unsigned events)
 {
     struct wf_io io;
@@ -162,6 +250,9 @@ int weft_wait_fd(int fd, unsigned events)
     int rc = wf_io_enter(&io, fd, __func__);
     if (rc == -ENOTSUP) {
         return wf_fake_wait_fd(fd, events);
+    }
+    if (rc == 0 && wf_uring_is_here()) {
+        return wait_fd_in_ring(&io, events);
     }
     if (rc == 0) {
         rc = wf_io_check_pollable(&io);
@@ -179,6 +270,15 @@ int weft_wait_fd(int fd, unsigned events)
 
 /* ---- weft_close ---- */
 
+/* What this worker has queued for the descriptor is submitted, so that its number need not be held. */
+static void submit_own(struct wf_poller *poller, struct wf_uring *ring, int fd)
+{
+    struct wf_fd *record;
+    if (wf_fd_find(poller->table, fd, &record) == 0 && wf_fd_has_ops(record)) {
+        wf_uring_submit(ring);
+    }
+}
+
 int weft_close(int fd)
 {
     int error = 0;
@@ -187,5 +287,8 @@ int weft_close(int fd)
     }
     struct wf_worker *worker = wf_fiber_worker(&error);
     struct wf_poller *poller = worker != NULL ? worker->runtime->poller : NULL;
+    if (poller != NULL && worker->ring != NULL) {
+        submit_own(poller, worker->ring, fd);
+    }
     return wf_fd_close(poller != NULL ? poller->table : NULL, fd, wf_later_run);
 }

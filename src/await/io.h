@@ -46,13 +46,22 @@ int wf_io_find(struct wf_io *io, weft_task *self, int fd);
  * may be another descriptor's by now. */
 int wf_io_stamp(const struct wf_io *io, uint64_t *stamp);
 
+/* The number belongs to a descriptor that the kernel has just made: what is known of it is old. */
+void wf_io_adopt(struct wf_poller *poller, int fd);
+
 /* Waits for one of `directions`; `stamp` was taken before the system call that said -EAGAIN. 0: try
- * again; -ECANCELED; -EBADF; -EPERM: can't be polled; -ENOMEM. */
+ * again; -ECANCELED; -EBADF; -EPERM: can't be polled (with a ring nobody says so, and it is 0); -ENOMEM. */
 int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason);
 
 /* Attempts until the answer is not -EAGAIN, waiting in between. */
 ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,
                   ssize_t (*attempt)(const struct wf_io_call *call));
+
+/* Makes the call that `entry` describes in the ring, without ever saying -EAGAIN: it then waits for
+ * `direction` and goes on. Else as wf_uring_call. */
+struct io_uring_sqe;
+int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, unsigned direction,
+                   uint32_t *flags);
 
 /* poll(2) without waiting, for `events` as it knows them: what it reports, or a negative errno. */
 int wf_io_poll(int fd, short events);

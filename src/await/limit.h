@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* limit.h - scopes with a deadline: what timeouts and shields share. */
+/* limit.h - scopes with a deadline: what timeouts and shields share.
+ *
+ * What: the timer of a scope is armed when its task first waits inside it, not when it enters. Until then
+ *       the task runs, and would not hear of the deadline anyway; an operation that is ready pays for a
+ *       look at the clock and nothing else. A task that is ready for long looks at the clock itself when it
+ *       yields (wf_limit_check). A simulation arms at once: there the order of arming counts.
+ */
 #ifndef WF_AWAIT_LIMIT_H
 #define WF_AWAIT_LIMIT_H
 
@@ -9,10 +15,23 @@
 struct wf_limit {
     struct wf_scope *scope;
     struct wf_timer timer;
+    /* WF_LIMIT_*. The task itself closes an idle one by a swap (acq_rel); else by a CAS under the wheel's lock:
+     * the task, and whoever reschedules. */
+    wf_au8 state;
 };
 
-/* Arms the scope's deadline on the calling worker's wheel; it stays that wheel's. */
-void wf_limit_arm(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns);
+enum {
+    WF_LIMIT_CLOSED = 0,
+    WF_LIMIT_IDLE,    /* its timer has not been armed yet */
+    WF_LIMIT_ENDLESS, /* WF_FOREVER: there is nothing to arm */
+    WF_LIMIT_LIVE, /* its timer is the wheel lock's */
+};
+
+/* Gives the scope a deadline, on the calling worker's wheel; it stays that wheel's. */
+void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns);
+
+/* The running task is about to wait: arms what has not been armed of its open scopes. */
+void wf_limit_arm_idle(weft_task *self);
 
 /* Disarms it for good: neither the timer nor another task's reschedule reaches the scope any more. */
 void wf_limit_close(struct wf_limit *limit);

@@ -46,13 +46,17 @@ static bool arm_locked(struct wf_limit *limit, weft_runtime *runtime, int64_t de
     return false;
 }
 
-void wf_limit_arm(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns)
+void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns)
 {
     struct wf_worker *worker = wf_here();
     limit->scope = scope;
     wf_timer_init(&limit->timer, &worker->wheel, fire);
     limit->timer.deadline_ns = deadline_ns;
-    if (deadline_ns != WF_FOREVER) {
+    uint8_t state = deadline_ns == WF_FOREVER ? WF_LIMIT_ENDLESS
+                    : worker->sim == NULL     ? WF_LIMIT_IDLE
+                                              : WF_LIMIT_LIVE;
+    wf_store_rlx(&limit->state, state);
+    if (state == WF_LIMIT_LIVE) {
         wf_bump_own(&worker->counters.armed, 1);
         wf_lock(&worker->wheel.lock);
         (void)arm_locked(limit, worker->runtime, deadline_ns);
@@ -60,10 +64,53 @@ void wf_limit_arm(struct wf_limit *limit, struct wf_scope *scope, int64_t deadli
     }
 }
 
-void wf_limit_close(struct wf_limit *limit)
+/* False: it is closed. Under the wheel's lock. */
+static bool wake_locked(struct wf_limit *limit)
+{
+    uint8_t seen = wf_load_acq(&limit->state);
+    while (seen == WF_LIMIT_IDLE || seen == WF_LIMIT_ENDLESS) {
+        if (wf_cas_weak_acqrel(&limit->state, &seen, (uint8_t)WF_LIMIT_LIVE)) {
+            return true;
+        }
+    }
+    return seen == WF_LIMIT_LIVE;
+}
+
+static void arm_one(struct wf_limit *limit, struct wf_worker *worker)
 {
     struct wf_wheel *wheel = limit->timer.wheel;
+    bool is_earliest = false;
     wf_lock(&wheel->lock);
+    if (wf_load_rlx(&limit->state) == WF_LIMIT_IDLE && wake_locked(limit)) {
+        wf_bump_own(&worker->counters.armed, 1);
+        is_earliest = arm_locked(limit, worker->runtime, limit->timer.deadline_ns);
+    }
+    wf_unlock(&wheel->lock);
+    if (is_earliest && wheel != &worker->wheel) {
+        wf_sched_rouse(worker->runtime, WF_CONTAINER(wheel, struct wf_worker, wheel)->index);
+    }
+}
+
+void wf_limit_arm_idle(weft_task *self)
+{
+    for (struct wf_scope *scope = self->scope; scope != NULL; scope = scope->outer) {
+        struct wf_limit *limit = wf_limit_of(scope);
+        if (limit != NULL && wf_load_acq(&limit->state) == WF_LIMIT_IDLE) {
+            arm_one(limit, wf_here());
+        }
+    }
+}
+
+void wf_limit_close(struct wf_limit *limit)
+{
+    if (wf_load_acq(&limit->state) != WF_LIMIT_LIVE &&
+        wf_swap_acqrel(&limit->state, (uint8_t)WF_LIMIT_CLOSED) != WF_LIMIT_LIVE) {
+        wf_store_rel(&limit->scope->phase, WF_SCOPE_FINISHED);
+        return;
+    }
+    struct wf_wheel *wheel = limit->timer.wheel;
+    wf_lock(&wheel->lock);
+    wf_store_rel(&limit->state, (uint8_t)WF_LIMIT_CLOSED);
     (void)wf_timer_disarm_locked(&limit->timer);
     if (wf_load_rlx(&limit->scope->phase) == WF_SCOPE_ACTIVE) {
         wf_store_rel(&limit->scope->phase, WF_SCOPE_FINISHED);
@@ -76,7 +123,8 @@ static void check_one(struct wf_limit *limit, int64_t now_ns, struct wf_later *l
 {
     struct wf_wheel *wheel = limit->timer.wheel;
     wf_lock(&wheel->lock);
-    if (limit->timer.is_armed && limit->timer.deadline_ns <= now_ns) {
+    bool is_set = limit->timer.is_armed || wf_load_rlx(&limit->state) == WF_LIMIT_IDLE;
+    if (is_set && limit->timer.deadline_ns <= now_ns && wake_locked(limit)) {
         (void)wf_timer_disarm_locked(&limit->timer);
         wf_scope_fire(limit->scope, later);
     }
@@ -114,7 +162,7 @@ static int enter(weft_timeout *scope, int64_t when_ns, bool is_deadline)
     }
     struct wf_timeout *timeout = inside(scope);
     wf_scope_open(&timeout->scope, WF_SCOPE_TIMEOUT, self);
-    wf_limit_arm(&timeout->limit, &timeout->scope, when_ns);
+    wf_limit_set(&timeout->limit, &timeout->scope, when_ns);
     return 0;
 }
 
@@ -160,7 +208,8 @@ int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns)
     struct wf_wheel *wheel = timeout->limit.timer.wheel;
     bool is_earliest = false;
     wf_lock(&wheel->lock);
-    bool is_active = wf_load_rlx(&timeout->scope.phase) == WF_SCOPE_ACTIVE;
+    bool is_active = wf_load_rlx(&timeout->scope.phase) == WF_SCOPE_ACTIVE &&
+                     wake_locked(&timeout->limit);
     if (is_active) {
         is_earliest = arm_locked(&timeout->limit, runtime, deadline_ns);
     }

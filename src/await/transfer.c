@@ -6,6 +6,12 @@
  *     preadv2, pwritev2 with RWF_NOWAIT   pipes, eventfds, cached files
  *     read, write                         what is O_NONBLOCK already
  *     the same on the pool                the rest, once it says that it is ready, if it can say that
+ * With a ring what would block goes there, whatever it is, and nothing to the pool.
+ *
+ * A read from a stream socket that brings less than there was room for has found the end of what was there. The
+ * next one, if no event has come since, begins with the wait: a system call less for each request of a
+ * connection. It would be wrong where an event that was seen before that read had more to say (the end of
+ * the stream, an error, the mark of urgent data), so after those every read is tried.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +25,9 @@
 #include "await/blocking.h"
 #include "await/fake.h"
 #include "await/io.h"
+#include "await/quiet.h"
+#include "await/transfer.h"
+#include "await/uring.h"
 
 /* ---- attempts ---- */
 
@@ -45,8 +54,7 @@ WF_ATTEMPT ssize_t try_read_nowait(const struct wf_io_call *call)
 WF_ATTEMPT ssize_t try_write_nowait(const struct wf_io_call *call)
 {
     struct iovec part = {.iov_base = call->in, .iov_len = call->length};
-    ssize_t n = pwritev2(call->fd, &part, 1, -1, RWF_NOWAIT);
-    return n >= 0 ? n : -errno;
+    return wf_quiet_write(call->fd, &part, 1, -1, RWF_NOWAIT);
 }
 
 WF_ATTEMPT ssize_t try_read(const struct wf_io_call *call)
@@ -57,20 +65,116 @@ WF_ATTEMPT ssize_t try_read(const struct wf_io_call *call)
 
 WF_ATTEMPT ssize_t try_write(const struct wf_io_call *call)
 {
-    ssize_t n = write(call->fd, call->out, call->length);
-    return n >= 0 ? n : -errno;
+    struct iovec part = {.iov_base = call->in, .iov_len = call->length};
+    return wf_quiet_write(call->fd, &part, 1, -1, 0);
+}
+
+/* ---- short reads ---- */
+
+WF_ATTEMPT uint8_t ask_nature(int fd)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    bool is_stream = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+    return is_stream ? WF_FD_IS_STREAM : WF_FD_IS_NO_STREAM;
+}
+
+static bool is_stream(const struct wf_io *io)
+{
+    const uint8_t either = WF_FD_IS_STREAM | WF_FD_IS_NO_STREAM;
+    uint8_t nature = wf_load_rlx(&io->record->nature);
+    if ((nature & either) == 0) {
+        nature |= ask_nature(io->fd);
+        wf_store_rlx(&io->record->nature, nature);
+    }
+    return (nature & WF_FD_IS_STREAM) != 0;
+}
+
+/* Whether a read was short since the stamp, and no event has come. */
+static bool is_drained(const struct wf_io *io, uint64_t stamp)
+{
+    return wf_load_rlx(&io->record->drained_at) == stamp + 1;
+}
+
+/* What a read found that began after the stamp. */
+static void note_read(const struct wf_io *io, uint64_t stamp, const struct wf_io_call *call,
+                      ssize_t n)
+{
+    bool is_short = n > 0 && (size_t)n < call->length && call->flags == 0 &&
+                    wf_load_rlx(&io->record->seen) == 0 && is_stream(io);
+    uint64_t now = is_short ? stamp + 1 : 0;
+    if (wf_load_rlx(&io->record->drained_at) != now) {
+        wf_store_rlx(&io->record->drained_at, now);
+    }
+}
+
+/* ---- in the ring ---- */
+
+static uint32_t ring_length(size_t length)
+{
+    const size_t most = 0x7ffff000; /* as the system calls have it */
+    return (uint32_t)(length < most ? length : most);
+}
+
+/* `is_ready`: it may be; else there was nothing a moment ago, and the kernel need not look before it waits.
+ * Calls with MSG_DONTWAIT never wait for all that was asked for, and these are no different. */
+static ssize_t transfer_in_ring(const struct wf_io *io, const struct wf_io_call *call,
+                                unsigned direction, bool is_ready)
+{
+    const struct io_uring_sqe entry = {
+        .opcode = direction == WF_FD_READ ? IORING_OP_RECV : IORING_OP_SEND,
+        .ioprio = (uint16_t)(is_ready ? 0 : IORING_RECVSEND_POLL_FIRST),
+        .fd = io->fd,
+        .addr = (uint64_t)(uintptr_t)call->in,
+        .len = ring_length(call->length),
+        .msg_flags = ((unsigned)call->flags & ~(unsigned)MSG_WAITALL) |
+                     (direction == WF_FD_WRITE ? (unsigned)MSG_NOSIGNAL : 0U),
+    };
+    uint32_t flags;
+    return wf_io_ring_run(io, &entry, direction, &flags);
+}
+
+static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call *call)
+{
+    for (;;) {
+        uint64_t stamp;
+        int rc = wf_io_stamp(io, &stamp);
+        if (rc < 0) {
+            return rc;
+        }
+        ssize_t n = is_drained(io, stamp) ? -EAGAIN : try_recv(call);
+        if (n == -EAGAIN && wf_uring_is_here()) {
+            n = transfer_in_ring(io, call, WF_FD_READ, false);
+        }
+        if (n != -EAGAIN && n != -EINTR) {
+            note_read(io, stamp, call, n);
+            return n;
+        }
+        rc = n == -EAGAIN ? wf_io_wait(io, WF_FD_READ, stamp, WF_WAIT_FD) : 0;
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
+/* A stream takes what it is given nearly always. Where others do the same it is worth waiting for them: all
+ * that they send goes by one system call, and the peers are woken together. Measured: with 64 connections a
+ * twentieth less processor time for each request, with 1000 a sixth. */
+static ssize_t send_on_socket(const struct wf_io *io, const struct wf_io_call *call)
+{
+    if (!wf_uring_is_here()) {
+        return wf_io_run(io, WF_FD_WRITE, call, try_send);
+    }
+    if (wf_uring_is_shared() && is_stream(io)) {
+        return transfer_in_ring(io, call, WF_FD_WRITE, true);
+    }
+    uint64_t stamp;
+    int rc = wf_io_stamp(io, &stamp);
+    ssize_t n = rc == 0 ? try_send(call) : rc;
+    return n == -EAGAIN || n == -EINTR ? transfer_in_ring(io, call, WF_FD_WRITE, false) : n;
 }
 
 /* ---- what is no socket ---- */
-
-/* How one direction does it. */
-struct way {
-    unsigned direction;
-    short poll_events;
-    ssize_t (*nowait)(const struct wf_io_call *call);
-    ssize_t (*plain)(const struct wf_io_call *call);
-    weft_fn *on_pool;
-};
 
 static intptr_t read_on_pool(void *arg)
 {
@@ -90,12 +194,12 @@ static intptr_t write_on_pool(void *arg)
     return (intptr_t)n;
 }
 
-static const struct way reading = {WF_FD_READ, POLLIN, try_read_nowait, try_read, read_on_pool};
-static const struct way writing = {WF_FD_WRITE, POLLOUT, try_write_nowait, try_write,
-                                   write_on_pool};
+static const struct wf_way reading = {WF_FD_READ, POLLIN, try_read_nowait, try_read, read_on_pool};
+static const struct wf_way writing = {WF_FD_WRITE, POLLOUT, try_write_nowait, try_write,
+                                      write_on_pool};
 
 /* Until it is ready, or always says so. */
-static int wait_ready(const struct wf_io *io, const struct way *way)
+static int wait_ready(const struct wf_io *io, const struct wf_way *way)
 {
     for (;;) {
         uint64_t stamp;
@@ -111,14 +215,16 @@ static int wait_ready(const struct wf_io *io, const struct way *way)
     }
 }
 
-static ssize_t run_on_pool(const struct wf_io *io, const struct way *way, struct wf_io_call *call)
+static ssize_t run_on_pool(const struct wf_io *io, const struct wf_way *way,
+                           struct wf_io_call *call)
 {
     intptr_t n = 0;
     int rc = wf_blocking_borrow(io->self, way->on_pool, call, &n);
     return rc < 0 ? rc : (ssize_t)n;
 }
 
-static ssize_t run_blocking(const struct wf_io *io, const struct way *way, struct wf_io_call *call)
+static ssize_t run_blocking(const struct wf_io *io, const struct wf_way *way,
+                            struct wf_io_call *call)
 {
     int flags = wf_io_flags(io->fd);
     if (flags < 0) {
@@ -134,14 +240,32 @@ static ssize_t run_blocking(const struct wf_io *io, const struct way *way, struc
     return rc < 0 ? rc : run_on_pool(io, way, call);
 }
 
-static ssize_t transfer_other(const struct wf_io *io, const struct way *way,
-                              struct wf_io_call *call)
+/* At the current position, if it has one. */
+static ssize_t read_or_write_in_ring(const struct wf_io *io, const struct wf_way *way,
+                                     const struct wf_io_call *call)
+{
+    const struct io_uring_sqe entry = {
+        .opcode = way->direction == WF_FD_READ ? IORING_OP_READ : IORING_OP_WRITE,
+        .fd = io->fd,
+        .off = UINT64_MAX,
+        .addr = (uint64_t)(uintptr_t)call->in,
+        .len = ring_length(call->length),
+    };
+    uint32_t flags;
+    return wf_io_ring_run(io, &entry, way->direction, &flags);
+}
+
+ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, struct wf_io_call *call)
 {
     for (;;) {
         uint64_t stamp;
         int rc = wf_io_stamp(io, &stamp);
         ssize_t n = rc == 0 ? way->nowait(call) : rc;
-        if (n == -EOPNOTSUPP || n == -ENOSYS) {
+        bool is_refused = n == -EOPNOTSUPP || n == -ENOSYS;
+        if ((is_refused || n == -EAGAIN) && wf_uring_is_here()) {
+            return read_or_write_in_ring(io, way, call);
+        }
+        if (is_refused) {
             return run_blocking(io, way, call);
         }
         if (n == -EINTR) {
@@ -173,8 +297,11 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_receive(fd, buffer, length, flags, only_sockets);
     }
-    ssize_t n = wf_io_run(&io, WF_FD_READ, &call, try_recv);
-    return n == -ENOTSOCK && !only_sockets ? transfer_other(&io, &reading, &call) : n;
+    if (length == 0 && !only_sockets) { /* waits for nothing, whereas a recv would */
+        return try_read(&call);
+    }
+    ssize_t n = receive_on_socket(&io, &call);
+    return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
 }
 
 static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bool only_sockets)
@@ -188,8 +315,8 @@ static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bo
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_transmit(fd, buffer, length, flags, only_sockets);
     }
-    ssize_t n = wf_io_run(&io, WF_FD_WRITE, &call, try_send);
-    return n == -ENOTSOCK && !only_sockets ? transfer_other(&io, &writing, &call) : n;
+    ssize_t n = send_on_socket(&io, &call);
+    return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &writing, &call) : n;
 }
 
 ssize_t weft_read(int fd, void *buffer, size_t length)

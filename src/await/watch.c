@@ -53,8 +53,8 @@ static __attribute__((noinline)) void probe(int fd)
 static void look(struct wf_fd_watch *link, struct wf_fd *record, struct wf_later *later)
 {
     struct watch *watch = WF_CONTAINER(link, struct watch, link);
-    bool half = (record->seen & WF_FD_HALF_CLOSE) != 0;
-    bool full = (record->seen & WF_FD_HANGUP) != 0;
+    bool half = (wf_load_rlx(&record->seen) & WF_FD_HALF_CLOSE) != 0;
+    bool full = (wf_load_rlx(&record->seen) & WF_FD_HANGUP) != 0;
     if (full || (half && (watch->flags & WEFT_WATCH_HALF_CLOSE) != 0)) {
         wf_scope_fire(&watch->scope, later);
     } else if (half && (watch->flags & WEFT_WATCH_PROBE) != 0 && !record->is_probed) {

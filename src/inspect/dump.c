@@ -42,6 +42,16 @@ static void tell_count(struct dump *dump)
     give(dump);
 }
 
+/* A simulation has none. */
+static void tell_io(struct dump *dump, const weft_runtime *runtime)
+{
+    if (runtime->poller != NULL) {
+        bool has_rings = runtime->workers[0].ring != NULL;
+        wf_text_add(&dump->text, "descriptors: %s", has_rings ? "io_uring" : "epoll");
+        give(dump);
+    }
+}
+
 static void tell_task(struct dump *dump, size_t at)
 {
     struct wf_text *text = &dump->text;
@@ -112,6 +122,7 @@ int weft_dump(weft_runtime *runtime, void (*line)(const char *text, void *arg), 
     wf_visit_begin(runtime);
     wf_scene_take(runtime, &dump.scene);
     tell_count(&dump);
+    tell_io(&dump, runtime);
     for (size_t i = 0; i < dump.scene.listed; i++) {
         tell_task(&dump, i);
     }

@@ -3,6 +3,7 @@
 #include "poll/descriptor.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #define READ_MASK UINT64_C(0xfffff)
 #define WRITE_SHIFT 20
@@ -42,16 +43,23 @@ static bool has_event_since(struct wf_fd *record, uint64_t stamp, unsigned direc
     return ((wf_load_rlx(&record->stamp) ^ stamp) & mask) != 0;
 }
 
+static void forget_hints(struct wf_fd *record)
+{
+    wf_store_rlx(&record->nature, 0);
+    wf_store_rlx(&record->drained_at, UINT64_C(0));
+}
+
 /* Whatever was known belongs to a descriptor that is gone. Its waiters hear of it. */
 static void forget(struct wf_fd *record, struct wf_later *later)
 {
     record->tag++;
     record->is_registered = false;
-    record->seen = 0;
+    wf_store_rlx(&record->seen, 0);
     record->is_probed = false;
     record->users[0] = 0;
     record->users[1] = 0;
     wf_store_rlx(&record->listener, 0);
+    forget_hints(record);
     grant_all(&record->readers, WF_CLOSED, later);
     grant_all(&record->writers, WF_CLOSED, later);
     while (!wf_list_is_empty(&record->watches)) {
@@ -146,6 +154,51 @@ int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entr
     return rc;
 }
 
+int wf_fd_link_op(struct wf_fd *record, struct wf_op *op, uint64_t stamp)
+{
+    int rc = WF_FD_LINKED;
+    op->hold = NULL;
+    wf_lock(&record->lock);
+    if (has_closed_since(record, stamp)) {
+        rc = -EBADF;
+    } else if (record->closer != NULL) {
+        rc = WF_FD_RETRY;
+    } else {
+        wf_list_push(&record->ops, &op->link);
+    }
+    wf_unlock(&record->lock);
+    return rc;
+}
+
+int wf_fd_link_closing(struct wf_fd *record, struct wf_fd_entry *entry)
+{
+    wf_lock(&record->lock);
+    bool is_closing = record->closer != NULL;
+    if (is_closing) {
+        wf_list_push(&record->readers, &entry->waiters[0].link);
+    }
+    wf_unlock(&record->lock);
+    return is_closing ? WF_FD_LINKED : WF_FD_RETRY;
+}
+
+bool wf_fd_has_ops(struct wf_fd *record)
+{
+    wf_lock(&record->lock);
+    bool has_ops = !wf_list_is_empty(&record->ops);
+    wf_unlock(&record->lock);
+    return has_ops;
+}
+
+void wf_fd_unlink_op(struct wf_fd *record, struct wf_op *op)
+{
+    wf_lock(&record->lock);
+    wf_list_remove(&op->link);
+    wf_unlock(&record->lock);
+    if (__builtin_expect(op->hold != NULL, 0)) {
+        wf_fd_hold_drop(op->hold);
+    }
+}
+
 void wf_fd_unlink(struct wf_fd *record, struct wf_fd_entry *entry)
 {
     wf_lock(&record->lock);
@@ -218,6 +271,8 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
     if (record->is_registered && record->tag == tag) {
         bool reads = (seen & (WF_FD_READ | WF_FD_HANGUP | WF_FD_HALF_CLOSE)) != 0;
         bool writes = (seen & (WF_FD_WRITE | WF_FD_HANGUP)) != 0;
+        unsigned lasting = seen & (WF_FD_HANGUP | WF_FD_HALF_CLOSE | WF_FD_URGENT);
+        wf_store_rlx(&record->seen, (uint8_t)(wf_load_rlx(&record->seen) | lasting));
         count_events(record, reads, writes);
         if (reads) {
             grant_all(&record->readers, WF_GRANTED, later);
@@ -225,9 +280,7 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
         if (writes) {
             grant_all(&record->writers, WF_GRANTED, later);
         }
-        unsigned lasting = seen & (WF_FD_HANGUP | WF_FD_HALF_CLOSE);
         if (lasting != 0) {
-            record->seen |= (uint8_t)lasting;
             tell_watches(record, later);
         }
     }
@@ -236,10 +289,41 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
 
 /* ---- numbers that change hands ---- */
 
+/* Has an operation that may still name the number hold it. Without memory for that the number is held for
+ * ever: an extra user, who never leaves, in a hold that stands for all of them. */
+static void hold_for(struct wf_fd_closing *closing, struct wf_fd *record, struct wf_op *op)
+{
+    static struct wf_fd_hold for_ever = {.users = 1U << 31, .fd = -1};
+    if (closing->hold == NULL) {
+        struct wf_fd_hold *made = malloc(sizeof *made);
+        if (made != NULL) {
+            made->fd = record->fd;
+            wf_store_rlx(&made->users, 1U);
+        }
+        closing->hold = made != NULL ? made : &for_ever;
+    }
+    (void)wf_add_acqrel(&closing->hold->users, 1U);
+    op->hold = closing->hold;
+}
+
+/* Ends what is in rings. An operation stays linked, and so does not go, until its fiber takes it out.
+ * `closing` NULL: the number was closed already, behind our back. */
+static void end_ops(struct wf_fd *record, struct wf_fd_closing *closing)
+{
+    for (struct wf_list *link = record->ops.next; link != &record->ops; link = link->next) {
+        struct wf_op *op = WF_CONTAINER(link, struct wf_op, link);
+        if (closing != NULL && op->hold == NULL && !wf_uring_is_submitted_any(op)) {
+            hold_for(closing, record, op);
+        }
+        wf_uring_ask_any(op, WF_OP_CLOSED);
+    }
+}
+
 void wf_fd_wipe(struct wf_fd *record, struct wf_later *later)
 {
     wf_lock(&record->lock);
     forget(record, later);
+    end_ops(record, NULL);
     count_close(record);
     record->closer = NULL; /* that close(2) is what gave us the number */
     wf_unlock(&record->lock);
@@ -259,8 +343,9 @@ void wf_fd_renew(struct wf_fd *record)
     wf_lock(&record->lock);
     bool is_in_use = !wf_list_is_empty(&record->readers) || !wf_list_is_empty(&record->writers) ||
                      !wf_list_is_empty(&record->watches);
-    record->seen = 0;
+    wf_store_rlx(&record->seen, 0);
     record->is_probed = false;
+    forget_hints(record);
     if (!is_in_use) {
         record->is_registered = false;
         record->tag++;
@@ -269,7 +354,7 @@ void wf_fd_renew(struct wf_fd *record)
     wf_unlock(&record->lock);
 }
 
-void wf_fd_close_begin(struct wf_fd_table *table, int fd, const void *closer,
+void wf_fd_close_begin(struct wf_fd_table *table, int fd, struct wf_fd_closing *closer,
                        struct wf_later *later)
 {
     struct wf_fd *record;
@@ -279,6 +364,7 @@ void wf_fd_close_begin(struct wf_fd_table *table, int fd, const void *closer,
     wf_lock(&record->lock);
     bool was_registered = record->is_registered;
     forget(record, later);
+    end_ops(record, closer);
     count_close(record);
     record->closer = closer;
     if (was_registered) {
@@ -288,7 +374,8 @@ void wf_fd_close_begin(struct wf_fd_table *table, int fd, const void *closer,
     wf_unlock(&record->lock);
 }
 
-void wf_fd_close_end(struct wf_fd_table *table, int fd, const void *closer, struct wf_later *later)
+void wf_fd_close_end(struct wf_fd_table *table, int fd, struct wf_fd_closing *closer,
+                     struct wf_later *later)
 {
     struct wf_fd *record;
     if (wf_fd_find(table, fd, &record) < 0) {

@@ -20,6 +20,10 @@
  *       out. What remains: one task that waits for a descriptor, closes it by close(2), gets the
  *       number again for another one that weft did not make, and waits: it may wait for ever. Close by
  *       weft_close.
+ * Operations in a worker's ring (uring.h) need no stamps: the kernel looks for itself when they are submitted.
+ *       They are in the record so that a close ends them. What is queued for a submission but not yet
+ *       submitted names a number, not a description; while there is such a thing its number is held
+ *       (wf_fd_hold): it belongs to a descriptor on which every call fails until the last of them is over.
  * Threads: any; everything in a record is under its lock but where captions say otherwise. Claims of
  *       waits are made under it (wait.h). System calls made under it: those on the epoll
  *       descriptor, and what a watch does.
@@ -31,6 +35,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "poll/poller.h"
+#include "poll/uring.h"
 #include "task/wait.h"
 
 /* Directions of a wait, and what an event says. */
@@ -39,6 +44,14 @@ enum {
     WF_FD_WRITE = 2,
     WF_FD_HANGUP = 4,     /* reset, error or full hang-up: meets both directions */
     WF_FD_HALF_CLOSE = 8, /* the peer sends no more: meets readers */
+    WF_FD_URGENT = 16,    /* has come: a short read may mean its mark. Meets nobody */
+};
+
+/* wf_fd.nature */
+enum {
+    WF_FD_IS_STREAM = 1, /* a socket whose short reads mean that there was no more */
+    WF_FD_IS_NO_STREAM = 2,
+    WF_FD_IS_POLLABLE = 4,
 };
 
 struct wf_fd;
@@ -87,7 +100,9 @@ struct wf_fd {
      * itself). */
     wf_au8 listener;
 
-    uint8_t seen; /* WF_FD_HANGUP, WF_FD_HALF_CLOSE: sticky */
+    /* WF_FD_HANGUP, WF_FD_HALF_CLOSE, WF_FD_URGENT: sticky. Written under lock before the stamp that counts
+     * the event; readers who have loaded that stamp (acquire) load it (relaxed) without the lock. */
+    wf_au8 seen;
     bool is_registered;
     bool is_probed; /* a watch has found out whether a half-closed peer is there */
     int fd;
@@ -102,7 +117,27 @@ struct wf_fd {
     struct wf_list readers; /* wf_waiter.link */
     struct wf_list writers;
     struct wf_list watches; /* wf_fd_watch.link */
+    struct wf_list ops;     /* wf_op.link */
+
+    /* How it has turned out, for waiters that would look first: WF_FD_IS_*. Any thread, by
+     * relaxed loads and stores: hints, that a close or wipe takes back; what hangs on `drained_at` is said
+     * there. */
+    wf_au8 nature;
+
+    /* One more than the stamp before a read that found less than it had room for, on a stream: since then
+     * nothing has come unless an event says so. 0: not known. Readers store and load (relaxed: it is compared with a stamp
+     * that was loaded, acquire, just before). */
+    wf_au64 drained_at;
 };
+
+/* A number that is closed but must not be given out yet; on the heap. */
+struct wf_fd_hold {
+    wf_au32 users; /* operations that may still name it, and the closer: any thread (acq_rel) */
+    int fd;
+};
+
+/* One user less; the last one gives the number back. */
+void wf_fd_hold_drop(struct wf_fd_hold *hold);
 
 /* Segment k has 64 << k records: numbers up to INT_MAX, and a record never moves. */
 enum { WF_FD_FIRST_SHIFT = 6, WF_FD_SEGMENTS = 26 };
@@ -148,6 +183,17 @@ int wf_fd_register(struct wf_poller *poller, struct wf_fd *record, uint64_t user
 int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entry *entry,
                uint64_t stamp, struct wf_later *later);
 
+/* Enters an operation that the calling worker has queued last. LINKED; RETRY: the number is just being closed, and
+ * it is not known yet whose it will be (wf_fd_link_closing); -EBADF: closed since `stamp`. */
+int wf_fd_link_op(struct wf_fd *record, struct wf_op *op, uint64_t stamp);
+void wf_fd_unlink_op(struct wf_fd *record, struct wf_op *op);
+
+/* Enters a wait for the end of a closing among the readers. LINKED; RETRY: it has ended. */
+int wf_fd_link_closing(struct wf_fd *record, struct wf_fd_entry *entry);
+
+/* Whether there are any. */
+bool wf_fd_has_ops(struct wf_fd *record);
+
 /* Takes out what is still linked. */
 void wf_fd_unlink(struct wf_fd *record, struct wf_fd_entry *entry);
 
@@ -181,11 +227,16 @@ void wf_fd_renew(struct wf_fd *record);
 void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
                  struct wf_later *later);
 
-/* The two halves of closing a number in one table: see table.c. `closer` tells apart those who close it
- * at the same time. */
-void wf_fd_close_begin(struct wf_fd_table *table, int fd, const void *closer,
+/* The two halves of closing a number in one table: see table.c. The address of `closer` tells apart those who
+ * close it at the same time. */
+struct wf_fd_closing {
+    struct wf_fd_hold *hold; /* not NULL: the number must be held */
+};
+
+void wf_fd_close_begin(struct wf_fd_table *table, int fd, struct wf_fd_closing *closer,
                        struct wf_later *later);
-void wf_fd_close_end(struct wf_fd_table *table, int fd, const void *closer, struct wf_later *later);
+void wf_fd_close_end(struct wf_fd_table *table, int fd, struct wf_fd_closing *closer,
+                     struct wf_later *later);
 
 /* Closes `fd` as weft_close does, in `own` and in every other table of the process; `own` NULL on a
  * plain thread. `flush` makes the tasks ready that were woken. 0 or a negative errno. */

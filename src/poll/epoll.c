@@ -90,6 +90,7 @@ static unsigned meaning(uint32_t events)
     seen |= (events & EPOLLOUT) != 0 ? WF_FD_WRITE : 0;
     seen |= (events & EPOLLRDHUP) != 0 ? WF_FD_HALF_CLOSE : 0;
     seen |= (events & (EPOLLHUP | EPOLLERR)) != 0 ? WF_FD_HANGUP : 0;
+    seen |= (events & EPOLLPRI) != 0 ? WF_FD_URGENT : 0;
     return seen;
 }
 
@@ -133,7 +134,7 @@ static __attribute__((noinline)) void poke_op(struct wf_poller *poller)
 
 static __attribute__((noinline)) int control(int epoll_fd, int operation, int fd, uint64_t data)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
                                 .data.u64 = data};
     return epoll_ctl(epoll_fd, operation, fd, &event) == 0 ? 0 : -errno;
 }
@@ -142,6 +143,9 @@ static int add_op(struct wf_poller *poller, int fd, uint32_t tag, bool renew)
 {
     struct epoll_poller *self = of(poller);
     uint64_t data = ((uint64_t)tag << 32) | (uint32_t)fd;
+    if (wf_load_rlx(&poller->descriptor) < 0) {
+        wf_store_rel(&poller->descriptor, self->epoll_fd);
+    }
     if (renew) {
         int rc = control(self->epoll_fd, EPOLL_CTL_MOD, fd, data);
         if (rc != -ENOENT) {
@@ -207,6 +211,7 @@ int wf_epoll_create(struct wf_poller **out)
         return -ENOMEM;
     }
     self->base.ops = &ops;
+    wf_store_rlx(&self->base.descriptor, -1);
     self->epoll_fd = -1;
     self->poke_fd = -1;
     self->has_pwait2 = true;

@@ -39,6 +39,10 @@ struct wf_poller_ops {
 struct wf_poller {
     const struct wf_poller_ops *ops;
     struct wf_fd_table *table; /* descriptor.h */
+
+    /* A descriptor that is readable while there are events, -1 until something is registered: whoever adds the
+     * first stores (release), workers with rings load (acquire). */
+    wf_aint descriptor;
 };
 
 /* epoll.c: makes the epoll back end. 0 or a negative errno. */
@@ -47,6 +51,11 @@ int wf_epoll_create(struct wf_poller **out);
 static inline int wf_poller_wait(struct wf_poller *p, int64_t timeout_ns, struct wf_later *later)
 {
     return p->ops->wait(p, timeout_ns, later);
+}
+
+static inline int wf_poller_descriptor(struct wf_poller *p)
+{
+    return wf_load_acq(&p->descriptor);
 }
 
 static inline void wf_poller_poke(struct wf_poller *p)

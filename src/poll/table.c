@@ -11,6 +11,8 @@
  * between 1 and 2 might register a descriptor that is about to go and wait for ever, so nobody
  * registers while the mark is there; 3 tells them to try again. Some of those may be rightful users of
  * the number's next descriptor, so they are granted, not refused.
+ * With operations that are queued in a ring but not submitted, 2 replaces what the number stands for instead of
+ * freeing it, and the last of those operations to end does that (wf_fd_hold).
  * What no order of steps can prevent: a call on another worker that has looked at the record and is just
  * about to make its system call makes it on whatever has the number by then, as with close(2) itself.
  */
@@ -79,6 +81,7 @@ static void prepare(struct wf_fd *record, int fd)
         wf_list_init(&record->readers);
         wf_list_init(&record->writers);
         wf_list_init(&record->watches);
+        wf_list_init(&record->ops);
         wf_store_rel(&record->is_prepared, 1);
     }
     wf_unlock(&record->lock);
@@ -111,8 +114,9 @@ int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out)
 
 /* Applies `step` to `own`, or to all tables there are. Tables can't go meanwhile: their tasks are
  * made ready before the lock of all is free, and a fiber's own table lives as long as the fiber. */
-static void each_table(struct wf_fd_table *own, int fd, const void *closer,
-                       void (*step)(struct wf_fd_table *, int, const void *, struct wf_later *),
+static void each_table(struct wf_fd_table *own, int fd, struct wf_fd_closing *closer,
+                       void (*step)(struct wf_fd_table *, int, struct wf_fd_closing *,
+                                    struct wf_later *),
                        void (*flush)(struct wf_later *))
 {
     struct wf_later later;
@@ -137,15 +141,44 @@ static __attribute__((noinline)) int close_descriptor(int fd)
     return close(fd) == 0 || errno == EINTR ? 0 : -errno;
 }
 
+/* Puts a descriptor in its place on which every call fails: what it was is closed, the number is not free.
+ * Without one to put there it stays what it was until the hold ends. -EBADF: there is nothing to be
+ * closed, now or later. */
+static __attribute__((noinline)) int replace_descriptor(struct wf_fd_hold *hold, int fd)
+{
+    if (fcntl(fd, F_GETFD) < 0) {
+        hold->fd = -1; /* before the closer's own drop, so before anybody reads it */
+        return -EBADF;
+    }
+    int dead = open("/", O_PATH | O_CLOEXEC);
+    if (dead >= 0) {
+        (void)dup3(dead, fd, O_CLOEXEC);
+        (void)close(dead);
+    }
+    return 0;
+}
+
+void wf_fd_hold_drop(struct wf_fd_hold *hold)
+{
+    if (wf_sub_acqrel(&hold->users, 1U) == 1) {
+        (void)close_descriptor(hold->fd);
+        free(hold);
+    }
+}
+
 int wf_fd_close(struct wf_fd_table *own, int fd, void (*flush)(struct wf_later *later))
 {
-    char mark = 0; /* its address is nobody else's until we return */
+    struct wf_fd_closing closing = {.hold =
+                                        NULL}; /* its address is nobody else's until we return */
     if (fd < 0) {
         return -EBADF;
     }
-    each_table(own, fd, &mark, wf_fd_close_begin, flush);
-    int rc = close_descriptor(fd);
-    each_table(own, fd, &mark, wf_fd_close_end, flush);
+    each_table(own, fd, &closing, wf_fd_close_begin, flush);
+    int rc = closing.hold == NULL ? close_descriptor(fd) : replace_descriptor(closing.hold, fd);
+    each_table(own, fd, &closing, wf_fd_close_end, flush);
+    if (closing.hold != NULL) {
+        wf_fd_hold_drop(closing.hold);
+    }
     return rc;
 }
 

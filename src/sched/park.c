@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* park.c - the parker word.
  *
- *     AWAKE --owner--> ON_FUTEX | IN_POLLER --owner--> AWAKE
+ *     AWAKE --owner--> ON_FUTEX | IN_POLLER | IN_RING --owner--> AWAKE
  *     any   --waker--> NOTIFIED --owner--> AWAKE
  *
  * The waker always swaps, also over NOTIFIED, so that the sleeper synchronises with the latest of
  * them; the owner goes to sleep by a CAS from AWAKE and consumes by a swap.
+ *
+ * With rings each worker sleeps in its own, and an event there or its wake-up descriptor ends the sleep. What is
+ * left to the poller (watch scopes, selections, signals) is seen by whoever holds poll_lock while it sleeps:
+ * its ring watches the poller's descriptor. Nobody else's need to, and if nothing was ever registered
+ * there, nobody's does.
  *
  * A worker that is woken again and again as soon as it sleeps stays awake for a moment first: falling
  * asleep and being woken cost several microseconds on both sides, a waker of one that lingers pays for a
@@ -15,8 +20,9 @@
 #include "sched/park.h"
 
 #include "base/futex.h"
+#include "poll/uring.h"
 
-enum { AWAKE = 0, ON_FUTEX, IN_POLLER, NOTIFIED };
+enum { AWAKE = 0, ON_FUTEX, IN_POLLER, IN_RING, NOTIFIED };
 
 enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16 };
 
@@ -62,18 +68,76 @@ static int look(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *l
     return events;
 }
 
+static int64_t time_until(int64_t deadline_ns)
+{
+    if (deadline_ns == WF_FOREVER) {
+        return WF_FOREVER;
+    }
+    int64_t timeout_ns = deadline_ns - wf_monotonic_ns();
+    return timeout_ns > 0 ? timeout_ns : 0;
+}
+
 static void sleep_in_poller(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
-    int64_t timeout_ns = WF_FOREVER;
-    if (deadline_ns != WF_FOREVER) {
-        timeout_ns = deadline_ns - wf_monotonic_ns();
-        timeout_ns = timeout_ns > 0 ? timeout_ns : 0;
-    }
     uint32_t expected = AWAKE;
     if (wf_cas_acqrel(&worker->parker, &expected, (uint32_t)IN_POLLER)) {
-        (void)look(worker, timeout_ns, later);
+        (void)look(worker, time_until(deadline_ns), later);
     }
     wf_unlock(&worker->runtime->poll_lock);
+}
+
+/* Whether turns have been short since the last look. Where tasks compute for long, calls must not wait for each
+ * other's company. */
+static bool is_prompt(const struct wf_uring *ring, int64_t now_ns, uint64_t turns)
+{
+    const int64_t long_turn_ns = 250000;
+    return now_ns - ring->looked_ns < (int64_t)(turns - ring->looked_turns + 1) * long_turn_ns;
+}
+
+static void look_in_ring(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *later)
+{
+    struct wf_uring *ring = worker->ring;
+    int64_t now_ns = wf_monotonic_ns();
+    uint64_t turns = wf_load_rlx(&worker->turns);
+    ring->is_prompt = is_prompt(ring, now_ns, turns);
+    int events = wf_uring_wait(ring, timeout_ns, later);
+    ring->looked_ns = timeout_ns == 0 ? now_ns : wf_monotonic_ns();
+    ring->looked_turns = turns;
+    wf_bump_own(&worker->counters.polls, 1);
+    wf_bump_own(&worker->counters.events, (uint64_t)events);
+}
+
+/* The poller's events, if the ring has seen that there are some. */
+static void look_behind_ring(struct wf_worker *worker, bool has_lock, struct wf_later *later)
+{
+    weft_runtime *runtime = worker->runtime;
+    if (!worker->ring->was_ready || (!has_lock && !wf_trylock(&runtime->poll_lock))) {
+        return; /* who has the lock and sleeps has seen it too */
+    }
+    worker->ring->was_ready = false;
+    (void)look(worker, 0, later);
+    if (!has_lock) {
+        wf_unlock(&runtime->poll_lock);
+    }
+}
+
+static void sleep_in_ring(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
+{
+    weft_runtime *runtime = worker->runtime;
+    uint32_t expected = AWAKE;
+    /* Whoever registers the first descriptor after this look is awake, and sees to it itself. */
+    int watched = wf_poller_descriptor(runtime->poller);
+    bool has_lock = watched >= 0 && wf_trylock(&runtime->poll_lock);
+    if (has_lock) {
+        wf_uring_watch(worker->ring, watched);
+    }
+    if (wf_cas_acqrel(&worker->parker, &expected, (uint32_t)IN_RING)) {
+        look_in_ring(worker, time_until(deadline_ns), later);
+        look_behind_ring(worker, has_lock, later);
+    }
+    if (has_lock) {
+        wf_unlock(&runtime->poll_lock);
+    }
 }
 
 static void sleep_on_futex(struct wf_worker *worker, int64_t deadline_ns)
@@ -88,7 +152,10 @@ void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *lat
 {
     wf_bump_own(&worker->counters.sleeps, 1);
     linger(worker, deadline_ns);
-    if (wf_load_acq(&worker->parker) != NOTIFIED && wf_trylock(&worker->runtime->poll_lock)) {
+    if (worker->ring != NULL) {
+        sleep_in_ring(worker, deadline_ns, later);
+    } else if (wf_load_acq(&worker->parker) != NOTIFIED &&
+               wf_trylock(&worker->runtime->poll_lock)) {
         sleep_in_poller(worker, deadline_ns, later);
     } else {
         sleep_on_futex(worker, deadline_ns);
@@ -107,16 +174,46 @@ void wf_unpark(struct wf_worker *worker)
     case IN_POLLER:
         wf_poller_poke(worker->runtime->poller);
         break;
+    case IN_RING:
+        wf_uring_poke_any(worker->ring);
+        break;
     default:
         break;
     }
 }
 
+bool wf_poll_ring(struct wf_worker *worker)
+{
+    if (worker->ring == NULL) {
+        return false;
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_uring_collect(worker->ring, &later); /* what it submits goes with the rest */
+    if (!wf_uring_is_busy(worker->ring)) {
+        wf_sched_flush(&later);
+        return false;
+    }
+    look_in_ring(worker, 0, &later);
+    look_behind_ring(worker, false, &later);
+    bool has_found = later.ready != 0;
+    wf_sched_flush(&later);
+    return has_found;
+}
+
+/* With rings only what a ring's watch may have missed: its worker may be busy for long. */
+static bool is_worth_a_look(struct wf_worker *worker)
+{
+    struct wf_poller *poller = worker->runtime->poller;
+    return poller != NULL && (worker->ring == NULL || wf_poller_descriptor(poller) >= 0);
+}
+
 bool wf_poll_now(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
-    if (runtime->poller == NULL || !wf_trylock(&runtime->poll_lock)) {
-        return false;
+    bool has_found = wf_poll_ring(worker);
+    if (!is_worth_a_look(worker) || !wf_trylock(&runtime->poll_lock)) {
+        return has_found;
     }
     struct wf_later later;
     wf_later_init(&later);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* park.h - how a worker without work sleeps, and how it is woken.
  *
- * What: one worker sleeps in the poller, the others on their own futex word; each with the deadline
- *       of its own wheel. It may stay awake for some microseconds first, if that has paid lately: see
+ * What: each worker sleeps in its own ring; without rings, one in the poller and the others on their own
+ *       futex words; each with the deadline of its own wheel. It may stay awake for some microseconds first, if that has paid lately: see
  *       park.c. An idle runtime uses no processor time.
  */
 #ifndef WF_SCHED_PARK_H
@@ -20,7 +20,11 @@ void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *lat
 /* Wakes it: ends its sleep, or the next one. Any thread. */
 void wf_unpark(struct wf_worker *worker);
 
-/* Looks at the poller without sleeping, if nobody else is in it. Returns whether it looked. */
+/* Looks at the worker's ring, and at the poller if nobody else is in it, without sleeping. */
 bool wf_poll_now(struct wf_worker *worker);
+
+/* Submits what is queued in the worker's ring and takes what has completed. Returns whether anybody has become
+ * ready. */
+bool wf_poll_ring(struct wf_worker *worker);
 
 #endif

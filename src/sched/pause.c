@@ -41,7 +41,8 @@ void wf_sched_pause(struct wf_worker *worker)
         worker->slot_streak = 0;
         wf_sched_leave(worker, WF_LEAVE_SOON);
     } else if (is_closing || has_waiting(worker, now_ns)) {
-        worker->until_poll = is_closing ? 1 : worker->until_poll; /* the host ends what is overdue */
+        worker->until_poll =
+            is_closing ? 1 : worker->until_poll; /* the host ends what is overdue */
         worker->oldest_since_ns = now_ns;
         wf_sched_yield(worker);
     }

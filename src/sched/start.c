@@ -7,6 +7,7 @@
 
 #include "base/cpus.h"
 #include "base/futex.h"
+#include "poll/uring.h"
 #include "sched/blocking.h"
 #include "sched/loop.h"
 #include "sched/park.h"
@@ -28,12 +29,29 @@ static int check_options(const weft_options *options)
         options->io < WEFT_IO_AUTO || options->io > WEFT_IO_URING) {
         return -EINVAL;
     }
-    bool uring = options->io == WEFT_IO_URING;
-    const char *io = options->simulate ? NULL : getenv("WEFT_IO");
-    if (options->io == WEFT_IO_AUTO && io != NULL && strcmp(io, "uring") == 0) {
-        uring = true;
+    return 0;
+}
+
+/* What the environment says goes first; then what the program asks for; AUTO if neither wants any. */
+static weft_io_backend choose_io(const weft_options *options, bool *is_demanded)
+{
+    static const struct {
+        const char *name;
+        weft_io_backend io;
+    } names[] = {{"auto", WEFT_IO_AUTO}, {"epoll", WEFT_IO_EPOLL}, {"uring", WEFT_IO_URING}};
+    const char *text = getenv("WEFT_IO");
+    *is_demanded = options->io == WEFT_IO_URING;
+    if (text == NULL || text[0] == '\0') {
+        return options->io;
     }
-    return uring ? -ENOTSUP : 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(text, names[i].name) == 0) {
+            *is_demanded = false;
+            return names[i].io != WEFT_IO_AUTO ? names[i].io : options->io;
+        }
+    }
+    wf_say("WEFT_IO=%s is none of auto, epoll, uring: ignored", text);
+    return options->io;
 }
 
 static uint32_t choose_workers(const weft_options *options)
@@ -62,6 +80,7 @@ static uint32_t choose_workers(const weft_options *options)
 
 static void close_worker(struct wf_worker *worker)
 {
+    wf_uring_destroy(worker->ring);
     wf_stack_cache_close(&worker->stacks);
     wf_deque_destroy(&worker->deque);
 }
@@ -136,6 +155,64 @@ static int open_workers(weft_runtime *runtime, uint32_t count)
     return rc;
 }
 
+/* ---- rings ---- */
+
+/* On its own thread the owner is awake: it looks at the next turn. On another one it may be busy, and then looks
+ * when it looks around anyway. */
+static void rouse_owner(struct wf_uring *ring)
+{
+    struct wf_worker *worker = ring->owner;
+    if (wf_here() == worker) {
+        worker->until_poll = 1;
+    } else {
+        wf_sched_rouse(worker->runtime, worker->index);
+    }
+}
+
+static void close_rings(weft_runtime *runtime)
+{
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        wf_uring_destroy(runtime->workers[i].ring);
+        runtime->workers[i].ring = NULL;
+    }
+}
+
+/* All workers have one, or none. */
+static int open_rings(weft_runtime *runtime)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < runtime->worker_count && rc == 0; i++) {
+        struct wf_worker *worker = &runtime->workers[i];
+        rc = wf_uring_create(&worker->ring);
+        if (rc == 0) {
+            worker->ring->rouse_any = rouse_owner;
+            worker->ring->owner = worker;
+        }
+    }
+    if (rc < 0) {
+        close_rings(runtime);
+    }
+    return rc;
+}
+
+static int open_io(weft_runtime *runtime)
+{
+    bool is_demanded;
+    weft_io_backend io = choose_io(&runtime->options, &is_demanded);
+    int rc = wf_epoll_create(&runtime->poller);
+    if (rc < 0 || io == WEFT_IO_EPOLL) {
+        return rc;
+    }
+    rc = open_rings(runtime);
+    if (rc < 0 && !is_demanded) {
+        if (io == WEFT_IO_URING) {
+            wf_say("WEFT_IO=uring: no io_uring (error %d), epoll instead", -rc);
+        }
+        rc = 0;
+    }
+    return rc;
+}
+
 static int create(const weft_options *options, weft_runtime **out)
 {
     static const weft_options defaults = {.size = sizeof(weft_options)};
@@ -160,7 +237,7 @@ static int create(const weft_options *options, weft_runtime **out)
     ck_stack_init(&runtime->inject);
     rc = open_workers(runtime, choose_workers(options));
     if (rc == 0) {
-        rc = options->simulate ? wf_sim_create(runtime) : wf_epoll_create(&runtime->poller);
+        rc = options->simulate ? wf_sim_create(runtime) : open_io(runtime);
     }
     if (rc < 0) {
         free_runtime(runtime);
@@ -198,6 +275,12 @@ static int serve(struct wf_worker *worker)
         return rc;
     }
     rc = wf_overflow_enter_thread(&worker->overflow);
+    if (rc == 0 && worker->ring != NULL) {
+        rc = wf_uring_enable(worker->ring);
+        if (rc < 0) {
+            wf_overflow_leave_thread(&worker->overflow);
+        }
+    }
     if (rc < 0) {
         wf_fiber_unadopt(worker->host);
         return rc;
@@ -215,6 +298,9 @@ static int serve(struct wf_worker *worker)
         wf_worker_run(worker);
     }
     wf_here_set(NULL);
+    if (worker->ring != NULL) {
+        wf_uring_leave(worker->ring);
+    }
     if (is_pinned) {
         (void)sched_setaffinity(0, sizeof former, &former);
     }

@@ -248,9 +248,9 @@ bool wf_scene_still(struct wf_scene *scene, size_t at, size_t next)
     uint64_t token = wf_task_token(scene->sights[next].task);
     struct wf_sight now;
     look(scene, before->task, &now);
-    bool is_same = before->inside != 0
-                       ? before->inside == now.inside
-                       : wf_word_is_same_wait(before->word, now.word) && before->serial == now.serial;
+    bool is_same = before->inside != 0 ? before->inside == now.inside
+                                       : wf_word_is_same_wait(before->word, now.word) &&
+                                             before->serial == now.serial;
     if (!is_same) {
         return false;
     }

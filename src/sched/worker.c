@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "base/random.h"
+#include "poll/uring.h"
 #include "queue/inbox.h"
 #include "sched/held.h"
 #include "sched/park.h"
@@ -243,7 +244,8 @@ void wf_sched_yield(struct wf_worker *worker)
 void wf_task_die_of_scopes(const weft_task *task)
 {
     char who[160];
-    unsigned kind = task->scope != NULL ? task->scope->kind : 0; /* first: the frame it lies in is gone */
+    unsigned kind =
+        task->scope != NULL ? task->scope->kind : 0; /* first: the frame it lies in is gone */
     (void)wf_task_describe(task, who, sizeof who);
     if ((task->flags & WF_TASK_WALKS) != 0) {
         wf_die("%s ended with completions still open: they lie in a dead frame", who);
@@ -359,10 +361,21 @@ static void poll_if_due(struct wf_worker *worker)
     }
 }
 
+static void collect_ring(struct wf_worker *worker)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_uring_collect(worker->ring, &later);
+    wf_sched_flush(&later);
+}
+
 /* Timers, messages and, once in POLL_TURNS turns, events: what happens outside this worker. */
 static void look_around(struct wf_worker *worker)
 {
     wf_ready_collect(worker);
+    if (worker->ring != NULL) {
+        collect_ring(worker);
+    }
     if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
         expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
     }
@@ -443,7 +456,8 @@ static void go_to_sleep(struct wf_worker *worker)
         wf_sched_notify(runtime); /* perhaps this very worker */
     }
     /* After going to the sleepers: who sends something from now on finds us there. */
-    bool has_mail = !wf_inbox_is_empty(&worker->inbox);
+    bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
+                    (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
         wf_park(worker, wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel)), &later);
     }
@@ -468,6 +482,9 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
         }
         pick = wf_ready_take(worker);
         if (pick.task == NULL && worker->to_bury == NULL && worker->runtime->worker_count > 1) {
+            if (wf_poll_ring(worker)) {
+                continue; /* before searching: what is queued there must not wait for that */
+            }
             pick = search(worker);
         }
         if (pick.task != NULL) {

@@ -22,6 +22,7 @@
 #include "timer/wheel.h"
 
 struct wf_sim;
+struct wf_uring;
 
 /* What the worker owes to the fiber that it has just left: done on arrival, by the next stack. */
 enum wf_leave {
@@ -77,6 +78,9 @@ struct wf_worker {
 
     /* Pinned tasks made ready elsewhere: any thread pushes, the owner takes all. */
     ck_stack_t inbox;
+
+    struct wf_uring
+        *ring; /* poll/uring.h; NULL: the runtime does without. Set before the thread starts */
 
     struct wf_wheel wheel; /* own lock: any worker may expire it */
     struct wf_task_cache tasks;

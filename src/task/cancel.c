@@ -13,7 +13,6 @@
  * for (await/cycle.c) would hand a request round and round. */
 enum { HANDED_MAX = 1 << 20 };
 
-
 /* The shield that a request of `level` waits in: the outermost one inside that level. */
 static struct wf_shield *shield_against(weft_task *task, uint8_t level)
 {

@@ -50,14 +50,14 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_VERDICT_SHIFT 3
 #define WF_VERDICT_MASK (UINT64_C(7) << WF_VERDICT_SHIFT)
 #define WF_DELEGATES (UINT64_C(1) << 6) /* this wait hands requests on instead of ending */
-#define WF_HANDED WF_DELEGATES          /* while it runs: a request went on to the child that runs inside */
-#define WF_BUSY (UINT64_C(1) << 7)      /* somebody reads the wait record on the task's stack */
-#define WF_SHIELDED (UINT64_C(1) << 8)  /* requests from outside are deferred: see scope.h */
-#define WF_TOLD (UINT64_C(1) << 9)      /* was told -ECANCELED and has not uncancelled */
-#define WF_SEEN (UINT64_C(1) << 10)     /* somebody has looked at the outcome */
-#define WF_JOINED (UINT64_C(1) << 11)   /* waiters may be linked: finishing takes the task's lock */
-#define WF_TAKEN WF_DELEGATES           /* once ended: somebody took the raw value */
-#define WF_EPOCH_SHIFT 12               /* number of the last wait that was claimed or parked */
+#define WF_HANDED WF_DELEGATES /* while it runs: a request went on to the child that runs inside */
+#define WF_BUSY (UINT64_C(1) << 7)     /* somebody reads the wait record on the task's stack */
+#define WF_SHIELDED (UINT64_C(1) << 8) /* requests from outside are deferred: see scope.h */
+#define WF_TOLD (UINT64_C(1) << 9)     /* was told -ECANCELED and has not uncancelled */
+#define WF_SEEN (UINT64_C(1) << 10)    /* somebody has looked at the outcome */
+#define WF_JOINED (UINT64_C(1) << 11)  /* waiters may be linked: finishing takes the task's lock */
+#define WF_TAKEN WF_DELEGATES          /* once ended: somebody took the raw value */
+#define WF_EPOCH_SHIFT 12              /* number of the last wait that was claimed or parked */
 #define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
 #define WF_TOLLS_SHIFT 20 /* deliveries so far, modulo 1024 */
 #define WF_TOLLS_MASK (UINT64_C(0x3ff) << WF_TOLLS_SHIFT)

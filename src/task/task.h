@@ -141,7 +141,8 @@ enum {
     WF_TASK_MAIN = 4,      /* the main task of weft_run: nobody retrieves its error but weft_run */
     WF_TASK_WALK = 16,     /* one open weft_completions; the task itself counts them, up to ... */
     WF_TASK_WALKS = 0x70,  /* ... this; more are not counted */
-    WF_TASK_APART = 128,   /* never runs inside its joiner: pinned, with a stack of its own size, or linked
+    WF_TASK_APART =
+        128, /* never runs inside its joiner: pinned, with a stack of its own size, or linked
                             * by some list until a worker has taken it; never cleared */
 };
 

@@ -470,7 +470,7 @@ func number(at, otherwise int) int {
 func main() {
 	if len(os.Args) < 2 {
 		for name := range peers {
-			fmt.Println(name)
+			fmt.Println(name, 0) // with any number of workers
 		}
 		return
 	}

@@ -333,8 +333,43 @@ async fn run_and_print(name: String, n: usize) {
     }
 }
 
+const CASES: &[&str] = &[
+    "spawn_await",
+    "spawn_many_cold",
+    "spawn_many_warm",
+    "spawn_detached",
+    "yield_two",
+    "yield_lone",
+    "pingpong",
+    "pingpong_across",
+    "queue_lone",
+    "queue_4x1",
+    "timer_arm_cancel",
+    "timer_arm_cancel_million",
+    "cancel_reap",
+    "timeout_ready",
+    "gather",
+    "group",
+    "group_cancel",
+    "lateness",
+    "fib",
+    "skynet",
+    "nqueens",
+    "storm",
+    "hog",
+    "parked",
+    "wake_crowd",
+    "timeout_park",
+];
+
 fn main() {
     let mut args = std::env::args().skip(1);
+    if args.len() == 0 {
+        for name in CASES {
+            println!("{} {}", name, 0); // with any number of workers
+        }
+        return;
+    }
     let name = args.next().unwrap_or_default();
     let mut number = |otherwise| args.next().and_then(|a| a.parse().ok()).unwrap_or(otherwise);
     let operations = number(100000);

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/* bench_echo.c - 64 bytes back and forth over TCP: one processor serves, the other is the load.
+ *
+ * Each repetition forks a server, pins it, lets the load run against it, and kills it. The main figure is the
+ * time per request at saturation, the others the server's processor time per request and the load's
+ * latencies.
+ */
+#include "harness.h"
+
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "echo.h"
+
+static void pin(int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    (void)sched_setaffinity(0, sizeof set, &set);
+}
+
+static int open_listener(int *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 4096) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) < 0) {
+        return -1;
+    }
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+struct meter {
+    clockid_t clock; /* of the server's process */
+    double started_s;
+};
+
+static double server_s(const struct meter *meter)
+{
+    struct timespec used = {0, 0};
+    (void)clock_gettime(meter->clock, &used);
+    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
+static void start_meter(void *arg)
+{
+    struct meter *meter = arg;
+    meter->started_s = server_s(meter);
+}
+
+static void measure(struct bench *b, echo_server *server, int connections)
+{
+    int port = 0;
+    int listener = open_listener(&port);
+    bench_require(b, listener >= 0, "listen");
+    pid_t child = fork();
+    bench_require(b, child >= 0, "fork");
+    if (child == 0) {
+        pin(0);
+        _exit(-server(listener));
+    }
+    cpu_set_t former;
+    (void)sched_getaffinity(0, sizeof former, &former);
+    pin(1);
+    struct meter meter = {.started_s = 0};
+    struct echo_load load = {.connections = connections,
+                             .duration_ns = b->is_quick ? 200000000 : 1500000000,
+                             .begin = start_meter,
+                             .arg = &meter};
+    bool ok = clock_getcpuclockid(child, &meter.clock) == 0 && echo_run_load(port, &load);
+    double used_s = server_s(&meter) - meter.started_s;
+    (void)kill(child, SIGKILL);
+    int status = 0;
+    (void)waitpid(child, &status, 0);
+    (void)close(listener);
+    (void)sched_setaffinity(0, sizeof former, &former);
+    if (!ok || load.requests == 0) {
+        bench_skip(b, "the server could not run");
+        return;
+    }
+    double requests = (double)load.requests;
+    bench_report(b, "", "us", 1e-3 * (double)load.duration_ns / requests);
+    bench_report(b, "server", "us", 1e6 * used_s / requests);
+    bench_report(b, "p50", "us", load.p50_us);
+    bench_report(b, "p99", "us", load.p99_us);
+    bench_report(b, "p99.9", "us", load.p999_us);
+}
+
+#define SIDES(Connections)                               \
+    static void auto_##Connections(struct bench *b)      \
+    {                                                    \
+        measure(b, echo_weft_auto, Connections);         \
+    }                                                    \
+    static void uring_##Connections(struct bench *b)     \
+    {                                                    \
+        measure(b, echo_weft_uring, Connections);        \
+    }                                                    \
+    static void epoll_##Connections(struct bench *b)     \
+    {                                                    \
+        measure(b, echo_weft_epoll, Connections);        \
+    }                                                    \
+    static void two_##Connections(struct bench *b)       \
+    {                                                    \
+        measure(b, echo_weft_two_workers, Connections);  \
+    }                                                    \
+    static void raw_uring_##Connections(struct bench *b) \
+    {                                                    \
+        measure(b, echo_raw_uring, Connections);         \
+    }                                                    \
+    static void raw_epoll_##Connections(struct bench *b) \
+    {                                                    \
+        measure(b, echo_raw_epoll, Connections);         \
+    }
+
+SIDES(64)
+SIDES(1000)
+
+static const struct bench_case cases[] = {
+    {.name = "echo_64",
+     .operations = 1,
+     .body = auto_64,
+     .workers = 1,
+     .flags = BENCH_PLAIN | BENCH_ONCE,
+     .peers = {{"raw_uring", .body = raw_uring_64}, {"raw_epoll", .body = raw_epoll_64}}},
+    {.name = "echo_64_uring",
+     .operations = 1,
+     .body = uring_64,
+     .workers = 1,
+     .flags = BENCH_PLAIN | BENCH_ONCE,
+     .peers = {{"raw_uring", .body = raw_uring_64}}},
+    {.name = "echo_64_epoll",
+     .operations = 1,
+     .body = epoll_64,
+     .workers = 1,
+     .flags = BENCH_PLAIN | BENCH_ONCE,
+     .peers = {{"raw_epoll", .body = raw_epoll_64}}},
+    {.name = "echo_64_two",
+     .operations = 1,
+     .body = two_64,
+     .workers = 2,
+     .flags = BENCH_PLAIN | BENCH_ONCE,
+     .peers = {{"one_worker", .body = auto_64}}},
+    {.name = "echo_1000",
+     .operations = 1,
+     .body = auto_1000,
+     .workers = 1,
+     .flags = BENCH_PLAIN | BENCH_ONCE,
+     .peers = {{"raw_uring", .body = raw_uring_1000}, {"raw_epoll", .body = raw_epoll_1000}}},
+    {.name = "echo_1000_uring",
+     .operations = 1,
+     .body = uring_1000,
+     .workers = 1,
+     .flags = BENCH_PLAIN | BENCH_ONCE,
+     .peers = {{"raw_uring", .body = raw_uring_1000}}},
+    {.name = "echo_1000_epoll",
+     .operations = 1,
+     .body = epoll_1000,
+     .workers = 1,
+     .flags = BENCH_PLAIN | BENCH_ONCE,
+     .peers = {{"raw_epoll", .body = raw_epoll_1000}}},
+    {.name = "echo_1000_two",
+     .operations = 1,
+     .body = two_1000,
+     .workers = 2,
+     .flags = BENCH_PLAIN | BENCH_ONCE,
+     .peers = {{"one_worker", .body = auto_1000}}},
+};
+
+int main(int argc, char **argv)
+{
+    return bench_main(argc, argv, "echo", cases, sizeof cases / sizeof cases[0]);
+}
