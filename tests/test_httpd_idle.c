@@ -66,7 +66,7 @@ static void expect_served(const struct program *server)
     close(fd);
 }
 
-Test(httpd_idle, twenty_thousand_silent_clients, .timeout = 60)
+Test(httpd_idle, twenty_thousand_silent_clients, .timeout = 100)
 {
     static int fds[CLIENTS_WANTED];
     struct program server;
