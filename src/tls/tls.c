@@ -273,8 +273,7 @@ int weft_tls_wait(weft_tls *tls)
 /* Under the lock. Only where it is the next thing to be said. */
 static bool may_say_farewell(const weft_tls *tls)
 {
-    bool waits = wf_tls_buffer_count(&tls->out) > 0 || wf_tls_buffer_count(&tls->sending) > 0;
-    return !tls->is_closed && !tls->is_sending && !waits && tls->error == 0 &&
+    return !tls->is_closed && !wf_tls_has_output(tls) && tls->error == 0 &&
            SSL_is_init_finished(tls->ssl) == 1 &&
            (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) == 0;
 }

@@ -141,6 +141,8 @@ int wf_tls_receive(weft_tls *tls, uint64_t seen);
  * Returns 0 or a negative errno. Await point, but observes nothing where nothing waits. */
 int wf_tls_await_input(weft_tls *tls);
 
+bool wf_tls_has_output(const weft_tls *tls);
+
 /* Sends all of `out`, waiting. Returns 0 or a negative errno. Await point. */
 int wf_tls_flush(weft_tls *tls);
 

@@ -186,12 +186,18 @@ ssize_t wf_tls_push(weft_tls *tls)
 
 /* ---- both ---- */
 
+/* Under the lock. Something waits to be sent, or is being sent: then `sending` is not ours to look at. */
+bool wf_tls_has_output(const weft_tls *tls)
+{
+    return tls->is_sending || wf_tls_buffer_count(&tls->out) > 0 ||
+           wf_tls_buffer_count(&tls->sending) > 0;
+}
+
 /* Something waits, and nobody else sees to it. */
 static bool is_left_alone(weft_tls *tls)
 {
     pthread_mutex_lock(&tls->lock);
-    bool waits = wf_tls_buffer_count(&tls->out) > 0 || wf_tls_buffer_count(&tls->sending) > 0;
-    bool is = waits && !tls->is_sending;
+    bool is = !tls->is_sending && wf_tls_has_output(tls);
     pthread_mutex_unlock(&tls->lock);
     return is;
 }
