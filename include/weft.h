@@ -27,6 +27,7 @@
 #include <weft/rwlock.h>
 #include <weft/select.h>
 #include <weft/sem.h>
+#include <weft/server.h>
 #include <weft/shield.h>
 #include <weft/signal.h>
 #include <weft/stats.h>

@@ -307,6 +307,27 @@ Test(httpd, connections_beyond_the_limit_wait, .timeout = 20)
     cr_assert_eq(counter(&server, "connections"), 3);
 }
 
+/* The kernel spreads the connections over both. */
+Test(httpd, two_share_a_port, .timeout = 20)
+{
+    enum { COUNT = 60 };
+    struct program first, second;
+    char port[16];
+    START(&first, "--reuse-port");
+    sprintf(port, "%d", first.port);
+    START(&second, "--reuse-port", "--port", port);
+    for (int i = 0; i < COUNT; i++) {
+        int fd = dial_and_say(&first, GET("/"));
+        expect_reply(fd, 200, "hello\n");
+        close(fd);
+    }
+    stop(&first);
+    stop(&second);
+    cr_assert_gt(counter(&first, "connections"), 0);
+    cr_assert_gt(counter(&second, "connections"), 0);
+    cr_assert_eq(counter(&first, "connections") + counter(&second, "connections"), COUNT);
+}
+
 Test(httpd, survives_running_out_of_descriptors, .timeout = 20)
 {
     enum { COUNT = 40 };
@@ -330,6 +351,7 @@ Test(httpd, usage_errors_exit_2, .timeout = 20)
         {"--port", "high", NULL}, {"--port", "65536", NULL},   {"--timeout", "5y", NULL},
         {"--colour", NULL, NULL}, {"--workers", "0", NULL},    {"elsewhere", NULL, NULL},
         {"--grace", NULL, NULL},  {"--host", "nowhere", NULL}, {"--max-header", "-1", NULL},
+        {"--io", "select", NULL},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct program program = {0};

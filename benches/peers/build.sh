@@ -49,6 +49,17 @@ build_uv() {
     cc -O2 -std=gnu11 -D_GNU_SOURCE -o "$out/peer_uv" "$here/uv.c" -luv
 }
 
+build_hyper() {
+    mkdir -p "$out/hyper/src" && cp "$here/hyper/Cargo.toml" "$out/hyper/" &&
+        cp "$here"/hyper/src/*.rs "$out/hyper/src/" &&
+        cargo build --release --manifest-path "$out/hyper/Cargo.toml" &&
+        cp "$out/hyper/target/release/peer_hyper" "$out/peer_hyper"
+}
+
+build_raw_http() {
+    cc -O2 -std=gnu11 -D_GNU_SOURCE -o "$out/peer_raw_http" "$here/raw_http.c"
+}
+
 # An environment of its own, for uvloop. The programs are two lines of shell.
 build_python() {
     { [ -x "$out/python/bin/python" ] || python3 -m venv "$out/python"; } &&
@@ -74,6 +85,8 @@ else
     echo "peers: no peer_asyncio, no peer_uvloop: Python 3.11 is not installed"
 fi
 make_peer go go "$here/go" build_go
+make_peer raw_http cc "$here/raw_http.c" build_raw_http
+make_peer hyper cargo "$here/hyper" build_hyper
 make_peer tokio cargo "$here/tokio" build_tokio
 if has_header boost/fiber/all.hpp c++; then
     make_peer boost c++ "$here/boost.cpp $here/boost_fork.h $here/../matmul.h" build_boost

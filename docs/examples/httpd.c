@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* httpd.c - an HTTP server on weft: one fiber a connection, and a shutdown that loses nothing.
  *
- * The main task waits for a signal while a child accepts clients. The connections are children of an
- * independent group: each lives and fails for itself, and closing the group waits for all of them.
- * At the first SIGINT or SIGTERM nobody is accepted any more, idle connections are hung up, and
- * requests in flight may finish within the grace; then the rest is cancelled. A second signal ends
- * the program at once. */
+ * The server helper accepts clients and runs a task for each; the main task waits for a signal. At the
+ * first SIGINT or SIGTERM nobody is accepted any more, idle connections are hung up, and requests in
+ * flight may finish within the grace; then the rest is cancelled. A second signal ends the program at
+ * once. */
 #include "httpd.h"
 
 #include "command_line.h"
@@ -16,57 +15,30 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define ACCEPT_PAUSE_NS (50 * WEFT_MS)
-
 /* ---- listening ---- */
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-};
-
-static socklen_t make_address(const struct options *options, union address *address)
-{
-    *address = (union address){0};
-    in_port_t port = htons((uint16_t)options->port);
-    if (inet_pton(AF_INET, options->host, &address->in.sin_addr) == 1) {
-        address->in.sin_family = AF_INET;
-        address->in.sin_port = port;
-        return sizeof address->in;
-    }
-    *address = (union address){0};
-    if (inet_pton(AF_INET6, options->host, &address->in6.sin6_addr) == 1) {
-        address->in6.sin6_family = AF_INET6;
-        address->in6.sin6_port = port;
-        return sizeof address->in6;
-    }
-    usage_error("--host: '%s' is not a numeric address", options->host);
-}
 
 /* Returns a listening socket or a negative errno. */
 static int open_listener(const struct options *options)
 {
-    union address address;
-    socklen_t length = make_address(options, &address);
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -errno;
-    }
+    const weft_listen_options how = {.reuse_port = options->shares_port};
+    int fd = weft_listen_tcp(options->host, (uint16_t)options->port, &how);
     int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted sockets inherit it */
-    if (bind(fd, &address.any, length) < 0 || listen(fd, SOMAXCONN) < 0) {
-        int rc = -errno;
-        close(fd);
-        return rc;
+    if (fd == -EINVAL) {
+        usage_error("--host: '%s' is not a numeric address", options->host);
+    }
+    if (fd >= 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted sockets inherit it */
     }
     return fd;
 }
 
 static void announce(int listener)
 {
-    union address address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } address;
     socklen_t length = sizeof address;
     getsockname(listener, &address.any, &length);
     char host[INET6_ADDRSTRLEN] = "?";
@@ -80,77 +52,7 @@ static void announce(int listener)
     fflush(stdout);
 }
 
-/* ---- accepting ---- */
-
-/* Starts the task of a connection, which owns the descriptor from here on. */
-static int start_connection(struct server *server, int fd)
-{
-    static const weft_spawn_options options = {.name = "connection", .drop_arg = connection_drop};
-    struct connection *connection = calloc(1, sizeof *connection);
-    if (connection == NULL) {
-        weft_close(fd);
-        return -ENOMEM;
-    }
-    connection->server = server;
-    connection->fd = fd;
-    connection->shard = (unsigned)fd;
-    registry_add(&server->registry, connection);
-    int rc = weft_group_spawn(&server->connections, NULL, connection_run, connection, &options);
-    if (rc < 0) {
-        connection_drop(connection); /* a refused spawn leaves it to us */
-    }
-    return rc;
-}
-
-/* Errors that pass: descriptors or memory have run out. The client stays in the queue, which keeps
- * the listener readable: trying again at once would spin. */
-static bool is_exhaustion(int rc)
-{
-    return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM;
-}
-
-/* Errors of the client that was to be accepted: the next one may do better. */
-static bool is_clients_fault(int rc)
-{
-    return rc == -ECONNABORTED || rc == -EPROTO || rc == -EINTR || rc == -ENETDOWN ||
-           rc == -EHOSTUNREACH || rc == -ENETUNREACH;
-}
-
-/* Returns 0 or a negative errno. */
-static int accept_client(struct server *server)
-{
-    int rc = registry_wait_for_room(&server->registry, server->options.connections_max);
-    if (rc == 0) {
-        rc = weft_accept(server->listener, NULL, NULL);
-    }
-    return rc < 0 ? rc : start_connection(server, rc);
-}
-
-static intptr_t accept_clients(void *arg)
-{
-    struct server *server = arg;
-    for (;;) {
-        int rc = accept_client(server);
-        if (is_exhaustion(rc)) {
-            rc = weft_sleep(ACCEPT_PAUSE_NS);
-        }
-        if (rc < 0 && !is_clients_fault(rc)) {
-            return rc;
-        }
-    }
-}
-
-/* Clients that the kernel has accepted for us may have sent their requests already. A limit of 0
- * ends the first call that would have to wait. */
-static void accept_backlog(struct server *server)
-{
-    intptr_t rc;
-    do {
-        rc = weft_within(0, accept_client(server));
-    } while (rc == 0 || is_clients_fault((int)rc));
-}
-
-/* ---- the main task ---- */
+/* ---- serving, until a signal comes ---- */
 
 static sigset_t stop_signals(void)
 {
@@ -161,61 +63,54 @@ static sigset_t stop_signals(void)
     return signals;
 }
 
-/* Accepts until a signal comes. Closing the group ends the child, and hands on what it failed of. */
-static intptr_t accept_until_signal(struct server *server)
+static intptr_t run_helper(void *arg)
 {
-    sigset_t signals = stop_signals();
-    weft_group group;
-    intptr_t rc = weft_group_open(&group, 0);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = weft_group_spawn(&group, NULL, accept_clients, server, NULL);
-    if (rc == 0) {
-        /* The first wait catches the signals, even one that is over at once. From then on none is
-         * lost, and whoever reads the line may send one. */
-        rc = weft_within(0, weft_signal_wait(&signals));
-        announce(server->listener);
-    }
-    if (rc == -ETIMEDOUT) {
-        rc = weft_signal_wait(&signals);
-    }
-    if (rc > 0) {
-        weft_group_cancel(&group);
-        rc = 0;
-    }
-    return weft_group_close(&group, rc);
+    struct server *server = arg;
+    return weft_server_run(&server->helper);
 }
 
-static intptr_t exit_at_second_signal(void *arg)
+/* The first wait catches the signals, even one that is over at once. From then on none is lost, and
+ * whoever reads the line may send one. */
+static intptr_t wait_for_signal(const struct server *server)
 {
-    (void)arg;
     sigset_t signals = stop_signals();
-    int rc = weft_signal_wait(&signals);
+    intptr_t rc = weft_within(0, weft_signal_wait(&signals));
+    announce(server->listener);
+    return rc == -ETIMEDOUT ? weft_signal_wait(&signals) : rc;
+}
+
+static intptr_t stop_at_signal(void *arg)
+{
+    struct server *server = arg;
+    sigset_t signals = stop_signals();
+    intptr_t rc = wait_for_signal(server);
+    weft_server_stop(&server->helper);
+    rc = rc > 0 ? weft_signal_wait(&signals) : rc;
     if (rc > 0) {
-        _exit(128 + rc);
+        _exit(128 + (int)rc);
     }
     return rc;
 }
 
-/* Lets requests in flight finish within the grace, cancels the rest. */
-static int drain(struct server *server)
+/* Returns 0 when the server has been stopped and all clients are gone, or a negative errno. */
+static intptr_t serve_until_signal(struct server *server)
 {
-    weft_group guard;
-    int rc = weft_group_open(&guard, 0);
+    weft_group group;
+    weft_task *helper;
+    intptr_t result = 0;
+    int rc = weft_group_open(&group, 0);
     if (rc < 0) {
         return rc;
     }
-    rc = weft_group_spawn(&guard, NULL, exit_at_second_signal, NULL, NULL);
+    rc = weft_group_spawn(&group, &helper, run_helper, server, NULL);
     if (rc == 0) {
-        accept_backlog(server);
-        weft_close(server->listener);
-        atomic_store(&server->is_draining, true);
-        registry_hang_up_idle(&server->registry);
-        rc = weft_group_drain(&server->connections, server->options.grace_ns);
+        rc = weft_group_spawn(&group, NULL, stop_at_signal, server, NULL);
+        int ended = rc == 0 ? weft_await(helper, &result) : 0;
+        rc = ended < 0 ? ended : rc;
+        weft_group_cancel(&group); /* nobody waits for a second signal any more */
     }
-    weft_group_cancel(&guard);
-    return (int)weft_group_close(&guard, rc);
+    intptr_t closed = weft_group_close(&group, rc);
+    return closed < 0 && closed != -ETIMEDOUT ? closed : result == -ETIMEDOUT ? 0 : result;
 }
 
 static void print_summary(const struct counts *counts)
@@ -248,21 +143,17 @@ static void print_stats(void)
 static intptr_t serve(void *arg)
 {
     struct server *server = arg;
-    intptr_t rc = weft_group_open(&server->connections, WEFT_GROUP_INDEPENDENT);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = accept_until_signal(server);
-    if (rc == 0) {
-        rc = drain(server);
-    }
-    if (rc == -ETIMEDOUT) { /* the grace is over: an expected end */
-        weft_group_cancel(&server->connections);
-        rc = 0;
-    }
-    rc = weft_group_close(&server->connections, rc);
+    const weft_server_options options = {
+        .serve = connection_run,
+        .arg = server,
+        .connections_max = server->options.connections_max,
+        .grace_ns = server->options.grace_ns > 0 ? server->options.grace_ns : 1,
+        .notify = true,
+    };
+    intptr_t rc = weft_server_init(&server->helper, &server->listener, 1, &options);
+    rc = rc == 0 ? serve_until_signal(server) : rc;
     if (!server->options.is_quiet) {
-        print_summary(&server->registry.counts);
+        print_summary(&server->totals.counts);
     }
     if (server->options.has_stats) {
         print_stats();
@@ -282,7 +173,7 @@ static void raise_descriptor_limit(void)
 
 int main(int argc, char **argv)
 {
-    static struct server server;
+    static struct server server = {.totals = {.lock = PTHREAD_MUTEX_INITIALIZER}};
     options_parse(&server.options, argc, argv);
     raise_descriptor_limit();
     server.listener = open_listener(&server.options);
@@ -291,11 +182,12 @@ int main(int argc, char **argv)
                 server.options.port, strerror(-server.listener));
         return EXIT_FAILURE;
     }
-    registry_init(&server.registry);
+    server.tls = secure_load(&server.options);
     pool_init(&server.pool);
-    weft_options options = {.workers = server.options.workers};
+    weft_options options = {.workers = server.options.workers, .io = server.options.io};
     intptr_t rc = weft_run(serve, &server, &options);
     pool_free(&server.pool);
+    secure_unload(server.tls);
     if (rc < 0) {
         fprintf(stderr, "httpd: %s\n", strerror((int)-rc));
     }

@@ -3,11 +3,13 @@
  *
  *   httpd.c             the program: listening, signals, the shutdown; start reading here
  *   httpd_connection.c  one fiber a connection: read, handle, answer, in straight lines
+ *   httpd_wire.c        bytes from and to the client
+ *   httpd_tls.c         the same through TLS; httpd_plain.c where weft-tls was not built
  *   httpd_routes.c      what the server can do
  *   httpd_request.c     bytes into requests, by llhttp
  *   httpd_answer.c      answers into bytes
  *   httpd_buffer.c      the memory of a connection with a request under way
- *   httpd_registry.c    which connections there are, and what they counted
+ *   httpd_counts.c      what the connections counted
  *   httpd_options.c     the command line
  */
 #ifndef HTTPD_H
@@ -19,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 #include <weft.h>
 
@@ -37,7 +40,12 @@ struct options {
     size_t head_bytes_max;  /* request line and headers */
     size_t body_bytes_max;
 
+    const char *certificate_file; /* with --tls; NULL: plain */
+    const char *key_file;
+
     int workers;
+    weft_io_backend io;
+    bool shares_port;
     bool is_quiet;
     bool has_stats;
 };
@@ -175,10 +183,10 @@ bool request_wants_continue(struct buffer *buffer);
 /* Appends an answer; false when there is no room before what is there has been sent. */
 bool answer_append(struct buffer *buffer, const struct answer *answer, bool keep_alive);
 
-/* ---- connections ---- */
+/* ---- what is counted ---- */
 
-/* What is counted. Each connection counts for itself and is added up when it ends, so that nothing
- * is shared while requests are served. */
+/* Each connection counts for itself and is added up when it ends, so that nothing is shared while
+ * requests are served. */
 struct counts {
     uint64_t connections;
     uint64_t requests;
@@ -187,53 +195,67 @@ struct counts {
     uint64_t cancelled;   /* handlers cancelled: client gone, too slow, or the grace over */
 };
 
+struct totals {
+    pthread_mutex_t lock; /* never held across an await point */
+    struct counts counts;
+};
+
+void totals_add(struct totals *totals, const struct counts *counts);
+
+/* ---- connections ---- */
+
+/* In the frame of its task. */
 struct connection {
+    weft_connection *handle;
     struct server *server;
     int fd;
-    unsigned shard;
+    struct weft_tls *tls;  /* NULL: plain, or not begun */
     struct buffer *buffer; /* NULL between requests */
     struct counts counts;
-
-    /* The fiber writes, the shutdown reads. */
-    atomic_bool is_idle;
-
-    /* under registry.lock */
-    struct connection *next;
-    struct connection **link; /* what points to this one */
 };
 
-/* The task of a connection: owns it and ends it. */
-intptr_t connection_run(void *arg);
+/* The task of a connection: owns `fd` and closes it. */
+intptr_t connection_run(weft_connection *handle, int fd, void *server);
 
-/* Ends one whose task never ran. */
-void connection_drop(void *arg);
+/* ---- bytes from and to the client ---- */
 
-struct registry {
-    pthread_mutex_t lock; /* never held across an await point */
-    struct connection *first;
-    size_t count;
-    weft_future *room; /* set when a connection ends; NULL while nobody waits for that */
-    struct counts counts;
-};
+/* Waits until the client has sent something. 1: it has; 0: the server stops, or it was silent for
+ * too long; or a negative errno. No buffer is needed meanwhile. */
+int wire_wait(struct connection *connection, int64_t delay_ns);
 
-void registry_init(struct registry *registry);
-void registry_add(struct registry *registry, struct connection *connection);
-void registry_remove(struct registry *registry, struct connection *connection);
+/* What there is, at least a byte; 0 at the end, or a negative errno. */
+ssize_t wire_receive(struct connection *connection, char *room, size_t length);
 
-/* Waits until there are less than `max` connections. Returns 0 or -ECANCELED. Await point. */
-int registry_wait_for_room(struct registry *registry, size_t max);
+/* All of it, each piece within delay_ns. 0 or a negative errno. */
+int wire_send(struct connection *connection, const char *bytes, size_t length, int64_t delay_ns);
 
-/* Lets every idle connection see the end of its client's requests. */
-void registry_hang_up_idle(struct registry *registry);
+/* No more will be sent: waits until the client has closed its side too, but not for long. */
+int wire_linger(struct connection *connection, char *room, size_t length);
+
+void wire_close(struct connection *connection);
+
+/* ---- TLS ---- */
+
+/* Exits with a message where the files are no good, or TLS was not built. */
+struct weft_tls_context *secure_load(const struct options *options);
+void secure_unload(struct weft_tls_context *context);
+
+/* All of them as the weft_tls calls of the same names. */
+int secure_begin(struct connection *connection);
+ssize_t secure_read(struct connection *connection, char *room, size_t length);
+ssize_t secure_write(struct connection *connection, const char *bytes, size_t length);
+int secure_flush(struct connection *connection);
+int secure_shutdown(struct connection *connection);
+void secure_close(struct connection *connection);
 
 /* ---- the server ---- */
 
 struct server {
     struct options options;
     int listener;
-    atomic_bool is_draining; /* from the first signal on: no request but those under way */
-    weft_group connections;  /* one child each */
-    struct registry registry;
+    struct weft_tls_context *tls; /* NULL: plain */
+    weft_server helper;
+    struct totals totals;
     struct pool pool;
 };
 

@@ -8,34 +8,25 @@
 #include "httpd.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#define LINGER_NS (1 * WEFT_S)
 #define BUSY_NS (100 * WEFT_MS) /* a client that pauses for longer is idle */
 
 /* ---- sending ---- */
-
-static intptr_t send_some(struct connection *connection, const char *bytes, size_t length)
-{
-    return weft_within(connection->server->options.read_ns,
-                       weft_send(connection->fd, bytes, length, 0));
-}
 
 /* Sends the answers that wait. Returns 1 or a negative errno; -EPIPE also for a client that does not
  * read them in time. */
 static int flush(struct connection *connection)
 {
     struct buffer *buffer = connection->buffer;
-    size_t sent = 0;
-    while (sent < buffer->out_length) {
-        intptr_t rc = send_some(connection, buffer->out + sent, buffer->out_length - sent);
-        if (rc < 0) {
-            connection->counts.disconnects += rc != -ECANCELED;
-            return rc == -ETIMEDOUT ? -EPIPE : (int)rc;
-        }
-        sent += (size_t)rc;
+    if (buffer->out_length == 0) {
+        return 1;
+    }
+    int rc =
+        wire_send(connection, buffer->out, buffer->out_length, connection->server->options.read_ns);
+    if (rc < 0) {
+        connection->counts.disconnects += rc != -ECANCELED;
+        return rc == -ETIMEDOUT ? -EPIPE : rc;
     }
     buffer->out_length = 0;
     return 1;
@@ -55,19 +46,9 @@ static int queue_answer(struct connection *connection, const struct answer *answ
     return 1;
 }
 
-/* Closing a socket with unread bytes makes the kernel send a reset, which may overtake the answer.
- * So the client is given time to read it and to close its side. */
 static int linger(struct connection *connection)
 {
-    struct buffer *buffer = connection->buffer;
-    intptr_t rc;
-    int64_t deadline_ns = weft_now() + LINGER_NS;
-    shutdown(connection->fd, SHUT_WR);
-    do {
-        rc = weft_within(deadline_ns - weft_now(),
-                         weft_recv(connection->fd, buffer->in, buffer->in_bytes, 0));
-    } while (rc > 0 && weft_now() < deadline_ns);
-    return rc == -ECANCELED ? -ECANCELED : 0;
+    return wire_linger(connection, connection->buffer->in, connection->buffer->in_bytes);
 }
 
 /* The last answer of a connection whose input is of no use any more. */
@@ -102,8 +83,8 @@ static int handle_within_limits(struct connection *connection, const struct rout
 static bool keeps_alive(struct connection *connection)
 {
     const struct buffer *buffer = connection->buffer;
-    return buffer->request.keep_alive &&
-           (!atomic_load(&connection->server->is_draining) || buffer->parsed < buffer->filled);
+    return buffer->request.keep_alive && (!weft_server_is_stopping(&connection->server->helper) ||
+                                          buffer->parsed < buffer->filled);
 }
 
 static int close_politely(struct connection *connection)
@@ -164,7 +145,7 @@ static int serve(struct connection *connection)
 /* Receives some bytes. Returns 1, 0 at the end of the stream, or a negative errno. */
 static int receive(struct connection *connection, char *room, size_t length, int64_t delay_ns)
 {
-    intptr_t rc = weft_within(delay_ns, weft_recv(connection->fd, room, length, 0));
+    intptr_t rc = weft_within(delay_ns, wire_receive(connection, room, length));
     if (rc > 0) {
         connection->buffer->filled += (size_t)rc;
         rc = 1;
@@ -241,55 +222,52 @@ static int converse(struct connection *connection)
 
 /* ---- the life of a connection ---- */
 
-/* Waits, without a buffer, for the client to send something or to leave. Meanwhile the shutdown may
- * hang up: then it looks as if the client sent no more. Returns 1 when there is something to read. */
-static int wait_for_client(struct connection *connection)
+static unsigned shard_of(const struct connection *connection)
 {
-    struct server *server = connection->server;
-    atomic_store(&connection->is_idle, true);
-    /* The shutdown sets is_draining and then looks for idle connections; here it is the other way
-     * round. So one of the two sees the other. What has come already is still read. */
-    if (atomic_load(&server->is_draining)) {
-        shutdown(connection->fd, SHUT_RD);
-    }
-    intptr_t rc = weft_within(server->options.idle_ns, weft_wait_fd(connection->fd, WEFT_READABLE));
-    atomic_store(&connection->is_idle, false);
-    return rc == -ETIMEDOUT ? 0 : (int)rc;
+    return (unsigned)connection->fd;
 }
 
 static int converse_with_buffer(struct connection *connection)
 {
     struct server *server = connection->server;
     connection->buffer =
-        buffer_take(&server->pool, connection->shard, server->options.head_bytes_max);
+        buffer_take(&server->pool, shard_of(connection), server->options.head_bytes_max);
     if (connection->buffer == NULL) {
         return -ENOMEM;
     }
     int rc = converse(connection);
-    buffer_give(&server->pool, connection->shard, connection->buffer);
+    buffer_give(&server->pool, shard_of(connection), connection->buffer);
     connection->buffer = NULL;
     return rc;
 }
 
-void connection_drop(void *arg)
+/* The client has sent its first byte. Returns 1, or a negative errno: it does not speak TLS, or is too
+ * slow at it. */
+static int begin(struct connection *connection)
 {
-    struct connection *connection = arg;
-    registry_remove(&connection->server->registry, connection);
-    weft_close(connection->fd);
-    free(connection);
+    const struct server *server = connection->server;
+    if (server->tls == NULL || connection->tls != NULL) {
+        return 1;
+    }
+    intptr_t rc = weft_within(server->options.read_ns, secure_begin(connection));
+    connection->counts.disconnects += rc < 0 && rc != -ECANCELED;
+    return rc == 0 ? 1 : (int)rc;
 }
 
-/* The group of the connections is told of errors; a client that goes away is none. */
-intptr_t connection_run(void *arg)
+/* Until the client has sent something, and whenever it pauses, there is a shallow stack and nothing
+ * else. The group of the connections is told of errors; a client that goes away is none. */
+intptr_t connection_run(weft_connection *handle, int fd, void *arg)
 {
-    struct connection *connection = arg;
+    struct connection connection = {.handle = handle, .server = arg, .fd = fd};
+    struct server *server = connection.server;
+    connection.counts.connections = 1;
     int rc;
     do {
-        rc = converse_with_buffer(connection);
-        if (rc > 0) {
-            rc = wait_for_client(connection);
-        }
+        rc = wire_wait(&connection, server->options.idle_ns);
+        rc = rc > 0 ? begin(&connection) : rc;
+        rc = rc > 0 ? converse_with_buffer(&connection) : rc;
     } while (rc > 0);
-    connection_drop(connection);
+    totals_add(&server->totals, &connection.counts);
+    wire_close(&connection);
     return rc == -ECANCELED || rc == -ENOMEM ? rc : 0;
 }

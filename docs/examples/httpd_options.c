@@ -17,6 +17,9 @@ static const char usage[] =
     "  --max-header BYTES     request line and headers, else 431 (8192)\n"
     "  --max-body BYTES       else 413 (1048576)\n"
     "  --workers N            threads (as many as there are processors)\n"
+    "  --io uring|epoll|auto  how the kernel is asked for input and output (auto)\n"
+    "  --tls CERT KEY         serve https: files in PEM, the certificate first\n"
+    "  --reuse-port           share the port with others that do so too\n"
     "  --stats                print the runtime's counters at the end\n"
     "  --quiet                no summary at the end\n"
     "routes: /   /sleep?ms=N   /fan?n=N   /work?us=N\n";
@@ -32,6 +35,9 @@ static const struct option long_options[] = {
     {"max-header", required_argument, NULL, 'H'},
     {"max-body", required_argument, NULL, 'B'},
     {"workers", required_argument, NULL, 'w'},
+    {"io", required_argument, NULL, 'o'},
+    {"tls", required_argument, NULL, 'T'},
+    {"reuse-port", no_argument, NULL, 'R'},
     {"stats", no_argument, NULL, 's'},
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, '?' + 256},
@@ -62,6 +68,27 @@ static bool parse_limit(struct options *options, int letter, const char *name, c
     }
 }
 
+static weft_io_backend parse_io(const char *text)
+{
+    static const char *const names[] = {
+        [WEFT_IO_AUTO] = "auto", [WEFT_IO_EPOLL] = "epoll", [WEFT_IO_URING] = "uring"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            return (weft_io_backend)i;
+        }
+    }
+    usage_error("--io: '%s' is none of uring, epoll, auto", text);
+}
+
+/* The second argument of --tls, which getopt_long knows nothing of. */
+static void take_key(struct options *options, int argc, char **argv)
+{
+    if (optind >= argc || argv[optind][0] == '-') {
+        usage_error("--tls: a certificate and a key are needed");
+    }
+    options->key_file = argv[optind++];
+}
+
 static void parse_option(struct options *options, int letter, const char *name, const char *text)
 {
     switch (letter) {
@@ -79,6 +106,15 @@ static void parse_option(struct options *options, int letter, const char *name, 
         break;
     case 'g':
         options->grace_ns = parse_duration(name, text);
+        break;
+    case 'o':
+        options->io = parse_io(text);
+        break;
+    case 'T':
+        options->certificate_file = text;
+        break;
+    case 'R':
+        options->shares_port = true;
         break;
     case 's':
         options->has_stats = true;
@@ -112,6 +148,9 @@ void options_parse(struct options *options, int argc, char **argv)
         const char *name = long_options[which].name;
         if (!parse_limit(options, letter, name, optarg)) {
             parse_option(options, letter, name, optarg);
+        }
+        if (letter == 'T') {
+            take_key(options, argc, argv);
         }
     }
     if (optind < argc) {

@@ -139,8 +139,10 @@ int main(int argc, char **argv)
     options_parse(&load.options, argc, argv);
     raise_descriptor_limit();
     load.meters = meters;
+    load.tls = secure_load(&load.options);
     weft_options options = {.workers = load.options.workers, .sigint = true};
     intptr_t rc = weft_run(run_load, &load, &options);
+    secure_unload(load.tls);
     if (rc == -EINTR) {
         return EXIT_INTERRUPTED;
     }

@@ -3,6 +3,7 @@
  *
  *   load.c            the program: clients in a group, a line each second, the end
  *   load_client.c     one fiber a connection: send, receive, count
+ *   load_tls.c        connections through TLS; load_plain.c where weft-tls was not built
  *   load_histogram.c  latencies into percentiles
  *   load_report.c     counters into text and JSON
  *   load_options.c    the command line
@@ -43,6 +44,9 @@ struct options {
     double flaky_share; /* of the requests, after which the client hangs up */
     int64_t duration_ns;
     int64_t timeout_ns;
+
+    bool is_secure;               /* https */
+    const char *authorities_file; /* who certifies the server; NULL: nobody need */
 
     long server_pid; /* 0: not known */
     int workers;
@@ -120,6 +124,7 @@ struct totals {
 
 struct load {
     struct options options;
+    struct weft_tls_context *tls; /* NULL: plain */
     int64_t begin_ns;
     int64_t end_ns;
     struct meter *meters;
@@ -134,6 +139,17 @@ struct client {
     uint64_t random;
     int64_t next_ns; /* when its next request is to be sent, with a rate */
 };
+
+/* ---- TLS ---- */
+
+/* NULL for plain http. Exits with a message where the file is no good, or TLS was not built. */
+struct weft_tls_context *secure_load(const struct options *options);
+void secure_unload(struct weft_tls_context *context);
+
+/* Does the handshake and opens the stream. Owns `fd` from here on: it is closed where this fails. */
+int secure_open(const struct load *load, weft_stream *stream, int fd);
+
+/* ---- clients ---- */
 
 /* The task of one client. */
 intptr_t client_run(void *arg);

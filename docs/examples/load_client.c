@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_MAX = 64, BUFFER_BYTES = 16384 };
+enum { BATCH_MAX = 64 };
 
 #define RECONNECT_PAUSE_NS (20 * WEFT_MS)
 #define HANG_UP_MAX_NS (2 * WEFT_MS)
@@ -21,18 +21,18 @@ enum { BATCH_MAX = 64, BUFFER_BYTES = 16384 };
 /* On the heap: a fiber's stack should stay small. */
 struct session {
     struct client *client;
-    int fd;
+    int fd;             /* the stream's */
+    weft_stream stream; /* plain, or through TLS */
     llhttp_t parser;
     bool is_closing; /* the server has said that it will close */
 
     /* the batch under way */
+    const struct load_route *routes[BATCH_MAX];
     int64_t intended_ns[BATCH_MAX];
     long count;
     long answered;
     bool hangs_up;
     int64_t received_ns;
-
-    char buffer[BUFFER_BYTES];
 };
 
 static void add(atomic_uint_fast64_t *counter, uint64_t amount)
@@ -69,27 +69,35 @@ static int on_answer(llhttp_t *parser)
 
 static const llhttp_settings_t settings = {.on_message_complete = on_answer};
 
+/* Parses in the stream's buffer what has come, at least a byte. Returns 0 or a negative errno; -ESHUTDOWN:
+ * the end. */
+static int receive_some(struct session *session)
+{
+    const void *bytes;
+    ssize_t count = weft_stream_peek(&session->stream, 1, &bytes);
+    if (count < 0 && count != -ENODATA) {
+        return (int)count;
+    }
+    session->received_ns = weft_now();
+    if (count <= 0) {
+        (void)llhttp_finish(&session->parser); /* the end may be that of an answer */
+        return session->answered < session->count ? -ESHUTDOWN : 0;
+    }
+    if (llhttp_execute(&session->parser, bytes, (size_t)count) != HPE_OK) {
+        return -EPROTO;
+    }
+    return weft_stream_skip(&session->stream, (size_t)count);
+}
+
 /* Returns 0 when all answers are there, or a negative errno; -EPROTO and -ESHUTDOWN say that the
  * server did not keep to the protocol or has closed. */
 static int receive_answers(struct session *session)
 {
-    while (session->answered < session->count) {
-        ssize_t rc = weft_recv(session->fd, session->buffer, sizeof session->buffer, 0);
-        if (rc < 0) {
-            return (int)rc;
-        }
-        session->received_ns = weft_now();
-        llhttp_errno_t result = rc > 0
-                                    ? llhttp_execute(&session->parser, session->buffer, (size_t)rc)
-                                    : llhttp_finish(&session->parser);
-        if (result != HPE_OK && rc > 0) {
-            return -EPROTO;
-        }
-        if (rc == 0 && session->answered < session->count) {
-            return -ESHUTDOWN;
-        }
+    int rc = 0;
+    while (rc == 0 && session->answered < session->count) {
+        rc = receive_some(session);
     }
-    return 0;
+    return rc;
 }
 
 /* ---- requests ---- */
@@ -132,53 +140,42 @@ static const struct load_route *draw_route(struct client *client)
     return route;
 }
 
-/* Writes the requests of the batch down. Returns their length. */
-static size_t compose(struct session *session)
+/* Decides what the batch asks for, and whether the client leaves in its middle. */
+static void choose_routes(struct session *session)
 {
     struct client *client = session->client;
     double flaky_share = client->load->options.flaky_share;
-    size_t length = 0;
     session->hangs_up = false;
     for (long i = 0; i < session->count && !session->hangs_up; i++) {
-        const struct load_route *route = draw_route(client);
-        if (length + route->length > sizeof session->buffer) {
-            session->count = i;
-            break;
-        }
-        memcpy(session->buffer + length, route->request, route->length);
-        length += route->length;
+        session->routes[i] = draw_route(client);
         if (flaky_share > 0 && (double)(draw(client) >> 11) * 0x1p-53 < flaky_share) {
             session->hangs_up = true;
             session->count = i + 1;
         }
     }
-    return length;
 }
 
-static int send_all(int fd, const char *bytes, size_t length)
+static int send_batch(struct session *session)
 {
-    while (length > 0) {
-        ssize_t rc = weft_send(fd, bytes, length, 0);
-        if (rc < 0) {
-            return (int)rc;
-        }
-        bytes += rc;
-        length -= (size_t)rc;
+    int rc = 0;
+    for (long i = 0; i < session->count && rc == 0; i++) {
+        const struct load_route *route = session->routes[i];
+        rc = weft_stream_write(&session->stream, route->request, route->length);
     }
-    return 0;
+    return rc == 0 ? weft_stream_flush(&session->stream) : rc;
 }
 
-static int exchange(struct session *session, size_t length)
+static int exchange(struct session *session)
 {
-    int rc = send_all(session->fd, session->buffer, length);
+    int rc = send_batch(session);
     return rc == 0 ? receive_answers(session) : rc;
 }
 
 /* Goes away in the middle, every other time with a reset instead of an ordinary close. */
-static int hang_up(struct session *session, size_t length)
+static int hang_up(struct session *session)
 {
     struct client *client = session->client;
-    int rc = send_all(session->fd, session->buffer, length);
+    int rc = send_batch(session);
     if (rc == 0) {
         rc = weft_sleep((int64_t)(draw(client) % HANG_UP_MAX_NS));
     }
@@ -214,14 +211,14 @@ static int run_batch(struct session *session)
     if (rc <= 0) {
         return rc;
     }
-    size_t length = compose(session);
+    choose_routes(session);
     add(&meter->sent, (uint64_t)session->count);
     if (session->hangs_up) {
-        rc = hang_up(session, length);
+        rc = hang_up(session);
         return rc == -ECANCELED ? rc : 0;
     }
     int64_t timeout_ns = session->client->load->options.timeout_ns;
-    rc = (int)weft_within(timeout_ns, exchange(session, length));
+    rc = (int)weft_within(timeout_ns, exchange(session));
     if (rc < 0 && rc != -ECANCELED) {
         add(&meter->failures[failure_of(rc)], (uint64_t)(session->count - session->answered));
         return 0;
@@ -259,13 +256,32 @@ static int connect_to_server(const struct options *options)
     return fd;
 }
 
+/* Connects, and puts the stream on top. Returns 0 or a negative errno. */
+static int open_session(struct session *session)
+{
+    const struct load *load = session->client->load;
+    session->fd = connect_to_server(&load->options);
+    if (session->fd < 0) {
+        return session->fd;
+    }
+    if (load->tls != NULL) {
+        return (int)weft_within(load->options.timeout_ns,
+                                secure_open(load, &session->stream, session->fd));
+    }
+    int rc = weft_stream_open(&session->stream, session->fd, session->fd, NULL);
+    if (rc < 0) {
+        weft_close(session->fd);
+    }
+    return rc;
+}
+
 /* One connection, until it can't be used any more. Returns 0 or -ECANCELED. */
 static int run_session(struct session *session)
 {
     struct client *client = session->client;
-    session->fd = connect_to_server(&client->load->options);
-    if (session->fd < 0) {
-        if (session->fd == -ECANCELED) {
+    int rc = open_session(session);
+    if (rc < 0) {
+        if (rc == -ECANCELED) {
             return -ECANCELED;
         }
         add(&client->meter->failures[FAILED_CONNECT], 1);
@@ -274,11 +290,10 @@ static int run_session(struct session *session)
     llhttp_init(&session->parser, HTTP_RESPONSE, &settings);
     session->parser.data = session;
     session->is_closing = false;
-    int rc;
     do {
         rc = run_batch(session);
     } while (rc > 0);
-    weft_close(session->fd);
+    weft_stream_close(&session->stream);
     return rc;
 }
 

@@ -7,7 +7,7 @@
 #include <netdb.h>
 
 static const char usage[] =
-    "usage: load [options] [http://HOST[:PORT][/PATH]]\n"
+    "usage: load [options] [http[s]://HOST[:PORT][/PATH]]\n"
     "  --host HOST            server (127.0.0.1)\n"
     "  --port PORT            its port (8080)\n"
     "  --connections N        clients at the same time (64)\n"
@@ -17,6 +17,8 @@ static const char usage[] =
     "  --mix PATH[:WEIGHT],.. what to ask for, e.g. /:80,/sleep?ms=5:20\n"
     "  --flaky PERCENT        of the requests, after which the client hangs up at once (0)\n"
     "  --timeout TIME         for an answer (10s)\n"
+    "  --tls                  as with https://\n"
+    "  --authorities FILE     who certifies the server, in PEM; else any certificate will do\n"
     "  --pid PID              of the server, for its CPU time per request\n"
     "  --workers N            threads (as many as there are processors)\n"
     "  --json                 the final results as JSON on standard output\n"
@@ -32,6 +34,8 @@ static const struct option long_options[] = {
     {"mix", required_argument, NULL, 'm'},
     {"flaky", required_argument, NULL, 'f'},
     {"timeout", required_argument, NULL, 't'},
+    {"tls", no_argument, NULL, 'T'},
+    {"authorities", required_argument, NULL, 'A'},
     {"pid", required_argument, NULL, 'i'},
     {"workers", required_argument, NULL, 'w'},
     {"json", no_argument, NULL, 'j'},
@@ -99,6 +103,12 @@ static void parse_option(struct options *options, int letter, char *text, struct
     case 'm':
         texts->mix = text;
         break;
+    case 'T':
+        options->is_secure = true;
+        break;
+    case 'A':
+        options->authorities_file = text;
+        break;
     case 'j':
         options->is_json = true;
         break;
@@ -117,11 +127,14 @@ static void parse_option(struct options *options, int letter, char *text, struct
  * of the scheme, which makes room for its end before the path. */
 static void parse_url(struct options *options, struct texts *texts)
 {
-    static const char scheme[] = "http://";
-    if (strncmp(texts->url, scheme, sizeof scheme - 1) != 0) {
-        usage_error("'%s' does not begin with http://", texts->url);
+    static const char *const schemes[] = {"http://", "https://"};
+    bool is_secure = strncmp(texts->url, schemes[1], strlen(schemes[1])) == 0;
+    const char *scheme = schemes[is_secure];
+    if (strncmp(texts->url, scheme, strlen(scheme)) != 0) {
+        usage_error("'%s' does not begin with http:// or https://", texts->url);
     }
-    char *host = texts->url + sizeof scheme - 1;
+    options->is_secure = options->is_secure || is_secure;
+    char *host = texts->url + strlen(scheme);
     size_t length = strcspn(host, "/");
     if (host[length] == '/' && texts->mix == NULL) {
         texts->mix = host + length;
@@ -129,7 +142,8 @@ static void parse_url(struct options *options, struct texts *texts)
     host = memmove(host - 1, host, length);
     host[length] = '\0';
     char *port = strrchr(host, ':');
-    options->port = port == NULL ? 80 : parse_number("port", port + 1, 1, 65535);
+    options->port =
+        port == NULL ? (is_secure ? 443 : 80) : parse_number("port", port + 1, 1, 65535);
     if (port != NULL) {
         *port = '\0';
     }

@@ -27,8 +27,11 @@ static intptr_t answer_lines(weft_stream *stream)
             (void)weft_event_set(&was_impatient);
             continue;
         }
+        if (n < 0) {
+            return n;
+        }
         (void)snprintf(answer, sizeof answer, "%d letters: %s\n", (int)n, line);
-        intptr_t rc = n < 0 ? n : say(stream, answer);
+        int rc = say(stream, answer);
         if (rc < 0) {
             return rc;
         }

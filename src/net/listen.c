@@ -166,7 +166,7 @@ static int open_local(const char *path, int type, const weft_listen_options *opt
 {
     struct plan plan;
     struct sockaddr_un address;
-    socklen_t length;
+    socklen_t length = 0;
     int rc = plan_init(&plan, type, options);
     rc = rc == 0 ? name_local(path, &address, &length) : rc;
     int fd = rc == 0 ? wf_socket_make(AF_UNIX, type) : rc;

@@ -8,7 +8,16 @@ cd "$(dirname "$0")/../.." || exit 1
 list=tests/check/symbols.txt
 update=no
 [ "${1-}" = --update ] && { update=yes; shift; }
+[ $# -gt 0 ] || { # weft-tls, where it is built
+    tls=build/release/libweft-tls.so
+    if [ -f "$tls" ]; then
+        [ $update = no ] || set -- --update
+        sh "$0" "$@" "$tls" || exit 1
+        set --
+    fi
+}
 library=${1:-build/release/libweft.so}
+case $library in *libweft-tls.so) list=tests/check/symbols-tls.txt ;; esac
 [ -f "$library" ] || { echo "$library is not built"; exit 1; }
 
 exported=$(nm -D --defined-only "$library" | awk '{ sub(/@.*/, "", $NF); print $NF }' | LC_ALL=C sort -u)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* outside.h - programs as child processes and HTTP over plain sockets, for test_httpd.c.
+/* outside.h - programs as child processes and HTTP over plain sockets, for test_httpd.c and test_httpd_*.c.
  *
  * Where the programs are: WEFT_EXAMPLES_DIR of the environment, else `examples` beside the test.
  * Everything that waits gives up after PATIENCE_MS. */
@@ -35,7 +35,7 @@ struct program {
     size_t length;
 };
 
-static void find_program(char *path, size_t size, const char *name)
+WT_FN void find_program(char *path, size_t size, const char *name)
 {
     const char *dir = getenv("WEFT_EXAMPLES_DIR");
     char self[1024];
@@ -54,8 +54,8 @@ static void find_program(char *path, size_t size, const char *name)
     }
 }
 
-__attribute__((noreturn)) static void run_program(const struct program *program, const char *path,
-                                                  const char *const *arguments, int output)
+__attribute__((noreturn)) WT_FN void run_program(const struct program *program, const char *path,
+                                                 const char *const *arguments, int output)
 {
     const char *vector[ARGUMENTS_MAX + 2] = {path};
     for (int i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++) {
@@ -73,7 +73,7 @@ __attribute__((noreturn)) static void run_program(const struct program *program,
     _exit(127);
 }
 
-static void start_program(struct program *program, const char *name, const char *const *arguments)
+WT_FN void start_program(struct program *program, const char *name, const char *const *arguments)
 {
     char path[2048];
     int ends[2];
@@ -90,7 +90,7 @@ static void start_program(struct program *program, const char *name, const char 
 }
 
 /* Reads some output; false at its end. */
-static bool read_output(struct program *program)
+WT_FN bool read_output(struct program *program)
 {
     struct pollfd ready = {.fd = program->output, .events = POLLIN};
     cr_assert_eq(poll(&ready, 1, PATIENCE_MS), 1, "the program says nothing; so far: %s",
@@ -103,7 +103,7 @@ static bool read_output(struct program *program)
     return count > 0;
 }
 
-static int finish(struct program *program)
+WT_FN int finish(struct program *program)
 {
     int status;
     while (read_output(program)) {
@@ -114,7 +114,7 @@ static int finish(struct program *program)
     return WEXITSTATUS(status);
 }
 
-static void start_limited(struct program *server, long descriptors_max, const char *const *options)
+WT_FN void start_limited(struct program *server, long descriptors_max, const char *const *options)
 {
     const char *arguments[ARGUMENTS_MAX] = {"--port", "0"};
     for (int i = 0; i + 3 < ARGUMENTS_MAX && options != NULL && options[i] != NULL; i++) {
@@ -133,7 +133,7 @@ static void start_limited(struct program *server, long descriptors_max, const ch
 #define START(server, ...) start_limited((server), 0, (const char *const[]){__VA_ARGS__, NULL})
 
 /* Ends it in order. */
-static void stop(struct program *server)
+WT_FN void stop(struct program *server)
 {
     kill(server->pid, SIGTERM);
     int status = finish(server);
@@ -141,7 +141,7 @@ static void stop(struct program *server)
 }
 
 /* A number of the summary; those that are 0 may be missing. */
-static long counter(const struct program *server, const char *name)
+WT_FN long counter(const struct program *server, const char *name)
 {
     char wanted[64];
     snprintf(wanted, sizeof wanted, "%s=", name);
@@ -153,7 +153,7 @@ static long counter(const struct program *server, const char *name)
 
 /* ---- clients ---- */
 
-static int dial(const struct program *server)
+WT_FN int dial(const struct program *server)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
@@ -169,13 +169,13 @@ static int dial(const struct program *server)
     return fd;
 }
 
-static void say(int fd, const char *text)
+WT_FN void say(int fd, const char *text)
 {
     size_t length = strlen(text);
     cr_assert_eq(send(fd, text, length, MSG_NOSIGNAL), (ssize_t)length);
 }
 
-static int dial_and_say(const struct program *server, const char *text)
+WT_FN int dial_and_say(const struct program *server, const char *text)
 {
     int fd = dial(server);
     say(fd, text);
@@ -191,7 +191,7 @@ struct reply {
 };
 
 /* One byte at a time, so that nothing of the next answer is taken. */
-static void read_head(int fd, struct reply *reply)
+WT_FN void read_head(int fd, struct reply *reply)
 {
     size_t length = 0;
     memset(reply, 0, sizeof *reply);
@@ -208,7 +208,7 @@ static void read_head(int fd, struct reply *reply)
     reply->length = announced == NULL ? 0 : strtoul(announced + 18, NULL, 10);
 }
 
-static void read_reply(int fd, struct reply *reply)
+WT_FN void read_reply(int fd, struct reply *reply)
 {
     read_head(fd, reply);
     cr_assert_lt(reply->length, sizeof reply->body);
@@ -217,7 +217,7 @@ static void read_reply(int fd, struct reply *reply)
     }
 }
 
-static void expect_reply(int fd, int status, const char *body)
+WT_FN void expect_reply(int fd, int status, const char *body)
 {
     struct reply reply;
     read_reply(fd, &reply);
@@ -227,7 +227,7 @@ static void expect_reply(int fd, int status, const char *body)
     }
 }
 
-static void expect_end(int fd)
+WT_FN void expect_end(int fd)
 {
     char byte;
     ssize_t count = recv(fd, &byte, 1, 0);
@@ -236,7 +236,7 @@ static void expect_end(int fd)
 }
 
 /* Sends a text and expects a last answer and the end. */
-static void expect_refusal(const struct program *server, const char *text, int status)
+WT_FN void expect_refusal(const struct program *server, const char *text, int status)
 {
     struct reply reply;
     int fd = dial_and_say(server, text);
@@ -247,7 +247,7 @@ static void expect_refusal(const struct program *server, const char *text, int s
 }
 
 /* A connection on which `target` is being handled. */
-static int begin_slow(const struct program *server, const char *target)
+WT_FN int begin_slow(const struct program *server, const char *target)
 {
     char text[256];
     snprintf(text, sizeof text, GET("/") "GET %s HTTP/1.1\r\n\r\n", target);
@@ -256,7 +256,7 @@ static int begin_slow(const struct program *server, const char *target)
     return fd;
 }
 
-static void hang_up(int fd, bool with_reset)
+WT_FN void hang_up(int fd, bool with_reset)
 {
     struct linger at_once = {.l_onoff = with_reset, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);

@@ -27,9 +27,20 @@ eval "\"\$cc\" -static \"\$here/hello.c\" -o \"\$temp/static\" $(pkg-config --st
 env -u LD_LIBRARY_PATH "$temp/static"
 echo "pkg-config, static: ok"
 
+if [ -n "$(find "$prefix" -name weft-tls.pc)" ]; then
+    eval "\"\$cc\" \"\$here/hello_tls.c\" -o \"\$temp/tls\" $(pkg-config --cflags --libs weft-tls)"
+    "$temp/tls"
+    readelf -d "$temp/tls" | grep -q 'libweft-tls\.so\.0' || { echo "tls: does not use libweft-tls.so.0"; exit 1; }
+    echo "pkg-config, weft-tls: ok"
+fi
+
 "$cmake" -S "$here" -B "$temp/user build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
     >"$temp/user.log" 2>&1 && "$cmake" --build "$temp/user build" >>"$temp/user.log" 2>&1 ||
     { cat "$temp/user.log"; exit 1; }
 "$temp/user build/hello_shared"
 env -u LD_LIBRARY_PATH "$temp/user build/hello_static"
+if [ -x "$temp/user build/hello_tls_shared" ]; then
+    "$temp/user build/hello_tls_shared"
+    env -u LD_LIBRARY_PATH "$temp/user build/hello_tls_static"
+fi
 echo "find_package, shared and static: ok"

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/* server_connection.c - the task of a connection, from its spawn to its end.
+ *
+ * What a connection costs beside its fiber is one small record. That it waits for its client is known only
+ * while it does, by a node in its own frame. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weft/io.h>
+#include <weft/task.h>
+
+#include "net/server.h"
+
+/* ---- beginning and end ---- */
+
+static void end(struct weft_connection *connection)
+{
+    struct wf_server *server = connection->server;
+    free(connection);
+    wf_lock(&server->lock);
+    server->active--;
+    if (server->ended != NULL) {
+        weft_future_set(server->ended, 0);
+        server->ended = NULL;
+    }
+    wf_unlock(&server->lock);
+}
+
+static intptr_t run(void *arg)
+{
+    struct weft_connection *connection = arg;
+    const weft_server_options *options = &connection->server->options;
+    intptr_t rc = options->serve(connection, connection->fd, options->arg);
+    end(connection);
+    return rc;
+}
+
+/* Of a task that never ran. */
+static void drop(void *arg)
+{
+    struct weft_connection *connection = arg;
+    weft_close(connection->fd);
+    end(connection);
+}
+
+int wf_server_begin(struct wf_server *server, int fd)
+{
+    weft_spawn_options options = {
+        .name = server->options.name, .stack_bytes = server->options.stack_bytes, .drop_arg = drop};
+    struct weft_connection *connection = malloc(sizeof *connection);
+    if (connection == NULL) {
+        weft_close(fd);
+        return -ENOMEM;
+    }
+    *connection = (struct weft_connection){.server = server, .fd = fd};
+    wf_lock(&server->lock);
+    server->active++;
+    wf_unlock(&server->lock);
+    int rc = weft_group_spawn(&server->connections, NULL, run, connection, &options);
+    if (rc < 0) {
+        drop(connection); /* a refused spawn leaves it to us */
+        return rc;
+    }
+    wf_add_rlx(&server->accepted, 1);
+    return 0;
+}
+
+/* ---- waiting for the client ---- */
+
+static int wait_readable(int fd)
+{
+    int events = weft_wait_fd(fd, WEFT_READABLE);
+    return events < 0 ? events : 1;
+}
+
+/* What has come already is still read. */
+static int look_once_more(int fd)
+{
+    intptr_t rc = weft_within(0, wait_readable(fd));
+    return rc == -ETIMEDOUT ? 0 : (int)rc;
+}
+
+int weft_connection_wait(weft_connection *connection, int fd, int64_t delay_ns)
+{
+    struct wf_idle_wait wait;
+    if (connection == NULL) {
+        return -EINVAL;
+    }
+    struct wf_server *server = connection->server;
+    struct wf_server_idle *shard = &server->idle[(unsigned)fd % WF_SERVER_SHARDS];
+    intptr_t rc = weft_timeout_enter(&wait.limit, delay_ns);
+    if (rc < 0) {
+        return (int)rc;
+    }
+    wf_lock(&shard->lock);
+    wf_list_push(&shard->waits, &wait.link);
+    wf_unlock(&shard->lock);
+    /* Whoever stops the server stores is_stopping and then takes this lock; here it is the other way round:
+     * one of the two sees the other. */
+    bool is_stopping = wf_load_sc(&server->is_stopping) != 0;
+    rc = is_stopping ? -ETIMEDOUT : wait_readable(fd);
+    wf_lock(&shard->lock);
+    wf_list_remove(&wait.link);
+    wf_unlock(&shard->lock);
+    rc = weft_timeout_leave(&wait.limit, rc);
+    if (rc == -ETIMEDOUT && wf_load_sc(&server->is_stopping) != 0) {
+        rc = look_once_more(fd);
+    }
+    return (int)rc;
+}
+
+/* Under the lock the frames are there: a wait leaves the list before it ends. */
+void wf_server_rouse_idle(struct wf_server *server)
+{
+    for (size_t i = 0; i < WF_SERVER_SHARDS; i++) {
+        struct wf_server_idle *shard = &server->idle[i];
+        wf_lock(&shard->lock);
+        struct wf_list *head = &shard->waits;
+        for (struct wf_list *each = head->next; each != head; each = each->next) {
+            struct wf_idle_wait *wait = WF_CONTAINER(each, struct wf_idle_wait, link);
+            int rc = weft_timeout_reschedule(&wait->limit, 0);
+            (void)rc; /* -EINVAL: its own limit is over */
+        }
+        wf_unlock(&shard->lock);
+    }
+}
+
+weft_server *weft_connection_server(const weft_connection *connection)
+{
+    return connection != NULL ? (weft_server *)(void *)connection->server : NULL;
+}

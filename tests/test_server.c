@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: MIT */
+/* test_server.c - the server helper: accepting, limits, running out of descriptors, the end, and what a
+ * service manager is told. Clients are tasks of the same runtime. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support.h"
+
+/* ---- a server, and clients ---- */
+
+struct scene {
+    weft_server server;
+    weft_server_options options;
+    int port;
+    weft_task *task;
+    atomic_int served;
+    atomic_int idle_ends; /* connections that were told to end while they waited */
+    atomic_int cancelled;
+};
+
+static intptr_t run_server(void *arg)
+{
+    return weft_server_run(arg);
+}
+
+static void begin(struct scene *scene)
+{
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    wt_check(listener >= 0);
+    scene->port = weft_local_port(listener);
+    scene->options.arg = scene;
+    wt_check(weft_server_init(&scene->server, &listener, 1, &scene->options) == 0);
+    wt_check(weft_spawn(&scene->task, run_server, &scene->server) == 0);
+}
+
+static intptr_t end(struct scene *scene)
+{
+    intptr_t result = -1;
+    wt_check(weft_server_stop(&scene->server) == 0);
+    wt_check(weft_await(scene->task, &result) == 0);
+    return result;
+}
+
+static int dial(const struct scene *scene)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)scene->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    wt_check(fd >= 0);
+    int rc = weft_connect(fd, (const struct sockaddr *)&address, sizeof address);
+    if (!wt_check(rc == 0)) {
+        fprintf(stderr, "connect: %d\n", rc);
+    }
+    return fd;
+}
+
+static void expect_answer(int fd, char question)
+{
+    char byte = 0;
+    wt_check(weft_recv(fd, &byte, 1, 0) == 1);
+    wt_check(byte == (char)(question + 1));
+}
+
+static void ask(int fd, char question)
+{
+    wt_check(weft_send(fd, &question, 1, 0) == 1);
+    expect_answer(fd, question);
+}
+
+static void expect_end(int fd)
+{
+    char byte;
+    ssize_t n = weft_recv(fd, &byte, 1, 0);
+    wt_check(n == 0 || n == -ECONNRESET);
+    weft_close(fd);
+}
+
+/* Each byte is answered by the next one: 's' after 100 ms, 'z' never. */
+static intptr_t answer(weft_connection *connection, int fd, void *arg)
+{
+    struct scene *scene = arg;
+    intptr_t rc;
+    char byte;
+    while ((rc = weft_connection_wait(connection, fd, WEFT_FOREVER)) > 0) {
+        rc = weft_recv(fd, &byte, 1, 0);
+        if (rc == 1) {
+            rc = weft_sleep(byte == 's' ? 100 * WEFT_MS : byte == 'z' ? WEFT_FOREVER : 0);
+        }
+        if (rc != 0) {
+            break;
+        }
+        byte++;
+        rc = weft_send(fd, &byte, 1, 0);
+        if (rc != 1) {
+            break;
+        }
+        atomic_fetch_add(&scene->served, 1);
+    }
+    atomic_fetch_add(&scene->idle_ends, rc == 0 && weft_server_is_stopping(&scene->server));
+    atomic_fetch_add(&scene->cancelled, rc == -ECANCELED);
+    weft_close(fd);
+    return rc == -ECANCELED ? rc : 0;
+}
+
+static weft_server_counts counts_of(const struct scene *scene)
+{
+    weft_server_counts counts = {.size = sizeof counts};
+    wt_check(weft_server_count(&scene->server, &counts) == 0);
+    return counts;
+}
+
+/* ---- serving and stopping ---- */
+
+static intptr_t serve_and_stop(void *arg)
+{
+    enum { CLIENTS = 20 };
+    struct scene scene = {.options = {.serve = answer, .grace_ns = WEFT_FOREVER}};
+    int fds[CLIENTS];
+    (void)arg;
+    begin(&scene);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = dial(&scene);
+        ask(fds[i], 'a');
+    }
+    wt_check(counts_of(&scene).active == CLIENTS);
+    int silent = dial(&scene); /* has never sent a byte */
+    int late = dial(&scene);   /* in the queue, perhaps, when the server stops */
+    wt_check(weft_send(late, "s", 1, 0) == 1);
+    wt_check(end(&scene) == 0);
+    expect_answer(late, 's');
+    expect_end(late);
+    expect_end(silent);
+    for (int i = 0; i < CLIENTS; i++) {
+        expect_end(fds[i]);
+    }
+    wt_check(atomic_load(&scene.served) == CLIENTS + 1);
+    wt_check(atomic_load(&scene.cancelled) == 0);
+    wt_check(counts_of(&scene).accepted == CLIENTS + 2 && counts_of(&scene).active == 0);
+    return 0;
+}
+
+Test(server, serves_and_stops, .timeout = 20)
+{
+    RUN(serve_and_stop, NULL, NULL);
+}
+
+static intptr_t over_grace(void *arg)
+{
+    struct scene scene = {.options = {.serve = answer, .grace_ns = 50 * WEFT_MS}};
+    (void)arg;
+    begin(&scene);
+    int fd = dial(&scene);
+    ask(fd, 'a');
+    int endless = dial(&scene);
+    ask(endless, 'a');
+    wt_check(weft_send(endless, "z", 1, 0) == 1);
+    while (atomic_load(&scene.served) < 2) {
+        wt_check(weft_yield() == 0);
+    }
+    wt_check(end(&scene) == -ETIMEDOUT);
+    wt_check(atomic_load(&scene.cancelled) == 1);
+    expect_end(fd);
+    expect_end(endless);
+    return 0;
+}
+
+Test(server, what_is_over_the_grace_is_cancelled, .timeout = 20)
+{
+    RUN(over_grace, NULL, NULL);
+}
+
+static intptr_t cancelled(void *arg)
+{
+    struct scene scene = {.options = {.serve = answer, .grace_ns = WEFT_FOREVER}};
+    intptr_t result = 0;
+    (void)arg;
+    begin(&scene);
+    int fd = dial(&scene);
+    ask(fd, 'a');
+    wt_check(weft_cancel(scene.task) == 1);
+    wt_check(weft_await(scene.task, &result) == 0 && result == -ECANCELED);
+    wt_check(atomic_load(&scene.cancelled) == 1);
+    expect_end(fd);
+    return 0;
+}
+
+Test(server, cancelling_it_cancels_the_connections, .timeout = 20)
+{
+    RUN(cancelled, NULL, NULL);
+}
+
+static intptr_t stopped_before(void *arg)
+{
+    struct scene scene = {.options = {.serve = answer}};
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    (void)arg;
+    wt_check(weft_server_init(&scene.server, &listener, 1, &scene.options) == 0);
+    wt_check(weft_server_stop(&scene.server) == 0);
+    wt_check(weft_server_run(&scene.server) == 0);
+    wt_check(weft_server_run(&scene.server) == -EBUSY);
+    wt_check(weft_local_port(listener) == -EBADF);
+    wt_check(weft_server_is_stopping(&scene.server));
+    return 0;
+}
+
+Test(server, stopped_before_it_runs, .timeout = 20)
+{
+    RUN(stopped_before, NULL, NULL);
+}
+
+static intptr_t lost_listener(void *arg)
+{
+    struct scene scene = {.options = {.serve = answer, .grace_ns = WEFT_FOREVER, .arg = &scene}};
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    (void)arg;
+    scene.port = weft_local_port(listener);
+    wt_check(weft_server_init(&scene.server, &listener, 1, &scene.options) == 0);
+    wt_check(weft_spawn(&scene.task, run_server, &scene.server) == 0);
+    int fd = dial(&scene);
+    ask(fd, 'a');
+    weft_close(listener);
+    intptr_t result = 0;
+    wt_check(weft_await(scene.task, &result) == 0 && result == -EBADF);
+    wt_check(atomic_load(&scene.cancelled) == 0);
+    expect_end(fd);
+    return 0;
+}
+
+Test(server, a_listener_that_fails_ends_it_in_order, .timeout = 20)
+{
+    RUN(lost_listener, NULL, NULL);
+}
+
+static intptr_t misuse(void *arg)
+{
+    weft_server server;
+    weft_server_counts counts = {.size = 1};
+    int one = 0;
+    int none = -1;
+    const weft_server_options good = {.serve = answer};
+    const weft_server_options bad[] = {{0},
+                                       {.serve = answer, .size = 3},
+                                       {.serve = answer, .grace_ns = -1},
+                                       {.serve = answer, .shed_after_ns = -1}};
+    (void)arg;
+    wt_check(weft_server_init(NULL, &one, 1, &good) == -EINVAL);
+    wt_check(weft_server_init(&server, NULL, 1, &good) == -EINVAL);
+    wt_check(weft_server_init(&server, &one, 0, &good) == -EINVAL);
+    wt_check(weft_server_init(&server, &one, WEFT_SERVER_LISTENERS_MAX + 1, &good) == -EINVAL);
+    wt_check(weft_server_init(&server, &none, 1, &good) == -EINVAL);
+    wt_check(weft_server_init(&server, &one, 1, NULL) == -EINVAL);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        wt_check(weft_server_init(&server, &one, 1, &bad[i]) == -EINVAL);
+    }
+    wt_check(weft_server_run(NULL) == -EINVAL);
+    wt_check(weft_server_stop(NULL) == -EINVAL);
+    wt_check(!weft_server_is_stopping(NULL));
+    wt_check(weft_server_count(&server, &counts) == -EINVAL);
+    wt_check(weft_connection_wait(NULL, 0, 0) == -EINVAL);
+    wt_check(weft_connection_server(NULL) == NULL);
+    return 0;
+}
+
+Test(server, misuse_is_told, .timeout = 20)
+{
+    RUN(misuse, NULL, NULL);
+}
+
+/* ---- limits ---- */
+
+static intptr_t at_the_limit(void *arg)
+{
+    struct scene scene = {.options = {.serve = answer, .connections_max = 2}};
+    (void)arg;
+    begin(&scene);
+    int first = dial(&scene);
+    int second = dial(&scene);
+    ask(first, 'a');
+    ask(second, 'a');
+    int third = dial(&scene);
+    wt_check(weft_send(third, "b", 1, 0) == 1);
+    wt_check(weft_within(50 * WEFT_MS, weft_wait_fd(third, WEFT_READABLE)) == -ETIMEDOUT);
+    weft_close(first);
+    expect_answer(third, 'b');
+    weft_close(second);
+    weft_close(third);
+    wt_check(end(&scene) == 0);
+    wt_check(counts_of(&scene).accepted == 3 && counts_of(&scene).shed == 0);
+    return 0;
+}
+
+Test(server, clients_beyond_the_limit_wait, .timeout = 20)
+{
+    RUN(at_the_limit, NULL, NULL);
+}
+
+/* All that are left but for `spare`. */
+static int use_up(int *fds, int most, int spare)
+{
+    int count = 0;
+    while (count < most && (fds[count] = dup(STDERR_FILENO)) >= 0) {
+        count++;
+    }
+    for (int i = 0; i < spare && count > 0; i++) {
+        close(fds[--count]);
+    }
+    return count;
+}
+
+static int64_t cpu_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return used.tv_sec * WEFT_S + used.tv_nsec;
+}
+
+enum { DESCRIPTORS = 100 };
+
+static void limit_descriptors(void)
+{
+    struct rlimit limit = {DESCRIPTORS, DESCRIPTORS};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Clients whose connections the kernel has accepted, but for whom there is no descriptor. */
+static intptr_t out_of_descriptors(void *arg)
+{
+    enum { CLIENTS = 5 };
+    struct scene scene = {.options = {.serve = answer, .shed_after_ns = (intptr_t)arg}};
+    int fds[CLIENTS];
+    int used[DESCRIPTORS];
+    begin(&scene);
+    int first = dial(&scene);
+    ask(first, 'a');
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    }
+    int count = use_up(used, DESCRIPTORS, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)scene.port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int i = 0; i < CLIENTS; i++) {
+        wt_check(weft_connect(fds[i], (const struct sockaddr *)&address, sizeof address) == 0);
+    }
+    ask(first, 'b'); /* those who are in go on */
+    int64_t begun_ns = cpu_ns();
+    if ((intptr_t)arg == WEFT_FOREVER) {
+        wt_check(weft_within(300 * WEFT_MS, weft_wait_fd(fds[0], WEFT_READABLE)) == -ETIMEDOUT);
+        wt_check(cpu_ns() - begun_ns < 100 * WEFT_MS * WT_TIME_SCALE); /* nobody spins */
+        close(used[--count]);
+        for (int i = 0; i < CLIENTS; i++) { /* each that ends makes room for another */
+            ask(fds[i], 'c');
+            weft_close(fds[i]);
+        }
+        wt_check(counts_of(&scene).shed == 0);
+    } else {
+        for (int i = 0; i < CLIENTS; i++) {
+            expect_end(fds[i]);
+        }
+        wt_check(cpu_ns() - begun_ns < 100 * WEFT_MS * WT_TIME_SCALE);
+        wt_check(counts_of(&scene).shed == CLIENTS);
+        ask(first, 'd');
+    }
+    while (count > 0) {
+        close(used[--count]);
+    }
+    int last = dial(&scene);
+    ask(last, 'e');
+    weft_close(last);
+    weft_close(first);
+    wt_check(end(&scene) == 0);
+    return 0;
+}
+
+Test(server, without_descriptors_clients_wait, .timeout = 20)
+{
+    limit_descriptors();
+    RUN(out_of_descriptors, word(WEFT_FOREVER), &(weft_options){.workers = 1});
+}
+
+Test(server, without_descriptors_for_long_clients_are_shed, .timeout = 20)
+{
+    limit_descriptors();
+    RUN(out_of_descriptors, word(100 * WEFT_MS), &(weft_options){.workers = 1});
+}
+
+/* ---- workers ---- */
+
+enum { THREADS_MAX = 64 };
+
+struct spread {
+    struct scene scene;
+    atomic_int gone;
+    atomic_int begun[THREADS_MAX]; /* by the number of the thread in order of appearance */
+    _Atomic(pthread_t) threads[THREADS_MAX];
+};
+
+static int thread_number(struct spread *spread)
+{
+    pthread_t self = pthread_self();
+    for (int i = 0;; i++) {
+        pthread_t none = 0;
+        if (atomic_compare_exchange_strong(&spread->threads[i], &none, self) || none == self) {
+            return i;
+        }
+    }
+}
+
+/* Computes for a while for each byte, as a request would be. */
+static intptr_t compute(weft_connection *connection, int fd, void *arg)
+{
+    struct spread *spread = (struct spread *)(void *)arg;
+    char byte;
+    while (weft_connection_wait(connection, fd, WEFT_FOREVER) > 0 &&
+           weft_recv(fd, &byte, 1, 0) == 1) {
+        int64_t begun_ns = weft_now();
+        while (weft_now() - begun_ns < WEFT_MS) {
+        }
+        atomic_fetch_add(&spread->begun[thread_number(spread)], 1);
+        byte++;
+        if (weft_send(fd, &byte, 1, 0) != 1) {
+            break;
+        }
+    }
+    weft_close(fd);
+    return 0;
+}
+
+static intptr_t client(void *arg)
+{
+    struct spread *spread = arg;
+    int fd = dial(&spread->scene);
+    for (int i = 0; i < 20; i++) {
+        ask(fd, 'a');
+    }
+    weft_close(fd);
+    return 0;
+}
+
+static intptr_t spread_over_workers(void *arg)
+{
+    enum { CLIENTS = 16, REQUESTS = CLIENTS * 20 };
+    struct spread *spread = arg;
+    weft_group group;
+    spread->scene.options = (weft_server_options){.serve = compute};
+    begin(&spread->scene);
+    int rc = weft_group_open(&group, 0);
+    for (int i = 0; i < CLIENTS && rc == 0; i++) {
+        rc = weft_group_spawn(&group, NULL, client, spread, NULL);
+    }
+    wt_check(weft_group_close(&group, rc) == 0);
+    wt_check(end(&spread->scene) == 0);
+    /* Two workers, half a second of work: each has done some of it. */
+    wt_check(atomic_load(&spread->begun[0]) + atomic_load(&spread->begun[1]) == REQUESTS);
+    wt_check(atomic_load(&spread->begun[0]) >= REQUESTS / 10);
+    wt_check(atomic_load(&spread->begun[1]) >= REQUESTS / 10);
+    return 0;
+}
+
+Test(server, connections_spread_over_workers, .timeout = 30)
+{
+    static struct spread spread;
+    RUN(spread_over_workers, &spread, &(weft_options){.workers = 2});
+}
+
+/* ---- service managers ---- */
+
+static int bind_notify(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (path[0] == '@') {
+        address.sun_path[0] = '\0';
+    }
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    wt_check(bind(fd, (const struct sockaddr *)&address, length) == 0);
+    setenv("NOTIFY_SOCKET", path, 1);
+    return fd;
+}
+
+static void expect_state(int fd, const char *state)
+{
+    char text[64] = "";
+    wt_check(weft_recv(fd, text, sizeof text - 1, 0) == (ssize_t)strlen(state));
+    wt_check(strcmp(text, state) == 0);
+}
+
+static intptr_t notifies(void *arg)
+{
+    struct scene scene = {.options = {.serve = answer, .notify = true}};
+    int fd = bind_notify(arg);
+    begin(&scene);
+    expect_state(fd, "READY=1");
+    int client_fd = dial(&scene);
+    ask(client_fd, 'a');
+    wt_check(weft_server_stop(&scene.server) == 0);
+    expect_state(fd, "STOPPING=1");
+    wt_check(weft_await(scene.task, NULL) == 0);
+    weft_close(client_fd);
+    wt_check(weft_notify("STATUS=bye") == 1);
+    expect_state(fd, "STATUS=bye");
+    wt_check(weft_notify(NULL) == -EINVAL);
+    setenv("NOTIFY_SOCKET", "nowhere", 1);
+    wt_check(weft_notify("READY=1") == -EAFNOSUPPORT);
+    setenv("NOTIFY_SOCKET", "/nowhere/at/all", 1);
+    wt_check(weft_notify("READY=1") == -ENOENT);
+    unsetenv("NOTIFY_SOCKET");
+    wt_check(weft_notify("READY=1") == 0);
+    weft_close(fd);
+    return 0;
+}
+
+Test(server, tells_a_service_manager, .timeout = 20)
+{
+    char path[64];
+    sprintf(path, "/tmp/weft-notify-%d", (int)getpid());
+    RUN(notifies, path, NULL);
+    unlink(path);
+    sprintf(path, "@weft-notify-%d", (int)getpid());
+    RUN(notifies, path, NULL);
+}
