@@ -193,3 +193,165 @@ Test(deque, threads_lose_and_double_nothing, .init = open_deque, .fini = close_d
     cr_assert_eq(atomic_load(&total), ENTRIES);
     cr_assert_eq(wf_deque_count(&deque), 0U);
 }
+
+/* ---- what the owner takes off the bottom ---- */
+
+Test(deque, the_newest_go_off_the_bottom, .init = open_deque, .fini = close_deque)
+{
+    uint64_t before;
+
+    push_range(1, 6);
+    cr_assert_eq(wf_deque_newest(&deque, 0), 5U);
+    cr_assert_eq(wf_deque_newest(&deque, 2), 3U);
+    before = wf_deque_lower(&deque, 2);
+    cr_assert_eq(wf_deque_count(&deque), 3U);
+    wf_fence_full();
+    wf_deque_restore(&deque, before); /* after all not */
+    cr_assert_eq(wf_deque_count(&deque), 5U);
+    before = wf_deque_lower(&deque, 2);
+    wf_fence_full();
+    wf_deque_settle(&deque, before);
+    push_range(6, 8);
+    take_range(1, 4);
+    take_range(6, 8);
+    cr_assert_eq(wf_deque_take(&deque), 0U);
+}
+
+/* A thief has been there meanwhile: what it may still be about to take keeps its index. */
+Test(deque, an_index_at_the_top_is_not_used_again, .init = open_deque, .fini = close_deque)
+{
+    uint64_t out[1], before;
+
+    push_range(1, 4);
+    before = wf_deque_lower(&deque, 3);
+    wf_store_rlx(&deque.bottom, before); /* it has seen the bottom as it was */
+    cr_assert_eq(wf_deque_steal(&deque, out, 1), 1U);
+    (void)wf_deque_lower(&deque, 3);
+    wf_deque_settle(&deque, before);
+    cr_assert_eq(wf_deque_count(&deque), 1U); /* 2 is dead, and for whoever finds it */
+    push_range(7, 8);
+    cr_assert_eq(wf_deque_take(&deque), 2U);
+    cr_assert_eq(wf_deque_take(&deque), 7U);
+    cr_assert_eq(wf_deque_take(&deque), 0U);
+}
+
+/* The owner as a joiner: it claims an entry of its own by another word, as do those who take entries. Each is
+ * claimed once, by whoever comes first, and none is left over. */
+enum { CLAIMS = 1 << 20 };
+
+static _Atomic uint8_t claims[CLAIMS + 1];
+static atomic_long claimed;
+
+static bool claim(uint64_t entry)
+{
+    uint8_t is_free = 0;
+
+    if (entry == 0 || !wt_check(entry >= 1 && entry <= CLAIMS) ||
+        !atomic_compare_exchange_strong(&claims[entry], &is_free, 1)) {
+        return false; /* it was dead */
+    }
+    atomic_fetch_add(&claimed, 1);
+    return true;
+}
+
+static void *claim_all(void *unused)
+{
+    uint64_t out[32];
+
+    (void)unused;
+    for (;;) {
+        bool was_done = atomic_load(&is_done);
+        uint32_t count = wf_deque_steal(&deque, out, 32);
+
+        for (uint32_t i = 0; i < count; i++) {
+            (void)claim(out[i]);
+        }
+        if (count == 0 && was_done && wf_deque_count(&deque) == 0) {
+            return NULL;
+        }
+        if (count == 0) {
+            sched_yield();
+        }
+    }
+}
+
+/* As ready.h does it: how many lie dead at the bottom with the newest, then the claim between the two. */
+static bool join_newest(uint64_t entry)
+{
+    uint64_t count = wf_deque_count(&deque);
+    uint64_t dead = wf_deque_newest(&deque, 0) == entry ? 1 : 0;
+    uint64_t before;
+
+    while (dead < count && atomic_load(&claims[wf_deque_newest(&deque, dead)]) != 0) {
+        dead++;
+    }
+    before = wf_deque_lower(&deque, dead);
+    if (!claim(entry)) {
+        wf_deque_restore(&deque, before);
+        return false;
+    }
+    wf_fence_after_rmw();
+    wf_deque_settle(&deque, before);
+    return true;
+}
+
+/* Families of random size, joined newest first, oldest first, in part by way of the top, or with some left to
+ * whoever finds them: those are lost if an index is used twice. */
+static void join_family(uint64_t *random, uint64_t first, uint64_t end)
+{
+    uint64_t how = draw(random) % 4;
+
+    for (uint64_t i = first; i < end; i++) {
+        uint64_t entry = how == 0 ? i : end - 1 - (i - first);
+
+        if (how >= 2 && draw(random) % 2 == 0) {
+            continue;
+        }
+        if (how == 1 && draw(random) % 2 == 0) {
+            uint64_t oldest = wf_deque_take(&deque);
+
+            if (oldest != 0) {
+                (void)claim(oldest);
+            }
+        }
+        if (!join_newest(entry)) {
+            wt_check(atomic_load(&claims[entry]) == 1);
+        }
+    }
+}
+
+Test(deque, joins_at_the_bottom_and_thieves_claim_each_once, .init = open_deque,
+     .fini = close_deque, .timeout = 60)
+{
+    pthread_t thieves[THIEVES];
+    uint64_t random = wt_seed() | 1, next = 1, most = 0;
+    const uint64_t end = CLAIMS / (WT_TIME_SCALE * WT_TIME_SCALE);
+
+    for (int i = 0; i < THIEVES; i++) {
+        cr_assert_eq(pthread_create(&thieves[i], NULL, claim_all, NULL), 0);
+    }
+    while (next <= end) {
+        uint64_t first = next;
+        uint64_t size = 1 + draw(&random) % (draw(&random) % 256 == 0 ? 3000 : 2);
+
+        for (; next <= end && next < first + size; next++) {
+            wt_check(wf_deque_push(&deque, next));
+        }
+        most = wf_deque_count(&deque) > most ? wf_deque_count(&deque) : most;
+        join_family(&random, first, next);
+        for (uint64_t left = draw(&random) % 4; wf_deque_count(&deque) > left;) {
+            (void)claim(wf_deque_take(&deque)); /* mostly short, so that both ends meet */
+        }
+    }
+    for (uint64_t entry; (entry = wf_deque_take(&deque)) != 0;) {
+        (void)claim(entry);
+    }
+    atomic_store(&is_done, true);
+    for (int i = 0; i < THIEVES; i++) {
+        cr_assert_eq(pthread_join(thieves[i], NULL), 0);
+    }
+    wt_assert_clean();
+    fprintf(stderr, "%ld claimed, at most %" PRIu64 " at once\n", atomic_load(&claimed), most);
+    cr_assert_eq(atomic_load(&claimed), (long)end);
+    cr_assert_eq(wf_deque_count(&deque), 0U);
+}

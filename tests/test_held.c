@@ -80,6 +80,42 @@ Test(held, names_task_and_lock_once)
     cr_assert_not_null(strstr(reports, address), "%s", reports);
 }
 
+/* ---- a joiner with a lock, whose child is suspended on its stack ---- */
+
+static intptr_t sleep_shortly(void *arg)
+{
+    (void)arg;
+    return weft_sleep(WEFT_MS);
+}
+
+static intptr_t join_with_lock(void *arg)
+{
+    weft_task *child;
+    (void)arg;
+    wt_check(weft_spawn(&child, sleep_shortly, NULL) == 0);
+    wt_check(pthread_mutex_lock(&one) == 0);
+    wt_check(weft_await(child, NULL) == 0);
+    wt_check(pthread_mutex_unlock(&one) == 0);
+    return 0;
+}
+
+static intptr_t spawn_joiner(void *arg)
+{
+    const weft_spawn_options options = {.name = "joiner"};
+    weft_task *task;
+    (void)arg;
+    wt_check(weft_spawn_with(&task, join_with_lock, NULL, &options) == 0);
+    return weft_await(task, NULL);
+}
+
+Test(held, names_the_joiner_of_a_child_that_is_suspended)
+{
+    need_debug_build();
+    run_task(spawn_joiner, 1);
+    cr_assert_eq(report_count, 1, "%s", reports);
+    cr_assert_eq(strncmp(reports, "joiner|", 7), 0, "%s", reports);
+}
+
 static intptr_t take_in_all_ways(void *arg)
 {
     pthread_mutex_t three = PTHREAD_MUTEX_INITIALIZER;

@@ -44,7 +44,7 @@ static uint8_t next_epoch(void)
 static void make_new(void)
 {
     wf_store_rlx(&word, 0);
-    wf_state_spawn(&word);
+    wf_state_spawn(&word, 1);
 }
 
 static void make_running(void)
@@ -96,7 +96,7 @@ Test(state, a_slot_keeps_its_epoch_from_life_to_life)
     first = wf_word_epoch(now());
     cr_assert(wf_state_finish(&word, false, false, false, &before));
     wf_store_rel(&word, now() & WF_EPOCH_MASK); /* as freeing does */
-    wf_state_spawn(&word);
+    wf_state_spawn(&word, 1);
     cr_assert_eq(wf_word_epoch(now()), (uint8_t)(first + 1U));
     cr_assert_eq(life(), WF_NEW);
     cr_assert_eq(now() & ~(WF_EPOCH_MASK | WF_LIFE_MASK), 0U);
@@ -114,6 +114,37 @@ Test(state, a_request_before_the_start_cancels_it)
     cr_assert_eq(wf_state_start(&word, stale), WF_START_CANCELLED);
     cr_assert_eq(life(), WF_RUN); /* to be ended unrun by its claimer */
     cr_assert_eq(count(), 1U);
+}
+
+/* A thief that has read the word is held up: meanwhile a joiner starts the task, and the slot is another's. */
+Test(state, a_late_starter_does_not_start_the_slots_next_task)
+{
+    uint64_t stale, before = 0;
+
+    make_new();
+    stale = now();
+    cr_assert_eq(wf_state_start(&word, stale), WF_START_RUN);
+    cr_assert(wf_state_finish(&word, false, false, false, &before));
+    wf_store_rel(&word, now() & WF_EPOCH_MASK); /* as freeing does */
+    wf_state_spawn(&word, 2);
+    cr_assert_eq(wf_state_start(&word, stale), WF_START_LOST);
+    cr_assert_eq(life(), WF_NEW);
+    cr_assert_eq(wf_state_start(&word, now()), WF_START_RUN);
+}
+
+/* The epoch alone comes round after 256 lives, which a worker's one hot slot lives through in microseconds. */
+Test(state, nor_does_it_when_the_epoch_has_come_round)
+{
+    uint64_t stale;
+
+    make_new();
+    stale = now();
+    for (uint64_t id = 2; id <= 1 + 256 * 1023; id++) {
+        wf_store_rel(&word, now() & WF_EPOCH_MASK);
+        wf_state_spawn(&word, id);
+        cr_assert_neq(now(), stale, "at %" PRIu64, id);
+    }
+    cr_assert_eq(wf_state_start(&word, stale), WF_START_LOST);
 }
 
 Test(state, a_withdrawn_request_lets_it_start)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* uv.c - the libuv peer: peer_uv CASE [OPERATIONS [WORKERS]] prints lines "CASE NUMBER"; see
- * ../README.md. Timers only; a loop has one thread. */
+ * ../README.md. Timers and files; a loop has one thread. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <uv.h>
 
@@ -93,6 +94,89 @@ static void lateness(long n)
     printf("lateness.max %f\nlateness.early %ld\n", sleepers[n - 1].late_us, early);
 }
 
+/* ---- files: as many reads at a time as bench_file has ---- */
+
+enum { DEPTH = 64, BLOCK = 4096, BLOCKS = 16384 };
+
+struct file_reader {
+    uv_fs_t request;
+    uint64_t seed;
+    long left;
+    char block[BLOCK];
+};
+
+static int file;
+
+static void read_next(struct file_reader *reader);
+
+static void was_read(uv_fs_t *request)
+{
+    struct file_reader *reader = request->data;
+    if (request->result != BLOCK) {
+        abort();
+    }
+    uv_fs_req_cleanup(request);
+    read_next(reader);
+}
+
+static void read_next(struct file_reader *reader)
+{
+    if (reader->left-- == 0) {
+        return;
+    }
+    reader->seed = reader->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    int64_t at = (int64_t)(reader->seed >> 33) % BLOCKS * BLOCK;
+    uv_buf_t buffer = uv_buf_init(reader->block, BLOCK);
+    uv_fs_read(uv_default_loop(), &reader->request, file, &buffer, 1, at, was_read);
+}
+
+static void fill_file(void)
+{
+    static char block[BLOCK];
+    char path[] = "/tmp/weft_peer_XXXXXX";
+    file = mkstemp(path);
+    if (file < 0 || unlink(path) != 0) {
+        exit(77);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        if (write(file, block, BLOCK) != BLOCK) {
+            exit(77);
+        }
+    }
+}
+
+static double processor_ns(void)
+{
+    uv_rusage_t usage;
+    uv_getrusage(&usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e9 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e3;
+}
+
+static void run_readers(struct file_reader *readers, long n)
+{
+    for (int i = 0; i < DEPTH; i++) {
+        readers[i].request.data = &readers[i];
+        readers[i].seed = (uint64_t)i;
+        readers[i].left = n / DEPTH;
+        read_next(&readers[i]);
+    }
+    uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+}
+
+/* Processor time of all threads, which is what the case is about; the time that passed beside it. */
+static void file_read(long n)
+{
+    static struct file_reader readers[DEPTH];
+    fill_file();
+    run_readers(readers, n / 10);
+    double began = processor_ns();
+    uint64_t start_ns = uv_hrtime();
+    run_readers(readers, n);
+    printf("file_read %f\n", (processor_ns() - began) / (double)n);
+    printf("file_read.wall %f\n", (double)(uv_hrtime() - start_ns) / (double)n);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -109,6 +193,8 @@ int main(int argc, char **argv)
     } else if (strcmp(name, "timer_arm_cancel_million") == 0) {
         arm_crowd();
         arm_cancel(name, n);
+    } else if (strcmp(name, "file_read") == 0) {
+        file_read(n);
     } else if (strcmp(name, "lateness") == 0) {
         lateness(n);
     } else {

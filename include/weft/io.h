@@ -12,6 +12,7 @@
 
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <weft/base.h>
 
 WEFT_BEGIN
@@ -36,13 +37,45 @@ WEFT_API WEFT_NODISCARD int weft_wait_fd(int fd, unsigned events);
  * weft_close closes it meanwhile. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buffer, size_t length);
 
-/* Writes up to `length` bytes; may be fewer. Never raises SIGPIPE on sockets: -EPIPE.
+/* Writes up to `length` bytes; may be fewer. No call here ever raises SIGPIPE: -EPIPE.
  * -ECANCELED: nothing was written. As above. */
 WEFT_API WEFT_NODISCARD ssize_t weft_write(int fd, const void *buffer, size_t length);
 
 /* recv and send with `flags` of the system calls; MSG_DONTWAIT is always added. As above. */
 WEFT_API WEFT_NODISCARD ssize_t weft_recv(int fd, void *buffer, size_t length, int flags);
 WEFT_API WEFT_NODISCARD ssize_t weft_send(int fd, const void *buffer, size_t length, int flags);
+
+/* Reads into, or writes from, up to `count` parts one after the other; as weft_read and weft_write.
+ * -EINVAL: more than IOV_MAX parts, or more than SSIZE_MAX bytes. */
+WEFT_API WEFT_NODISCARD ssize_t weft_readv(int fd, const struct iovec *parts, int count);
+WEFT_API WEFT_NODISCARD ssize_t weft_writev(int fd, const struct iovec *parts, int count);
+
+/* sendto(2) and sendmsg(2): one datagram, or a part of a stream.
+ *
+ * address   NULL: to whom the socket is connected
+ * returns   the bytes, or a negative errno as of send(2). -ECANCELED: nothing was sent. -ENOBUFS is no
+ *           reason to wait, and is passed on
+ * context   fiber only; await point; waits for room. A local datagram socket that is not connected can't
+ *           tell when the receiver has room: then this tries again, at last every 10 ms */
+WEFT_API WEFT_NODISCARD ssize_t weft_sendto(int fd, const void *buffer, size_t length, int flags,
+                                            const struct sockaddr *address,
+                                            socklen_t address_length);
+WEFT_API WEFT_NODISCARD ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags);
+
+/* recvfrom(2) and recvmsg(2). Descriptors that come with a message are closed on exec.
+ *
+ * address, address_length  as recvfrom's; may be NULL
+ * returns                  the bytes, 0 for an empty datagram or at the end of a stream, or a negative
+ *                          errno. -ECANCELED: nothing was taken; address and message are as they were
+ * context                  fiber only; await point */
+WEFT_API WEFT_NODISCARD ssize_t weft_recvfrom(int fd, void *buffer, size_t length, int flags,
+                                              struct sockaddr *address, socklen_t *address_length);
+WEFT_API WEFT_NODISCARD ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
+
+/* shutdown(2): SHUT_RD, SHUT_WR or SHUT_RDWR. Never waits; tasks that wait for the socket see what it brings
+ * about. Returns 0, -ENOTCONN, -ENOTSOCK, -EBADF, -EINVAL, -ECANCELED (nothing was done). Fiber only; await
+ * point: a cancelled task that wants the peer to know at once closes the socket. */
+WEFT_API WEFT_NODISCARD int weft_shutdown(int fd, int how);
 
 /* Accepts one connection; the new descriptor is non-blocking and closed on exec.
  *

@@ -68,18 +68,6 @@ static int accept_in_ring(const struct wf_io *io, const struct peer *peer)
     return wf_io_ring_run(io, &entry, WF_FD_READ, &flags);
 }
 
-/* A number that the kernel has just given out: what is known of it is about another descriptor. */
-static void wipe(const struct wf_io *io, int fd)
-{
-    struct wf_fd *record;
-    struct wf_later later;
-    wf_later_init(&later);
-    if (wf_fd_find(io->poller->table, fd, &record) == 0) {
-        wf_fd_wipe(record, &later);
-        wf_later_run(&later);
-    }
-}
-
 int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
 {
     struct wf_io io;
@@ -99,7 +87,7 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
             taken = accept_in_ring(&io, &peer);
         }
         if (taken >= 0) {
-            wipe(&io, taken);
+            wf_io_adopt(io.poller, taken);
             return taken;
         }
         if (taken == -EAGAIN) {

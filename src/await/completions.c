@@ -205,6 +205,12 @@ static int check(weft_task *const *tasks, size_t count)
     return 0;
 }
 
+/* Of the task's open walks, by itself. */
+static void count_walk(weft_task *owner, int more)
+{
+    wf_store_rlx(&owner->flags, (uint8_t)((int)wf_task_flags(owner) + more));
+}
+
 int weft_completions_open(weft_completions *each, weft_task *const *tasks, size_t count,
                           int64_t delay_ns)
 {
@@ -236,8 +242,8 @@ int weft_completions_open(weft_completions *each, weft_task *const *tasks, size_
         (void)wf_timer_arm(&all->limit, all->deadline_ns);
     }
     link_members(all);
-    all->is_counted = (all->owner->flags & WF_TASK_WALKS) != WF_TASK_WALKS;
-    all->owner->flags = (uint8_t)(all->owner->flags + (all->is_counted ? WF_TASK_WALK : 0));
+    all->is_counted = (wf_task_flags(all->owner) & WF_TASK_WALKS) != WF_TASK_WALKS;
+    count_walk(all->owner, all->is_counted ? WF_TASK_WALK : 0);
     return 0;
 }
 
@@ -336,6 +342,6 @@ void weft_completions_close(weft_completions *each)
         }
     }
     free_members(all);
-    all->owner->flags = (uint8_t)(all->owner->flags - (all->is_counted ? WF_TASK_WALK : 0));
+    count_walk(all->owner, all->is_counted ? -WF_TASK_WALK : 0);
     all->owner = NULL;
 }

@@ -32,7 +32,8 @@ int wf_door_enter(weft_task *self, const char *call);
 static inline int wf_door_enter_quickly(weft_task *self, const char *call)
 {
     bool is_plain = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
-                    (self->flags & WF_TASK_PROBED) == 0 && self->budget_spent < WF_BUDGET - 1;
+                    (wf_task_flags(self) & WF_TASK_PROBED) == 0 &&
+                    self->budget_spent < WF_BUDGET - 1;
     if (__builtin_expect(!is_plain, 0)) {
         return wf_door_enter(self, call);
     }
@@ -49,7 +50,7 @@ void wf_door_spend(weft_task *self, const char *call);
 /* Only the sweep's count. Never switches. */
 static inline void wf_door_count(weft_task *self, const char *call)
 {
-    if (__builtin_expect((self->flags & WF_TASK_PROBED) != 0, 0)) {
+    if (__builtin_expect((wf_task_flags(self) & WF_TASK_PROBED) != 0, 0)) {
         wf_probe_point(wf_runtime_of(self)->probe, self, call);
     }
 }

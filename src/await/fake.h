@@ -12,6 +12,7 @@
 
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "await/door.h"
 #include "poll/fake.h"
@@ -57,9 +58,19 @@ int wf_fake_delay(const struct wf_fake_io *io);
 /* The time until it is told: nothing ends it. */
 void wf_fake_hold(const struct wf_fake_io *io);
 
+/* How a call moves bytes. */
+struct wf_fake_way {
+    const char *call; /* its name */
+    bool writes;
+    bool only_sockets;
+    int flags; /* of recv and send */
+};
+
 /* The public calls, their arguments checked as for real descriptors. */
+ssize_t wf_fake_move(int fd, const struct iovec *parts, int count, const struct wf_fake_way *way);
 ssize_t wf_fake_receive(int fd, void *buffer, size_t length, int flags, bool only_sockets);
 ssize_t wf_fake_transmit(int fd, const void *buffer, size_t length, int flags, bool only_sockets);
+int wf_fake_shut(int fd, int how);
 int wf_fake_take_connection(int fd, struct sockaddr *address, socklen_t *address_length);
 int wf_fake_make_connection(int fd, const struct sockaddr *address, socklen_t address_length);
 int wf_fake_wait_fd(int fd, unsigned events);

@@ -5,14 +5,15 @@
 #include "await/fake.h"
 
 /* Flags that change nothing here are taken: no call blocks, and there is no SIGPIPE. */
-#define FLAGS_TAKEN (MSG_PEEK | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | MSG_MORE)
+#define FLAGS_TAKEN \
+    (MSG_PEEK | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | MSG_MORE | MSG_CMSG_CLOEXEC)
 
 struct call {
-    void *in;        /* or */
-    const void *out; /* NULL for reading */
-    size_t length;
+    const struct iovec *parts;
+    int count;
+    size_t length; /* of all parts */
     bool writes;
-    bool keeps; /* MSG_PEEK */
+    bool keeps; /* MSG_PEEK: of the first part */
 };
 
 /* A part of what could be moved, if so drawn. */
@@ -26,15 +27,33 @@ static size_t shorten(const struct wf_fake_io *io, const struct call *call)
     return 1 + (size_t)wf_sim_draw(io->sim, most);
 }
 
-static ssize_t move(const struct wf_fake_io *io, const struct call *call)
+/* Up to `most` bytes of one part. */
+static ssize_t move_part(const struct wf_fake_io *io, const struct call *call,
+                         const struct iovec *part, size_t most)
 {
     struct wf_later later;
     wf_later_init(&later);
-    size_t length = shorten(io, call);
-    ssize_t n = call->writes ? wf_fake_write(io->fake, call->out, length, &later)
-                             : wf_fake_read(io->fake, call->in, length, call->keeps, &later);
+    size_t length = part->iov_len < most ? part->iov_len : most;
+    ssize_t n = call->writes ? wf_fake_write(io->fake, part->iov_base, length, &later)
+                             : wf_fake_read(io->fake, part->iov_base, length, call->keeps, &later);
     wf_later_run(&later);
     return n;
+}
+
+static ssize_t move(const struct wf_fake_io *io, const struct call *call)
+{
+    static const struct iovec nothing;
+    size_t most = shorten(io, call);
+    size_t moved = 0;
+    int at = 0;
+    ssize_t n;
+    do {
+        const struct iovec *part = call->count > 0 ? &call->parts[at] : &nothing;
+        n = move_part(io, call, part, most - moved);
+        moved += n > 0 ? (size_t)n : 0;
+        at++;
+    } while (n >= 0 && at < call->count && moved < most && !call->keeps);
+    return n < 0 && moved == 0 ? n : (ssize_t)moved;
 }
 
 static bool meets_reset(const struct wf_fake_io *io)
@@ -92,28 +111,62 @@ static ssize_t transfer(const struct wf_fake_io *io, const struct call *call)
     return rc;
 }
 
-static int check(const struct wf_fake_io *io, int flags, bool only_sockets)
+static int check(const struct wf_fake_io *io, const struct wf_fake_way *way)
 {
-    if (only_sockets && wf_fake_is_pipe(io->fake)) {
+    if (way->only_sockets && wf_fake_is_pipe(io->fake)) {
         return -ENOTSOCK;
     }
-    return (flags & ~FLAGS_TAKEN) != 0 ? -EOPNOTSUPP : 0;
+    return (way->flags & ~FLAGS_TAKEN) != 0 ? -EOPNOTSUPP : 0;
+}
+
+ssize_t wf_fake_move(int fd, const struct iovec *parts, int count, const struct wf_fake_way *way)
+{
+    struct wf_fake_io io;
+    struct call call = {.parts = parts,
+                        .count = count,
+                        .writes = way->writes,
+                        .keeps = !way->writes && (way->flags & MSG_PEEK) != 0};
+    for (int i = 0; i < count; i++) {
+        call.length += parts[i].iov_len;
+    }
+    int rc = wf_fake_enter(&io, fd, way->call);
+    rc = rc == 0 ? check(&io, way) : rc;
+    return rc < 0 ? rc : transfer(&io, &call);
 }
 
 ssize_t wf_fake_receive(int fd, void *buffer, size_t length, int flags, bool only_sockets)
 {
-    struct wf_fake_io io;
-    struct call call = {.in = buffer, .length = length, .keeps = (flags & MSG_PEEK) != 0};
-    int rc = wf_fake_enter(&io, fd, only_sockets ? "weft_recv" : "weft_read");
-    rc = rc == 0 ? check(&io, flags, only_sockets) : rc;
-    return rc < 0 ? rc : transfer(&io, &call);
+    struct wf_fake_way way = {.call = only_sockets ? "weft_recv" : "weft_read",
+                              .only_sockets = only_sockets,
+                              .flags = flags};
+    struct iovec part = {.iov_base = buffer, .iov_len = length};
+    return wf_fake_move(fd, &part, 1, &way);
 }
 
 ssize_t wf_fake_transmit(int fd, const void *buffer, size_t length, int flags, bool only_sockets)
 {
+    struct wf_fake_way way = {.call = only_sockets ? "weft_send" : "weft_write",
+                              .writes = true,
+                              .only_sockets = only_sockets,
+                              .flags = flags};
+    union {
+        const void *out;
+        void *in;
+    } data = {buffer};
+    struct iovec part = {.iov_base = data.in, .iov_len = length};
+    return wf_fake_move(fd, &part, 1, &way);
+}
+
+int wf_fake_shut(int fd, int how)
+{
     struct wf_fake_io io;
-    struct call call = {.out = buffer, .length = length, .writes = true};
-    int rc = wf_fake_enter(&io, fd, only_sockets ? "weft_send" : "weft_write");
-    rc = rc == 0 ? check(&io, flags, only_sockets) : rc;
-    return rc < 0 ? rc : transfer(&io, &call);
+    int rc = wf_fake_enter(&io, fd, "weft_shutdown");
+    if (rc < 0 || wf_fake_is_pipe(io.fake)) {
+        return rc < 0 ? rc : -ENOTSOCK;
+    }
+    struct wf_later later;
+    wf_later_init(&later);
+    rc = wf_fake_shutdown(io.fake, how != SHUT_WR, how != SHUT_RD, &later);
+    wf_later_run(&later);
+    return rc;
 }

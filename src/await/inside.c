@@ -49,8 +49,8 @@ static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dea
 static inline bool fits(const struct wf_worker *worker, const weft_task *self,
                         const weft_task *task)
 {
-    return (task->flags & WF_TASK_APART) == 0 && (self->flags & WF_TASK_PINNED) == 0 &&
-           wf_fiber_has_room(worker->fiber);
+    return (wf_task_flags(task) & WF_TASK_APART) == 0 &&
+           (wf_task_flags(self) & WF_TASK_PINNED) == 0 && wf_fiber_has_room(worker->fiber);
 }
 
 /* The same without a look at entries: the newest entry goes, or, for a task in the order of spawning, none,
@@ -118,6 +118,18 @@ static inline int leave(weft_task *self, bool was_cancelled)
     return -ECANCELED;
 }
 
+/* Somebody else has the child. A request may have gone on to it already: WF_HANDED then stays for the join
+ * that comes (join.c). */
+static __attribute__((noinline)) void stand_back(weft_task *self)
+{
+    wf_store_rlx(&self->joins, UINT64_C(0));
+    wf_fence_full();
+    if ((wf_load_acq(&self->word) & WF_BUSY) != 0) {
+        wf_lock(&self->lock); /* for as long as the mark stands */
+        wf_unlock(&self->lock);
+    }
+}
+
 /* ---- the end of the child ---- */
 
 /* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. */
@@ -125,7 +137,7 @@ static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr
 {
     uintptr_t more = (uintptr_t)task->extra | (uintptr_t)task->owner | (uintptr_t)task->errors |
                      (uintptr_t)task->context | (uintptr_t)task->scope |
-                     (task->flags & WF_TASK_WALKS);
+                     (wf_task_flags(task) & WF_TASK_WALKS);
     uint64_t refs = wf_load_rlx(&task->refs);
     const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
     if (more != 0 || weft_is_error(raw) || (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole ||
@@ -144,13 +156,21 @@ static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr
     return true;
 }
 
-static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_task *task,
-                                                intptr_t raw, intptr_t *result, bool drops)
+static inline void come_back(struct wf_worker *worker, weft_task *self)
+{
+    worker->fiber->task = self;
+    wf_store_rlx(&worker->running, self);
+}
+
+static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_task *self,
+                                                weft_task *task, intptr_t raw, intptr_t *result,
+                                                bool drops)
 {
     wf_task_check_scopes(task);
     wf_task_end_on(worker, task, raw);
     wf_task_look(task, result);
     bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
+    come_back(worker, self); /* who drops it, and what drop_result then sees, is the joiner */
     if (drops) {
         weft_drop(task);
     }
@@ -165,7 +185,7 @@ static inline bool claim(struct wf_worker *worker, weft_task *self, weft_task *t
 {
     wf_store_rlx(&self->joins, wf_task_token(task) | WF_JOINS_INSIDE);
     if (__builtin_expect(!wf_ready_claim(worker, task, seen, dead), 0)) {
-        wf_store_rlx(&self->joins, UINT64_C(0));
+        stand_back(self);
         return false;
     }
     return true;
@@ -184,13 +204,6 @@ static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task
     intptr_t raw = task->fn(task->arg);
     wf_store_rlx(&self->joins, UINT64_C(0));
     return raw;
-}
-
-static inline int go_on(struct wf_worker *worker, weft_task *self, bool was_cancelled)
-{
-    worker->fiber->task = self;
-    wf_store_rlx(&worker->running, self);
-    return leave(self, was_cancelled);
 }
 
 /* ---- the calls ---- */
@@ -243,11 +256,14 @@ static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *res
     worker = wf_here(); /* it may have moved */
     bool was_cancelled = false;
     if (!drops || !end_quickly(worker, task, raw)) {
-        was_cancelled = end_fully(worker, task, raw, result, drops);
-    } else if (result != NULL) {
-        *result = raw;
+        was_cancelled = end_fully(worker, self, task, raw, result, drops);
+    } else {
+        come_back(worker, self);
+        if (result != NULL) {
+            *result = raw;
+        }
     }
-    return go_on(worker, self, was_cancelled);
+    return leave(self, was_cancelled);
 }
 
 int weft_join(weft_task *task, intptr_t *result)
@@ -264,20 +280,21 @@ int weft_await(weft_task *task, intptr_t *result)
     uint64_t word;
     uint64_t dead;
     if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
-                             !is_quiet(self, WF_RUN, &word) || self->scope != NULL || !fits(worker, self, task) ||
-                             !look(worker, task, &dead) || --worker->until_pause < 0 ||
-                             !claim(worker, self, task, seen, dead),
+                             !is_quiet(self, WF_RUN, &word) || self->scope != NULL ||
+                             !fits(worker, self, task) || !look(worker, task, &dead) ||
+                             --worker->until_pause < 0 || !claim(worker, self, task, seen, dead),
                          0)) {
         return join_plainly(task, result, true, __func__);
     }
     intptr_t raw = call(worker, self, task);
     worker = wf_here(); /* it may have moved */
     if (__builtin_expect(!end_quickly(worker, task, raw), 0)) {
-        bool was_cancelled = end_fully(worker, task, raw, result, true);
-        return go_on(wf_here(), self, was_cancelled);
+        bool was_cancelled = end_fully(worker, self, task, raw, result, true);
+        return leave(self, was_cancelled);
     }
+    come_back(worker, self);
     if (result != NULL) {
         *result = raw;
     }
-    return go_on(worker, self, false);
+    return leave(self, false);
 }

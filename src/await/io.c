@@ -50,6 +50,17 @@ int wf_io_stamp(const struct wf_io *io, uint64_t *stamp)
     return wf_fd_is_same(*stamp, io->opened) ? 0 : -EBADF;
 }
 
+void wf_io_adopt(struct wf_poller *poller, int fd)
+{
+    struct wf_fd *record;
+    struct wf_later later;
+    wf_later_init(&later);
+    if (wf_fd_find(poller->table, fd, &record) == 0) {
+        wf_fd_wipe(record, &later);
+        wf_later_run(&later);
+    }
+}
+
 /* The kernel looks when it is submitted: nothing that has come since the stamp can be missed. Returns what it
  * reports. */
 static int poll_in_ring(const struct wf_io *io, unsigned events)

@@ -46,6 +46,9 @@ int wf_io_find(struct wf_io *io, weft_task *self, int fd);
  * may be another descriptor's by now. */
 int wf_io_stamp(const struct wf_io *io, uint64_t *stamp);
 
+/* The number belongs to a descriptor that the kernel has just made: what is known of it is old. */
+void wf_io_adopt(struct wf_poller *poller, int fd);
+
 /* Waits for one of `directions`; `stamp` was taken before the system call that said -EAGAIN. 0: try
  * again; -ECANCELED; -EBADF; -EPERM: can't be polled (with a ring nobody says so, and it is 0); -ENOMEM. */
 int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason);

@@ -21,9 +21,30 @@ static void list_joined(const struct wf_wait *wait, wf_each *each, void *arg)
     each(wf_task_token(wait->target), arg);
 }
 
-static int join_plain(weft_task *self, weft_task *task)
+/* A request went on to the task while it was to be run inside, which somebody else was faster to start
+ * (inside.c). */
+static bool take_handed(weft_task *self)
+{
+    return __builtin_expect((wf_load_acq(&self->word) & WF_HANDED) != 0, 0) &&
+           (wf_and_acqrel(&self->word, ~WF_HANDED) & WF_HANDED) != 0;
+}
+
+/* The task has ended: what the plain join returns. */
+static int tell(weft_task *self, weft_task *task, bool was_handed)
+{
+    if (!was_handed || wf_word_life(wf_load_acq(&task->word)) != WF_CANCELLED) {
+        return 0;
+    }
+    wf_state_set(&self->word, WF_TOLD);
+    return -ECANCELED;
+}
+
+static int join_plain(weft_task *self, weft_task *task, bool was_handed)
 {
     if (wf_cycle_join(self, task)) {
+        if (was_handed) {
+            wf_state_rearm(&self->word); /* it goes back to the joiner */
+        }
         return -EDEADLK;
     }
     struct wf_wait wait;
@@ -39,12 +60,7 @@ static int join_plain(weft_task *self, weft_task *task)
         }
     }
     wf_cycle_leave(self);
-    bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
-    if (!wait.handed_on || !was_cancelled) {
-        return 0;
-    }
-    wf_state_set(&self->word, WF_TOLD);
-    return -ECANCELED;
+    return tell(self, task, wait.handed_on || was_handed);
 }
 
 static void grant_in_turn(struct wf_waiter *waiter, struct wf_later *later)
@@ -90,8 +106,11 @@ int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *cal
     if (rc == 0 && task == self) {
         rc = -EDEADLK;
     }
+    bool was_handed = !is_shielded && take_handed(self);
     if (rc == 0 && !wf_word_has_ended(wf_load_acq(&task->word))) {
-        rc = is_shielded ? join_shielded(self, task) : join_plain(self, task);
+        rc = is_shielded ? join_shielded(self, task) : join_plain(self, task, was_handed);
+    } else if (rc == 0 && !is_shielded) {
+        rc = tell(self, task, was_handed);
     }
     if (wf_word_has_ended(wf_load_acq(&task->word)) && rc != -EDEADLK && !(is_shielded && rc < 0)) {
         wf_task_look(task, result);

@@ -22,8 +22,9 @@ struct wf_limit {
 
 enum {
     WF_LIMIT_CLOSED = 0,
-    WF_LIMIT_IDLE, /* its timer has not been armed yet */
-    WF_LIMIT_LIVE, /* its timer is the wheel lock's */
+    WF_LIMIT_IDLE,    /* its timer has not been armed yet */
+    WF_LIMIT_ENDLESS, /* WF_FOREVER: there is nothing to arm */
+    WF_LIMIT_LIVE,    /* its timer is the wheel lock's */
 };
 
 /* Gives the scope a deadline, on the calling worker's wheel; it stays that wheel's. */

@@ -182,7 +182,7 @@ int weft_task_raw_result(weft_task *task, intptr_t *raw)
     if (!wf_word_has_ended(wf_load_acq(&task->word))) {
         return -EAGAIN;
     }
-    if ((task->flags & WF_TASK_NEVER_RAN) != 0) {
+    if ((wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0) {
         return -ENODATA;
     }
     wf_state_set(&task->word, WF_TAKEN);

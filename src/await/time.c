@@ -63,7 +63,7 @@ int weft_yield(void)
     weft_task *self = wf_running_on(worker);
     bool is_plain = self != NULL && self->scope == NULL &&
                     (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
-                    (self->flags & WF_TASK_PROBED) == 0;
+                    (wf_task_flags(self) & WF_TASK_PROBED) == 0;
     if (__builtin_expect(!is_plain, 0)) {
         return yield(__func__);
     }

@@ -52,9 +52,11 @@ void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadli
     limit->scope = scope;
     wf_timer_init(&limit->timer, &worker->wheel, fire);
     limit->timer.deadline_ns = deadline_ns;
-    bool is_idle = worker->sim == NULL || deadline_ns == WF_FOREVER;
-    wf_store_rlx(&limit->state, (uint8_t)(is_idle ? WF_LIMIT_IDLE : WF_LIMIT_LIVE));
-    if (!is_idle) {
+    uint8_t state = deadline_ns == WF_FOREVER ? WF_LIMIT_ENDLESS
+                    : worker->sim == NULL     ? WF_LIMIT_IDLE
+                                              : WF_LIMIT_LIVE;
+    wf_store_rlx(&limit->state, state);
+    if (state == WF_LIMIT_LIVE) {
         wf_bump_own(&worker->counters.armed, 1);
         wf_lock(&worker->wheel.lock);
         (void)arm_locked(limit, worker->runtime, deadline_ns);
@@ -65,8 +67,13 @@ void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadli
 /* False: it is closed. Under the wheel's lock. */
 static bool wake_locked(struct wf_limit *limit)
 {
-    uint8_t seen = WF_LIMIT_IDLE;
-    return wf_cas_acqrel(&limit->state, &seen, (uint8_t)WF_LIMIT_LIVE) || seen == WF_LIMIT_LIVE;
+    uint8_t seen = wf_load_acq(&limit->state);
+    while (seen == WF_LIMIT_IDLE || seen == WF_LIMIT_ENDLESS) {
+        if (wf_cas_weak_acqrel(&limit->state, &seen, (uint8_t)WF_LIMIT_LIVE)) {
+            return true;
+        }
+    }
+    return seen == WF_LIMIT_LIVE;
 }
 
 static void arm_one(struct wf_limit *limit, struct wf_worker *worker)
@@ -88,8 +95,7 @@ void wf_limit_arm_idle(weft_task *self)
 {
     for (struct wf_scope *scope = self->scope; scope != NULL; scope = scope->outer) {
         struct wf_limit *limit = wf_limit_of(scope);
-        if (limit != NULL && wf_load_acq(&limit->state) == WF_LIMIT_IDLE &&
-            limit->timer.deadline_ns != WF_FOREVER) {
+        if (limit != NULL && wf_load_acq(&limit->state) == WF_LIMIT_IDLE) {
             arm_one(limit, wf_here());
         }
     }
@@ -97,8 +103,8 @@ void wf_limit_arm_idle(weft_task *self)
 
 void wf_limit_close(struct wf_limit *limit)
 {
-    if (wf_load_acq(&limit->state) == WF_LIMIT_IDLE &&
-        wf_swap_acqrel(&limit->state, (uint8_t)WF_LIMIT_CLOSED) == WF_LIMIT_IDLE) {
+    if (wf_load_acq(&limit->state) != WF_LIMIT_LIVE &&
+        wf_swap_acqrel(&limit->state, (uint8_t)WF_LIMIT_CLOSED) != WF_LIMIT_LIVE) {
         wf_store_rel(&limit->scope->phase, WF_SCOPE_FINISHED);
         return;
     }
@@ -202,8 +208,8 @@ int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns)
     struct wf_wheel *wheel = timeout->limit.timer.wheel;
     bool is_earliest = false;
     wf_lock(&wheel->lock);
-    bool is_active = wf_load_rlx(&timeout->scope.phase) == WF_SCOPE_ACTIVE &&
-                     wake_locked(&timeout->limit);
+    bool is_active =
+        wf_load_rlx(&timeout->scope.phase) == WF_SCOPE_ACTIVE && wake_locked(&timeout->limit);
     if (is_active) {
         is_earliest = arm_locked(&timeout->limit, runtime, deadline_ns);
     }

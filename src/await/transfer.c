@@ -25,6 +25,8 @@
 #include "await/blocking.h"
 #include "await/fake.h"
 #include "await/io.h"
+#include "await/quiet.h"
+#include "await/transfer.h"
 #include "await/uring.h"
 #include "fiber/hooks.h"
 
@@ -53,8 +55,7 @@ WF_ATTEMPT ssize_t try_read_nowait(const struct wf_io_call *call)
 WF_ATTEMPT ssize_t try_write_nowait(const struct wf_io_call *call)
 {
     struct iovec part = {.iov_base = call->in, .iov_len = call->length};
-    ssize_t n = pwritev2(call->fd, &part, 1, -1, RWF_NOWAIT);
-    return n >= 0 ? n : -errno;
+    return wf_quiet_write(call->fd, &part, 1, -1, RWF_NOWAIT);
 }
 
 WF_ATTEMPT ssize_t try_read(const struct wf_io_call *call)
@@ -65,8 +66,8 @@ WF_ATTEMPT ssize_t try_read(const struct wf_io_call *call)
 
 WF_ATTEMPT ssize_t try_write(const struct wf_io_call *call)
 {
-    ssize_t n = write(call->fd, call->out, call->length);
-    return n >= 0 ? n : -errno;
+    struct iovec part = {.iov_base = call->in, .iov_len = call->length};
+    return wf_quiet_write(call->fd, &part, 1, -1, 0);
 }
 
 /* ---- short reads ---- */
@@ -176,15 +177,6 @@ static ssize_t send_on_socket(const struct wf_io *io, const struct wf_io_call *c
 
 /* ---- what is no socket ---- */
 
-/* How one direction does it. */
-struct way {
-    unsigned direction;
-    short poll_events;
-    ssize_t (*nowait)(const struct wf_io_call *call);
-    ssize_t (*plain)(const struct wf_io_call *call);
-    weft_fn *on_pool;
-};
-
 static intptr_t read_on_pool(void *arg)
 {
     ssize_t n;
@@ -203,12 +195,13 @@ static intptr_t write_on_pool(void *arg)
     return (intptr_t)n;
 }
 
-static const struct way reading = {WF_FD_READ, POLLIN, try_read_nowait, try_read, read_on_pool};
-static const struct way writing = {WF_FD_WRITE, POLLOUT, try_write_nowait, try_write,
-                                   write_on_pool};
+static const struct wf_way reading = {WF_FD_READ, POLLIN,       try_read_nowait,
+                                      try_read,   read_on_pool, IORING_OP_READ};
+static const struct wf_way writing = {WF_FD_WRITE, POLLOUT,       try_write_nowait,
+                                      try_write,   write_on_pool, IORING_OP_WRITE};
 
 /* Until it is ready, or always says so. */
-static int wait_ready(const struct wf_io *io, const struct way *way)
+static int wait_ready(const struct wf_io *io, const struct wf_way *way)
 {
     for (;;) {
         uint64_t stamp;
@@ -224,14 +217,16 @@ static int wait_ready(const struct wf_io *io, const struct way *way)
     }
 }
 
-static ssize_t run_on_pool(const struct wf_io *io, const struct way *way, struct wf_io_call *call)
+static ssize_t run_on_pool(const struct wf_io *io, const struct wf_way *way,
+                           struct wf_io_call *call)
 {
     intptr_t n = 0;
     int rc = wf_blocking_borrow(io->self, way->on_pool, call, &n);
     return rc < 0 ? rc : (ssize_t)n;
 }
 
-static ssize_t run_blocking(const struct wf_io *io, const struct way *way, struct wf_io_call *call)
+static ssize_t run_blocking(const struct wf_io *io, const struct wf_way *way,
+                            struct wf_io_call *call)
 {
     int flags = wf_io_flags(io->fd);
     if (flags < 0) {
@@ -248,11 +243,11 @@ static ssize_t run_blocking(const struct wf_io *io, const struct way *way, struc
 }
 
 /* At the current position, if it has one. */
-static ssize_t read_or_write_in_ring(const struct wf_io *io, const struct way *way,
+static ssize_t read_or_write_in_ring(const struct wf_io *io, const struct wf_way *way,
                                      const struct wf_io_call *call)
 {
     const struct io_uring_sqe entry = {
-        .opcode = way->direction == WF_FD_READ ? IORING_OP_READ : IORING_OP_WRITE,
+        .opcode = way->opcode,
         .fd = io->fd,
         .off = UINT64_MAX,
         .addr = (uint64_t)(uintptr_t)call->in,
@@ -262,15 +257,16 @@ static ssize_t read_or_write_in_ring(const struct wf_io *io, const struct way *w
     return wf_io_ring_run(io, &entry, way->direction, &flags);
 }
 
-static ssize_t transfer_other(const struct wf_io *io, const struct way *way,
-                              struct wf_io_call *call)
+ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, struct wf_io_call *call)
 {
     for (;;) {
         uint64_t stamp;
         int rc = wf_io_stamp(io, &stamp);
         ssize_t n = rc == 0 ? way->nowait(call) : rc;
         bool is_refused = n == -EOPNOTSUPP || n == -ENOSYS;
-        if ((is_refused || n == -EAGAIN) && wf_uring_is_here()) {
+        /* A write waits outside the ring, whose write to a broken pipe would raise the signal. */
+        bool waits_there = is_refused || (n == -EAGAIN && way->direction == WF_FD_READ);
+        if (waits_there && wf_uring_is_here()) {
             return read_or_write_in_ring(io, way, call);
         }
         if (is_refused) {
@@ -283,8 +279,9 @@ static ssize_t transfer_other(const struct wf_io *io, const struct way *way,
             return n;
         }
         rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
-        if (rc == -EPERM) {
-            return run_on_pool(io, way, call); /* a file that must be read from the disk */
+        if (rc == -EPERM) { /* a file that must be read from the disk, or written to it */
+            return wf_uring_is_here() ? read_or_write_in_ring(io, way, call)
+                                      : run_on_pool(io, way, call);
         }
         if (rc < 0) {
             return rc;
@@ -305,8 +302,11 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_receive(fd, buffer, length, flags, only_sockets);
     }
+    if (length == 0 && !only_sockets) { /* waits for nothing, whereas a recv would */
+        return try_read(&call);
+    }
     ssize_t n = receive_on_socket(&io, &call);
-    n = n == -ENOTSOCK && !only_sockets ? transfer_other(&io, &reading, &call) : n;
+    n = n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
     wf_hook_received();
     return n;
 }
@@ -324,7 +324,7 @@ static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bo
     }
     wf_hook_sent();
     ssize_t n = send_on_socket(&io, &call);
-    return n == -ENOTSOCK && !only_sockets ? transfer_other(&io, &writing, &call) : n;
+    return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &writing, &call) : n;
 }
 
 ssize_t weft_read(int fd, void *buffer, size_t length)

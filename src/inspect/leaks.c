@@ -57,7 +57,7 @@ static void add_unfinished(weft_task *task, void *arg)
     uint64_t word = wf_load_acq(&task->word);
     enum wf_life life = wf_word_life(word);
     bool is_alive = life == WF_NEW || life == WF_RUN || life == WF_PARKED;
-    if (!is_alive || (word & WF_DETACHED) != 0 || (task->flags & WF_TASK_MAIN) != 0) {
+    if (!is_alive || (word & WF_DETACHED) != 0 || (wf_task_flags(task) & WF_TASK_MAIN) != 0) {
         return;
     }
     char who[160];

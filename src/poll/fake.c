@@ -128,7 +128,12 @@ unsigned wf_fake_ready(const struct wf_fake *fake)
     if (peer == NULL) {
         return both | (unsigned)WF_FAKE_HALF_CLOSE;
     }
-    return has_bytes | (has_room ? (unsigned)WF_FAKE_WRITABLE : 0U);
+    unsigned ready = has_bytes | (has_room || fake->is_mute ? (unsigned)WF_FAKE_WRITABLE : 0U);
+    if (peer->is_mute) {
+        ready |= (unsigned)WF_FAKE_READABLE | (unsigned)WF_FAKE_HALF_CLOSE;
+        ready |= fake->is_mute ? (unsigned)WF_FAKE_HANGUP : 0U;
+    }
+    return ready | (fake->is_deaf ? (unsigned)WF_FAKE_READABLE : 0U);
 }
 
 struct wf_fake *wf_fake_find(const struct wf_fakes *world, int fd)
@@ -170,7 +175,9 @@ size_t wf_fake_most(const struct wf_fake *fake, bool writes)
 
 bool wf_fake_must_wait(const struct wf_fake *fake, bool writes)
 {
-    return fake->peer != NULL && wf_fake_most(fake, writes) == 0;
+    const struct wf_fake *peer = fake->peer;
+    bool is_over = peer == NULL || (writes ? fake->is_mute : fake->is_deaf || peer->is_mute);
+    return !is_over && wf_fake_most(fake, writes) == 0;
 }
 
 ssize_t wf_fake_read(struct wf_fake *fake, void *bytes, size_t length, bool keep,
@@ -205,6 +212,9 @@ ssize_t wf_fake_write(struct wf_fake *fake, const void *bytes, size_t length,
     if (fake->is_reset) {
         return -ECONNRESET;
     }
+    if (fake->is_mute) {
+        return -EPIPE;
+    }
     if (fake->peer == NULL) {
         return find_gone(fake, later);
     }
@@ -213,6 +223,23 @@ ssize_t wf_fake_write(struct wf_fake *fake, const void *bytes, size_t length,
         wake(&fake->peer->readers, WF_GRANTED, later);
     }
     return (ssize_t)n;
+}
+
+/* One of two local sockets that reads no more tells the other, which a network does not. */
+int wf_fake_shutdown(struct wf_fake *fake, bool reads, bool writes, struct wf_later *later)
+{
+    struct wf_fake *peer = fake->peer;
+    if (!wf_fake_is_stream(fake) || fake->is_reset) {
+        return -ENOTCONN;
+    }
+    fake->is_mute = fake->is_mute || writes;
+    fake->is_deaf = fake->is_deaf || reads;
+    tell_all(fake, later);
+    if (peer != NULL) {
+        peer->is_mute = peer->is_mute || (reads && fake->kind == WF_FAKE_PAIR);
+        tell_all(peer, later);
+    }
+    return 0;
 }
 
 static void reset_end(struct wf_fake *fake, struct wf_later *later)

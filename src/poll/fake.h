@@ -53,6 +53,8 @@ struct wf_fake {
     bool is_open;
     bool is_reset;
     bool is_gone;       /* a connection's peer is known not to listen any more */
+    bool is_mute;       /* shut down: sends no more */
+    bool is_deaf;       /* shut down: reads what there is, then the end */
     bool is_connecting; /* somebody is about to */
     uint16_t port;      /* of a listener */
     uint16_t peer_port; /* of a connection */
@@ -139,6 +141,9 @@ ssize_t wf_fake_write(struct wf_fake *fake, const void *bytes, size_t length,
 
 /* Breaks a connection, at both its ends: what was under way in it is lost. */
 void wf_fake_reset(struct wf_fake *fake, struct wf_later *later);
+
+/* Shuts one or both of a connected socket's directions down. 0 or -ENOTCONN. */
+int wf_fake_shutdown(struct wf_fake *fake, bool reads, bool writes, struct wf_later *later);
 
 /* ---- connecting ---- */
 

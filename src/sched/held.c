@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "sched/report.h"
+#include "task/end.h"
 
 enum { HELD_MAX = 32 };
 
@@ -149,14 +150,22 @@ static __attribute__((noinline)) void note_unlocked(const pthread_mutex_t *mutex
     }
 }
 
-/* Takes the oldest lock of the task out of the list. */
-static __attribute__((noinline)) const pthread_mutex_t *take_held(uint64_t token)
+/* Takes the oldest lock of a task that has not ended out of the list, and a hold on the task to `owner`. What
+ * others on this thread had locked was taken when they were suspended: it is the running task's, or that of
+ * one in which it runs inside (await/inside.c). */
+static __attribute__((noinline)) const pthread_mutex_t *take_held(struct wf_registry *registry,
+                                                                  weft_task **owner)
 {
     for (uint32_t i = 0; i < held_count; i++) {
-        if (held_here[i].token == token) {
+        weft_task *task = wf_token_hold(registry, held_here[i].token);
+        if (task != NULL && wf_word_life(wf_load_acq(&task->word)) == WF_RUN) {
             const pthread_mutex_t *mutex = held_here[i].mutex;
             forget(i);
+            *owner = task;
             return mutex;
+        }
+        if (task != NULL) {
+            wf_task_let_go(task, NULL);
         }
     }
     return NULL;
@@ -188,12 +197,12 @@ static void name_lock(const void *address, bool is_simulated, char *text, size_t
 
 void wf_held_check(struct wf_worker *worker)
 {
-    const weft_task *task = wf_self_on(worker);
-    if (held_count == 0 || task == NULL) {
+    if (held_count == 0 || wf_self_on(worker) == NULL) {
         return;
     }
+    weft_task *task;
     const pthread_mutex_t *mutex;
-    while ((mutex = take_held(wf_task_token(task))) != NULL) {
+    while ((mutex = take_held(&worker->runtime->registry, &task)) != NULL) {
         char who[192];
         char lock[256];
         char text[512];
@@ -202,6 +211,7 @@ void wf_held_check(struct wf_worker *worker)
         (void)snprintf(text, sizeof text, "%s is suspended while it holds pthread mutex%s", who,
                        lock);
         wf_report_text(worker->runtime, WEFT_DIAG_LOCK_HELD, task, 0, text);
+        wf_task_let_go(task, NULL);
     }
 }
 

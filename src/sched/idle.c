@@ -70,7 +70,7 @@ bool wf_idle_stop_searching(struct wf_idle *idle)
     return searching_in(wf_sub_sc(&idle->word, SEARCHING_ONE)) == 1;
 }
 
-void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
+bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
 {
     wf_lock(&idle->lock);
     uint64_t more = ASLEEP_ONE - (is_searching ? SEARCHING_ONE : UINT64_C(0));
@@ -78,8 +78,13 @@ void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
     idle->sleepers[idle->sleeper_count++] = (uint16_t)worker;
     idle->was_picked[worker] = 0;
     wf_unlock(&idle->lock);
-    /* Who is not awake queues nothing without a full fence of its own: a plain thread (wf_visit_begin), or
-     * a worker that has woken up by then (a locked add). */
+    return is_last;
+}
+
+void wf_idle_settle(struct wf_idle *idle, bool is_last)
+{
+    /* Who was not awake then queues nothing without a full fence of its own: a plain thread (wf_visit_begin),
+     * or a worker that has woken up since (a locked add). */
     wf_fence_heavy(idle->is_asymmetric && !is_last);
 }
 

@@ -5,7 +5,8 @@
  *       stack names the sleepers. A new task wakes a sleeper only if nobody searches; the last
  *       searcher that finds something wakes the next. So wake-ups are throttled and none is lost:
  *         queue a task:   publish it; the light fence;                       read the word
- *         fall asleep:    leave the word (a locked add); the heavy fence;    look at every queue again
+ *         fall asleep:    leave the word (a locked add); stay awake for a moment if that pays (park.c);
+ *                         the heavy fence;                                   look at every queue again
  *       Either the queuer sees the searcher gone, or the searcher sees the task. (base/fence.h)
  * Source: the protocol of Go's scheduler and of Tokio's idle set; proof in docs/architecture.md.
  */
@@ -49,8 +50,13 @@ bool wf_idle_start_searching(struct wf_idle *idle);
 /* It found something. True when it was the last searcher: then another must be woken. */
 bool wf_idle_stop_searching(struct wf_idle *idle);
 
-/* Goes to the sleepers; contains the heavy fence. Then it must look at every queue once more. */
-void wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
+/* Goes to the sleepers, but not to sleep yet. True: wf_idle_settle may leave the heavy fence out, since nobody
+ * is awake who would need it. */
+bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
+
+/* The heavy fence. Then the worker must look at every queue once more before it blocks. Costs ten microseconds
+ * where another worker runs: not for one that is woken before it has slept. */
+void wf_idle_settle(struct wf_idle *idle, bool is_last);
 
 /* Takes a certain worker off the sleepers, awake but not searching. False: it was not among them. */
 bool wf_idle_rouse(struct wf_idle *idle, uint32_t worker);

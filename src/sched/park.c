@@ -42,22 +42,23 @@ static bool wait_awake(struct wf_worker *worker, int64_t budget_ns)
 }
 
 /* Other workers only: a lone one is woken by events and other threads, which are not that close. */
-static void linger(struct wf_worker *worker, int64_t deadline_ns)
+bool wf_linger(struct wf_worker *worker, int64_t deadline_ns)
 {
     if (worker->runtime->worker_count == 1 ||
         (worker->linger_ns == 0 && ++worker->naps % LINGER_TRIES != 0)) {
-        return;
+        return false;
     }
     int64_t budget_ns = worker->linger_ns != 0 ? worker->linger_ns : WF_LINGER_NS;
     if (deadline_ns != WF_FOREVER && deadline_ns - wf_monotonic_ns() <= budget_ns) {
-        return;
+        return false;
     }
     if (wait_awake(worker, budget_ns)) {
         worker->linger_ns = WF_LINGER_NS;
-    } else {
-        uint32_t less = worker->linger_ns / 2;
-        worker->linger_ns = less >= LINGER_MIN_NS ? less : 0;
+        return true;
     }
+    uint32_t less = worker->linger_ns / 2;
+    worker->linger_ns = less >= LINGER_MIN_NS ? less : 0;
+    return false;
 }
 
 static int look(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *later)
@@ -151,7 +152,6 @@ static void sleep_on_futex(struct wf_worker *worker, int64_t deadline_ns)
 void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     wf_bump_own(&worker->counters.sleeps, 1);
-    linger(worker, deadline_ns);
     if (worker->ring != NULL) {
         sleep_in_ring(worker, deadline_ns, later);
     } else if (wf_load_acq(&worker->parker) != NOTIFIED &&

@@ -13,6 +13,9 @@
 /* How long a worker stays awake at most before it sleeps, and how long a new one does. */
 enum { WF_LINGER_NS = 16000 };
 
+/* Waits awake for a moment, if that has paid lately. True: it was woken, and wf_park returns at once. */
+bool wf_linger(struct wf_worker *worker, int64_t deadline_ns);
+
 /* Sleeps until woken, an event or `deadline_ns`. The worker is among the sleepers of idle.h. What
  * events have granted is in `later`. */
 void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later);

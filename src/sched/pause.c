@@ -36,7 +36,7 @@ void wf_sched_pause(struct wf_worker *worker)
         wf_worker_look(worker);
         is_closing = wf_load_acq(&worker->runtime->phase) != WF_RUNNING;
     }
-    bool is_pinned = (wf_self_on(worker)->flags & WF_TASK_PINNED) != 0;
+    bool is_pinned = (wf_task_flags(wf_self_on(worker)) & WF_TASK_PINNED) != 0;
     if (wf_load_rlx(&worker->slot) != 0 && !is_pinned && !is_closing) {
         worker->slot_streak = 0;
         wf_sched_leave(worker, WF_LEAVE_SOON);

@@ -36,7 +36,7 @@ static void note_victim(struct wf_probe *probe, weft_task *task, const char *cal
 {
     probe->call = call;
     probe->site = task->site;
-    if ((task->flags & WF_TASK_MAIN) != 0) {
+    if ((wf_task_flags(task) & WF_TASK_MAIN) != 0) {
         (void)snprintf(probe->who, sizeof probe->who, "the main task");
     } else {
         (void)wf_task_describe(task, probe->who, sizeof probe->who);
@@ -75,8 +75,8 @@ static bool is_decided(const weft_task *task)
 void wf_probe_resume(struct wf_probe *probe, weft_task *task, bool is_new)
 {
     if (is_new) {
-        bool counts = !probe->main_only || (task->flags & WF_TASK_MAIN) != 0;
-        task->flags |= counts ? WF_TASK_PROBED : 0;
+        bool counts = !probe->main_only || (wf_task_flags(task) & WF_TASK_MAIN) != 0;
+        wf_task_add_flags(task, counts ? WF_TASK_PROBED : 0);
         return;
     }
     if (probe->inside == wf_task_id(task) && probe->moment == WEFT_SWEEP_GRANTED &&

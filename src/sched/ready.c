@@ -88,7 +88,8 @@ static void push_inject(weft_runtime *runtime, weft_task *task)
 
 static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task)
 {
-    return (task->flags & WF_TASK_PINNED) != 0 && (worker == NULL || task->home != worker->index);
+    return (wf_task_flags(task) & WF_TASK_PINNED) != 0 &&
+           (worker == NULL || task->home != worker->index);
 }
 
 static void send_home(weft_runtime *runtime, weft_task *task)
@@ -105,7 +106,7 @@ void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
          * its state, so the kind is found again. */
         weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
         if ((entry & WF_READY_NEW) != 0) {
-            task->flags |= WF_TASK_APART;
+            wf_task_add_flags(task, WF_TASK_APART);
         }
         push_inject(worker->runtime, task);
     }
@@ -117,7 +118,7 @@ void wf_ready_push(struct wf_worker *worker, weft_task *task)
         wf_sim_push(worker->sim, WF_TURN_TASK, (uintptr_t)task);
     } else if (goes_elsewhere(worker, task)) {
         send_home(worker->runtime, task);
-    } else if ((task->flags & WF_TASK_PINNED) != 0) {
+    } else if ((wf_task_flags(task) & WF_TASK_PINNED) != 0) {
         push_pinned(worker, task);
     } else {
         wf_ready_push_entry(worker, entry_of(task, false));
@@ -161,7 +162,7 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     }
     wf_bump_own(&worker->counters.wakes, 1);
     bool on_fiber = worker->fiber != worker->host && worker->sim == NULL;
-    if (on_fiber && (task->flags & WF_TASK_PINNED) == 0) {
+    if (on_fiber && (wf_task_flags(task) & WF_TASK_PINNED) == 0) {
         push_slot(worker, task);
     } else {
         wf_ready_push(worker, task);
@@ -205,7 +206,7 @@ void wf_sched_flush(struct wf_later *later)
                   later->kicks == NULL && later->delivered == 0;
     if (is_one && worker != NULL && wf_load_rlx(&worker->slot) == 0 &&
         worker->fiber != worker->host && worker->sim == NULL &&
-        wf_runtime_of(task) == worker->runtime && (task->flags & WF_TASK_PINNED) == 0 &&
+        wf_runtime_of(task) == worker->runtime && (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
         wf_deque_count(&worker->deque) == 0) {
         wf_bump_own(&worker->counters.wakes, 1);
         wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
@@ -217,7 +218,7 @@ void wf_sched_flush(struct wf_later *later)
 
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
 {
-    bool is_pinned = (task->flags & WF_TASK_PINNED) != 0;
+    bool is_pinned = (wf_task_flags(task) & WF_TASK_PINNED) != 0;
     if (runtime->sim != NULL) {
         wf_sim_push(runtime->sim, WF_TURN_NEW, (uintptr_t)task);
     } else if (is_pinned && worker != NULL) {
@@ -228,7 +229,7 @@ void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task 
         if (worker != NULL) {
             wf_ready_push_entry(worker, entry_of(task, true));
         } else {
-            task->flags |= WF_TASK_APART;
+            wf_task_add_flags(task, WF_TASK_APART);
             push_inject(runtime, task);
         }
         wf_sched_notify(runtime);

@@ -178,7 +178,7 @@ void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind)
 
 static void drop_owned(weft_task *task, uint64_t word)
 {
-    bool never_ran = wf_word_life(word) == WF_NEW || (task->flags & WF_TASK_NEVER_RAN) != 0;
+    bool never_ran = wf_word_life(word) == WF_NEW || (wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0;
     if (wf_word_life(word) == WF_NEW && task->extra->drop_arg != NULL) {
         task->extra->drop_arg(task->arg);
     }

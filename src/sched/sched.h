@@ -41,7 +41,7 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw);
 /* Aborts if the task, which is about to end, has a scope open. */
 static inline void wf_task_check_scopes(const weft_task *task)
 {
-    if (__builtin_expect(task->scope != NULL || (task->flags & WF_TASK_WALKS) != 0, 0)) {
+    if (__builtin_expect(task->scope != NULL || (wf_task_flags(task) & WF_TASK_WALKS) != 0, 0)) {
         wf_task_die_of_scopes(task);
     }
 }
@@ -75,7 +75,7 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
 static inline void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker,
                                     weft_task *task)
 {
-    wf_state_spawn(&task->word);
+    wf_state_spawn(&task->word, wf_task_id(task));
     if (worker != NULL) {
         wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
     } else {

@@ -69,7 +69,7 @@ static inline void fill(weft_task *task, const char *site, weft_fn *fn, void *ar
     task->arg = arg;
     task->site = site;
     task->home = 0;
-    task->flags = 0;
+    wf_store_rlx(&task->flags, (uint8_t)0);
     task->budget_spent = 0;
     wf_store_rlx(&task->cause, (int16_t)0);
 }
@@ -98,10 +98,12 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
     }
     fill(task, site, fn, arg);
     task->extra = extra;
-    task->flags = extra != NULL && extra->stack_bytes != 0 ? WF_TASK_APART : 0;
+    if (extra != NULL && extra->stack_bytes != 0) {
+        wf_task_add_flags(task, WF_TASK_APART);
+    }
     task->context = values_for(worker, options);
     if (options != NULL && options->pinned) {
-        task->flags = WF_TASK_PINNED | WF_TASK_APART;
+        wf_task_add_flags(task, WF_TASK_PINNED | WF_TASK_APART);
         task->home = worker != NULL ? (uint16_t)worker->index : 0;
     }
     *out = task;

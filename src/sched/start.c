@@ -419,7 +419,7 @@ intptr_t wf_run_probed(weft_fn *fn, void *arg, const weft_options *options, stru
     weft_task *task = NULL;
     rc = wf_spawn_prepare(runtime, &runtime->workers[0], "main", fn, arg, NULL, &task);
     if (rc == 0) {
-        task->flags |= WF_TASK_MAIN;
+        wf_task_add_flags(task, WF_TASK_MAIN);
         runtime->main = task;
         rc = runtime->options.sigint && runtime->sim == NULL ? wf_sigint_start(runtime) : 0;
     }

@@ -98,7 +98,7 @@ static inline __attribute__((always_inline)) void arrive_yielded(struct wf_worke
 {
     weft_task *task = worker->left->task;
     wf_bump_own(&worker->counters.yields, 1);
-    bool is_plain = worker->sim == NULL && (task->flags & WF_TASK_PINNED) == 0 &&
+    bool is_plain = worker->sim == NULL && (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
                     wf_deque_has_room(&worker->deque);
     if (__builtin_expect(is_plain, 1)) {
         wf_deque_add(&worker->deque, wf_task_token(task));
@@ -247,7 +247,7 @@ void wf_task_die_of_scopes(const weft_task *task)
     unsigned kind =
         task->scope != NULL ? task->scope->kind : 0; /* first: the frame it lies in is gone */
     (void)wf_task_describe(task, who, sizeof who);
-    if ((task->flags & WF_TASK_WALKS) != 0) {
+    if ((wf_task_flags(task) & WF_TASK_WALKS) != 0) {
         wf_die("%s ended with completions still open: they lie in a dead frame", who);
     }
     static const char *const kinds[] = {"scope", "timeout", "watch", "shield", "group"};
@@ -259,7 +259,7 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
 {
     struct wf_later later;
     wf_later_init(&later);
-    bool is_main = (task->flags & WF_TASK_MAIN) != 0;
+    bool is_main = (wf_task_flags(task) & WF_TASK_MAIN) != 0;
     weft_runtime *runtime = worker->runtime;
     wf_task_finish(task, raw, &worker->tasks, &later);
     wf_sched_flush(&later);
@@ -317,7 +317,7 @@ void wf_worker_bury(struct wf_worker *worker)
         return;
     }
     worker->to_bury = NULL;
-    task->flags |= WF_TASK_NEVER_RAN;
+    wf_task_add_flags(task, WF_TASK_NEVER_RAN);
     wf_task_end_on(worker, task, worker->bury_error);
 }
 
@@ -445,21 +445,31 @@ static void stop_searching(struct wf_worker *worker)
     }
 }
 
+static void look_again(weft_runtime *runtime)
+{
+    if (wf_ready_anywhere(runtime)) {
+        wf_sched_notify(runtime); /* perhaps this very worker */
+    }
+}
+
 static void go_to_sleep(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
     struct wf_later later;
     wf_later_init(&later);
-    wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
-    if (wf_ready_anywhere(runtime)) {
-        wf_sched_notify(runtime); /* perhaps this very worker */
-    }
+    bool is_last = wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
+    look_again(runtime);
     /* After going to the sleepers: who sends something from now on finds us there. */
     bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
                     (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
-        wf_park(worker, wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel)), &later);
+        int64_t deadline_ns = wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel));
+        if (!wf_linger(worker, deadline_ns)) {
+            /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
+            wf_idle_settle(&runtime->idle, is_last);
+            look_again(runtime);
+        }
+        wf_park(worker, deadline_ns, &later);
     }
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     wf_watchdog_wake(runtime);

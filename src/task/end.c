@@ -106,7 +106,7 @@ void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind)
         return;
     }
     bool at_shutdown = (wf_load_acq(&task->marks) & WF_MARK_FAILED) != 0;
-    bool is_unseen = (word & WF_SEEN) == 0 && (task->flags & WF_TASK_MAIN) == 0;
+    bool is_unseen = (word & WF_SEEN) == 0 && (wf_task_flags(task) & WF_TASK_MAIN) == 0;
     if (kind == WEFT_DIAG_ERROR_AT_SHUTDOWN ? at_shutdown : is_unseen && !at_shutdown) {
         registry->report(registry, kind, task, (int)task->raw);
     }
@@ -121,7 +121,8 @@ static void release(weft_task *task, struct wf_task_cache *cache)
     wf_task_report_error(task, WEFT_DIAG_ERROR_NEVER_RETRIEVED);
     struct wf_extra *extra = task->extra;
     if (extra != NULL) {
-        bool has_value = (task->flags & WF_TASK_NEVER_RAN) == 0 && !weft_is_error(task->raw);
+        bool has_value =
+            (wf_task_flags(task) & WF_TASK_NEVER_RAN) == 0 && !weft_is_error(task->raw);
         if (extra->drop_result != NULL && has_value && (word & WF_TAKEN) == 0) {
             extra->drop_result(task->raw);
         }
@@ -260,7 +261,7 @@ static void report_swallowed(weft_task *task, uint64_t before)
 void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
                     struct wf_later *later)
 {
-    if ((task->flags & WF_TASK_NEVER_RAN) != 0 && task->extra != NULL &&
+    if ((wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0 && task->extra != NULL &&
         task->extra->drop_arg != NULL) {
         drop_arg(task);
     }

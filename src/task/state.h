@@ -125,21 +125,27 @@ static inline uint64_t wf_word_claimed(uint64_t word, uint8_t epoch, enum wf_ver
            ((uint64_t)epoch << WF_EPOCH_SHIFT);
 }
 
-/* A fresh task in a free slot; the epoch goes on so that stale queue entries fail. The spawner's own
- * store: nobody else looks at a free slot's word but to find that it is free. */
-static inline void wf_state_spawn(wf_au64 *word)
+/* A fresh task in a free slot. The epoch goes on and the deliveries, of which only differences count, begin
+ * with bits of its id: so whoever was about to start the slot's last task finds another word. The spawner's
+ * own store: nobody else looks at a free slot's word but to find that it is free. */
+static inline void wf_state_spawn(wf_au64 *word, uint64_t id)
 {
     uint64_t epoch = (wf_load_rlx(word) + (UINT64_C(1) << WF_EPOCH_SHIFT)) & WF_EPOCH_MASK;
-    wf_store_rel(word, epoch | WF_NEW);
+    uint64_t tolls =
+        (id >> 8 << WF_TOLLS_SHIFT) & WF_TOLLS_MASK; /* the epoch counts with the low bits */
+    wf_store_rel(word, epoch | tolls | WF_NEW);
 }
 
 enum wf_start { WF_START_RUN, WF_START_CANCELLED, WF_START_LOST };
 
 /* NEW -> RUN for whoever holds the queue entry; CANCELLED: it is RUN, but must end unrun. `seen` is
- * the word that the caller has checked to be NEW and of the right generation. */
+ * the word that the caller has checked to be NEW and of the right generation: if the slot goes to another
+ * task meanwhile, that one is not ours to start, it may not even be queued. */
 static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen)
 {
-    while (wf_word_life(seen) == WF_NEW) {
+    const uint64_t same = WF_EPOCH_MASK | WF_TOLLS_MASK;
+    uint64_t checked = seen;
+    while (wf_word_life(seen) == WF_NEW && ((seen ^ checked) & same) == 0) {
         if (wf_cas_weak_acqrel(word, &seen, wf_word_with_life(seen, WF_RUN))) {
             return wf_word_undelivered(seen) > 0 ? WF_START_CANCELLED : WF_START_RUN;
         }

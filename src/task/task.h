@@ -94,7 +94,7 @@ struct weft_task {
     struct wf_lock lock;
 
     uint16_t home;        /* worker a pinned task belongs to; the scheduler's */
-    uint8_t flags;        /* WF_TASK_*: set before the task is queued */
+    wf_au8 flags;         /* WF_TASK_*: by wf_task_add_flags, see there */
     uint8_t budget_spent; /* ready waits in a row; the task's own */
 
     /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
@@ -156,6 +156,18 @@ enum {
 };
 
 _Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");
+
+/* A joiner looks for WF_TASK_APART before it has claimed the task; somebody else may run it by then. */
+static inline unsigned wf_task_flags(const weft_task *task)
+{
+    return wf_load_rlx(&((weft_task *)(uintptr_t)task)->flags);
+}
+
+/* Whoever makes the task, or runs it, or has claimed it to end it. */
+static inline void wf_task_add_flags(weft_task *task, unsigned flags)
+{
+    wf_store_rlx(&task->flags, (uint8_t)(wf_load_rlx(&task->flags) | flags));
+}
 
 static inline uint64_t wf_task_id(const weft_task *task)
 {

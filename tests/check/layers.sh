@@ -3,7 +3,7 @@
 # layers.sh - a file in src/ includes its own room and the rooms below it, never up.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-rooms="base fiber queue timer task poll sched await sync inspect" # lowest first
+rooms="base fiber queue timer task poll sched await sync net inspect" # lowest first
 
 find src -name '*.[chS]' | LC_ALL=C sort | xargs awk -v rooms="$rooms" '
 BEGIN { n = split(rooms, name, " "); for (i = 1; i <= n; i++) level[name[i]] = i }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/* message.c - datagrams and control data: the calls of sockets that take a struct msghdr, or could.
+ *
+ * A local datagram socket that is not connected has nobody to tell it when the receiver's queue has room
+ * again: it always says that it is writable. Such a send tries again after a pause that grows.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include <weft/io.h>
+
+#include "await/fake.h"
+#include "await/io.h"
+
+#define PAUSE_FIRST_NS (50 * WEFT_US)
+#define PAUSE_MOST_NS (10 * WEFT_MS)
+
+/* ---- attempts; `in` is the message ---- */
+
+WF_ATTEMPT ssize_t try_recvmsg(const struct wf_io_call *call)
+{
+    ssize_t n = recvmsg(call->fd, call->in, call->flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    return n >= 0 ? n : -errno;
+}
+
+WF_ATTEMPT ssize_t try_sendmsg(const struct wf_io_call *call)
+{
+    ssize_t n = sendmsg(call->fd, call->out, call->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n >= 0 ? n : -errno;
+}
+
+/* ---- sending ---- */
+
+static int pause_for(weft_task *self, int64_t delay_ns)
+{
+    struct wf_wait wait;
+    struct wf_alarm alarm;
+    int64_t now_ns = wf_runtime_now(wf_runtime_of(self));
+    wf_wait_begin(&wait, self, WF_WAIT_FD);
+    wf_alarm_set(&alarm, &wait, wf_deadline_after(now_ns, delay_ns), WF_GRANTED);
+    if (wf_door_park(&wait) == WF_GRANTED) {
+        return 0;
+    }
+    wf_alarm_clear(&alarm);
+    return -ECANCELED;
+}
+
+/* To an address. A socket without room for more says so to poll, and is waited for like any other. */
+static ssize_t send_to_address(const struct wf_io *io, const struct wf_io_call *call)
+{
+    int64_t delay_ns = PAUSE_FIRST_NS;
+    for (;;) {
+        uint64_t stamp;
+        int rc = wf_io_stamp(io, &stamp);
+        ssize_t n = rc == 0 ? try_sendmsg(call) : rc;
+        if (n == -EINTR) {
+            continue;
+        }
+        if (n != -EAGAIN) {
+            return n;
+        }
+        int seen = wf_io_poll(io->fd, POLLOUT);
+        if (seen > 0) {
+            rc = pause_for(io->self, delay_ns);
+            delay_ns = delay_ns < PAUSE_MOST_NS ? 2 * delay_ns : delay_ns;
+        } else {
+            rc = seen == 0 ? wf_io_wait(io, WF_FD_WRITE, stamp, WF_WAIT_FD) : seen;
+        }
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
+static bool is_message(const struct msghdr *message)
+{
+    return message != NULL && (message->msg_iov != NULL || message->msg_iovlen == 0);
+}
+
+static struct wf_fake_way fake_way(const char *name, bool writes, int flags)
+{
+    return (struct wf_fake_way){
+        .call = name, .writes = writes, .only_sockets = true, .flags = flags};
+}
+
+static ssize_t send_message(int fd, const struct msghdr *message, int flags, const char *name)
+{
+    struct wf_io io;
+    struct wf_io_call call = {.fd = fd, .flags = flags, .out = message};
+    int rc = wf_io_enter(&io, fd, name);
+    if (rc == -ENOTSUP) {
+        struct wf_fake_way way = fake_way(name, true, flags);
+        return wf_fake_move(fd, message->msg_iov, (int)message->msg_iovlen, &way);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    return message->msg_namelen > 0 ? send_to_address(&io, &call)
+                                    : wf_io_run(&io, WF_FD_WRITE, &call, try_sendmsg);
+}
+
+ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return is_message(message) ? send_message(fd, message, flags, __func__) : -EINVAL;
+}
+
+ssize_t weft_sendto(int fd, const void *buffer, size_t length, int flags,
+                    const struct sockaddr *address, socklen_t address_length)
+{
+    union {
+        const void *out;
+        void *in;
+    } data = {buffer}, name = {address};
+    struct iovec part = {.iov_base = data.in, .iov_len = length};
+    struct msghdr message = {.msg_name = name.in,
+                             .msg_namelen = address != NULL ? address_length : 0,
+                             .msg_iov = &part,
+                             .msg_iovlen = 1};
+    return buffer != NULL || length == 0 ? send_message(fd, &message, flags, __func__) : -EINVAL;
+}
+
+/* ---- receiving ---- */
+
+/* Numbers that came with it belong to descriptors that are new to this process. */
+static void adopt_rights(const struct wf_io *io, struct msghdr *message)
+{
+    for (struct cmsghdr *part = message->msg_controllen > 0 ? CMSG_FIRSTHDR(message) : NULL;
+         part != NULL; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        size_t bytes = part->cmsg_len - CMSG_LEN(0);
+        for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
+            wf_io_adopt(io->poller, fd);
+        }
+    }
+}
+
+static ssize_t receive_message(int fd, struct msghdr *message, int flags, const char *name)
+{
+    struct wf_io io;
+    struct wf_io_call call = {.fd = fd, .flags = flags, .in = message};
+    int rc = wf_io_enter(&io, fd, name);
+    if (rc == -ENOTSUP) {
+        struct wf_fake_way way = fake_way(name, false, flags);
+        ssize_t n = wf_fake_move(fd, message->msg_iov, (int)message->msg_iovlen, &way);
+        if (n >= 0) { /* connected streams only: they tell no address, and carry nothing else */
+            message->msg_namelen = 0;
+            message->msg_controllen = 0;
+            message->msg_flags = 0;
+        }
+        return n;
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    ssize_t n = wf_io_run(&io, WF_FD_READ, &call, try_recvmsg);
+    if (n >= 0) {
+        adopt_rights(&io, message);
+    }
+    return n;
+}
+
+ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    return is_message(message) ? receive_message(fd, message, flags, __func__) : -EINVAL;
+}
+
+ssize_t weft_recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *address,
+                      socklen_t *address_length)
+{
+    struct iovec part = {.iov_base = buffer, .iov_len = length};
+    struct msghdr message = {.msg_name = address,
+                             .msg_namelen =
+                                 address != NULL && address_length != NULL ? *address_length : 0,
+                             .msg_iov = &part,
+                             .msg_iovlen = 1};
+    if ((buffer == NULL && length > 0) || (address != NULL && address_length == NULL)) {
+        return -EINVAL;
+    }
+    ssize_t n = receive_message(fd, &message, flags, __func__);
+    if (n >= 0 && address_length != NULL) {
+        *address_length = message.msg_namelen;
+    }
+    return n;
+}
+
+/* ---- shutting down ---- */
+
+WF_ATTEMPT int try_shutdown(int fd, int how)
+{
+    return shutdown(fd, how) == 0 ? 0 : -errno;
+}
+
+int weft_shutdown(int fd, int how)
+{
+    struct wf_io io;
+    if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) {
+        return -EINVAL;
+    }
+    int rc = wf_io_enter(&io, fd, __func__);
+    if (rc == -ENOTSUP) {
+        return wf_fake_shut(fd, how);
+    }
+    uint64_t stamp;
+    rc = rc == 0 ? wf_io_stamp(&io, &stamp) : rc;
+    return rc < 0 ? rc : try_shutdown(fd, how);
+}

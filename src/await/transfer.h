@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/* transfer.h - moving bytes to and from what is no socket, for all calls that do. */
+#ifndef WF_AWAIT_TRANSFER_H
+#define WF_AWAIT_TRANSFER_H
+
+#include "await/io.h"
+
+/* How one direction does it, from the best to the worst; see transfer.c. */
+struct wf_way {
+    unsigned direction;
+    short poll_events;
+    ssize_t (*nowait)(const struct wf_io_call *call);
+    ssize_t (*plain)(const struct wf_io_call *call);
+    weft_fn *on_pool; /* `plain` until it was not interrupted */
+    uint8_t opcode;   /* in a ring: what takes the call's memory and length as they are */
+};
+
+ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way,
+                          struct wf_io_call *call);
+
+#endif

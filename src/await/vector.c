@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/* vector.c - reading and writing several parts at once.
+ *
+ * As transfer.c does it for one part: sockets first, with a flag for this one call, and what says that it is
+ * none by the other ways.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <weft/io.h>
+
+#include "await/fake.h"
+#include "await/io.h"
+#include "await/quiet.h"
+#include "await/transfer.h"
+#include "await/uring.h"
+
+/* In these calls `in` is the array of parts and `length` their number. */
+static const struct iovec *parts_of(const struct wf_io_call *call)
+{
+    return call->in;
+}
+
+/* ---- attempts ---- */
+
+WF_ATTEMPT ssize_t try_recv_parts(const struct wf_io_call *call)
+{
+    struct msghdr message = {.msg_iov = call->in, .msg_iovlen = call->length};
+    ssize_t n = recvmsg(call->fd, &message, MSG_DONTWAIT);
+    return n >= 0 ? n : -errno;
+}
+
+WF_ATTEMPT ssize_t try_send_parts(const struct wf_io_call *call)
+{
+    struct msghdr message = {.msg_iov = call->in, .msg_iovlen = call->length};
+    ssize_t n = sendmsg(call->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n >= 0 ? n : -errno;
+}
+
+WF_ATTEMPT ssize_t try_readv_nowait(const struct wf_io_call *call)
+{
+    ssize_t n = preadv2(call->fd, parts_of(call), (int)call->length, -1, RWF_NOWAIT);
+    return n >= 0 ? n : -errno;
+}
+
+WF_ATTEMPT ssize_t try_readv(const struct wf_io_call *call)
+{
+    ssize_t n = readv(call->fd, parts_of(call), (int)call->length);
+    return n >= 0 ? n : -errno;
+}
+
+static ssize_t try_writev_nowait(const struct wf_io_call *call)
+{
+    return wf_quiet_write(call->fd, parts_of(call), (int)call->length, -1, RWF_NOWAIT);
+}
+
+static ssize_t try_writev(const struct wf_io_call *call)
+{
+    return wf_quiet_write(call->fd, parts_of(call), (int)call->length, -1, 0);
+}
+
+static intptr_t readv_on_pool(void *arg)
+{
+    ssize_t n;
+    do {
+        n = try_readv(arg);
+    } while (n == -EINTR);
+    return (intptr_t)n;
+}
+
+static intptr_t writev_on_pool(void *arg)
+{
+    ssize_t n;
+    do {
+        n = try_writev(arg);
+    } while (n == -EINTR);
+    return (intptr_t)n;
+}
+
+/* ---- the calls ---- */
+
+/* One of the two. */
+struct side {
+    const char *name;
+    ssize_t (*on_socket)(const struct wf_io_call *call);
+    struct wf_way way;
+};
+
+static const struct side reading = {
+    .name = "weft_readv",
+    .on_socket = try_recv_parts,
+    .way = {WF_FD_READ, POLLIN, try_readv_nowait, try_readv, readv_on_pool,
+            IORING_OP_READV},
+};
+static const struct side writing = {
+    .name = "weft_writev",
+    .on_socket = try_send_parts,
+    .way = {WF_FD_WRITE, POLLOUT, try_writev_nowait, try_writev, writev_on_pool,
+            IORING_OP_WRITEV},
+};
+
+/* Bytes in all parts, or -EINVAL. */
+static ssize_t sum_up(const struct iovec *parts, int count)
+{
+    if (count < 0 || count > IOV_MAX || (parts == NULL && count > 0)) {
+        return -EINVAL;
+    }
+    size_t sum = 0;
+    for (int i = 0; i < count; i++) {
+        if ((parts[i].iov_base == NULL && parts[i].iov_len > 0) ||
+            parts[i].iov_len > (size_t)SSIZE_MAX - sum) {
+            return -EINVAL;
+        }
+        sum += parts[i].iov_len;
+    }
+    return (ssize_t)sum;
+}
+
+static ssize_t move(int fd, const struct iovec *parts, int count, const struct side *side)
+{
+    struct wf_io io;
+    struct wf_io_call call = {.fd = fd, .out = parts, .length = (size_t)count};
+    ssize_t n = sum_up(parts, count);
+    if (n < 0) {
+        return n;
+    }
+    bool reads_nothing = n == 0 && side == &reading;
+    int rc = wf_io_enter(&io, fd, side->name);
+    if (rc == -ENOTSUP) {
+        bool writes = side == &writing;
+        return wf_fake_move(fd, parts, count, &(struct wf_fake_way){side->name, writes, false, 0});
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (reads_nothing) { /* which waits for nothing either, whereas a recv would */
+        return try_readv(&call);
+    }
+    n = wf_io_run(&io, side->way.direction, &call, side->on_socket);
+    return n == -ENOTSOCK ? wf_transfer_other(&io, &side->way, &call) : n;
+}
+
+ssize_t weft_readv(int fd, const struct iovec *parts, int count)
+{
+    return move(fd, parts, count, &reading);
+}
+
+ssize_t weft_writev(int fd, const struct iovec *parts, int count)
+{
+    return move(fd, parts, count, &writing);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/* resolve.h - what the ways to look up a name share. */
+#ifndef WF_NET_RESOLVE_H
+#define WF_NET_RESOLVE_H
+
+#include <netdb.h>
+
+#include <weft/resolve.h>
+
+/* One lookup, its arguments checked. */
+struct wf_question {
+    const char *host;
+    uint16_t port;
+    weft_resolve_options options;
+};
+
+/* A list for `most` addresses, empty; NULL: no memory. */
+weft_addresses *wf_addresses_make(size_t most);
+
+/* Adds a copy of an address of IPv4 or IPv6, with the port; others are left out. */
+void wf_addresses_add(weft_addresses *list, const struct sockaddr *address, uint16_t port);
+
+/* 0 and the list; -ENODATA, and it is freed, when it is empty; -ENOMEM for NULL. */
+int wf_addresses_give(weft_addresses *list, weft_addresses **found);
+
+/* getaddrinfo, or what stands for it in a test. */
+typedef int wf_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                           struct addrinfo **found);
+
+/* On the pool (resolve_pool.c). An await point. */
+int wf_resolve_on_pool(const struct wf_question *question, wf_getaddrinfo *ask,
+                       weft_addresses **found);
+
+#ifdef WEFT_HAVE_CARES
+/* In the calling fiber (resolve_cares.c). An await point. */
+int wf_resolve_by_cares(const struct wf_question *question, weft_addresses **found);
+#endif
+
+#endif

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+/* resolve_cares.c - looking up names by c-ares, driven by the fiber that asks.
+ *
+ * What: a channel of c-ares for each lookup, in the hands of one fiber alone. It waits for the channel's
+ *       sockets and for its next time-out by one weft_select, and lets c-ares look.
+ * Why this way: no thread, no lock, nothing that two lookups share, changes of /etc/resolv.conf are seen at
+ *       once; and destroying the channel ends everything on the spot: when the call returns, cancelled or
+ *       not, c-ares knows neither its sockets nor its memory any more. The price is reading a few small files
+ *       for each lookup, which is little beside the way to a server and back. Rejected: one channel a
+ *       runtime, with a task of its own that all lookups hand their questions to.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <ares.h>
+
+#include <weft/io.h>
+#include <weft/select.h>
+#include <weft/time.h>
+
+#include "await/io.h"
+#include "net/resolve.h"
+#include "net/socket.h"
+
+/* One lookup, on the stack of its fiber. */
+struct lookup {
+    const struct wf_question *question;
+    ares_channel channel;
+    weft_addresses *list;
+    int status;       /* of c-ares */
+    int socket_error; /* why no socket could be made, which c-ares does not tell */
+    bool is_over;
+};
+
+static int error_of(int status)
+{
+    switch (status) {
+    case ARES_SUCCESS:
+        return 0;
+    case ARES_ENOTFOUND:
+        return -ENOENT;
+    case ARES_ENODATA:
+        return -ENODATA;
+    case ARES_ETIMEOUT:
+        return -ETIMEDOUT;
+    case ARES_ECONNREFUSED:
+        return -ECONNREFUSED;
+    case ARES_ENOMEM:
+        return -ENOMEM;
+    case ARES_EBADNAME:
+    case ARES_EBADSTR:
+    case ARES_EBADFAMILY:
+        return -EINVAL;
+    case ARES_EBADRESP:
+    case ARES_EBADQUERY:
+        return -EBADMSG;
+    default:
+        return -EREMOTEIO;
+    }
+}
+
+/* ---- the channel's sockets: known to the runtime by their right names ---- */
+
+static ares_socket_t open_socket(int family, int type, int protocol, void *arg)
+{
+    struct lookup *lookup = arg;
+    (void)protocol;
+    int fd = wf_socket_make(family, type);
+    if (fd < 0) {
+        lookup->socket_error = fd;
+        errno = -fd;
+    }
+    return fd >= 0 ? fd : -1;
+}
+
+static int close_socket(ares_socket_t fd, void *arg)
+{
+    (void)arg;
+    return weft_close(fd) == 0 ? 0 : -1;
+}
+
+static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares_socklen_t length,
+                          void *arg)
+{
+    (void)arg;
+    return connect(fd, address, length);
+}
+
+static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int flags,
+                            struct sockaddr *address, ares_socklen_t *length, void *arg)
+{
+    (void)arg;
+    return recvfrom(fd, buffer, size, flags, address, length);
+}
+
+static ares_ssize_t transmit(ares_socket_t fd, const struct iovec *parts, int count, void *arg)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
+                             .msg_iovlen = (size_t)count};
+    (void)arg;
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+static const struct ares_socket_functions socket_functions = {open_socket, close_socket,
+                                                              connect_socket, receive, transmit};
+
+/* ---- the channel ---- */
+
+/* "a.example, b.example" as c-ares wants it: pointers into a copy. NULL: no memory. */
+struct domains {
+    char *text;
+    char *names[16];
+    int count;
+};
+
+static int split_domains(const char *search, struct domains *domains)
+{
+    char *rest = NULL;
+    memset(domains, 0, sizeof *domains);
+    if (search == NULL) {
+        return 0;
+    }
+    domains->text = strdup(search);
+    if (domains->text == NULL) {
+        return -ENOMEM;
+    }
+    char *name = strtok_r(domains->text, ", ", &rest);
+    while (name != NULL && domains->count < 16) {
+        domains->names[domains->count++] = name;
+        name = strtok_r(NULL, ", ", &rest);
+    }
+    return 0;
+}
+
+static int milliseconds(int64_t ns)
+{
+    int64_t ms = (ns + WEFT_MS - 1) / WEFT_MS;
+    return ms > INT32_MAX ? INT32_MAX : (int)ms;
+}
+
+static int init_channel(ares_channel *channel, const weft_resolve_options *given,
+                        struct domains *domains)
+{
+    struct ares_options options = {0};
+    int mask = 0;
+    if (given->timeout_ns > 0) {
+        options.timeout = milliseconds(given->timeout_ns);
+        mask |= ARES_OPT_TIMEOUTMS;
+    }
+    if (given->tries > 0) {
+        options.tries = given->tries;
+        mask |= ARES_OPT_TRIES;
+    }
+    if (given->dots > 0) {
+        options.ndots = given->dots;
+        mask |= ARES_OPT_NDOTS;
+    }
+    if (given->search != NULL) {
+        options.domains = domains->names;
+        options.ndomains = domains->count;
+        mask |= ARES_OPT_DOMAINS;
+    }
+    return error_of(ares_init_options(channel, &options, mask));
+}
+
+static int open_channel(struct lookup *lookup)
+{
+    struct domains domains;
+    ares_channel *channel = &lookup->channel;
+    const weft_resolve_options *given = &lookup->question->options;
+    int rc = split_domains(given->search, &domains);
+    rc = rc == 0 ? init_channel(channel, given, &domains) : rc;
+    free(domains.text);
+    if (rc < 0) {
+        return rc;
+    }
+    ares_set_socket_functions(*channel, &socket_functions, lookup);
+    if (given->servers != NULL && ares_set_servers_ports_csv(*channel, given->servers) != 0) {
+        ares_destroy(*channel);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* ---- the answer ---- */
+
+static void copy_found(struct lookup *lookup, const struct ares_addrinfo_node *first)
+{
+    size_t count = 0;
+    for (const struct ares_addrinfo_node *item = first; item != NULL; item = item->ai_next) {
+        count++;
+    }
+    lookup->list = wf_addresses_make(count);
+    for (const struct ares_addrinfo_node *item = first; lookup->list != NULL && item != NULL;
+         item = item->ai_next) {
+        wf_addresses_add(lookup->list, item->ai_addr, lookup->question->port);
+    }
+}
+
+/* Called once, at the latest while the channel is destroyed. */
+static void take_answer(void *arg, int status, int timeouts, struct ares_addrinfo *result)
+{
+    struct lookup *lookup = arg;
+    (void)timeouts;
+    lookup->is_over = true;
+    lookup->status = status;
+    if (status == ARES_SUCCESS) {
+        copy_found(lookup, result->nodes);
+    }
+    ares_freeaddrinfo(result);
+}
+
+/* ---- the loop ---- */
+
+struct watched {
+    ares_socket_t fds[ARES_GETSOCK_MAXNUM];
+    weft_case cases[ARES_GETSOCK_MAXNUM + 1];
+    size_t count; /* of cases; the last one is the time */
+};
+
+static int64_t time_left(ares_channel channel)
+{
+    struct timeval left;
+    if (ares_timeout(channel, NULL, &left) == NULL) {
+        return WEFT_FOREVER;
+    }
+    return (int64_t)left.tv_sec * WEFT_S + (int64_t)left.tv_usec * WEFT_US;
+}
+
+static void collect(ares_channel channel, struct watched *watched)
+{
+    unsigned bits = (unsigned)ares_getsock(channel, watched->fds, ARES_GETSOCK_MAXNUM);
+    watched->count = 0;
+    for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
+        unsigned reads = bits >> i & 1U;
+        unsigned writes = bits >> (i + ARES_GETSOCK_MAXNUM) & 1U;
+        unsigned events = (reads != 0 ? (unsigned)WEFT_READABLE : 0U) |
+                          (writes != 0 ? (unsigned)WEFT_WRITABLE : 0U);
+        if (events == 0) {
+            break;
+        }
+        watched->cases[watched->count++] = weft_case_fd(watched->fds[i], events);
+    }
+    watched->cases[watched->count++] = weft_case_after(time_left(channel));
+}
+
+/* Waits until c-ares has something to do, and lets it: 0 or -ECANCELED and the like. */
+static int step(ares_channel channel)
+{
+    struct watched watched;
+    collect(channel, &watched);
+    int chosen = weft_select(watched.cases, watched.count, 0);
+    if (chosen < 0) {
+        return chosen;
+    }
+    ares_socket_t reads = ARES_SOCKET_BAD;
+    ares_socket_t writes = ARES_SOCKET_BAD;
+    if ((size_t)chosen < watched.count - 1) {
+        int seen = watched.cases[chosen].outcome; /* an error shows in the system call */
+        bool is_writable = seen > 0 && (seen & (WEFT_WRITABLE | WEFT_HANGUP)) != 0;
+        reads =
+            seen < 0 || (seen & (WEFT_READABLE | WEFT_HANGUP)) != 0 ? watched.fds[chosen] : reads;
+        writes = is_writable ? watched.fds[chosen] : writes;
+    }
+    ares_process_fd(channel, reads, writes);
+    return 0;
+}
+
+int wf_resolve_by_cares(const struct wf_question *question, weft_addresses **found)
+{
+    struct lookup lookup = {.question = question};
+    struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_ENVHOSTS,
+        .ai_family = question->options.family,
+        .ai_socktype = SOCK_STREAM,
+    };
+    int rc = open_channel(&lookup);
+    if (rc < 0) {
+        return rc;
+    }
+    ares_getaddrinfo(lookup.channel, question->host, NULL, &hints, take_answer, &lookup);
+    while (rc == 0 && !lookup.is_over) {
+        rc = step(lookup.channel);
+    }
+    ares_destroy(lookup.channel);
+    if (rc < 0) {
+        weft_addresses_free(lookup.list);
+        return rc;
+    }
+    rc = error_of(lookup.status);
+    rc = rc == -ECONNREFUSED && lookup.socket_error < 0 ? lookup.socket_error : rc;
+    return rc < 0 ? rc : wf_addresses_give(lookup.list, found);
+}

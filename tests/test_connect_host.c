@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+/* test_connect_host.c - happy eyeballs: order, times, who wins, what is left of the others.
+ *
+ * In virtual time with attempts that take as long as they are told; over loopback with real sockets. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <weft.h>
+#include <weft/testing.h>
+
+#include "dns_server.h"
+#include "net/race.h"
+#include "net/socket.h"
+#include "net_test.h"
+#include "support.h"
+#include "weft_test.h"
+
+static const weft_options plain_sim = {.simulate = true};
+static const weft_options one_worker = {.workers = 1};
+
+/* ---- attempts in virtual time ---- */
+
+/* What becomes of an attempt is told by its port: it ends after port / 10 * 10 ms, and well if the port
+ * ends with 0, else with errors[port % 10]. */
+static const int errors[10] = {0, -ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT, -EHOSTUNREACH};
+
+static int made; /* descriptors */
+static int unmade;
+
+static int act(const weft_address *address, const void *context)
+{
+    char text[80];
+    int port = ntohs(address->as.any.sa_family == AF_INET ? address->as.v4.sin_port
+                                                          : address->as.v6.sin6_port);
+    (void)context;
+    (void)snprintf(text, sizeof text, "%d@%d", port, (int)(weft_now() / WEFT_MS));
+    mark(text);
+    int fd = weft_sim_socket();
+    wt_check(fd >= 0);
+    made++;
+    int rc = weft_sleep(port / 10 * 10 * WEFT_MS);
+    rc = rc == 0 ? errors[port % 10] : rc;
+    if (rc < 0) {
+        wt_check(weft_close(fd) == 0);
+        unmade++;
+    }
+    return rc < 0 ? rc : fd;
+}
+
+static weft_address v4(uint16_t port)
+{
+    weft_address address;
+    wt_check(wf_address_parse("192.0.2.1", port, &address) == 0);
+    return address;
+}
+
+static weft_address v6(uint16_t port)
+{
+    weft_address address;
+    wt_check(wf_address_parse("2001:db8::1", port, &address) == 0);
+    return address;
+}
+
+/* How many milliseconds it took, or the error; the trace of its attempts must be `expected`. */
+static int64_t race(const weft_address *addresses, size_t count, const char *expected)
+{
+    int64_t start = weft_now();
+    wt_check(start % WEFT_MS == 0);
+    int fd = wf_race(addresses, count, 250 * WEFT_MS, act, NULL);
+    int64_t end = weft_now();
+    wt_check(traced(expected));
+    if (fd >= 0) {
+        wt_check(weft_close(fd) == 0);
+    }
+    return fd < 0 ? fd : (end - start) / WEFT_MS;
+}
+
+static intptr_t first_wins(void *arg)
+{
+    weft_address addresses[] = {v6(100), v4(10)};
+    (void)arg;
+    wt_check(race(addresses, 2, "100@0 ") == 100);
+    return 0;
+}
+
+Test(connect_host, the_first_wins)
+{
+    RUN(first_wins, NULL, &plain_sim);
+}
+
+/* The first one hangs: the second, of the other family, begins 250 ms later. */
+static intptr_t second_wins(void *arg)
+{
+    weft_address addresses[] = {v6(10000), v6(10000), v4(20)};
+    (void)arg;
+    wt_check(race(addresses, 3, "10000@0 20@250 ") == 270);
+    return 0;
+}
+
+Test(connect_host, the_other_family_comes_next)
+{
+    RUN(second_wins, NULL, &plain_sim);
+}
+
+static intptr_t alternates(void *arg)
+{
+    weft_address addresses[] = {v4(30001), v4(30011), v4(30021), v4(30031), v6(40001), v6(40011)};
+    (void)arg;
+    wt_check(race(addresses, 6, "30001@0 40001@250 30011@500 40011@750 30021@1000 30031@1250 ") ==
+             -ECONNREFUSED);
+    return 0;
+}
+
+Test(connect_host, families_alternate)
+{
+    RUN(alternates, NULL, &plain_sim);
+}
+
+/* A failure brings the next one about at once, and the later time counts from there. */
+static intptr_t failures_hurry(void *arg)
+{
+    weft_address addresses[] = {v6(101), v4(51), v6(9990), v4(9990), v6(30)};
+    (void)arg;
+    wt_check(race(addresses, 5, "101@0 51@100 9990@150 9990@400 30@650 ") == 680);
+    return 0;
+}
+
+Test(connect_host, failures_hurry)
+{
+    RUN(failures_hurry, NULL, &plain_sim);
+}
+
+/* An earlier attempt may still win while later ones go on. */
+static intptr_t late_first(void *arg)
+{
+    weft_address addresses[] = {v6(600), v4(9990), v6(9990)};
+    (void)arg;
+    wt_check(race(addresses, 3, "600@0 9990@250 9990@500 ") == 600);
+    wt_check(made == 3 && unmade == 2);
+    return 0;
+}
+
+Test(connect_host, an_earlier_one_may_win)
+{
+    RUN(late_first, NULL, &plain_sim);
+}
+
+static intptr_t last_meaningful(void *arg)
+{
+    (void)arg;
+    weft_address refused[] = {v6(12), v4(21), v6(14)};
+    wt_check(race(refused, 3, "12@0 21@10 14@30 ") == -ECONNREFUSED);
+    weft_address two[] = {v6(11), v4(13), v6(12)};
+    wt_check(race(two, 3, "11@40 13@50 12@60 ") == -ETIMEDOUT);
+    weft_address nowhere[] = {v6(12), v4(14)};
+    wt_check(race(nowhere, 2, "12@70 14@80 ") == -EHOSTUNREACH);
+    return 0;
+}
+
+Test(connect_host, the_last_error_that_says_most)
+{
+    RUN(last_meaningful, NULL, &plain_sim);
+}
+
+/* Two end well in the same instant: one is returned, the other closed. */
+static intptr_t dead_heat(void *arg)
+{
+    weft_address addresses[] = {v6(500), v4(250), v6(9990)};
+    (void)arg;
+    wt_check(race(addresses, 3, "500@0 250@250 ") == 500);
+    return 0;
+}
+
+static intptr_t given_up(void *arg)
+{
+    weft_address addresses[] = {v6(9990), v4(9990), v6(9990)};
+    (void)arg;
+    wt_check(weft_within(400 * WEFT_MS, wf_race(addresses, 3, 250 * WEFT_MS, act, NULL)) ==
+             -ETIMEDOUT);
+    wt_check(weft_now() == 400 * WEFT_MS);
+    wt_check(traced("9990@0 9990@250 "));
+    return 0;
+}
+
+Test(connect_host, ties_and_time_limits)
+{
+    static weft_fn *const fns[] = {dead_heat, given_up};
+    for (size_t i = 0; i < 2; i++) {
+        RUN(fns[i], NULL, &plain_sim);
+    }
+}
+
+/* ---- simulated sockets ---- */
+
+static intptr_t accepts_one(void *arg)
+{
+    int fd = weft_accept(*(const int *)arg, NULL, NULL);
+    return fd < 0 ? fd : weft_close(fd);
+}
+
+static intptr_t simulated(void *arg)
+{
+    weft_address unreachable = v6(7);
+    (void)arg;
+    int listener = weft_sim_listen(80);
+    weft_task *task = spawn_parked(accepts_one, &listener);
+    int fd = weft_connect_host("localhost", 80, NULL);
+    wt_check(fd >= 0 && weft_close(fd) == 0);
+    wt_check(finish(task) == 0);
+    wt_check(weft_connect_host("localhost", 81, NULL) == -ECONNREFUSED);
+    wt_check(weft_connect_any(&unreachable, 1, NULL) == -EAFNOSUPPORT);
+    wt_check(weft_close(listener) == 0);
+    return 0;
+}
+
+Test(connect_host, simulated)
+{
+    RUN(simulated, NULL, &plain_sim);
+}
+
+/* ---- loopback ---- */
+
+/* A port of 127.0.0.1 that nobody listens to. */
+static uint16_t closed_port(void)
+{
+    int fd = weft_listen_tcp("127.0.0.1", 0, NULL);
+    int port = weft_local_port(fd);
+    wt_check(weft_close(fd) == 0);
+    return (uint16_t)port;
+}
+
+static intptr_t over_loopback(void *arg)
+{
+    static const weft_connect_options no_delay = {.no_delay = true};
+    weft_address addresses[2];
+    int value = 0;
+    socklen_t size = sizeof value;
+    (void)arg;
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    uint16_t port = (uint16_t)weft_local_port(listener);
+    wt_check(wf_address_parse("127.0.0.1", closed_port(), &addresses[0]) == 0);
+    wt_check(wf_address_parse("127.0.0.1", port, &addresses[1]) == 0);
+    wt_check(weft_connect_any(addresses, 1, NULL) == -ECONNREFUSED);
+    int fd = weft_connect_any(addresses, 2, &no_delay);
+    wt_check(fd >= 0);
+    wt_check((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    wt_check(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &size) == 0 && value != 0);
+    int peer = weft_accept(listener, NULL, NULL);
+    wt_check(weft_write(fd, "x", 1) == 1);
+    wt_check(weft_close(fd) == 0 && weft_close(peer) == 0);
+    fd = weft_connect_host("127.0.0.1", port, NULL);
+    wt_check(fd >= 0 && weft_close(fd) == 0);
+    wt_check(weft_close(listener) == 0);
+    return 0;
+}
+
+Test(connect_host, over_loopback)
+{
+    RUN(over_loopback, NULL, &one_worker);
+}
+
+/* A name with an address of each family, of which only that of IPv4 is listened to. */
+static intptr_t by_name(void *arg)
+{
+    struct dns_server server = {0};
+    (void)arg;
+    dns_start(&server);
+    weft_resolve_options resolve = {.servers = server.address, .search = "", .tries = 2};
+    weft_connect_options options = {.resolve = &resolve};
+    int before = count_sockets();
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    uint16_t port = (uint16_t)weft_local_port(listener);
+    int fd = weft_connect_host("home.test", port, &options);
+    wt_check(fd >= 0 && weft_close(fd) == 0);
+    wt_check(weft_connect_host("home.test", closed_port(), &options) == -ECONNREFUSED);
+    wt_check(weft_connect_host("none.test", port, &options) == -ENOENT);
+    wt_check(weft_close(listener) == 0);
+    wt_check(count_sockets() == before);
+    dns_stop(&server);
+    return 0;
+}
+
+Test(connect_host, by_name, .timeout = 30)
+{
+    NEED_CARES();
+    RUN(by_name, NULL, &one_worker);
+}
+
+/* A listener whose backlog is full lets nobody through: the attempts hang, and are given up. */
+static intptr_t connect_in_vain(void *arg)
+{
+    return weft_connect_any(arg, 1, NULL);
+}
+
+static intptr_t cancelled(void *arg)
+{
+    static const weft_listen_options narrow = {.backlog = 1};
+    weft_address addresses[2];
+    int fillers[4];
+    weft_task *task;
+    intptr_t result = 0;
+    (void)arg;
+    int listener = weft_listen_tcp("127.0.0.1", 0, &narrow);
+    uint16_t port = (uint16_t)weft_local_port(listener);
+    for (int i = 0; i < 2; i++) {
+        wt_check(wf_address_parse("127.0.0.1", port, &addresses[i]) == 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        fillers[i] = wf_socket_make(AF_INET, SOCK_STREAM);
+        (void)connect(fillers[i], &addresses[0].as.any, addresses[0].length);
+    }
+    int before = count_sockets();
+    weft_connect_options quick = {.stagger_ns = WEFT_MS, .attempt_ns = 20 * WEFT_MS};
+    int rc = weft_connect_any(addresses, 2, &quick);
+    wt_check(rc == -ETIMEDOUT);
+    wt_check(weft_within(10 * WEFT_MS, weft_connect_any(addresses, 2, NULL)) == -ETIMEDOUT);
+    wt_check(weft_spawn(&task, connect_in_vain, addresses) == 0);
+    uint64_t parked = parks_now();
+    until_parked(parked, 2);
+    wt_check(weft_cancel(task) == 1);
+    wt_check(weft_await(task, &result) == 0 && result == -ECANCELED);
+    wt_check(count_sockets() == before);
+    for (int i = 0; i < 4; i++) {
+        wt_check(weft_close(fillers[i]) == 0);
+    }
+    wt_check(weft_close(listener) == 0);
+    return 0;
+}
+
+Test(connect_host, cancelled, .timeout = 30)
+{
+    RUN(cancelled, NULL, &one_worker);
+}
+
+/* Wins and cancellations at the same time on several threads: no descriptor is left. */
+static intptr_t connect_and_close(void *arg)
+{
+    weft_connect_options quick = {.stagger_ns = WEFT_US};
+    int fd = weft_connect_any(arg, 4, &quick);
+    return fd < 0 ? fd : weft_close(fd);
+}
+
+static intptr_t accepts_all(void *arg)
+{
+    for (;;) {
+        int fd = weft_accept(*(const int *)arg, NULL, NULL);
+        if (fd < 0) {
+            return fd;
+        }
+        (void)weft_close(fd);
+    }
+}
+
+static intptr_t races(void *arg)
+{
+    weft_address addresses[4];
+    weft_task *acceptor;
+    weft_task *tasks[8];
+    int won = 0;
+    (void)arg;
+    int before = count_sockets();
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    for (int i = 0; i < 4; i++) {
+        wt_check(
+            wf_address_parse("127.0.0.1", (uint16_t)weft_local_port(listener), &addresses[i]) == 0);
+    }
+    wt_check(weft_spawn(&acceptor, accepts_all, &listener) == 0);
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < 8; i++) {
+            wt_check(weft_spawn(&tasks[i], connect_and_close, addresses) == 0);
+        }
+        for (int i = 0; i < 8; i++) {
+            if (i % 4 == round % 4) {
+                wt_check(weft_yield() == 0);
+            }
+            if (i % 2 == 0) {
+                (void)weft_cancel(tasks[i]);
+            }
+        }
+        for (int i = 0; i < 8; i++) {
+            intptr_t result = finish(tasks[i]);
+            wt_check(result == 0 || result == -ECANCELED);
+            won += result == 0 ? 1 : 0;
+        }
+    }
+    wt_check(won >= 400);
+    (void)weft_cancel(acceptor);
+    wt_check(finish(acceptor) == -ECANCELED);
+    wt_check(weft_close(listener) == 0);
+    wt_check(count_sockets() == before);
+    return 0;
+}
+
+Test(connect_host, races, .timeout = 60)
+{
+    static const weft_options four_workers = {.workers = 4};
+    RUN(races, NULL, &four_workers);
+}
+
+/* ---- misuse ---- */
+
+static intptr_t misuse(void *arg)
+{
+    weft_address address = v4(80);
+    weft_address wrong = {0};
+    weft_connect_options options[] = {{.size = 1}, {.stagger_ns = -1}, {.attempt_ns = -1}};
+    (void)arg;
+    for (size_t i = 0; i < 3; i++) {
+        wt_check(weft_connect_any(&address, 1, &options[i]) == -EINVAL);
+        wt_check(weft_connect_host("192.0.2.1", 80, &options[i]) == -EINVAL);
+    }
+    wt_check(weft_connect_any(NULL, 1, NULL) == -EINVAL);
+    wt_check(weft_connect_any(&address, 0, NULL) == -EINVAL);
+    wt_check(weft_connect_any(&wrong, 1, NULL) == -EINVAL);
+    wt_check(weft_connect_host(NULL, 80, NULL) == -EINVAL);
+    wt_check(weft_cancel(weft_self()) == 1);
+    wt_check(weft_connect_any(&address, 1, NULL) == -ECANCELED);
+    wt_check(weft_uncancel(weft_self()) == 0);
+    return 0;
+}
+
+Test(connect_host, misuse)
+{
+    weft_address address = v4(80);
+    cr_assert_eq(weft_connect_any(&address, 1, NULL), -EPERM);
+    cr_assert_eq(weft_connect_host("192.0.2.1", 80, NULL), -EPERM);
+    RUN(misuse, NULL, &plain_sim);
+}
