@@ -153,6 +153,16 @@ static intptr_t read_one(void *arg)
     return n == 1 ? byte : n;
 }
 
+static atomic_int bytes_read;
+
+/* Counts its byte: a request that comes behind it makes the task end as cancelled all the same. */
+static intptr_t read_and_count(void *arg)
+{
+    intptr_t result = read_one(arg);
+    atomic_fetch_add(&bytes_read, result == 'x');
+    return result;
+}
+
 /* Each is answered: by a byte, by its cancellation, or in the end by the end. No byte is missing. */
 static intptr_t read_in_a_crowd(void *arg)
 {
@@ -163,8 +173,9 @@ static intptr_t read_in_a_crowd(void *arg)
     int ended = 0;
     (void)arg;
     make_pair(fds);
+    atomic_store(&bytes_read, 0);
     for (int i = 0; i < CROWD; i++) {
-        wt_check(weft_spawn(&tasks[i], read_one, &fds[0]) == 0);
+        wt_check(weft_spawn(&tasks[i], read_and_count, &fds[0]) == 0);
     }
     wt_check(weft_yield() == 0); /* all wait, and some of it is not yet submitted */
     for (int i = 0; i < CROWD; i += 3) {
@@ -181,7 +192,8 @@ static intptr_t read_in_a_crowd(void *arg)
         got += result == 'x';
         ended += result == 0;
     }
-    wt_check(told <= CROWD / 3 && got == CROWD / 2 && told + got + ended == CROWD);
+    wt_check(atomic_load(&bytes_read) == CROWD / 2);
+    wt_check(told <= CROWD / 3 && told + got + ended == CROWD);
     return weft_close(fds[0]);
 }
 
