@@ -806,6 +806,53 @@ Test(inside, a_dump_shows_who_runs_inside_whom, .init = open_events)
     }
 }
 
+/* ---- those whom children wake ---- */
+
+static int children_run, most_before;
+static bool is_last;
+
+static intptr_t wake_somebody(void *arg)
+{
+    (void)arg;
+    children_run++;
+    weft_event_set(&go_on);
+    return 0;
+}
+
+static intptr_t be_woken(void *arg)
+{
+    (void)arg;
+    while (!is_last) {
+        wt_check(weft_event_wait(&go_on) == 0);
+        most_before = children_run > most_before ? children_run : most_before;
+        children_run = 0;
+        weft_event_clear(&go_on);
+    }
+    return 0;
+}
+
+static intptr_t wake_and_join(void *arg)
+{
+    weft_task *woken = spawn_parked(be_woken, NULL);
+
+    (void)arg;
+    for (int i = 0; i < 200; i++) {
+        weft_task *child;
+
+        is_last = i == 199;
+        wt_check(weft_spawn(&child, wake_somebody, NULL) == 0);
+        wt_check(weft_await(child, NULL) == 0);
+    }
+    wt_check(weft_await(woken, NULL) == 0);
+    return 0;
+}
+
+Test(inside, a_fiber_that_a_child_wakes_does_not_wait_for_many_more, .init = open_events)
+{
+    RUN(wake_and_join, NULL, &alone);
+    cr_assert_leq(most_before, 2, "%d", most_before);
+}
+
 /* ---- closing ---- */
 
 static intptr_t leave_it(void *arg)
