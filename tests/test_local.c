@@ -389,10 +389,17 @@ static void on_done(weft_task *task, void *arg)
     calls++;
 }
 
+/* Whoever wants to have done something before the task ends closes it. */
+static atomic_bool may_end = true;
+
 static intptr_t set_own(void *arg)
 {
     (void)arg;
-    return weft_local_set(&a, val(3)) == 0 ? weft_yield() : -EINVAL;
+    int rc = weft_local_set(&a, val(3)) == 0 ? weft_yield() : -EINVAL;
+    while (rc == 0 && !atomic_load(&may_end)) {
+        rc = weft_yield();
+    }
+    return rc;
 }
 
 static intptr_t callbacks(void *arg)
@@ -402,6 +409,7 @@ static intptr_t callbacks(void *arg)
 
     (void)arg;
     calls = 0;
+    atomic_store(&may_end, false);
     wt_check(weft_spawn(&task, set_own, NULL) == 0);
     wt_check(weft_on_done(task, on_done, (void *)(intptr_t)-1) == 0); /* no values yet */
     wt_check(weft_local_set(&a, val(1)) == 0);
@@ -411,6 +419,7 @@ static intptr_t callbacks(void *arg)
     wt_check(weft_spawn(&dead, set_own, NULL) == 0);
     wt_check(weft_on_done(dead, on_done, (void *)2) == 0);
     wt_check(weft_cancel(dead) == 1);
+    atomic_store(&may_end, true);
     wt_check(weft_local_set(&a, NULL) == 0);
     wt_check(weft_await(task, NULL) == 0);
     wt_check(weft_await(dead, NULL) == 0);

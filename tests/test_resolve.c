@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <weft.h>
@@ -262,6 +263,27 @@ Test(resolve, search_list, .timeout = 30)
     RUN(searches, NULL, &one_worker);
 }
 
+/* The domains of the system, here as the environment gives them. */
+static intptr_t searches_the_systems(void *arg)
+{
+    weft_addresses *found = NULL;
+    (void)arg;
+    WITH_SERVER(server);
+    options.search = NULL;
+    wt_check(weft_resolve("four", 80, &options, &found) == 0 && found->count == 1);
+    wt_check(strcmp(server.last, "four.test") == 0);
+    weft_addresses_free(found);
+    dns_stop(&server);
+    return 0;
+}
+
+Test(resolve, search_list_of_the_system, .timeout = 30)
+{
+    NEED_CARES();
+    cr_assert_eq(setenv("LOCALDOMAIN", "test", 1), 0);
+    RUN(searches_the_systems, NULL, &one_worker);
+}
+
 static intptr_t reads_hosts(void *arg)
 {
     weft_addresses *found = NULL;
@@ -289,6 +311,34 @@ Test(resolve, hosts_file, .timeout = 30)
     cr_assert_eq(setenv("CARES_HOSTS", path, 1), 0);
     RUN(reads_hosts, NULL, &one_worker);
     cr_assert_eq(unlink(path), 0);
+}
+
+static intptr_t without_descriptors(void *arg)
+{
+    struct rlimit limit;
+    (void)arg;
+    WITH_SERVER(server);
+    int before = count_sockets();
+    int first = dup(0); /* the lowest that is free */
+    wt_check(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    rlim_t soft = limit.rlim_cur;
+    limit.rlim_cur = (rlim_t)first + 1;
+    wt_check(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int rc = resolve_error("both.test", &options);
+    limit.rlim_cur = soft;
+    wt_check(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    wt_check(rc == -EMFILE);
+    wt_check(resolve_error("both.test", &options) == 0);
+    wt_check(close(first) == 0);
+    wt_check(count_sockets() == before);
+    dns_stop(&server);
+    return 0;
+}
+
+Test(resolve, out_of_descriptors, .timeout = 30)
+{
+    NEED_CARES();
+    RUN(without_descriptors, NULL, &one_worker);
 }
 
 /* ---- cancellation ---- */

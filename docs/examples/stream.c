@@ -20,7 +20,7 @@ static int say(weft_stream *stream, const char *text)
 static intptr_t answer_lines(weft_stream *stream)
 {
     for (;;) {
-        char line[40];
+        char line[40] = "";
         char answer[80];
         intptr_t n = weft_within(10 * WEFT_MS, weft_stream_read_line(stream, line, sizeof line));
         if (n == -ETIMEDOUT) {

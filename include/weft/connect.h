@@ -33,7 +33,8 @@ typedef struct weft_connect_options {
 WEFT_API WEFT_NODISCARD int weft_connect_any(const weft_address *addresses, size_t count,
                                              const weft_connect_options *options);
 
-/* Looks up `host` and connects to one of its addresses. Errors of weft_resolve or as above. */
+/* Looks up `host`, its addresses of both families, and connects to one of them. Errors of weft_resolve or as
+ * above. */
 WEFT_API WEFT_NODISCARD int weft_connect_host(const char *host, uint16_t port,
                                               const weft_connect_options *options);
 

@@ -46,7 +46,7 @@ WEFT_API WEFT_NODISCARD int weft_fdatasync(int fd);
  *
  * flags, mode  as open's; O_CLOEXEC is always added
  * returns      the descriptor, or a negative errno. -ECANCELED: at once, even while a FIFO waits for its
- *              other end. What has begun goes on without the caller: the file may yet be made or cut
+ *              other end. What has begun may go on without the caller: the file is yet made or cut
  *              short (O_CREAT, O_TRUNC), and its descriptor is closed */
 WEFT_API WEFT_NODISCARD int weft_open(const char *path, int flags, mode_t mode);
 WEFT_API WEFT_NODISCARD int weft_openat(int directory, const char *path, int flags, mode_t mode);

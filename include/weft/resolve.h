@@ -69,7 +69,7 @@ typedef struct weft_resolve_options {
  *          -EBADMSG: an answer makes no sense; -EINVAL (also a name that is none); -ENOMEM, -EAGAIN,
  *          -EMFILE; -EPERM; -ENOTSUP: a resolver that was not built in; in a simulation a name other than
  *          "localhost"
- * context  fiber only; await point */
+ * context  fiber only; await point. Reads the files named above on the worker */
 WEFT_API WEFT_NODISCARD int weft_resolve(const char *host, uint16_t port,
                                          const weft_resolve_options *options,
                                          weft_addresses **found);

@@ -135,6 +135,7 @@ static int run_inline(weft_task *self, weft_fn *fn, void *arg, void (*drop_arg)(
     struct wf_worker *worker = wf_here();
     struct wf_fiber *fiber = worker->fiber;
     worker->fiber = worker->host;
+    wf_store_rlx(&worker->running, (weft_task *)NULL);
     wf_here_lend(self->context);
     if (rc == 0) {
         *result = fn(arg);
@@ -144,6 +145,7 @@ static int run_inline(weft_task *self, weft_fn *fn, void *arg, void (*drop_arg)(
     }
     wf_here_lend(NULL);
     worker->fiber = fiber;
+    wf_store_rlx(&worker->running, self);
     return rc;
 }
 

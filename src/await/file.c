@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* file.c - how operations on files are done: each system call, and the way over the pool.
  *
+ * With a ring the kernel does most of them (file_ring.c). Else:
  * A queued call is withdrawn by a cancellation, a running one is waited for: disks answer. Opening is the
  * exception, for a FIFO may have no other end for ever: the pool then has a copy of the name, and the
  * fiber leaves at once.
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "await/blocking.h"
+#include "await/file_ring.h"
 #include "await/quiet.h"
 
 /* ---- the system calls ---- */
@@ -155,6 +157,10 @@ static intptr_t open_elsewhere(weft_task *self, const struct wf_file_call *call)
 
 intptr_t wf_file_run(weft_task *self, const struct wf_file_call *call)
 {
+    intptr_t rc = wf_file_run_in_ring(self, call);
+    if (rc != -ENOSYS) {
+        return rc;
+    }
     return call->op == WF_FILE_OPEN ? open_elsewhere(self, call) : borrow_thread(self, call);
 }
 

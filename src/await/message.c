@@ -11,7 +11,8 @@
 #include <weft/io.h>
 
 #include "await/fake.h"
-#include "await/io.h"
+#include "await/message.h"
+#include "await/uring.h"
 
 #define PAUSE_FIRST_NS (50 * WEFT_US)
 #define PAUSE_MOST_NS (10 * WEFT_MS)
@@ -28,6 +29,53 @@ WF_ATTEMPT ssize_t try_sendmsg(const struct wf_io_call *call)
 {
     ssize_t n = sendmsg(call->fd, call->out, call->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
     return n >= 0 ? n : -errno;
+}
+
+/* ---- moving ---- */
+
+/* There was nothing, or no room, a moment ago: the kernel need not look before it waits. */
+static ssize_t move_in_ring(const struct wf_io *io, const struct wf_io_call *call,
+                            unsigned direction)
+{
+    bool reads = direction == WF_FD_READ;
+    const struct io_uring_sqe entry = {
+        .opcode = reads ? IORING_OP_RECVMSG : IORING_OP_SENDMSG,
+        .ioprio = IORING_RECVSEND_POLL_FIRST,
+        .fd = io->fd,
+        .addr = (uint64_t)(uintptr_t)call->in,
+        .len = 1,
+        .msg_flags = ((unsigned)call->flags & ~(unsigned)MSG_WAITALL) |
+                     (reads ? (unsigned)MSG_CMSG_CLOEXEC : (unsigned)MSG_NOSIGNAL),
+    };
+    uint32_t flags;
+    return wf_io_ring_run(io, &entry, direction, &flags);
+}
+
+static ssize_t move(const struct wf_io *io, const struct wf_io_call *call, unsigned direction,
+                    ssize_t (*attempt)(const struct wf_io_call *call))
+{
+    if (wf_uring_is_here()) {
+        uint64_t stamp;
+        int rc = wf_io_stamp(io, &stamp);
+        ssize_t n = rc == 0 ? attempt(call) : rc;
+        n = n == -EAGAIN || n == -EINTR ? move_in_ring(io, call, direction) : n;
+        if (n != -ENOSYS) {
+            return n;
+        }
+    }
+    return wf_io_run(io, direction, call, attempt);
+}
+
+ssize_t wf_message_receive(const struct wf_io *io, struct msghdr *message, int flags)
+{
+    struct wf_io_call call = {.fd = io->fd, .flags = flags, .in = message};
+    return move(io, &call, WF_FD_READ, try_recvmsg);
+}
+
+ssize_t wf_message_send(const struct wf_io *io, const struct msghdr *message, int flags)
+{
+    struct wf_io_call call = {.fd = io->fd, .flags = flags, .out = message};
+    return move(io, &call, WF_FD_WRITE, try_sendmsg);
 }
 
 /* ---- sending ---- */
@@ -47,13 +95,14 @@ static int pause_for(weft_task *self, int64_t delay_ns)
 }
 
 /* To an address. A socket without room for more says so to poll, and is waited for like any other. */
-static ssize_t send_to_address(const struct wf_io *io, const struct wf_io_call *call)
+static ssize_t send_to_address(const struct wf_io *io, const struct msghdr *message, int flags)
 {
+    struct wf_io_call call = {.fd = io->fd, .flags = flags, .out = message};
     int64_t delay_ns = PAUSE_FIRST_NS;
     for (;;) {
         uint64_t stamp;
         int rc = wf_io_stamp(io, &stamp);
-        ssize_t n = rc == 0 ? try_sendmsg(call) : rc;
+        ssize_t n = rc == 0 ? try_sendmsg(&call) : rc;
         if (n == -EINTR) {
             continue;
         }
@@ -87,7 +136,6 @@ static struct wf_fake_way fake_way(const char *name, bool writes, int flags)
 static ssize_t send_message(int fd, const struct msghdr *message, int flags, const char *name)
 {
     struct wf_io io;
-    struct wf_io_call call = {.fd = fd, .flags = flags, .out = message};
     int rc = wf_io_enter(&io, fd, name);
     if (rc == -ENOTSUP) {
         struct wf_fake_way way = fake_way(name, true, flags);
@@ -96,8 +144,8 @@ static ssize_t send_message(int fd, const struct msghdr *message, int flags, con
     if (rc < 0) {
         return rc;
     }
-    return message->msg_namelen > 0 ? send_to_address(&io, &call)
-                                    : wf_io_run(&io, WF_FD_WRITE, &call, try_sendmsg);
+    return message->msg_namelen > 0 ? send_to_address(&io, message, flags)
+                                    : wf_message_send(&io, message, flags);
 }
 
 ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags)
@@ -142,7 +190,6 @@ static void adopt_rights(const struct wf_io *io, struct msghdr *message)
 static ssize_t receive_message(int fd, struct msghdr *message, int flags, const char *name)
 {
     struct wf_io io;
-    struct wf_io_call call = {.fd = fd, .flags = flags, .in = message};
     int rc = wf_io_enter(&io, fd, name);
     if (rc == -ENOTSUP) {
         struct wf_fake_way way = fake_way(name, false, flags);
@@ -157,7 +204,7 @@ static ssize_t receive_message(int fd, struct msghdr *message, int flags, const 
     if (rc < 0) {
         return rc;
     }
-    ssize_t n = wf_io_run(&io, WF_FD_READ, &call, try_recvmsg);
+    ssize_t n = wf_message_receive(&io, message, flags);
     if (n >= 0) {
         adopt_rights(&io, message);
     }

@@ -7,6 +7,7 @@
 
 #include <weft/file.h>
 
+#include "await/cached.h"
 #include "await/file.h"
 
 /* Passes the door. What the directories' numbers stand for is looked up now. */
@@ -40,7 +41,10 @@ static int run(struct wf_file_call *call, const char *name)
         return -EINVAL;
     }
     int rc = enter(&io, &other_io, call, name);
-    rc = rc == 0 ? (int)wf_file_run(io.self, call) : rc;
+    if (rc == 0) {
+        rc = (int)wf_file_try_cached(call);
+        rc = rc == -EAGAIN ? (int)wf_file_run(io.self, call) : rc;
+    }
     if (rc >= 0 && call->op == WF_FILE_OPEN) {
         wf_io_adopt(wf_runtime_of(io.self)->poller, rc);
     }

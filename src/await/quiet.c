@@ -5,9 +5,6 @@
 #include <errno.h>
 #include <time.h>
 
-/* For C libraries that do not know it. */
-#define NOSIGNAL 0x100
-
 static bool holds_broken_pipe(const sigset_t *set)
 {
     return sigismember(set, SIGPIPE) == 1;
@@ -52,7 +49,7 @@ static ssize_t write_masked(int fd, const struct iovec *parts, int count, off_t 
 __attribute__((noinline)) ssize_t wf_quiet_write(int fd, const struct iovec *parts, int count,
                                                  off_t offset, int flags)
 {
-    ssize_t n = pwritev2(fd, parts, count, offset, flags | NOSIGNAL);
+    ssize_t n = pwritev2(fd, parts, count, offset, flags | WF_QUIET_FLAG);
     n = n >= 0 ? n : -errno;
     return n == -EOPNOTSUPP || n == -EINVAL ? write_masked(fd, parts, count, offset, flags) : n;
 }

@@ -12,6 +12,9 @@
 #include <signal.h>
 #include <stdbool.h>
 
+/* RWF_NOSIGNAL, for C libraries that do not know it. */
+enum { WF_QUIET_FLAG = 0x100 };
+
 struct wf_quiet {
     sigset_t before;
     bool was_pending; /* one that is not ours to take */

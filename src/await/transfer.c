@@ -28,6 +28,7 @@
 #include "await/quiet.h"
 #include "await/transfer.h"
 #include "await/uring.h"
+#include "fiber/hooks.h"
 
 /* ---- attempts ---- */
 
@@ -194,9 +195,10 @@ static intptr_t write_on_pool(void *arg)
     return (intptr_t)n;
 }
 
-static const struct wf_way reading = {WF_FD_READ, POLLIN, try_read_nowait, try_read, read_on_pool};
-static const struct wf_way writing = {WF_FD_WRITE, POLLOUT, try_write_nowait, try_write,
-                                      write_on_pool};
+static const struct wf_way reading = {WF_FD_READ,      POLLIN,   IORING_OP_READ,
+                                      try_read_nowait, try_read, read_on_pool};
+static const struct wf_way writing = {WF_FD_WRITE,      POLLOUT,   IORING_OP_WRITE,
+                                      try_write_nowait, try_write, write_on_pool};
 
 /* Until it is ready, or always says so. */
 static int wait_ready(const struct wf_io *io, const struct wf_way *way)
@@ -240,16 +242,17 @@ static ssize_t run_blocking(const struct wf_io *io, const struct wf_way *way,
     return rc < 0 ? rc : run_on_pool(io, way, call);
 }
 
-/* At the current position, if it has one. */
-static ssize_t read_or_write_in_ring(const struct wf_io *io, const struct wf_way *way,
-                                     const struct wf_io_call *call)
+/* At the current position, if it has one. A kernel that knows no writes without SIGPIPE says so. */
+static ssize_t transfer_other_in_ring(const struct wf_io *io, const struct wf_way *way,
+                                      const struct wf_io_call *call)
 {
     const struct io_uring_sqe entry = {
-        .opcode = way->direction == WF_FD_READ ? IORING_OP_READ : IORING_OP_WRITE,
+        .opcode = way->ring_op,
         .fd = io->fd,
         .off = UINT64_MAX,
         .addr = (uint64_t)(uintptr_t)call->in,
         .len = ring_length(call->length),
+        .rw_flags = way->direction == WF_FD_WRITE ? WF_QUIET_FLAG : 0,
     };
     uint32_t flags;
     return wf_io_ring_run(io, &entry, way->direction, &flags);
@@ -263,7 +266,11 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
         ssize_t n = rc == 0 ? way->nowait(call) : rc;
         bool is_refused = n == -EOPNOTSUPP || n == -ENOSYS;
         if ((is_refused || n == -EAGAIN) && wf_uring_is_here()) {
-            return read_or_write_in_ring(io, way, call);
+            n = transfer_other_in_ring(io, way, call);
+            if (n != -EOPNOTSUPP && n != -ENOSYS) {
+                return n;
+            }
+            is_refused = true;
         }
         if (is_refused) {
             return run_blocking(io, way, call);
@@ -275,8 +282,8 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
             return n;
         }
         rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
-        if (rc == -EPERM) {
-            return run_on_pool(io, way, call); /* a file that must be read from the disk */
+        if (rc == -EPERM) { /* a file that must be read from the disk, or written to it */
+            return run_on_pool(io, way, call);
         }
         if (rc < 0) {
             return rc;
@@ -301,7 +308,9 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
         return try_read(&call);
     }
     ssize_t n = receive_on_socket(&io, &call);
-    return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
+    n = n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
+    wf_hook_received();
+    return n;
 }
 
 static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bool only_sockets)
@@ -315,6 +324,7 @@ static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bo
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_transmit(fd, buffer, length, flags, only_sockets);
     }
+    wf_hook_sent();
     ssize_t n = send_on_socket(&io, &call);
     return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &writing, &call) : n;
 }

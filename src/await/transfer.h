@@ -9,6 +9,7 @@
 struct wf_way {
     unsigned direction;
     short poll_events;
+    uint8_t ring_op; /* IORING_OP_READ and its like: with call->in and call->length */
     ssize_t (*nowait)(const struct wf_io_call *call);
     ssize_t (*plain)(const struct wf_io_call *call);
     weft_fn *on_pool; /* `plain` until it was not interrupted */

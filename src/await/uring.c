@@ -64,10 +64,14 @@ static int run(weft_task *self, struct call *call, const struct wf_io *io)
     return CALL_OVER;
 }
 
+/* What the kernel keeps for itself elsewhere; an open of a FIFO that is ended lets it out. */
+enum { ERESTART_FIRST = 512, ERESTART_LAST = 516 };
+
 /* It ended, but not by itself, and did nothing. */
 static bool was_ended(const struct wf_op *op)
 {
-    return op->result == -ECANCELED || op->result == -EINTR;
+    return op->result == -ECANCELED || op->result == -EINTR ||
+           (op->result <= -ERESTART_FIRST && op->result >= -ERESTART_LAST);
 }
 
 int wf_uring_call_flags(weft_task *self, const struct io_uring_sqe *entry, const struct wf_io *io,

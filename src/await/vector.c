@@ -12,9 +12,10 @@
 #include <weft/io.h>
 
 #include "await/fake.h"
-#include "await/io.h"
+#include "await/message.h"
 #include "await/quiet.h"
 #include "await/transfer.h"
+#include "await/uring.h"
 
 /* In these calls `in` is the array of parts and `length` their number. */
 static const struct iovec *parts_of(const struct wf_io_call *call)
@@ -23,20 +24,6 @@ static const struct iovec *parts_of(const struct wf_io_call *call)
 }
 
 /* ---- attempts ---- */
-
-WF_ATTEMPT ssize_t try_recv_parts(const struct wf_io_call *call)
-{
-    struct msghdr message = {.msg_iov = call->in, .msg_iovlen = call->length};
-    ssize_t n = recvmsg(call->fd, &message, MSG_DONTWAIT);
-    return n >= 0 ? n : -errno;
-}
-
-WF_ATTEMPT ssize_t try_send_parts(const struct wf_io_call *call)
-{
-    struct msghdr message = {.msg_iov = call->in, .msg_iovlen = call->length};
-    ssize_t n = sendmsg(call->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return n >= 0 ? n : -errno;
-}
 
 WF_ATTEMPT ssize_t try_readv_nowait(const struct wf_io_call *call)
 {
@@ -83,19 +70,16 @@ static intptr_t writev_on_pool(void *arg)
 /* One of the two. */
 struct side {
     const char *name;
-    ssize_t (*on_socket)(const struct wf_io_call *call);
     struct wf_way way;
 };
 
 static const struct side reading = {
     .name = "weft_readv",
-    .on_socket = try_recv_parts,
-    .way = {WF_FD_READ, POLLIN, try_readv_nowait, try_readv, readv_on_pool},
+    .way = {WF_FD_READ, POLLIN, IORING_OP_READV, try_readv_nowait, try_readv, readv_on_pool},
 };
 static const struct side writing = {
     .name = "weft_writev",
-    .on_socket = try_send_parts,
-    .way = {WF_FD_WRITE, POLLOUT, try_writev_nowait, try_writev, writev_on_pool},
+    .way = {WF_FD_WRITE, POLLOUT, IORING_OP_WRITEV, try_writev_nowait, try_writev, writev_on_pool},
 };
 
 /* Bytes in all parts, or -EINVAL. */
@@ -135,7 +119,8 @@ static ssize_t move(int fd, const struct iovec *parts, int count, const struct s
     if (reads_nothing) { /* which waits for nothing either, whereas a recv would */
         return try_readv(&call);
     }
-    n = wf_io_run(&io, side->way.direction, &call, side->on_socket);
+    struct msghdr message = {.msg_iov = call.in, .msg_iovlen = call.length};
+    n = side == &reading ? wf_message_receive(&io, &message, 0) : wf_message_send(&io, &message, 0);
     return n == -ENOTSOCK ? wf_transfer_other(&io, &side->way, &call) : n;
 }
 

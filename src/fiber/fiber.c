@@ -42,6 +42,8 @@ enum {
 /* How many handles this process has: the tool's limit is per process. Relaxed: only a count. */
 static wf_aint tsan_count;
 
+char wf_hook_bytes; /* an address only */
+
 bool wf_hook_tsan_begin_life(struct wf_fiber *f)
 {
     if (f->tsan != NULL && f->tsan_lives++ < TSAN_LIVES) {

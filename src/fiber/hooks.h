@@ -111,11 +111,34 @@ static inline void wf_hook_unpoison(char *lo, char *hi)
 #endif
 #endif
 
+/* Bytes that go through the kernel order what was done before they were sent and what is done after they have come.
+ * The tool knows that of system calls, but not of what a ring does. Any bytes and any descriptor, as it has it for
+ * sockets. */
+extern char wf_hook_bytes;
+
+static inline void wf_hook_sent(void)
+{
+    __tsan_release(&wf_hook_bytes);
+}
+
+static inline void wf_hook_received(void)
+{
+    __tsan_acquire(&wf_hook_bytes);
+}
+
 /* fiber.c. False: the tool has no room for another fiber. */
 bool wf_hook_tsan_begin_life(struct wf_fiber *f);
 void wf_hook_tsan_dismantled(struct wf_fiber *f);
 
 #else
+
+static inline void wf_hook_sent(void)
+{
+}
+
+static inline void wf_hook_received(void)
+{
+}
 
 static inline bool wf_hook_tsan_begin_life(struct wf_fiber *f)
 {

@@ -30,7 +30,8 @@ struct lookup {
     const struct wf_question *question;
     ares_channel channel;
     weft_addresses *list;
-    int status; /* of c-ares */
+    int status;       /* of c-ares */
+    int socket_error; /* why no socket could be made, which c-ares does not tell */
     bool is_over;
 };
 
@@ -65,10 +66,11 @@ static int error_of(int status)
 
 static ares_socket_t open_socket(int family, int type, int protocol, void *arg)
 {
+    struct lookup *lookup = arg;
     (void)protocol;
-    (void)arg;
     int fd = wf_socket_make(family, type);
     if (fd < 0) {
+        lookup->socket_error = fd;
         errno = -fd;
     }
     return fd >= 0 ? fd : -1;
@@ -164,16 +166,18 @@ static int init_channel(ares_channel *channel, const weft_resolve_options *given
     return error_of(ares_init_options(channel, &options, mask));
 }
 
-static int open_channel(ares_channel *channel, const weft_resolve_options *given)
+static int open_channel(struct lookup *lookup)
 {
     struct domains domains;
+    ares_channel *channel = &lookup->channel;
+    const weft_resolve_options *given = &lookup->question->options;
     int rc = split_domains(given->search, &domains);
     rc = rc == 0 ? init_channel(channel, given, &domains) : rc;
     free(domains.text);
     if (rc < 0) {
         return rc;
     }
-    ares_set_socket_functions(*channel, &socket_functions, NULL);
+    ares_set_socket_functions(*channel, &socket_functions, lookup);
     if (given->servers != NULL && ares_set_servers_ports_csv(*channel, given->servers) != 0) {
         ares_destroy(*channel);
         return -EINVAL;
@@ -273,7 +277,7 @@ int wf_resolve_by_cares(const struct wf_question *question, weft_addresses **fou
         .ai_family = question->options.family,
         .ai_socktype = SOCK_STREAM,
     };
-    int rc = open_channel(&lookup.channel, &question->options);
+    int rc = open_channel(&lookup);
     if (rc < 0) {
         return rc;
     }
@@ -287,5 +291,6 @@ int wf_resolve_by_cares(const struct wf_question *question, weft_addresses **fou
         return rc;
     }
     rc = error_of(lookup.status);
+    rc = rc == -ECONNREFUSED && lookup.socket_error < 0 ? lookup.socket_error : rc;
     return rc < 0 ? rc : wf_addresses_give(lookup.list, found);
 }

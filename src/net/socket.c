@@ -24,14 +24,10 @@ WF_ATTEMPT int make(int family, int type)
 static void forget(int fd)
 {
     int rc = 0;
-    struct wf_fd *record;
     struct wf_worker *worker = wf_fiber_worker(&rc);
     struct wf_poller *poller = worker != NULL ? worker->runtime->poller : NULL;
-    if (poller != NULL && wf_fd_find(poller->table, fd, &record) == 0) {
-        struct wf_later later;
-        wf_later_init(&later);
-        wf_fd_wipe(record, &later);
-        wf_later_run(&later);
+    if (poller != NULL) {
+        wf_io_adopt(poller, fd);
     }
 }
 

@@ -350,6 +350,14 @@ static void help_another(struct wf_worker *worker)
     }
 }
 
+static void collect_ring(struct wf_worker *worker)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_uring_collect(worker->ring, &later);
+    wf_sched_flush(&later);
+}
+
 /* Turns may be over in nanoseconds, and a look into the kernel takes as long as twenty of them. */
 static void poll_if_due(struct wf_worker *worker)
 {
@@ -359,14 +367,6 @@ static void poll_if_due(struct wf_worker *worker)
         (void)wf_poll_now(worker);
         help_another(worker);
     }
-}
-
-static void collect_ring(struct wf_worker *worker)
-{
-    struct wf_later later;
-    wf_later_init(&later);
-    wf_uring_collect(worker->ring, &later);
-    wf_sched_flush(&later);
 }
 
 /* Timers, messages and, once in POLL_TURNS turns, events: what happens outside this worker. */
