@@ -239,7 +239,8 @@ static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *res
         return join_elsewhere(task, result, drops, name);
     }
     wf_door_count(self, name);
-    if (--worker->until_pause < 0 && worker->sim == NULL) {
+    bool has_woken = wf_load_rlx(&worker->slot) != 0;
+    if ((--worker->until_pause < 0 || has_woken) && worker->sim == NULL) {
         wf_sched_pause(worker);
         worker = wf_here();
     }
@@ -282,7 +283,8 @@ int weft_await(weft_task *task, intptr_t *result)
     if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
                              !is_quiet(self, WF_RUN, &word) || self->scope != NULL ||
                              !fits(worker, self, task) || !look(worker, task, &dead) ||
-                             --worker->until_pause < 0 || !claim(worker, self, task, seen, dead),
+                             wf_load_rlx(&worker->slot) != 0 || --worker->until_pause < 0 ||
+                             !claim(worker, self, task, seen, dead),
                          0)) {
         return join_plainly(task, result, true, __func__);
     }
