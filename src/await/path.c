@@ -48,6 +48,8 @@ static int run(struct wf_file_call *call, const char *name)
     if (rc >= 0 && call->op == WF_FILE_OPEN) {
         wf_io_adopt(wf_runtime_of(io.self)->poller, rc);
     }
+    call->io = NULL; /* they lie in this frame */
+    call->other_io = NULL;
     return rc;
 }
 
