@@ -124,8 +124,18 @@ static __attribute__((noinline)) void stand_back(weft_task *self)
 {
     wf_store_rlx(&self->joins, UINT64_C(0));
     wf_fence_full();
-    if ((wf_load_acq(&self->word) & WF_BUSY) != 0) {
-        wf_lock(&self->lock); /* for as long as the mark stands */
+    wf_lock(&self->lock); /* a canceller may have a hold on the child for as long */
+    wf_unlock(&self->lock);
+}
+
+/* `joins` says 0. A canceller may still be at it, with a hold on the child that must not be the last: who drops
+ * the result is the joiner, before it goes on. */
+static void wait_for_cancellers(weft_task *self, weft_task *task)
+{
+    wf_fence_after_rmw();
+    if ((wf_load_acq(&self->word) & WF_BUSY) != 0 ||
+        (wf_load_acq(&task->refs) & WF_HOLDS_MASK) != 0) {
+        wf_lock(&self->lock);
         wf_unlock(&self->lock);
     }
 }
@@ -171,6 +181,7 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
     wf_task_look(task, result);
     bool was_cancelled = wf_word_life(wf_load_acq(&task->word)) == WF_CANCELLED;
     come_back(worker, self); /* who drops it, and what drop_result then sees, is the joiner */
+    wait_for_cancellers(self, task);
     if (drops) {
         weft_drop(task);
     }

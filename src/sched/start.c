@@ -270,7 +270,7 @@ static void pin_worker(const struct wf_worker *worker)
 /* The calling thread becomes the worker for as long as the runtime lives. */
 static int serve(struct wf_worker *worker)
 {
-    int rc = wf_fiber_adopt(worker->host);
+    int rc = worker->host->hi != NULL ? 0 : wf_fiber_adopt(worker->host);
     if (rc < 0) {
         return rc;
     }
@@ -423,8 +423,14 @@ intptr_t wf_run_probed(weft_fn *fn, void *arg, const weft_options *options, stru
         runtime->main = task;
         rc = runtime->options.sigint && runtime->sim == NULL ? wf_sigint_start(runtime) : 0;
     }
+    /* Before another worker can run main: it takes a descriptor for a moment, and main may use them up. */
+    struct wf_fiber *host = runtime->workers[0].host;
+    rc = rc == 0 ? wf_fiber_adopt(host) : rc;
     if (rc == 0) {
         rc = start_threads(runtime, 1);
+        if (rc < 0) {
+            wf_fiber_unadopt(host);
+        }
     }
     if (rc < 0) {
         free_runtime(runtime);

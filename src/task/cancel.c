@@ -175,10 +175,10 @@ void wf_cancel_inside(weft_task *task, struct wf_later *later)
             wf_state_looked(&task->word);
         }
     }
-    wf_unlock(&task->lock);
     if (child != NULL) {
-        wf_task_let_go(child, NULL);
+        wf_task_let_go(child, NULL); /* never the last: its joiner waits for the lock (end_fully) */
     }
+    wf_unlock(&task->lock);
 }
 
 /* `again`: how many more times it has been pushed, in turns. */
