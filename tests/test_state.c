@@ -44,13 +44,13 @@ static uint8_t next_epoch(void)
 static void make_new(void)
 {
     wf_store_rlx(&word, 0);
-    wf_state_spawn(&word, 1);
+    wf_state_spawn(&word, 1, false);
 }
 
 static void make_running(void)
 {
     make_new();
-    cr_assert_eq(wf_state_start(&word, now()), WF_START_RUN);
+    cr_assert_eq(wf_state_start(&word, now(), false), WF_START_RUN);
 }
 
 /* Parks on the next epoch; returns it. */
@@ -80,10 +80,10 @@ Test(state, spawn_and_start)
     cr_assert_eq(life(), WF_NEW);
     cr_assert(count() == 0 && undelivered() == 0 && wf_word_tolls(now()) == 0);
     epoch = wf_word_epoch(now());
-    cr_assert_eq(wf_state_start(&word, now()), WF_START_RUN);
+    cr_assert_eq(wf_state_start(&word, now(), false), WF_START_RUN);
     cr_assert_eq(life(), WF_RUN);
     cr_assert_eq(wf_word_epoch(now()), epoch);
-    cr_assert_eq(wf_state_start(&word, now()), WF_START_LOST); /* once only */
+    cr_assert_eq(wf_state_start(&word, now(), false), WF_START_LOST); /* once only */
     cr_assert_eq(life(), WF_RUN);
 }
 
@@ -96,7 +96,7 @@ Test(state, a_slot_keeps_its_epoch_from_life_to_life)
     first = wf_word_epoch(now());
     cr_assert(wf_state_finish(&word, false, false, false, &before));
     wf_store_rel(&word, now() & WF_EPOCH_MASK); /* as freeing does */
-    wf_state_spawn(&word, 1);
+    wf_state_spawn(&word, 1, false);
     cr_assert_eq(wf_word_epoch(now()), (uint8_t)(first + 1U));
     cr_assert_eq(life(), WF_NEW);
     cr_assert_eq(now() & ~(WF_EPOCH_MASK | WF_LIFE_MASK), 0U);
@@ -111,9 +111,29 @@ Test(state, a_request_before_the_start_cancels_it)
     stale = now(); /* the worker has read the word, then the request comes */
     request(1);
     cr_assert_eq(life(), WF_NEW);
-    cr_assert_eq(wf_state_start(&word, stale), WF_START_CANCELLED);
+    cr_assert_eq(wf_state_start(&word, stale, false), WF_START_CANCELLED);
     cr_assert_eq(life(), WF_RUN); /* to be ended unrun by its claimer */
     cr_assert_eq(count(), 1U);
+}
+
+/* What a list links is not for who has met the slot in a deque, and the other way round. */
+Test(state, a_linked_task_starts_from_its_list_only)
+{
+    wf_store_rel(&word, 0);
+    wf_state_spawn(&word, 7, true);
+    uint64_t linked = now();
+    cr_assert_eq(wf_state_start(&word, linked, false), WF_START_LOST);
+    cr_assert_eq(now(), linked);
+    cr_assert_eq(wf_state_start(&word, linked, true), WF_START_RUN);
+    cr_assert((now() & WF_LINKED) == 0);
+
+    wf_state_spawn(&word, 8, false);
+    cr_assert_eq(wf_state_start(&word, now(), true), WF_START_LOST);
+    cr_assert(wf_state_link(&word));
+    request(1);
+    cr_assert_eq(wf_state_start(&word, now(), false), WF_START_LOST);
+    cr_assert_eq(wf_state_start(&word, now(), true), WF_START_CANCELLED);
+    cr_assert_not(wf_state_link(&word));
 }
 
 /* A thief that has read the word is held up: meanwhile a joiner starts the task, and the slot is another's. */
@@ -123,13 +143,13 @@ Test(state, a_late_starter_does_not_start_the_slots_next_task)
 
     make_new();
     stale = now();
-    cr_assert_eq(wf_state_start(&word, stale), WF_START_RUN);
+    cr_assert_eq(wf_state_start(&word, stale, false), WF_START_RUN);
     cr_assert(wf_state_finish(&word, false, false, false, &before));
     wf_store_rel(&word, now() & WF_EPOCH_MASK); /* as freeing does */
-    wf_state_spawn(&word, 2);
-    cr_assert_eq(wf_state_start(&word, stale), WF_START_LOST);
+    wf_state_spawn(&word, 2, false);
+    cr_assert_eq(wf_state_start(&word, stale, false), WF_START_LOST);
     cr_assert_eq(life(), WF_NEW);
-    cr_assert_eq(wf_state_start(&word, now()), WF_START_RUN);
+    cr_assert_eq(wf_state_start(&word, now(), false), WF_START_RUN);
 }
 
 /* The epoch alone comes round after 256 lives, which a worker's one hot slot lives through in microseconds. */
@@ -141,10 +161,10 @@ Test(state, nor_does_it_when_the_epoch_has_come_round)
     stale = now();
     for (uint64_t id = 2; id <= 1 + 256 * 1023; id++) {
         wf_store_rel(&word, now() & WF_EPOCH_MASK);
-        wf_state_spawn(&word, id);
+        wf_state_spawn(&word, id, false);
         cr_assert_neq(now(), stale, "at %" PRIu64, id);
     }
-    cr_assert_eq(wf_state_start(&word, stale), WF_START_LOST);
+    cr_assert_eq(wf_state_start(&word, stale, false), WF_START_LOST);
 }
 
 Test(state, a_withdrawn_request_lets_it_start)
@@ -152,7 +172,7 @@ Test(state, a_withdrawn_request_lets_it_start)
     make_new();
     request(1);
     cr_assert_eq(wf_word_count(take_back(&word)), 0U);
-    cr_assert_eq(wf_state_start(&word, now()), WF_START_RUN);
+    cr_assert_eq(wf_state_start(&word, now(), false), WF_START_RUN);
 }
 
 /* ---- requests ---- */
@@ -722,7 +742,7 @@ Test(state, nothing_wakes_or_kicks_an_ended_task)
     end = now();
     cr_assert_eq(wf_state_wake(&word, next_epoch(), WF_GRANTED), WF_WAKE_LOST);
     cr_assert_eq(wf_state_deliver(&word, true), WF_DELIVER_NOTHING);
-    cr_assert_eq(wf_state_start(&word, end), WF_START_LOST);
+    cr_assert_eq(wf_state_start(&word, end, false), WF_START_LOST);
     cr_assert(!wf_state_observe(&word));
     cr_assert(!wf_state_detach(&word));
     cr_assert_eq(now(), end);

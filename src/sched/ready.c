@@ -20,7 +20,7 @@ static uint64_t entry_of(const weft_task *task, bool is_new)
 }
 
 /* Claims what an entry names. False: stale, or to be buried. */
-static bool resolve(struct wf_worker *worker, uint64_t entry, struct wf_pick *pick)
+static bool resolve(struct wf_worker *worker, uint64_t entry, bool is_linked, struct wf_pick *pick)
 {
     weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
     pick->task = task;
@@ -32,7 +32,7 @@ static bool resolve(struct wf_worker *worker, uint64_t entry, struct wf_pick *pi
     if ((wf_task_id(task) & 0xffff) != entry >> 48) {
         return false;
     }
-    switch (wf_state_start(&task->word, word)) {
+    switch (wf_state_start(&task->word, word, is_linked)) {
     case WF_START_RUN:
         return true;
     case WF_START_CANCELLED:
@@ -107,6 +107,9 @@ void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
         weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
         if ((entry & WF_READY_NEW) != 0) {
             wf_task_add_flags(task, WF_TASK_APART);
+            if (!wf_state_link(&task->word)) {
+                return;
+            }
         }
         push_inject(worker->runtime, task);
     }
@@ -246,7 +249,7 @@ static bool take_pinned(struct wf_worker *worker, struct wf_pick *pick)
     }
     worker->pinned = task->next;
     bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
-    return resolve(worker, entry_of(task, is_new), pick);
+    return resolve(worker, entry_of(task, is_new), true, pick);
 }
 
 static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
@@ -272,7 +275,7 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
             break;
         }
         uint64_t entry = wf_deque_take(&worker->deque);
-        if (entry != 0 ? resolve(worker, entry, &pick) : take_pinned(worker, &pick)) {
+        if (entry != 0 ? resolve(worker, entry, false, &pick) : take_pinned(worker, &pick)) {
             return pick;
         }
     }
@@ -314,8 +317,13 @@ void wf_ready_collect(struct wf_worker *worker)
         bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
         if (worker->sim != NULL) {
             wf_sim_push(worker->sim, is_new ? WF_TURN_NEW : WF_TURN_TASK, (uintptr_t)task);
-        } else if (!wf_deque_push(&worker->deque, entry_of(task, is_new))) {
+        } else if (!wf_deque_reserve(&worker->deque, 1)) {
             push_inject(worker->runtime, task);
+        } else {
+            if (is_new) {
+                (void)wf_and_acqrel(&task->word, ~WF_LINKED);
+            }
+            wf_deque_add(&worker->deque, entry_of(task, is_new));
         }
         task = next;
     }

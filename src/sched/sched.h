@@ -69,18 +69,25 @@ static inline void wf_sched_notify(weft_runtime *runtime)
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
                      void *arg, const weft_spawn_options *options, weft_task **out);
 
+/* One more that has been spawned: after it is NEW, before it is queued. */
+static inline void wf_spawn_count(weft_runtime *runtime, struct wf_worker *worker)
+{
+    if (worker != NULL) {
+        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
+    } else {
+        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
+    }
+}
+
 /* From here on it is NEW: counted, in snapshots, cancellable. wf_sched_submit comes next. NEW before it is
  * counted: a round of closing that counts it finds it too. Counted before it is queued: closing ends when as
  * many have finished as were spawned. */
 static inline void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *worker,
                                     weft_task *task)
 {
-    wf_state_spawn(&task->word, wf_task_id(task));
-    if (worker != NULL) {
-        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
-    } else {
-        (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
-    }
+    bool is_linked = worker == NULL || (wf_task_flags(task) & WF_TASK_PINNED) != 0;
+    wf_state_spawn(&task->word, wf_task_id(task), is_linked);
+    wf_spawn_count(runtime, worker);
 }
 
 /* Undoes wf_spawn_prepare for a task that was not published; its arg stays the caller's. */

@@ -164,7 +164,7 @@ static void run_task(struct wf_sim *sim, struct wf_worker *worker, weft_task *ta
     struct wf_pick pick = {task, is_new};
     if (is_new) {
         uint64_t word = wf_load_acq(&task->word);
-        switch (wf_state_start(&task->word, word)) {
+        switch (wf_state_start(&task->word, word, (word & WF_LINKED) != 0)) {
         case WF_START_CANCELLED:
             worker->to_bury = task;
             worker->bury_error = -ECANCELED;

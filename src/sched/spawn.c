@@ -175,7 +175,8 @@ int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
     }
     fill(made, site, fn, arg);
     made->context = NULL;
-    wf_spawn_publish(worker->runtime, worker, made);
+    wf_state_spawn(&made->word, wf_task_id(made), false);
+    wf_spawn_count(worker->runtime, worker);
     *task = made;
     wf_deque_add(&worker->deque, wf_task_token(made) | WF_READY_NEW);
     bool is_needed = wf_idle_needs(&worker->runtime->idle, true);

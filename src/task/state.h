@@ -56,6 +56,7 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_TOLD (UINT64_C(1) << 9)     /* was told -ECANCELED and has not uncancelled */
 #define WF_SEEN (UINT64_C(1) << 10)    /* somebody has looked at the outcome */
 #define WF_JOINED (UINT64_C(1) << 11)  /* waiters may be linked: finishing takes the task's lock */
+#define WF_LINKED WF_DELEGATES          /* while it is NEW: some list links it, no deque has it */
 #define WF_TAKEN WF_DELEGATES          /* once ended: somebody took the raw value */
 #define WF_EPOCH_SHIFT 12              /* number of the last wait that was claimed or parked */
 #define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
@@ -128,25 +129,38 @@ static inline uint64_t wf_word_claimed(uint64_t word, uint8_t epoch, enum wf_ver
 /* A fresh task in a free slot. The epoch goes on and the deliveries, of which only differences count, begin
  * with bits of its id: so whoever was about to start the slot's last task finds another word. The spawner's
  * own store: nobody else looks at a free slot's word but to find that it is free. */
-static inline void wf_state_spawn(wf_au64 *word, uint64_t id)
+static inline void wf_state_spawn(wf_au64 *word, uint64_t id, bool is_linked)
 {
     uint64_t epoch = (wf_load_rlx(word) + (UINT64_C(1) << WF_EPOCH_SHIFT)) & WF_EPOCH_MASK;
     uint64_t tolls =
         (id >> 8 << WF_TOLLS_SHIFT) & WF_TOLLS_MASK; /* the epoch counts with the low bits */
-    wf_store_rel(word, epoch | tolls | WF_NEW);
+    wf_store_rel(word, epoch | tolls | WF_NEW | (is_linked ? WF_LINKED : 0));
+}
+
+/* A list is about to link a task that is in no deque any more. False: it is no longer NEW. */
+static inline bool wf_state_link(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    while (wf_word_life(seen) == WF_NEW) {
+        if (wf_cas_weak_acqrel(word, &seen, seen | WF_LINKED)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum wf_start { WF_START_RUN, WF_START_CANCELLED, WF_START_LOST };
 
 /* NEW -> RUN for whoever holds the queue entry; CANCELLED: it is RUN, but must end unrun. `seen` is
  * the word that the caller has checked to be NEW and of the right generation: if the slot goes to another
- * task meanwhile, that one is not ours to start, it may not even be queued. */
-static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen)
+ * task meanwhile, that one is not ours to start, it may not even be queued. `is_linked`: some list had it; what
+ * a deque had is never linked. */
+static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen, bool is_linked)
 {
-    const uint64_t same = WF_EPOCH_MASK | WF_TOLLS_MASK;
-    uint64_t checked = seen;
+    const uint64_t same = WF_EPOCH_MASK | WF_TOLLS_MASK | WF_LINKED;
+    uint64_t checked = (seen & ~WF_LINKED) | (is_linked ? WF_LINKED : 0);
     while (wf_word_life(seen) == WF_NEW && ((seen ^ checked) & same) == 0) {
-        if (wf_cas_weak_acqrel(word, &seen, wf_word_with_life(seen, WF_RUN))) {
+        if (wf_cas_weak_acqrel(word, &seen, wf_word_with_life(seen, WF_RUN) & ~WF_LINKED)) {
             return wf_word_undelivered(seen) > 0 ? WF_START_CANCELLED : WF_START_RUN;
         }
     }
