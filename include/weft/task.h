@@ -28,7 +28,8 @@ typedef struct weft_spawn_options {
     struct weft_context *context;
 } weft_spawn_options;
 
-/* Queues a new task; it never runs inside this call. First runs are in spawn order on one worker.
+/* Queues a new task; it never runs inside this call. First runs are in spawn order on one worker, but
+ * a task that is awaited before it has started runs then.
  *
  * task     receives a handle; NULL detaches the task: the runtime owns it
  * fn, arg  what runs; arg stays the caller's when the spawn fails
@@ -52,7 +53,9 @@ WEFT_API WEFT_NODISCARD int weft_spawn_at(const char *site, weft_task **task, we
  *          -EINVAL keep it
  * cancel   handed on to the task while it is unfinished; this call returns only after it has ended,
  *          so the task may borrow the caller's frame
- * context  fiber only; await point; does not suspend when the task has ended */
+ * context  fiber only; await point; does not suspend when the task has ended. A task that has not started
+ *          runs inside this call, on the caller's stack, if that has room for what a task is promised;
+ *          not one that is pinned, has stack_bytes of its own, or was submitted by a plain thread */
 WEFT_API WEFT_NODISCARD int weft_await(weft_task *task, intptr_t *result);
 
 /* weft_await without dropping: any number of tasks may join, any number of times. */

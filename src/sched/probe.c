@@ -61,6 +61,7 @@ void wf_probe_point(struct wf_probe *probe, weft_task *self, const char *call)
         make_request(probe, self);
     } else if (probe->is_reached) {
         probe->inside = id;
+        probe->suspect = self;
     }
 }
 
@@ -85,8 +86,26 @@ void wf_probe_resume(struct wf_probe *probe, weft_task *task, bool is_new)
     }
 }
 
+/* Does the task that is watched run others on its stack, the innermost of them `task`, which waits? Then the
+ * watched one waits, too: for a child. */
+static bool waits_below(const struct wf_probe *probe, const weft_task *task)
+{
+    weft_task *at = probe->suspect;
+    uint64_t joins;
+    while (((joins = wf_load_sc(&at->joins)) & WF_JOINS_INSIDE) != 0) {
+        at = wf_token_task(joins);
+    }
+    return at == task && at != probe->suspect && wf_word_life(wf_load_acq(&at->word)) == WF_PARKED;
+}
+
 void wf_probe_left(struct wf_probe *probe, weft_task *task)
 {
+    if (probe->inside != 0 && probe->inside != wf_task_id(task) &&
+        probe->moment == WEFT_SWEEP_WAITING && wf_task_id(probe->suspect) == probe->inside &&
+        waits_below(probe, task)) {
+        make_request(probe, probe->suspect);
+        return;
+    }
     if (probe->inside == 0 || probe->inside != wf_task_id(task)) {
         return;
     }

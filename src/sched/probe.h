@@ -40,7 +40,8 @@ struct wf_probe {
     bool is_endless; /* ended after most_turns */
     uint32_t tolls;  /* deliveries to the victim when the request was made */
     weft_task *victim;
-    uint64_t inside; /* id of the victim while it is in the call of the target; 0: has left it */
+    uint64_t inside;    /* id of the victim while it is in the call of the target; 0: has left it */
+    weft_task *suspect; /* its slot */
     const char *call;
     const char *site; /* of the victim */
     char who[160];

@@ -56,7 +56,7 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_TOLD (UINT64_C(1) << 9)     /* was told -ECANCELED and has not uncancelled */
 #define WF_SEEN (UINT64_C(1) << 10)    /* somebody has looked at the outcome */
 #define WF_JOINED (UINT64_C(1) << 11)  /* waiters may be linked: finishing takes the task's lock */
-#define WF_LINKED WF_DELEGATES          /* while it is NEW: some list links it, no deque has it */
+#define WF_LINKED WF_DELEGATES         /* while it is NEW: some list links it, no deque has it */
 #define WF_TAKEN WF_DELEGATES          /* once ended: somebody took the raw value */
 #define WF_EPOCH_SHIFT 12              /* number of the last wait that was claimed or parked */
 #define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
