@@ -16,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include <weft.h>
@@ -27,11 +28,12 @@ enum { DNS_A = 1, DNS_CNAME = 5, DNS_AAAA = 28 };
 struct dns_server {
     int udp;
     int tcp;
-    char address[32]; /* "127.0.0.1:port", for the resolver */
-    int queries;      /* how many have come */
-    int connections;  /* over TCP */
-    char last[128];   /* the last name asked for */
-    int second_met;   /* queries for "second" */
+    char address[32];       /* "127.0.0.1:port", for the resolver */
+    atomic_int queries;     /* how many have come */
+    atomic_int connections; /* over TCP */
+    atomic_int second_met;  /* queries for "second" */
+    atomic_flag is_noting;  /* guards ... */
+    char last[128];         /* ... the last name asked for; read when none is being asked for */
     weft_task *tasks[2];
     /* Called for each query before it is answered. */
     void (*on_query)(struct dns_server *server, void *arg);
@@ -169,15 +171,24 @@ static inline int dns_answer_name(struct dns_server *server, const char *name, u
 #undef DNS_IS
 }
 
+/* Both fibers answer, perhaps on two workers. */
+static inline void dns_note(struct dns_server *server, const char *name)
+{
+    while (atomic_flag_test_and_set(&server->is_noting)) {
+    }
+    snprintf(server->last, sizeof server->last, "%s", name);
+    atomic_flag_clear(&server->is_noting);
+}
+
 /* False: there is no answer. */
 static inline bool dns_answer(struct dns_server *server, const uint8_t *query, size_t length,
                               bool is_tcp, struct dns_packet *out)
 {
     static const uint8_t rest[10] = {0x81, 0x80, 0, 1};
     unsigned type = 0;
-    size_t question =
-        length > 12 ? dns_read_question(query, length, server->last, sizeof server->last, &type)
-                    : 0;
+    char name[sizeof server->last] = "";
+    size_t question = length > 12 ? dns_read_question(query, length, name, sizeof name, &type) : 0;
+    dns_note(server, name);
     server->queries++;
     if (server->on_query != NULL) {
         server->on_query(server, server->arg);
@@ -189,7 +200,7 @@ static inline bool dns_answer(struct dns_server *server, const uint8_t *query, s
     dns_put(out, query, 2);
     dns_put(out, rest, sizeof rest);
     dns_put(out, query + 12, question);
-    int code = dns_answer_name(server, server->last, type, is_tcp, out);
+    int code = dns_answer_name(server, name, type, is_tcp, out);
     if (code > 0) {
         out->bytes[3] = (uint8_t)(out->bytes[3] | code);
     }

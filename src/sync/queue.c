@@ -65,14 +65,20 @@ static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *
     return rc;
 }
 
+/* Nothing is there to get, and nobody waits to put, or there would be something. */
+static inline bool must_wait_to_get(const struct wf_queue *q)
+{
+    return wf_queue_count_of(q) == 0 && q->capacity > 0 && !wf_queue_is_closed(q);
+}
+
 /* The rest of a call: with the lock when it begins, without when it returns. */
 static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *self, void *items,
                                                size_t count, bool is_put)
 {
     struct wf_queue *q = wf_queue_inside(queue);
     struct wf_queue_op op = {.items = items, .count = count, .is_put = is_put};
-    if (!is_put && wf_queue_count_of(q) == 0 && q->capacity > 0 && !wf_queue_is_closed(q)) {
-        return wait_for(queue, self, &op); /* nobody waits to put: there would be something */
+    if (!is_put && must_wait_to_get(q)) {
+        return wait_for(queue, self, &op);
     }
     struct wf_later later;
     wf_later_init(&later);
@@ -93,8 +99,11 @@ static __attribute__((noinline)) int put_slowly(weft_queue *queue, weft_task *se
     struct wf_queue_op *op = NULL;
     struct wf_later later;
     wf_later_init(&later);
-    if (!wf_queue_is_closed(q) && !q->by_turns) {
-        op = wf_queue_claim(q, &q->getters, NULL, &later);
+    if (!wf_queue_is_closed(q) && !q->by_turns && !wf_list_is_empty(&q->getters)) {
+        op = wf_queue_op_of(q->getters.next); /* nearly always it takes the grant */
+        if (!wf_waiters_grant(&op->waiter, WF_GRANTED, &q->leaving, &later)) {
+            op = wf_queue_claim(q, &q->getters, NULL, &later);
+        }
     }
     if (op == NULL) {
         int64_t moved = go_on(queue, self, (void *)(uintptr_t)item, 1, true);
@@ -173,6 +182,11 @@ int weft_queue_get(weft_queue *queue, void *item)
     if (get_quickly(q, item, wf_task_token(self))) {
         wf_unlock(&q->lock);
         return 0;
+    }
+    if (__builtin_expect(must_wait_to_get(q), 1)) {
+        struct wf_queue_op op = {.items = item, .count = 1};
+        int64_t got = wait_for(queue, self, &op);
+        return got < 0 ? (int)got : 0;
     }
     int64_t moved = go_on(queue, self, item, 1, false);
     return moved < 0 ? (int)moved : 0;
