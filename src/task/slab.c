@@ -19,8 +19,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-/* Of the first slab only the beginning is used: its pages are small. */
-enum { ID_BLOCK = 1024, FIRST_SLOTS = 256, REGION_BYTES = 8 * WF_SLAB_BYTES };
+enum { ID_BLOCK = 1024, REGION_BYTES = 8 * WF_SLAB_BYTES };
 
 static weft_task *slot_at(struct wf_task_slab *slab, uint32_t index)
 {
@@ -103,16 +102,12 @@ static char *map_aligned(size_t bytes)
     return (char *)start;
 }
 
-/* The first slab comes alone; who needs more than that gets eight at once, which one huge page may hold: one
- * fault then takes the place of 512, some 1.5 us each. */
+/* The first slab comes alone; who needs more than that gets eight at once. */
 static char *map_more(struct wf_registry *registry)
 {
     if (registry->more == registry->more_end && wf_load_rlx(&registry->slabs) != NULL) {
         registry->more = map_aligned(REGION_BYTES);
         registry->more_end = registry->more != NULL ? registry->more + REGION_BYTES : NULL;
-        if (registry->more != NULL) {
-            (void)madvise(registry->more, REGION_BYTES, MADV_HUGEPAGE);
-        }
     }
     if (registry->more == registry->more_end) {
         return map_aligned(WF_SLAB_BYTES);
@@ -140,8 +135,7 @@ static struct wf_task_slab *map_slab(struct wf_registry *registry)
 static weft_task *carve(struct wf_registry *registry)
 {
     struct wf_task_slab *slab = wf_load_rlx(&registry->slabs);
-    uint32_t slots = slab != NULL && slab->older == NULL ? FIRST_SLOTS : WF_SLAB_SLOTS;
-    if (slab == NULL || wf_load_rlx(&slab->carved) >= slots) {
+    if (slab == NULL || wf_load_rlx(&slab->carved) == WF_SLAB_SLOTS) {
         slab = map_slab(registry);
         if (slab == NULL) {
             return NULL;
