@@ -3,13 +3,26 @@
 #ifndef WF_SCHED_LOOP_H
 #define WF_SCHED_LOOP_H
 
-#include "sched/sched.h"
+#include "sched/ready.h"
 
 /* Runs tasks on the calling thread until the runtime is drained or abandoned (worker.c). */
 void wf_worker_run(struct wf_worker *worker);
 
-/* Looks at timers, messages and events, from whatever stack (worker.c). Does not switch. */
+/* ---- look.c ---- */
+
+enum { WF_POLL_TURNS = 61 }; /* turns until a busy worker looks at events again */
+
+/* Timers, messages and, once in WF_POLL_TURNS turns, events: what happens outside this worker. Does not switch. */
+void wf_look_around(struct wf_worker *worker);
+
+/* The same, events included, from whatever stack. */
 void wf_worker_look(struct wf_worker *worker);
+
+/* Looks for work everywhere, as one of the searchers; task NULL: there is none. */
+struct wf_pick wf_search(struct wf_worker *worker);
+
+/* Found something: the last searcher that stops wakes the next, so that a burst spreads. */
+void wf_stop_searching(struct wf_worker *worker);
 
 /* ---- lifecycle.c ---- */
 

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 
-#include "base/random.h"
 #include "poll/uring.h"
 #include "queue/inbox.h"
 #include "sched/held.h"
@@ -20,8 +19,6 @@
 #include "sched/simulate.h"
 #include "task/cancel.h"
 #include "task/end.h"
-
-enum { POLL_TURNS = 61, POLL_NS = 10000, SEARCH_PASSES = 4 };
 
 /* What a joiner and the library may put on a stack besides what a child that runs inside was promised. */
 enum { INSIDE_BYTES = 8 * 1024 };
@@ -321,130 +318,6 @@ void wf_worker_bury(struct wf_worker *worker)
     wf_task_end_on(worker, task, worker->bury_error);
 }
 
-static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now_ns)
-{
-    struct wf_later later;
-    wf_later_init(&later);
-    uint32_t fired = wf_wheel_expire(wheel, now_ns, &later);
-    if (fired > 0) {
-        wf_bump_own(&worker->counters.fired, fired);
-        wf_sched_flush(&later);
-    }
-}
-
-/* A busy worker looks now and then after one other, which may be stuck: overdue timers, and a queue
- * much longer than its own. */
-static void help_another(struct wf_worker *worker)
-{
-    weft_runtime *runtime = worker->runtime;
-    struct wf_worker *other =
-        &runtime->workers[wf_random_below(&worker->random, runtime->worker_count)];
-    if (other == worker) {
-        return;
-    }
-    if (wf_wheel_next(&other->wheel) != WF_FOREVER) {
-        expire(worker, &other->wheel, wf_runtime_now(runtime));
-    }
-    if (wf_deque_count(&other->deque) > 2 * wf_deque_count(&worker->deque) + 8) {
-        wf_ready_pull(worker, other);
-    }
-}
-
-static void collect_ring(struct wf_worker *worker)
-{
-    struct wf_later later;
-    wf_later_init(&later);
-    wf_uring_collect(worker->ring, &later);
-    wf_sched_flush(&later);
-}
-
-/* Turns may be over in nanoseconds, and a look into the kernel takes as long as twenty of them. */
-static void poll_if_due(struct wf_worker *worker)
-{
-    int64_t now_ns = wf_monotonic_ns();
-    if (now_ns - worker->looked_ns >= POLL_NS) {
-        worker->looked_ns = now_ns;
-        (void)wf_poll_now(worker);
-        help_another(worker);
-    }
-}
-
-/* Timers, messages and, once in POLL_TURNS turns, events: what happens outside this worker. */
-static void look_around(struct wf_worker *worker)
-{
-    wf_ready_collect(worker);
-    if (worker->ring != NULL) {
-        collect_ring(worker);
-    }
-    if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
-        expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
-    }
-    if (worker->until_poll == 0) {
-        poll_if_due(worker);
-        worker->until_poll = POLL_TURNS;
-    }
-}
-
-void wf_worker_look(struct wf_worker *worker)
-{
-    worker->until_poll = 0;
-    look_around(worker);
-}
-
-static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
-{
-    weft_runtime *runtime = worker->runtime;
-    uint32_t count = runtime->worker_count;
-    uint32_t start = wf_random_below(&worker->random, count);
-    struct wf_pick pick = {NULL, false};
-    for (uint32_t i = 0; i < count && pick.task == NULL && worker->to_bury == NULL; i++) {
-        struct wf_worker *victim = &runtime->workers[(start + i) % count];
-        if (victim == worker) {
-            continue;
-        }
-        pick = wf_ready_steal(worker, victim, last_pass);
-        if (pick.task == NULL && last_pass && wf_wheel_next(&victim->wheel) != WF_FOREVER) {
-            expire(worker, &victim->wheel, wf_runtime_now(runtime));
-            pick = wf_ready_take(worker);
-        }
-    }
-    return pick;
-}
-
-/* Looks for work everywhere, as one of the searchers. */
-static struct wf_pick search(struct wf_worker *worker)
-{
-    struct wf_pick pick = {NULL, false};
-    weft_runtime *runtime = worker->runtime;
-    if (!worker->is_searching && !wf_idle_start_searching(&runtime->idle)) {
-        return pick;
-    }
-    worker->is_searching = true;
-    for (int pass = 0; pass < SEARCH_PASSES && pick.task == NULL && worker->to_bury == NULL;
-         pass++) {
-        pick = steal_pass(worker, pass == SEARCH_PASSES - 1);
-        if (pick.task == NULL) {
-            for (int i = 0; i < 8; i++) {
-                wf_relax();
-            }
-            wf_ready_collect(worker);
-            pick = wf_ready_take(worker);
-        }
-    }
-    return pick;
-}
-
-/* Found something: the last searcher that stops wakes the next, so that a burst spreads. */
-static void stop_searching(struct wf_worker *worker)
-{
-    if (worker->is_searching) {
-        worker->is_searching = false;
-        if (wf_idle_stop_searching(&worker->runtime->idle)) {
-            wf_sched_notify(worker->runtime);
-        }
-    }
-}
-
 static void look_again(weft_runtime *runtime)
 {
     if (wf_ready_anywhere(runtime)) {
@@ -474,7 +347,7 @@ static void go_to_sleep(struct wf_worker *worker)
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     wf_watchdog_wake(runtime);
     wf_sched_flush(&later);
-    worker->until_poll = POLL_TURNS;
+    worker->until_poll = WF_POLL_TURNS;
 }
 
 static struct wf_pick next_anywhere(struct wf_worker *worker)
@@ -483,10 +356,10 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
     const struct wf_pick nothing = {NULL, false};
     for (;;) {
         if (worker->to_bury != NULL) {
-            stop_searching(worker); /* user code may run */
+            wf_stop_searching(worker); /* user code may run */
             wf_worker_bury(worker);
         }
-        look_around(worker);
+        wf_look_around(worker);
         if (wf_lifecycle_is_over(worker->runtime)) {
             return nothing;
         }
@@ -495,10 +368,10 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
             if (wf_poll_ring(worker)) {
                 continue; /* before searching: what is queued there must not wait for that */
             }
-            pick = search(worker);
+            pick = wf_search(worker);
         }
         if (pick.task != NULL) {
-            stop_searching(worker);
+            wf_stop_searching(worker);
             return pick;
         }
         if (worker->to_bury != NULL) {
@@ -530,7 +403,7 @@ void wf_worker_run(struct wf_worker *worker)
     for (;;) {
         struct wf_pick pick = next_anywhere(worker);
         if (pick.task == NULL) {
-            stop_searching(worker);
+            wf_stop_searching(worker);
             return;
         }
         wf_worker_turn(worker, pick);

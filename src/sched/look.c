@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/* look.c - what a worker does to find work that is not in its own places: timers, messages, events, other
+ * workers. */
+#include "base/random.h"
+#include "poll/uring.h"
+#include "sched/loop.h"
+#include "sched/park.h"
+#include "sched/ready.h"
+
+enum { POLL_NS = 10000, SEARCH_PASSES = 4 };
+
+static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now_ns)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t fired = wf_wheel_expire(wheel, now_ns, &later);
+    if (fired > 0) {
+        wf_bump_own(&worker->counters.fired, fired);
+        wf_sched_flush(&later);
+    }
+}
+
+/* A busy worker looks now and then after one other, which may be stuck: overdue timers, and a queue
+ * much longer than its own. */
+static void help_another(struct wf_worker *worker)
+{
+    weft_runtime *runtime = worker->runtime;
+    struct wf_worker *other =
+        &runtime->workers[wf_random_below(&worker->random, runtime->worker_count)];
+    if (other == worker) {
+        return;
+    }
+    if (wf_wheel_next(&other->wheel) != WF_FOREVER) {
+        expire(worker, &other->wheel, wf_runtime_now(runtime));
+    }
+    if (wf_deque_count(&other->deque) > 2 * wf_deque_count(&worker->deque) + 8) {
+        wf_ready_pull(worker, other);
+    }
+}
+
+static void collect_ring(struct wf_worker *worker)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_uring_collect(worker->ring, &later);
+    wf_sched_flush(&later);
+}
+
+/* Turns may be over in nanoseconds, and a look into the kernel takes as long as twenty of them. */
+static void poll_if_due(struct wf_worker *worker)
+{
+    int64_t now_ns = wf_monotonic_ns();
+    if (now_ns - worker->looked_ns >= POLL_NS) {
+        worker->looked_ns = now_ns;
+        (void)wf_poll_now(worker);
+        help_another(worker);
+    }
+}
+
+void wf_look_around(struct wf_worker *worker)
+{
+    wf_ready_collect(worker);
+    if (worker->ring != NULL) {
+        collect_ring(worker);
+    }
+    if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
+        expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
+    }
+    if (worker->until_poll == 0) {
+        poll_if_due(worker);
+        worker->until_poll = WF_POLL_TURNS;
+    }
+}
+
+void wf_worker_look(struct wf_worker *worker)
+{
+    worker->until_poll = 0;
+    wf_look_around(worker);
+}
+
+static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
+{
+    weft_runtime *runtime = worker->runtime;
+    uint32_t count = runtime->worker_count;
+    uint32_t start = wf_random_below(&worker->random, count);
+    struct wf_pick pick = {NULL, false};
+    for (uint32_t i = 0; i < count && pick.task == NULL && worker->to_bury == NULL; i++) {
+        struct wf_worker *victim = &runtime->workers[(start + i) % count];
+        if (victim == worker) {
+            continue;
+        }
+        pick = wf_ready_steal(worker, victim, last_pass);
+        if (pick.task == NULL && last_pass && wf_wheel_next(&victim->wheel) != WF_FOREVER) {
+            expire(worker, &victim->wheel, wf_runtime_now(runtime));
+            pick = wf_ready_take(worker);
+        }
+    }
+    return pick;
+}
+
+struct wf_pick wf_search(struct wf_worker *worker)
+{
+    struct wf_pick pick = {NULL, false};
+    weft_runtime *runtime = worker->runtime;
+    if (!worker->is_searching && !wf_idle_start_searching(&runtime->idle)) {
+        return pick;
+    }
+    worker->is_searching = true;
+    for (int pass = 0; pass < SEARCH_PASSES && pick.task == NULL && worker->to_bury == NULL;
+         pass++) {
+        pick = steal_pass(worker, pass == SEARCH_PASSES - 1);
+        if (pick.task == NULL) {
+            for (int i = 0; i < 8; i++) {
+                wf_relax();
+            }
+            wf_ready_collect(worker);
+            pick = wf_ready_take(worker);
+        }
+    }
+    return pick;
+}
+
+void wf_stop_searching(struct wf_worker *worker)
+{
+    if (worker->is_searching) {
+        worker->is_searching = false;
+        if (wf_idle_stop_searching(&worker->runtime->idle)) {
+            wf_sched_notify(worker->runtime);
+        }
+    }
+}
