@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* test_stealing.c - work spreads over the workers; pinned tasks stay where they are. */
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <weft/future.h>
 #include <weft/runtime.h>
@@ -333,4 +339,54 @@ Test(stealing, pinned_tasks_of_plain_threads)
     }
     cr_assert_eq(weft_runtime_stop(runtime), 0);
     wt_assert_clean();
+}
+
+/* ---- a filter that comes late ---- */
+
+/* For all threads: from now on the kernel makes no fences for others. */
+static bool forbid_membarrier(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
+}
+
+static intptr_t nap(void *arg)
+{
+    (void)arg;
+    return weft_sleep(100 * WEFT_US);
+}
+
+static intptr_t work_on(void *arg)
+{
+    bool *is_forbidden = arg;
+    *is_forbidden = forbid_membarrier();
+    for (int round = 0; round < 50; round++) {
+        weft_task *tasks[8];
+        for (int i = 0; i < 8; i++) {
+            wt_check(weft_spawn(&tasks[i], nap, NULL) == 0);
+        }
+        for (int i = 0; i < 8; i++) {
+            wt_check(weft_join_shielded(tasks[i], NULL) == 0);
+            weft_drop(tasks[i]);
+        }
+    }
+    return 0;
+}
+
+Test(stealing, goes_on_when_a_filter_forbids_the_fence)
+{
+    const weft_options options = {.workers = 3};
+    bool is_forbidden = false;
+    cr_assert_eq(weft_run(work_on, &is_forbidden, &options), 0);
+    wt_assert_clean();
+    if (!is_forbidden) {
+        wt_skip("no filters here");
+    }
 }

@@ -4,8 +4,8 @@
  * What: the frequent side publishes, passes wf_fence_light and looks; the rare side publishes, passes
  *       wf_fence_heavy and looks. At least one of the two sees what the other has published.
  * Why this way: the frequent side is every spawn, the rare one a worker that falls asleep. A locked
- *       instruction costs 5 ns here, membarrier 0.3 to 1 us, and only where other threads of the process
- *       run (docs/decisions.md). Without membarrier (old kernels, seccomp) both sides pass a full fence.
+ *       instruction costs 2 to 5 ns here, membarrier 0.4 to 10 us, the more threads of the process run
+ *       (docs/decisions.md). Without membarrier (old kernels, seccomp) both sides pass a full fence.
  * Source: membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED.
  */
 #ifndef WF_BASE_FENCE_H
@@ -26,6 +26,7 @@ static inline void wf_fence_light(bool is_asymmetric)
     }
 }
 
-void wf_fence_heavy(bool is_asymmetric);
+/* False: the kernel refuses by now (a filter was installed), and both sides must pass full fences from here on. */
+bool wf_fence_heavy(bool is_asymmetric);
 
 #endif

@@ -27,7 +27,7 @@ int wf_idle_init(struct wf_idle *idle, uint32_t worker_count)
         return -ENOMEM;
     }
     idle->worker_count = worker_count;
-    idle->is_asymmetric = worker_count == 1 || wf_fence_prepare();
+    wf_store_rlx(&idle->is_asymmetric, worker_count == 1 || wf_fence_prepare() ? 1U : 0U);
     idle->sleeper_count = 0;
     wf_store_rlx(&idle->lock.value, 0);
     wf_store_rlx(&idle->word, UINT64_C(0));
@@ -81,11 +81,16 @@ bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching)
     return is_last;
 }
 
-void wf_idle_settle(struct wf_idle *idle, bool is_last)
+bool wf_idle_settle(struct wf_idle *idle, bool is_last)
 {
     /* Who was not awake then queues nothing without a full fence of its own: a plain thread (wf_visit_begin),
      * or a worker that has woken up since (a locked add). */
-    wf_fence_heavy(idle->is_asymmetric && !is_last);
+    bool is_asymmetric = wf_load_rlx(&idle->is_asymmetric) != 0;
+    if (wf_fence_heavy(is_asymmetric && !is_last)) {
+        return true;
+    }
+    wf_store_rlx(&idle->is_asymmetric, (uint8_t)0);
+    return false;
 }
 
 /* Takes `worker` off the sleepers if it is there; under the lock. */

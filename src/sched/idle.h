@@ -23,7 +23,9 @@ struct wf_idle {
     wf_au64 word;
     struct wf_lock lock;
     uint32_t worker_count;
-    bool is_asymmetric;     /* set once: see base/fence.h */
+    /* See base/fence.h. Cleared (relaxed) by a worker whose heavy fence the kernel refuses, loaded (relaxed) by
+     * whoever queues; who loads it late is covered by that worker's next look (go_to_sleep). */
+    wf_au8 is_asymmetric;
     uint32_t sleeper_count; /* under lock */
     uint16_t *sleepers;     /* under lock: the last to fall asleep is woken first */
     uint8_t *was_picked;    /* under lock, per worker: taken off the sleepers as a searcher */
@@ -55,8 +57,9 @@ bool wf_idle_stop_searching(struct wf_idle *idle);
 bool wf_idle_sleep(struct wf_idle *idle, uint32_t worker, bool is_searching);
 
 /* The heavy fence. Then the worker must look at every queue once more before it blocks. Costs ten microseconds
- * where another worker runs: not for one that is woken before it has slept. */
-void wf_idle_settle(struct wf_idle *idle, bool is_last);
+ * where another worker runs: not for one that is woken before it has slept. False: the kernel makes none any more;
+ * fences are full ones on both sides from now on, and this worker looks again soon. */
+bool wf_idle_settle(struct wf_idle *idle, bool is_last);
 
 /* Takes a certain worker off the sleepers, awake but not searching. False: it was not among them. */
 bool wf_idle_rouse(struct wf_idle *idle, uint32_t worker);

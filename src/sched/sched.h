@@ -57,7 +57,8 @@ void wf_sched_wake_one(weft_runtime *runtime);
 /* Something has been queued: wakes somebody if there is need. */
 static inline void wf_sched_notify(weft_runtime *runtime)
 {
-    if (__builtin_expect(wf_idle_needs(&runtime->idle, runtime->idle.is_asymmetric), 0)) {
+    if (__builtin_expect(
+            wf_idle_needs(&runtime->idle, wf_load_rlx(&runtime->idle.is_asymmetric) != 0), 0)) {
         wf_sched_wake_one(runtime);
     }
 }

@@ -97,7 +97,7 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     worker->until_poll = 1;
     worker->linger_ns = WF_LINGER_NS;
     worker->is_alone = choose_workers(&runtime->options) == 1;
-    bool is_open = !runtime->options.simulate && runtime->idle.is_asymmetric;
+    bool is_open = !runtime->options.simulate && wf_load_rlx(&runtime->idle.is_asymmetric) != 0;
     wf_store_rlx(&worker->is_open, is_open ? 1U : 0U);
     ck_stack_init(&worker->inbox);
     int rc = wf_deque_init(&worker->deque);

@@ -20,6 +20,8 @@
 #include "task/cancel.h"
 #include "task/end.h"
 
+enum { SOON_NS = 1000000 };
+
 /* What a joiner and the library may put on a stack besides what a child that runs inside was promised. */
 enum { INSIDE_BYTES = 8 * 1024 };
 
@@ -325,6 +327,17 @@ static void look_again(weft_runtime *runtime)
     }
 }
 
+/* The kernel makes no heavy fences any more. Spawns take the long way from here on, which has a fence of its
+ * own; what one that has not heard of it queues just now is found at the next look, soon. */
+static __attribute__((cold)) int64_t begin_full_fences(weft_runtime *runtime, int64_t deadline_ns)
+{
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        wf_store_rlx(&runtime->workers[i].is_open, (uint8_t)0);
+    }
+    int64_t soon_ns = wf_monotonic_ns() + SOON_NS;
+    return deadline_ns < soon_ns ? deadline_ns : soon_ns;
+}
+
 static void go_to_sleep(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
@@ -339,7 +352,9 @@ static void go_to_sleep(struct wf_worker *worker)
         int64_t deadline_ns = wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel));
         if (!wf_linger(worker, deadline_ns)) {
             /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
-            wf_idle_settle(&runtime->idle, is_last);
+            if (!wf_idle_settle(&runtime->idle, is_last)) {
+                deadline_ns = begin_full_fences(runtime, deadline_ns);
+            }
             look_again(runtime);
         }
         wf_park(worker, deadline_ns, &later);
