@@ -217,6 +217,22 @@ static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task
     return raw;
 }
 
+/* The claimed child: from its call to what the join returns. */
+static inline __attribute__((always_inline)) int run(struct wf_worker *worker, weft_task *self,
+                                                     weft_task *task, intptr_t *result, bool drops)
+{
+    intptr_t raw = call(worker, self, task);
+    worker = wf_here(); /* it may have moved */
+    if (__builtin_expect(!drops || !end_quickly(worker, task, raw), 0)) {
+        return leave(self, end_fully(worker, self, task, raw, result, drops));
+    }
+    come_back(worker, self);
+    if (result != NULL) {
+        *result = raw;
+    }
+    return leave(self, false);
+}
+
 /* ---- the calls ---- */
 
 static __attribute__((noinline)) int join_elsewhere(weft_task *task, intptr_t *result, bool drops,
@@ -264,18 +280,7 @@ static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *res
     if (worker->sim != NULL) {
         wf_sim_begin(worker->sim, task, true);
     }
-    intptr_t raw = call(worker, self, task);
-    worker = wf_here(); /* it may have moved */
-    bool was_cancelled = false;
-    if (!drops || !end_quickly(worker, task, raw)) {
-        was_cancelled = end_fully(worker, self, task, raw, result, drops);
-    } else {
-        come_back(worker, self);
-        if (result != NULL) {
-            *result = raw;
-        }
-    }
-    return leave(self, was_cancelled);
+    return run(worker, self, task, result, drops);
 }
 
 int weft_join(weft_task *task, intptr_t *result)
@@ -299,15 +304,5 @@ int weft_await(weft_task *task, intptr_t *result)
                          0)) {
         return join_plainly(task, result, true, __func__);
     }
-    intptr_t raw = call(worker, self, task);
-    worker = wf_here(); /* it may have moved */
-    if (__builtin_expect(!end_quickly(worker, task, raw), 0)) {
-        bool was_cancelled = end_fully(worker, self, task, raw, result, true);
-        return leave(self, was_cancelled);
-    }
-    come_back(worker, self);
-    if (result != NULL) {
-        *result = raw;
-    }
-    return leave(self, false);
+    return run(worker, self, task, result, true);
 }

@@ -79,16 +79,11 @@ bool wf_deque_reserve(struct wf_deque *deque, uint32_t count)
 
 uint64_t wf_deque_take(struct wf_deque *deque)
 {
-    uint64_t bottom = wf_load_rlx(&deque->bottom);    /* own */
-    struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    uint64_t top = wf_load_acq(&deque->top);
-    while (top < bottom) {
-        uint64_t entry = wf_load_rlx(&ring->slots[top & ring->mask]);
-        if (wf_cas_sc(&deque->top, &top, top + 1)) {
-            return entry;
-        }
+    uint64_t at;
+    uint64_t entry;
+    while ((entry = wf_deque_oldest(deque, &at)) != 0 && !wf_deque_take_at(deque, at, false)) {
     }
-    return 0;
+    return entry;
 }
 
 /* One by one: that nobody takes off the bottom what lies there is certain only for the entry at the top

@@ -168,8 +168,7 @@ static struct wf_pick take_next(struct wf_worker *worker)
     if (worker->until_poll == 0) {
         return nothing;
     }
-    weft_task *woken = worker->to_bury == NULL ? wf_ready_take_slot(worker) : NULL;
-    return woken != NULL ? (struct wf_pick){woken, false} : wf_ready_take(worker);
+    return wf_ready_take(worker);
 }
 
 /* Where to go for a pick: the host if there is none. */

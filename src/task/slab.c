@@ -19,7 +19,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-enum { ID_BLOCK = 1024, REGION_BYTES = 8 * WF_SLAB_BYTES };
+enum { ID_BLOCK = 1024 };
 
 static weft_task *slot_at(struct wf_task_slab *slab, uint32_t index)
 {
@@ -75,9 +75,6 @@ void wf_registry_destroy(struct wf_registry *registry)
         slab = older;
     }
     wf_store_rel(&registry->slabs, NULL);
-    if (registry->more != registry->more_end) {
-        (void)munmap(registry->more, (size_t)(registry->more_end - registry->more));
-    }
 }
 
 void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registry)
@@ -86,44 +83,21 @@ void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registr
     cache->registry = registry;
 }
 
-/* Memory aligned to its own size, a power of two. */
-static char *map_aligned(size_t bytes)
+/* A new slab, aligned to its size so that a slot finds its registry; under the lock. */
+static struct wf_task_slab *map_slab(struct wf_registry *registry)
 {
-    char *raw = mmap(NULL, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t span = 2 * (size_t)WF_SLAB_BYTES;
+    char *raw = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED) {
         return NULL;
     }
-    uintptr_t start = ((uintptr_t)raw + bytes - 1) & ~(uintptr_t)(bytes - 1);
+    uintptr_t start = ((uintptr_t)raw + WF_SLAB_BYTES - 1) & ~(uintptr_t)(WF_SLAB_BYTES - 1);
     size_t before = start - (uintptr_t)raw;
     if (before > 0) {
         (void)munmap(raw, before);
     }
-    (void)munmap((char *)start + bytes, bytes - before);
-    return (char *)start;
-}
-
-/* The first slab comes alone; who needs more than that gets eight at once. */
-static char *map_more(struct wf_registry *registry)
-{
-    if (registry->more == registry->more_end && wf_load_rlx(&registry->slabs) != NULL) {
-        registry->more = map_aligned(REGION_BYTES);
-        registry->more_end = registry->more != NULL ? registry->more + REGION_BYTES : NULL;
-    }
-    if (registry->more == registry->more_end) {
-        return map_aligned(WF_SLAB_BYTES);
-    }
-    char *next = registry->more;
-    registry->more += WF_SLAB_BYTES;
-    return next;
-}
-
-/* A new slab, aligned to its size so that a slot finds its registry; under the lock. */
-static struct wf_task_slab *map_slab(struct wf_registry *registry)
-{
-    struct wf_task_slab *slab = (struct wf_task_slab *)(void *)map_more(registry);
-    if (slab == NULL) {
-        return NULL;
-    }
+    (void)munmap((char *)start + WF_SLAB_BYTES, span - before - WF_SLAB_BYTES);
+    struct wf_task_slab *slab = (struct wf_task_slab *)start;
     show_to_leak_checker(slab, true);
     slab->registry = registry;
     slab->older = wf_load_rlx(&registry->slabs);
