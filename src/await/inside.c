@@ -300,11 +300,11 @@ int weft_join(weft_task *task, intptr_t *result)
 /* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. */
 int weft_await(weft_task *task, intptr_t *result)
 {
-    struct wf_worker *worker = wf_here();
-    weft_task *self = wf_running_on(worker);
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_load_rlx(&worker->running);
     uint64_t seen;
     uint64_t word;
-    if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
+    if (__builtin_expect(task == NULL || !is_quiet(task, WF_NEW, &seen) ||
                              !is_quiet(self, WF_RUN, &word) || self->scope != NULL ||
                              !fits(worker, self, task) || wf_load_rlx(&worker->slot) != 0 ||
                              --worker->until_pause < 0 || !claim_at_once(worker, self, task, seen),
