@@ -83,7 +83,8 @@ static inline void wf_fd_entry_init(struct wf_fd_entry *entry, struct wf_wait *w
     }
 }
 
-/* What an event and the wait that it ends touch is in the first line. */
+/* What an event touches is in the first line, what the wait that it ends or an operation in a ring touches in the
+ * first two. */
 struct wf_fd {
     _Alignas(64) struct wf_lock lock;
     uint32_t tag; /* of the registration: what its events carry */
@@ -143,12 +144,13 @@ struct wf_fd {
     struct wf_lock accept_guard;
     int fd;
 
-    struct wf_list writers; /* wf_waiter.link */
     struct wf_list ops;     /* wf_op.link */
+    struct wf_list writers; /* wf_waiter.link */
     struct wf_list watches; /* wf_fd_watch.link */
 };
 
 _Static_assert(offsetof(struct wf_fd, users) == 64, "what an event touches is one line");
+_Static_assert(offsetof(struct wf_fd, writers) <= 128, "what an operation touches is two");
 
 /* A number that is closed but must not be given out yet; on the heap. */
 struct wf_fd_hold {
