@@ -478,6 +478,35 @@ Test(connect_host, by_half_a_name, .timeout = 30)
     RUN(by_half_a_name, NULL, &one_worker);
 }
 
+/* Names that are asked for as one: the hosts file has it, or a domain makes it complete, at once or after all. */
+static intptr_t by_joint_names(void *arg)
+{
+    struct dns_server server = {0};
+    (void)arg;
+    dns_start(&server);
+    weft_resolve_options resolve = {.servers = server.address, .search = "test", .tries = 2};
+    weft_connect_options options = {.resolve = &resolve};
+    static const char *const names[] = {"localhost", "home", "none.no"};
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    for (int i = 0; i < 3; i++) {
+        int before = atomic_load(&server.queries);
+        int fd = weft_connect_host(names[i], (uint16_t)weft_local_port(listener), &options);
+        int queries = atomic_load(&server.queries) - before;
+        wt_check(i == 0 ? queries == 0 : i == 1 ? queries == 2 : queries > 2);
+        wt_check(i < 2 ? fd >= 0 && weft_close(fd) == 0 : fd == -ENOENT);
+    }
+    wt_check(strcmp(server.last, "none.no.test") == 0);
+    wt_check(weft_close(listener) == 0);
+    dns_stop(&server);
+    return 0;
+}
+
+Test(connect_host, by_joint_names, .timeout = 30)
+{
+    NEED_CARES();
+    RUN(by_joint_names, NULL, &one_worker);
+}
+
 Test(connect_host, by_name, .timeout = 30)
 {
     NEED_CARES();
