@@ -51,19 +51,33 @@ static inline bool wf_trylock(struct wf_lock *lock)
     return wf_load_rlx(&lock->value) == 0 && wf_cas_acqrel(&lock->value, &expected, 1U);
 }
 
-static inline void wf_lock(struct wf_lock *lock)
+/* Both may fail where others are about; wf_lock and wf_unlock do the rest. Apart for fast paths that leave what
+ * is rare to another function as a whole. */
+static inline bool wf_lock_quickly(struct wf_lock *lock)
 {
     uint32_t expected = 0;
-    if (__builtin_expect(!wf_cas_acqrel(&lock->value, &expected, 1U), 0)) {
+    return __builtin_expect(wf_cas_acqrel(&lock->value, &expected, 1U), 1);
+}
+
+static inline bool wf_unlock_quickly(struct wf_lock *lock)
+{
+    if (__builtin_expect(wf_load_rlx(&lock->value) != 1U, 0)) {
+        return false;
+    }
+    wf_store_rel(&lock->value, 0U);
+    return true;
+}
+
+static inline void wf_lock(struct wf_lock *lock)
+{
+    if (!wf_lock_quickly(lock)) {
         wf_lock_contended(lock);
     }
 }
 
 static inline void wf_unlock(struct wf_lock *lock)
 {
-    if (__builtin_expect(wf_load_rlx(&lock->value) == 1U, 1)) {
-        wf_store_rel(&lock->value, 0U);
-    } else {
+    if (!wf_unlock_quickly(lock)) {
         wf_unlock_contended(lock);
     }
 }

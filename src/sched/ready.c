@@ -198,25 +198,28 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
     }
 }
 
-/* Nearly every wake-up is one task, woken by a fiber of its own runtime into an empty slot. With more in the
- * deque another worker may be needed. */
+/* Nearly always one task and nothing else. */
 void wf_sched_flush(struct wf_later *later)
 {
     struct wf_worker *worker = wf_here();
     uintptr_t entry = later->ready;
-    const weft_task *task = (weft_task *)entry;
     bool is_one = entry != 0 && entry == later->ready_tail && (entry & WF_READY_KINDS) == 0 &&
                   later->kicks == NULL && later->delivered == 0;
-    if (is_one && worker != NULL && wf_load_rlx(&worker->slot) == 0 &&
-        worker->fiber != worker->host && worker->sim == NULL &&
-        wf_runtime_of(task) == worker->runtime && (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
-        wf_deque_count(&worker->deque) == 0) {
-        wf_bump_own(&worker->counters.wakes, 1);
-        wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
+    if (is_one && worker != NULL && worker->fiber != worker->host &&
+        wf_sched_wake_quickly(worker, (weft_task *)entry)) {
         later->ready = 0;
         return;
     }
     flush_all(worker, later);
+}
+
+__attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    wf_later_wake(&later, task);
+    flush_all(wf_here(), &later);
+    return 0;
 }
 
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)

@@ -42,6 +42,15 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
     return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
 }
 
+/* After WF_SLOT_STREAK runs from the slot others have their turn; if there are none here, it goes on. */
+static inline void wf_ready_renew_streak(struct wf_worker *worker)
+{
+    if (__builtin_expect(worker->slot_streak >= WF_SLOT_STREAK, 0) && worker->pinned == NULL &&
+        wf_deque_is_empty(&worker->deque)) {
+        worker->slot_streak = 0;
+    }
+}
+
 /* How many entries at the bottom of the deque go with the claim of a task: its own, if it lies there, and
  * those of tasks that were claimed elsewhere in it before. */
 uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest);
@@ -73,6 +82,7 @@ static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uin
  * wf_ready_take. */
 static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
 {
+    wf_ready_renew_streak(worker);
     weft_task *woken = wf_ready_take_slot(worker);
     if (woken != NULL) {
         return woken;

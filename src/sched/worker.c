@@ -54,29 +54,24 @@ int wf_runtime_resolve(weft_runtime **runtime)
 
 /* ---- switching ---- */
 
-static enum wf_park park(weft_task *task)
+/* Somebody has been at the wait, or at the task, that was left. */
+static __attribute__((noinline)) void park_slowly(struct wf_worker *worker, weft_task *task)
 {
-    struct wf_wait *wait = task->wait; /* ours to read: nobody else runs the fiber yet */
-    enum wf_park answer =
-        wf_state_park(&task->word, wf_load_rlx(&wait->epoch), wait->hand_on != NULL);
-    if (answer == WF_PARK_REQUEUE) {
+    struct wf_wait *wait = task->wait; /* as in arrive_parked */
+    struct wf_later later;
+    switch (wf_state_park(&task->word, wf_load_rlx(&wait->epoch), wait->hand_on != NULL)) {
+    case WF_PARK_DONE:
+        return;
+    case WF_PARK_REQUEUE:
         wait->was_early = true;
-    }
-    return answer;
-}
-
-/* The wait of the fiber that was left needs more than publishing. */
-static __attribute__((noinline)) void go_on_parking(struct wf_worker *worker, weft_task *task,
-                                                    enum wf_park answer)
-{
-    if (answer == WF_PARK_REQUEUE) {
         wf_ready_push(worker, task);
         return;
+    case WF_PARK_KICK:
+        wf_later_init(&later);
+        wf_kick_push(&later, task);
+        wf_sched_flush(&later);
+        return;
     }
-    struct wf_later later;
-    wf_later_init(&later);
-    wf_kick_push(&later, task);
-    wf_sched_flush(&later);
 }
 
 /* It is ready again, or has ended. */
@@ -110,9 +105,11 @@ static inline __attribute__((always_inline)) void arrive_parked(struct wf_worker
 {
     weft_task *task = worker->left->task;
     wf_bump_own(&worker->counters.parks, 1);
-    enum wf_park answer = park(task);
-    if (__builtin_expect(answer != WF_PARK_DONE, 0)) {
-        go_on_parking(worker, task, answer);
+    const struct wf_wait *wait = task->wait; /* ours to read: nobody else runs the fiber yet */
+    bool delegates = wait->hand_on != NULL;
+    if (__builtin_expect(!wf_state_park_quickly(&task->word, wf_load_rlx(&wait->epoch), delegates),
+                         0)) {
+        park_slowly(worker, task);
     }
 }
 
@@ -212,6 +209,11 @@ static inline __attribute__((always_inline)) void go(struct wf_worker *worker, s
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 {
     go(worker, find_next(worker), leave);
+}
+
+void wf_sched_park(struct wf_worker *worker)
+{
+    go(worker, find_next(worker), WF_LEAVE_PARK);
 }
 
 static __attribute__((noinline)) void yield_otherwise(struct wf_worker *worker)
