@@ -13,8 +13,11 @@
 /* How long a worker stays awake at most before it sleeps, and how long a new one does. */
 enum { WF_LINGER_NS = 16000 };
 
-/* Waits awake for a moment, if that has paid lately. True: it was woken, and wf_park returns at once. */
-bool wf_linger(struct wf_worker *worker, int64_t deadline_ns);
+/* Waits awake for a moment, if that has paid lately. True: there is something to do, somewhere. */
+bool wf_linger(struct wf_worker *worker);
+
+/* The same for less than a search takes, by a worker whose work has come by its inbox. True: some has. */
+bool wf_await_mail(struct wf_worker *worker);
 
 /* Sleeps until woken, an event or `deadline_ns`. The worker is among the sleepers of idle.h. What
  * events have granted is in `later`. */

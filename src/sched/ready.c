@@ -94,9 +94,12 @@ static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task
 
 static void send_home(weft_runtime *runtime, weft_task *task)
 {
-    uint32_t home = task->home;
-    wf_inbox_push(&runtime->workers[home].inbox, &task->inbox_entry);
-    wf_sched_rouse(runtime, home);
+    struct wf_worker *home = &runtime->workers[task->home];
+    wf_inbox_push(&home->inbox, &task->inbox_entry);
+    wf_fence_after_rmw(); /* pairs with go_to_sleep: either it sees the task, or is seen to be drowsy */
+    if (wf_load_sc(&home->is_drowsy) != 0) {
+        wf_sched_rouse(runtime, home->index);
+    }
 }
 
 void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
@@ -309,6 +312,7 @@ static weft_task *pop_all(ck_stack_t *stack)
 void wf_ready_collect(struct wf_worker *worker)
 {
     weft_task *task = pop_all(&worker->inbox);
+    worker->expects_mail = worker->expects_mail || task != NULL;
     while (task != NULL) {
         weft_task *next = task->next;
         push_pinned(worker, task);

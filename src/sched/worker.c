@@ -344,22 +344,24 @@ static void go_to_sleep(struct wf_worker *worker)
     weft_runtime *runtime = worker->runtime;
     struct wf_later later;
     wf_later_init(&later);
+    (void)wf_swap_sc(&worker->is_drowsy, (uint8_t)1);
+    wf_fence_after_rmw(); /* pairs with send_home */
     bool is_last = wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    look_again(runtime);
     /* After going to the sleepers: who sends something from now on finds us there. */
     bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
                     (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
         int64_t deadline_ns = wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel));
-        if (!wf_linger(worker, deadline_ns)) {
-            /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
-            if (!wf_idle_settle(&runtime->idle, is_last)) {
-                deadline_ns = begin_full_fences(runtime, deadline_ns);
-            }
-            look_again(runtime);
+        /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
+        if (!wf_idle_settle(&runtime->idle, is_last)) {
+            deadline_ns = begin_full_fences(runtime, deadline_ns);
         }
+        look_again(runtime);
         wf_park(worker, deadline_ns, &later);
+    } else {
+        look_again(runtime); /* who queued something may have relied on this worker as a searcher */
     }
+    wf_store_rlx(&worker->is_drowsy, (uint8_t)0);
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     wf_watchdog_wake(runtime);
     wf_sched_flush(&later);
@@ -370,6 +372,7 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
 {
     struct wf_pick pick;
     const struct wf_pick nothing = {NULL, false};
+    bool has_lingered = false;
     for (;;) {
         if (worker->to_bury != NULL) {
             wf_stop_searching(worker); /* user code may run */
@@ -384,6 +387,9 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
             if (wf_poll_ring(worker)) {
                 continue; /* before searching: what is queued there must not wait for that */
             }
+            if (wf_await_mail(worker)) {
+                continue;
+            }
             pick = wf_search(worker);
         }
         if (pick.task != NULL) {
@@ -396,7 +402,11 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
         if (!wf_lifecycle_idle(worker)) {
             return nothing;
         }
-        if (wf_ready_is_empty(worker)) {
+        if (!wf_ready_is_empty(worker)) {
+            continue;
+        }
+        has_lingered = !has_lingered && wf_linger(worker); /* once before each sleep */
+        if (!has_lingered) {
             go_to_sleep(worker);
         }
     }
