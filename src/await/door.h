@@ -24,6 +24,13 @@
 #include "task/end.h"
 #include "task/scope.h"
 
+/* The calling task, in a few instructions; NULL: wf_fiber_worker says why. */
+static inline weft_task *wf_door_running(const struct wf_worker *worker)
+{
+    weft_task *self = wf_running_on(worker);
+    return self != NULL && !wf_runtime_is_forked(worker->runtime) ? self : NULL;
+}
+
 /* The entry rule: -ECANCELED for an undelivered request, else 0. Spends fairness budget: a task whose
  * waits were all ready for long yields here once, and looks again. May switch. */
 int wf_door_enter(weft_task *self, const char *call);

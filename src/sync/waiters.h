@@ -20,18 +20,11 @@
 #include "base/bitlock.h"
 #include "sched/report.h"
 
-/* The calling task, NULL if that needs a longer look. */
-static inline weft_task *wf_sync_running(const struct wf_worker *worker)
-{
-    weft_task *self = wf_running_on(worker);
-    return self != NULL && !wf_runtime_is_forked(worker->runtime) ? self : NULL;
-}
-
 /* Fiber only, an object, the entry rule: the calling task, or NULL with the reason in *rc. */
 static inline weft_task *wf_sync_enter(const void *object, const char *call, int *rc)
 {
     struct wf_worker *worker = wf_here();
-    weft_task *self = wf_sync_running(worker);
+    weft_task *self = wf_door_running(worker);
     if (__builtin_expect(self == NULL || object == NULL, 0)) {
         *rc = wf_fiber_worker(rc) != NULL ? -EINVAL : *rc;
         return NULL;
