@@ -175,6 +175,15 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     }
 }
 
+/* On a fiber one task in the slot wakes nobody; more in the deque do. The host takes one itself. */
+static void tell_others(struct wf_worker *worker)
+{
+    uint64_t own = worker->fiber == worker->host ? 1 : 0;
+    if (wf_deque_count(&worker->deque) > own) {
+        wf_sched_notify(worker->runtime);
+    }
+}
+
 /* Whatever there is to do. */
 static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct wf_later *later)
 {
@@ -194,10 +203,8 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
             wf_sim_push(worker->sim, (enum wf_turn_kind)kind, (uintptr_t)task);
         }
     }
-    /* On a fiber one task in the slot wakes nobody; more in the deque do. The host takes one itself. */
-    uint64_t own = worker != NULL && worker->fiber == worker->host ? 1 : 0;
-    if (worker != NULL && wf_deque_count(&worker->deque) > own) {
-        wf_sched_notify(worker->runtime);
+    if (worker != NULL) {
+        tell_others(worker);
     }
 }
 
@@ -218,10 +225,9 @@ void wf_sched_flush(struct wf_later *later)
 
 __attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)
 {
-    struct wf_later later;
-    wf_later_init(&later);
-    wf_later_wake(&later, task);
-    flush_all(wf_here(), &later);
+    struct wf_worker *worker = wf_here();
+    queue_woken(wf_runtime_of(task), worker, task);
+    tell_others(worker);
     return 0;
 }
 

@@ -66,7 +66,7 @@ static inline void wf_sched_notify(weft_runtime *runtime)
     }
 }
 
-/* Returns 0, so that it can be the last act of a call. */
+/* On a fiber, where wf_sched_wake_quickly has done nothing. Returns 0, so that it can be the last act of a call. */
 int wf_sched_wake_slowly(weft_task *task);
 
 /* On a fiber: one task that has just been granted its wait runs next on this worker, if it is of the same runtime

@@ -77,22 +77,29 @@ static __attribute__((noinline)) int64_t come_back(weft_queue *queue, weft_task 
 
 /* Called with the lock, returns without: how many were moved, or an error. */
 static inline __attribute__((always_inline)) int64_t wait_for(weft_queue *queue, weft_task *self,
-                                                              struct wf_queue_op *op)
+                                                              struct wf_queue_op *op,
+                                                              struct wf_wait *wait)
 {
-    struct wf_wait wait;
-    op->waiter.wait = &wait;
-    enum wf_verdict verdict = park(queue, self, op, &wait);
-    if (__builtin_expect(verdict == WF_GRANTED && !wait.was_early && op->is_final, 1)) {
+    op->waiter.wait = wait;
+    enum wf_verdict verdict = park(queue, self, op, wait);
+    if (__builtin_expect(verdict == WF_GRANTED && !wait->was_early && op->is_final, 1)) {
         return op->outcome;
     }
     return come_back(queue, self, op, verdict);
 }
 
+/* What a granter on another worker touches is two cache lines. */
+struct one_get {
+    _Alignas(64) struct wf_queue_op op;
+    struct wf_wait wait;
+};
+
 /* A get of one item, where nothing is there; as wait_for. */
 static __attribute__((noinline)) int wait_to_get(weft_queue *queue, weft_task *self, void *item)
 {
-    struct wf_queue_op op = {.items = item, .count = 1};
-    int64_t got = wait_for(queue, self, &op);
+    struct one_get get;
+    get.op = (struct wf_queue_op){.items = item, .count = 1};
+    int64_t got = wait_for(queue, self, &get.op, &get.wait);
     return got < 0 ? (int)got : 0;
 }
 
@@ -108,14 +115,15 @@ static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *sel
 {
     struct wf_queue *q = wf_queue_inside(queue);
     struct wf_queue_op op = {.items = items, .count = count, .is_put = is_put};
+    struct wf_wait wait;
     if (!is_put && must_wait_to_get(q)) {
-        return wait_for(queue, self, &op);
+        return wait_for(queue, self, &op, &wait);
     }
     struct wf_later later;
     wf_later_init(&later);
     int64_t rc = wf_queue_move(q, &op, NULL, wf_task_token(self), &later);
     if (rc == -EAGAIN) {
-        return wait_for(queue, self, &op);
+        return wait_for(queue, self, &op, &wait);
     }
     wf_unlock(&q->lock);
     wf_later_run(&later);

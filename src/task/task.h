@@ -54,7 +54,15 @@ struct weft_task {
 
     /* Set before the task is queued. */
     weft_fn *fn;
-    const char *site;
+
+    uint16_t home;        /* worker a pinned task belongs to; the scheduler's */
+    wf_au8 flags;         /* WF_TASK_*: by wf_task_add_flags, see there */
+    uint8_t budget_spent; /* ready waits in a row; the task's own */
+
+    /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
+     * reset, because a late kick of the slot's last task may be in it. */
+    struct wf_lock shield_lock;
+
     wf_au64 id; /* relaxed: a snapshot reads it while the slot may be reused, and checks refs */
 
     /* First what fn is called with, or drop_arg; then what fn returned: the finisher writes before the
@@ -64,19 +72,23 @@ struct weft_task {
         intptr_t raw;
     };
 
-    /* Its values: NULL for none, and from its end on. The spawner sets, then the task itself and its
-     * finisher. */
-    weft_context *context;
-
-    /* The worker that runs the task. */
-    struct wf_fiber *fiber;
-
     /* Whoever has the task in a queue, a list of woken tasks or a free list. */
     union {
         weft_task *next;
         uintptr_t next_ready; /* wf_later */
         ck_stack_entry_t inbox_entry;
     };
+
+    /* The worker that runs the task. */
+    struct wf_fiber *fiber;
+
+    /* The first line ends here: whoever wakes a task, on any worker, needs no other. */
+
+    /* Its values: NULL for none, and from its end on. The spawner sets, then the task itself and its
+     * finisher. */
+    weft_context *context;
+
+    const char *site; /* set before the task is queued */
 
     /* Kick list: whoever set WF_MARK_KICKED links; both survive reuse of the slot. See cancel.h. */
     weft_task *kick_next;
@@ -92,14 +104,6 @@ struct weft_task {
 
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
-
-    uint16_t home;        /* worker a pinned task belongs to; the scheduler's */
-    wf_au8 flags;         /* WF_TASK_*: by wf_task_add_flags, see there */
-    uint8_t budget_spent; /* ready waits in a row; the task's own */
-
-    /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
-     * reset, because a late kick of the slot's last task may be in it. */
-    struct wf_lock shield_lock;
 
     /* From here on all is as wf_task_clean leaves it whenever a task begins, and again when it has
      * ended: a spawn does not touch it. */
@@ -155,6 +159,7 @@ enum {
     WF_MARK_FAILED = 4,   /* ... and ended with an error, which is to be reported */
 };
 
+_Static_assert(offsetof(struct weft_task, context) == 64, "what a waker needs is one cache line");
 _Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");
 
 /* A joiner looks for WF_TASK_APART before it has claimed the task; somebody else may run it by then. */
