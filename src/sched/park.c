@@ -27,13 +27,14 @@
 
 enum { AWAKE = 0, ON_FUTEX, IN_POLLER, IN_RING, NOTIFIED };
 
-enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16, LINGER_LOOKS = 4, MAIL_NS = 2000 };
+enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16, LINGER_LOOKS = 2, MAIL_NS = 2000 };
 
-/* Is there work where a thief may take it? A few workers each time, by turns. */
+/* Is there work where a thief may take it, or for the ring? A few workers each time, by turns. */
 static bool is_work_about(struct wf_worker *worker, uint32_t *next)
 {
     weft_runtime *runtime = worker->runtime;
-    if (!wf_inbox_is_empty(&runtime->inject)) {
+    bool has_mail = worker->ring != NULL && wf_uring_has_mail(worker->ring);
+    if (has_mail || !wf_inbox_is_empty(&runtime->inject)) {
         return true;
     }
     for (int i = 0; i < LINGER_LOOKS; i++) {

@@ -2,8 +2,8 @@
 /* park.h - how a worker without work sleeps, and how it is woken.
  *
  * What: each worker sleeps in its own ring; without rings, one in the poller and the others on their own
- *       futex words; each with the deadline of its own wheel. It may stay awake for some microseconds first, if that has paid lately: see
- *       park.c. An idle runtime uses no processor time.
+ *       futex words; each with the deadline of its own wheel. It may stay awake for some microseconds first, if
+ *       that has paid lately: see park.c. An idle runtime uses no processor time.
  */
 #ifndef WF_SCHED_PARK_H
 #define WF_SCHED_PARK_H
