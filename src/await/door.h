@@ -35,17 +35,24 @@ static inline weft_task *wf_door_running(const struct wf_worker *worker)
  * waits were all ready for long yields here once, and looks again. May switch. */
 int wf_door_enter(weft_task *self, const char *call);
 
-/* Enters while there is nothing to do there but to count. False, nothing has been done: wf_door_enter. NULL: no
- * task is known to run. */
+/* Enters while there is nothing to do there but to count. False, nothing has been done: wf_door_enter. For
+ * wf_no_task too, which has no budget. */
 static inline bool wf_door_pass(weft_task *self)
 {
-    bool is_plain = self != NULL && (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
+    bool is_plain = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
                     (wf_task_flags(self) & WF_TASK_PROBED) == 0 &&
                     self->budget_spent < WF_BUDGET - 1;
     if (__builtin_expect(is_plain, 1)) {
         self->budget_spent++;
     }
     return is_plain;
+}
+
+/* What a call's beginning does on the short way: the calling task, or NULL for the long one. */
+static inline weft_task *wf_door_enter_here(const struct wf_worker *worker)
+{
+    weft_task *self = wf_load_rlx(&worker->running);
+    return wf_door_pass(self) && !wf_runtime_is_forked(worker->runtime) ? self : NULL;
 }
 
 /* The same, in a few instructions while there is nothing to do: for calls that are over in nanoseconds. */

@@ -305,9 +305,9 @@ static __attribute__((noinline)) int get_bytes(weft_queue *queue, struct wf_work
 
 int weft_queue_put(weft_queue *queue, const void *item)
 {
-    struct wf_worker *worker = wf_here();
-    weft_task *self = wf_door_running(worker);
-    if (__builtin_expect(queue == NULL || item == NULL || !wf_door_pass(self), 0)) {
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_door_enter_here(worker);
+    if (__builtin_expect(self == NULL || queue == NULL || item == NULL, 0)) {
         return put_anew(queue, item);
     }
     struct wf_queue *q = wf_queue_inside(queue);
@@ -321,9 +321,9 @@ int weft_queue_put(weft_queue *queue, const void *item)
 
 int weft_queue_get(weft_queue *queue, void *item)
 {
-    struct wf_worker *worker = wf_here();
-    weft_task *self = wf_door_running(worker);
-    if (__builtin_expect(queue == NULL || item == NULL || !wf_door_pass(self), 0)) {
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_door_enter_here(worker);
+    if (__builtin_expect(self == NULL || queue == NULL || item == NULL, 0)) {
         return get_anew(queue, item);
     }
     struct wf_queue *q = wf_queue_inside(queue);
