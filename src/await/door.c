@@ -75,53 +75,32 @@ int wf_door_yield(weft_task *self)
 
 void wf_wait_again(struct wf_wait *wait)
 {
-    uint8_t epoch = (uint8_t)(wf_word_epoch(wf_load_rlx(&wait->task->word)) + 1U);
-    wf_store_rlx(&wait->epoch, epoch);
+    wf_wait_name(wait);
 }
 
 void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
 {
-    wait->task = self;
-    wf_wait_again(wait);
-    wait->reason = (uint8_t)reason;
-    wait->handed_on = false;
-    wait->was_early = false;
-    wait->number = -1;
-    wait->hand_on = NULL;
-    wait->target = NULL;
-    wait->memory = NULL;
-    wait->waiter = NULL;
-    wait->leave = NULL;
-    wait->list = NULL;
+    wf_wait_begin_here(wait, self, reason);
+}
+
+void wf_door_arm(weft_task *self)
+{
+    wf_limit_arm_idle(self);
 }
 
 enum wf_verdict wf_door_park(struct wf_wait *wait)
 {
-    weft_task *self = wait->task;
-    if (self->scope != NULL) {
-        wf_limit_arm_idle(self);
-    }
-    self->budget_spent = 0;
-    self->wait = wait;
-    wf_store_rlx(&self->reason, wait->reason);
-    struct wf_worker *worker = wf_here();
-    wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
-    wf_sched_leave(worker, WF_LEAVE_PARK);
+    return wf_door_park_here(wait);
+}
+
+/* Somebody reads this wait, and holds the lock for as long as the mark stands. */
+uint64_t wf_door_let_read(weft_task *self)
+{
+    wf_lock(&self->lock);
+    wf_unlock(&self->lock);
     uint64_t word = wf_load_acq(&self->word);
-    if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
-        /* Somebody reads this wait, and holds the lock for as long as the mark stands. */
-        wf_lock(&self->lock);
-        wf_unlock(&self->lock);
-        word = wf_load_acq(&self->word);
-        WF_CHECK((word & WF_BUSY) == 0, "a wait was left while somebody reads it");
-    }
-    self->wait = NULL;
-    wf_store_rlx(&self->reason, (uint8_t)WF_WAIT_NONE);
-    enum wf_verdict verdict = wf_word_verdict(word);
-    if (verdict == WF_TOLD_OFF) {
-        (void)wf_state_observe(&self->word); /* what came since merges into the same delivery */
-    }
-    return verdict;
+    WF_CHECK((word & WF_BUSY) == 0, "a wait was left while somebody reads it");
+    return word;
 }
 
 /* ---- alarms ---- */

@@ -24,21 +24,41 @@
 #include "task/end.h"
 #include "task/scope.h"
 
+/* The calling task, in a few instructions; NULL: wf_fiber_worker says why. */
+static inline weft_task *wf_door_running(const struct wf_worker *worker)
+{
+    weft_task *self = wf_running_on(worker);
+    return self != NULL && !wf_runtime_is_forked(worker->runtime) ? self : NULL;
+}
+
 /* The entry rule: -ECANCELED for an undelivered request, else 0. Spends fairness budget: a task whose
  * waits were all ready for long yields here once, and looks again. May switch. */
 int wf_door_enter(weft_task *self, const char *call);
 
-/* The same, in a few instructions while there is nothing to do: for calls that are over in nanoseconds. */
-static inline int wf_door_enter_quickly(weft_task *self, const char *call)
+/* Enters while there is nothing to do there but to count. False, nothing has been done: wf_door_enter. For
+ * wf_no_task too, which has no budget. */
+static inline bool wf_door_pass(weft_task *self)
 {
     bool is_plain = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
                     (wf_task_flags(self) & WF_TASK_PROBED) == 0 &&
                     self->budget_spent < WF_BUDGET - 1;
-    if (__builtin_expect(!is_plain, 0)) {
-        return wf_door_enter(self, call);
+    if (__builtin_expect(is_plain, 1)) {
+        self->budget_spent++;
     }
-    self->budget_spent++;
-    return 0;
+    return is_plain;
+}
+
+/* What a call's beginning does on the short way: the calling task, or NULL for the long one. */
+static inline weft_task *wf_door_enter_here(const struct wf_worker *worker)
+{
+    weft_task *self = wf_load_rlx(&worker->running);
+    return wf_door_pass(self) && !wf_runtime_is_forked(worker->runtime) ? self : NULL;
+}
+
+/* The same, in a few instructions while there is nothing to do: for calls that are over in nanoseconds. */
+static inline int wf_door_enter_quickly(weft_task *self, const char *call)
+{
+    return __builtin_expect(wf_door_pass(self), 1) ? 0 : wf_door_enter(self, call);
 }
 
 /* Only the entry rule: 0 or -ECANCELED. Never switches. */
@@ -68,6 +88,61 @@ void wf_wait_again(struct wf_wait *wait);
 /* Suspends until the wait is claimed; who won: WF_GRANTED, WF_TOLD_OFF (the request counts as
  * delivered), WF_TIMED_OUT, WF_CLOSED. After it nobody reads the wait any more. */
 enum wf_verdict wf_door_park(struct wf_wait *wait);
+
+/* ---- the same inline, for what parks most often: a queue ---- */
+
+/* The task is about to wait inside a scope: its limit is armed (limit.h). */
+void wf_door_arm(weft_task *self);
+
+/* WF_BUSY is set: returns the word once it is not. */
+uint64_t wf_door_let_read(weft_task *self);
+
+static inline void wf_wait_name(struct wf_wait *wait)
+{
+    uint8_t epoch = (uint8_t)(wf_word_epoch(wf_load_rlx(&wait->task->word)) + 1U);
+    wf_store_rlx(&wait->epoch, epoch);
+}
+
+static inline void wf_wait_begin_here(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
+{
+    wait->task = self;
+    wf_wait_name(wait);
+    wait->reason = (uint8_t)reason;
+    wait->handed_on = false;
+    wait->was_early = false;
+    wait->number = -1;
+    wait->hand_on = NULL;
+    wait->target = NULL;
+    wait->memory = NULL;
+    wait->waiter = NULL;
+    wait->leave = NULL;
+    wait->list = NULL;
+}
+
+static inline enum wf_verdict wf_door_park_here(struct wf_wait *wait)
+{
+    weft_task *self = wait->task;
+    if (__builtin_expect(self->scope != NULL, 0)) {
+        wf_door_arm(self);
+    }
+    self->budget_spent = 0;
+    self->wait = wait;
+    wf_store_rlx(&self->reason, wait->reason);
+    struct wf_worker *worker = wf_here();
+    wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
+    wf_sched_park(worker);
+    uint64_t word = wf_load_acq(&self->word);
+    if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
+        word = wf_door_let_read(self);
+    }
+    self->wait = NULL;
+    wf_store_rlx(&self->reason, (uint8_t)WF_WAIT_NONE);
+    enum wf_verdict verdict = wf_word_verdict(word);
+    if (__builtin_expect(verdict == WF_TOLD_OFF, 0)) {
+        (void)wf_state_observe(&self->word); /* what came since merges into the same delivery */
+    }
+    return verdict;
+}
 
 /* weft_cancel with any cause (task.c). */
 int wf_cancel_now(weft_task *task, int cause);

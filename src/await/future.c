@@ -126,24 +126,23 @@ bool wf_future_is_over(weft_future *future)
 int weft_future_await(weft_future *future, intptr_t *result)
 {
     int rc = 0;
-    struct wf_worker *worker = wf_fiber_worker(&rc);
-    if (worker == NULL || future == NULL) {
-        return worker == NULL ? rc : -EINVAL;
+    weft_task *self = wf_door_running(wf_here());
+    if (__builtin_expect(self == NULL || future == NULL, 0)) {
+        return wf_fiber_worker(&rc) == NULL ? rc : -EINVAL;
     }
-    weft_task *self = wf_self_on(worker);
-    rc = wf_door_enter(self, __func__);
+    rc = wf_door_enter_quickly(self, __func__);
     if (rc < 0) {
         return rc;
     }
     struct wf_wait wait;
     struct wf_waiter waiter = {.wait = &wait};
-    wf_wait_begin(&wait, self, WF_WAIT_FUTURE);
+    wf_wait_begin_here(&wait, self, WF_WAIT_FUTURE);
     wait.target = future;
     wait.waiter = &waiter;
     /* By the lock even when it is complete: the future may go once this returns, and a setter may still
      * hold the lock. */
     if (wf_future_watch(future, &waiter)) {
-        enum wf_verdict verdict = wf_door_park(&wait);
+        enum wf_verdict verdict = wf_door_park_here(&wait);
         if (verdict != WF_GRANTED || wait.was_early) {
             wf_future_unwatch(future,
                               &waiter); /* and out of a setter's lock, before the future may go */

@@ -148,12 +148,12 @@ void wf_limit_check(weft_task *self)
 
 static int enter(weft_timeout *scope, int64_t when_ns, bool is_deadline)
 {
-    int rc = 0;
-    struct wf_worker *worker = wf_fiber_worker(&rc);
-    if (worker == NULL || scope == NULL) {
-        return worker == NULL ? rc : -EINVAL;
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_door_running(worker);
+    if (__builtin_expect(self == NULL || scope == NULL, 0)) {
+        int rc = 0;
+        return wf_fiber_worker(&rc) == NULL ? rc : -EINVAL;
     }
-    weft_task *self = wf_self_on(worker);
     if (self->scope != NULL && wf_scope_is_open(self, scope)) {
         return -EBUSY;
     }
@@ -178,14 +178,11 @@ int weft_timeout_enter_at(weft_timeout *scope, int64_t deadline_ns)
 
 intptr_t weft_timeout_leave(weft_timeout *scope, intptr_t rc)
 {
-    int error = 0;
-    struct wf_worker *worker = wf_fiber_worker(&error);
-    if (worker == NULL) {
-        return error;
-    }
+    const weft_task *self = wf_door_running(wf_here());
     struct wf_timeout *timeout = inside(scope);
-    if (scope == NULL || wf_self_on(worker)->scope != &timeout->scope) {
-        return -EINVAL;
+    if (__builtin_expect(self == NULL || scope == NULL || self->scope != &timeout->scope, 0)) {
+        int error = 0;
+        return wf_fiber_worker(&error) == NULL ? error : -EINVAL;
     }
     wf_limit_close(&timeout->limit);
     return wf_scope_close(&timeout->scope, rc, -ETIMEDOUT);

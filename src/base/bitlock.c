@@ -2,6 +2,7 @@
 /* bitlock.c - the slow half of the lock in a word. */
 #include "base/bitlock.h"
 
+#include "base/clock.h"
 #include "base/futex.h"
 #include "base/lock.h"
 
@@ -25,7 +26,7 @@ static void sleep_once(wf_au32 *word)
     while ((seen & WF_BITLOCK_HELD) != 0) {
         uint32_t marked = seen | WF_BITLOCK_SLEEPERS;
         if (seen == marked || wf_cas_weak_acqrel(word, &seen, marked)) {
-            wf_futex_wait(word, marked, INT64_MAX);
+            wf_futex_wait(word, marked, wf_monotonic_ns() + WF_LOCK_NAP_NS);
             return;
         }
     }

@@ -30,10 +30,13 @@ static inline uint32_t wf_bitlock(wf_au32 *word)
     return seen;
 }
 
-/* Stores the state and gives the lock back (acq_rel, with the next wf_bitlock or load of the state). */
+/* Stores the state and gives the lock back (release, with the next wf_bitlock or load of the state). As in
+ * lock.h a sleeper's mark may be overwritten: sleepers look again by themselves. */
 static inline void wf_bitunlock(wf_au32 *word, uint32_t state)
 {
-    if (__builtin_expect((wf_swap_acqrel(word, state) & WF_BITLOCK_SLEEPERS) != 0, 0)) {
+    bool has_sleepers = (wf_load_rlx(word) & WF_BITLOCK_SLEEPERS) != 0;
+    wf_store_rel(word, state); /* the last touch */
+    if (__builtin_expect(has_sleepers, 0)) {
         wf_bitunlock_contended(word);
     }
 }

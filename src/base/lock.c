@@ -2,6 +2,7 @@
 /* lock.c - the slow half of the short lock. */
 #include "base/lock.h"
 
+#include "base/clock.h"
 #include "base/futex.h"
 
 void wf_lock_contended(struct wf_lock *lock)
@@ -13,11 +14,12 @@ void wf_lock_contended(struct wf_lock *lock)
     }
     /* From here on the value says 2, so that the owner knows that it must wake somebody. */
     while (wf_swap_acq(&lock->value, 2U) != 0) {
-        wf_futex_wait(&lock->value, 2, INT64_MAX);
+        wf_futex_wait(&lock->value, 2, wf_monotonic_ns() + WF_LOCK_NAP_NS);
     }
 }
 
 void wf_unlock_contended(struct wf_lock *lock)
 {
+    wf_store_rel(&lock->value, 0U); /* nobody else changes it: it is marked already */
     wf_futex_wake(&lock->value, 1);
 }

@@ -3,7 +3,12 @@
  *
  * What: guards a few list operations (a wheel, a future, a group). Never held across a suspension.
  * Why this way: workers may outnumber cores, so a pure spin lock could wait for a descheduled owner.
- * Threads: any. value: 0 free, 1 held, 2 held and somebody sleeps.
+ *       It is given back by a load and a store, where a swap would cost as much as taking it did. A mark that
+ *       comes between the two is overwritten, and nobody wakes who made it: whoever sleeps therefore looks
+ *       again after WF_LOCK_NAP_NS. The two are neighbours, so that is as rare as a thread that loses its
+ *       processor between two instructions.
+ * Threads: any. value: 0 free, 1 held, 2 held and somebody sleeps. While it is held others only mark it, so
+ *       its owner's store takes nothing away but such a mark; and that store is its last touch.
  */
 #ifndef WF_BASE_LOCK_H
 #define WF_BASE_LOCK_H
@@ -11,7 +16,8 @@
 #include "base/atomic.h"
 
 struct wf_lock {
-    /* any thread: CAS or swap (acquire) takes it, swap (acq_rel) in wf_unlock gives it back. */
+    /* any thread: CAS or swap (acquire) takes it; its owner's store (release), or swap (acq_rel) where
+     * somebody sleeps, gives it back. */
     wf_au32 value;
 };
 
@@ -20,6 +26,9 @@ struct wf_lock {
  * gets much more done. Measured: two workers, eight tasks, one queue: 155 ns an item with tries after every
  * pause, 23 with 16 pauses between, 18 so. */
 enum { WF_LOCK_SPINS = 256, WF_LOCK_SPINS_FIRST = 32, WF_LOCK_SPINS_MOST = 64 };
+
+/* How long one sleeps before looking again by oneself. */
+enum { WF_LOCK_NAP_NS = 1000 * 1000 };
 
 /* Pauses again after having paused `spun` times; how often. */
 static inline int wf_lock_back_off(int spun)
@@ -42,17 +51,33 @@ static inline bool wf_trylock(struct wf_lock *lock)
     return wf_load_rlx(&lock->value) == 0 && wf_cas_acqrel(&lock->value, &expected, 1U);
 }
 
-static inline void wf_lock(struct wf_lock *lock)
+/* Both may fail where others are about; wf_lock and wf_unlock do the rest. Apart for fast paths that leave what
+ * is rare to another function as a whole. */
+static inline bool wf_lock_quickly(struct wf_lock *lock)
 {
     uint32_t expected = 0;
-    if (__builtin_expect(!wf_cas_acqrel(&lock->value, &expected, 1U), 0)) {
+    return __builtin_expect(wf_cas_acqrel(&lock->value, &expected, 1U), 1);
+}
+
+static inline bool wf_unlock_quickly(struct wf_lock *lock)
+{
+    if (__builtin_expect(wf_load_rlx(&lock->value) != 1U, 0)) {
+        return false;
+    }
+    wf_store_rel(&lock->value, 0U);
+    return true;
+}
+
+static inline void wf_lock(struct wf_lock *lock)
+{
+    if (!wf_lock_quickly(lock)) {
         wf_lock_contended(lock);
     }
 }
 
 static inline void wf_unlock(struct wf_lock *lock)
 {
-    if (__builtin_expect(wf_swap_acqrel(&lock->value, 0U) == 2U, 0)) {
+    if (!wf_unlock_quickly(lock)) {
         wf_unlock_contended(lock);
     }
 }

@@ -145,6 +145,13 @@ static inline void wf_deque_restore(struct wf_deque *deque, uint64_t before)
     wf_store_rel(&deque->bottom, before);
 }
 
+/* Owner. Thieves may empty it at any moment, only the owner fills it. Inline always: a call would cost the
+ * fast paths that ask a frame. */
+static inline __attribute__((always_inline)) bool wf_deque_is_empty(struct wf_deque *deque)
+{
+    return wf_load_acq(&deque->top) >= wf_load_rlx(&deque->bottom); /* own */
+}
+
 /* Any thread: a hint. */
 static inline uint64_t wf_deque_count(struct wf_deque *deque)
 {

@@ -5,8 +5,7 @@
  *       stack names the sleepers. A new task wakes a sleeper only if nobody searches; the last
  *       searcher that finds something wakes the next. So wake-ups are throttled and none is lost:
  *         queue a task:   publish it; the light fence;                       read the word
- *         fall asleep:    leave the word (a locked add); stay awake for a moment if that pays (park.c);
- *                         the heavy fence;                                   look at every queue again
+ *         fall asleep:    leave the word (a locked add); the heavy fence;    look at every queue again
  *       Either the queuer sees the searcher gone, or the searcher sees the task. (base/fence.h)
  * Source: the protocol of Go's scheduler and of Tokio's idle set; proof in docs/architecture.md.
  */

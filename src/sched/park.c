@@ -13,42 +13,75 @@
  * there, nobody's does.
  *
  * A worker that is woken again and again as soon as it sleeps stays awake for a moment first: falling
- * asleep and being woken cost several microseconds on both sides, a waker of one that lingers pays for a
- * swap. WF_LINGER_NS at most, half as long after each time that it was for nothing; where it is worth
- * nothing, one sleep in LINGER_TRIES tries again.
+ * asleep and being woken cost several microseconds on both sides. WF_LINGER_NS at most, half as long after each
+ * time that it was for nothing; where it is worth nothing, one sleep in LINGER_TRIES tries again. It is not among
+ * the sleepers meanwhile, so nobody wakes it: it watches its inbox, which costs a sender nothing, and now and
+ * then looks at the others' queues. What it does not see then it sees on its way to sleep.
  */
 #include "sched/park.h"
 
 #include "base/futex.h"
 #include "poll/uring.h"
+#include "queue/inbox.h"
+#include "sched/loop.h"
 
 enum { AWAKE = 0, ON_FUTEX, IN_POLLER, IN_RING, NOTIFIED };
 
-enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16 };
+enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16, LINGER_LOOKS = 2, MAIL_NS = 2000 };
 
-/* Waits awake for up to `budget_ns`. True: it was notified. */
+/* Is there work where a thief may take it, or for the ring? A few workers each time, by turns. */
+static bool is_work_about(struct wf_worker *worker, uint32_t *next)
+{
+    weft_runtime *runtime = worker->runtime;
+    bool has_mail = worker->ring != NULL && wf_uring_has_mail(worker->ring);
+    if (has_mail || !wf_inbox_is_empty(&runtime->inject)) {
+        return true;
+    }
+    for (int i = 0; i < LINGER_LOOKS; i++) {
+        *next = *next + 1 < runtime->worker_count ? *next + 1 : 0;
+        if (wf_deque_count(&runtime->workers[*next].deque) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Waits awake for up to `budget_ns`. True: there is something to do. */
 static bool wait_awake(struct wf_worker *worker, int64_t budget_ns)
 {
     int64_t end_ns = wf_monotonic_ns() + budget_ns;
+    uint32_t next = worker->index;
     do {
         for (int i = 0; i < 16; i++) {
-            if (wf_load_acq(&worker->parker) == NOTIFIED) {
+            if (!wf_inbox_is_empty(&worker->inbox)) {
                 return true;
             }
             wf_relax();
+        }
+        if (is_work_about(worker, &next)) {
+            return true;
         }
     } while (wf_monotonic_ns() < end_ns);
     return false;
 }
 
+bool wf_await_mail(struct wf_worker *worker)
+{
+    if (worker->expects_mail) {
+        worker->expects_mail = wait_awake(worker, MAIL_NS) && !wf_inbox_is_empty(&worker->inbox);
+    }
+    return worker->expects_mail;
+}
+
 /* Other workers only: a lone one is woken by events and other threads, which are not that close. */
-bool wf_linger(struct wf_worker *worker, int64_t deadline_ns)
+bool wf_linger(struct wf_worker *worker)
 {
     if (worker->runtime->worker_count == 1 ||
         (worker->linger_ns == 0 && ++worker->naps % LINGER_TRIES != 0)) {
         return false;
     }
     int64_t budget_ns = worker->linger_ns != 0 ? worker->linger_ns : WF_LINGER_NS;
+    int64_t deadline_ns = wf_lifecycle_deadline(worker->runtime, wf_wheel_next(&worker->wheel));
     if (deadline_ns != WF_FOREVER && deadline_ns - wf_monotonic_ns() <= budget_ns) {
         return false;
     }

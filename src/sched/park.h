@@ -2,8 +2,8 @@
 /* park.h - how a worker without work sleeps, and how it is woken.
  *
  * What: each worker sleeps in its own ring; without rings, one in the poller and the others on their own
- *       futex words; each with the deadline of its own wheel. It may stay awake for some microseconds first, if that has paid lately: see
- *       park.c. An idle runtime uses no processor time.
+ *       futex words; each with the deadline of its own wheel. It may stay awake for some microseconds first, if
+ *       that has paid lately: see park.c. An idle runtime uses no processor time.
  */
 #ifndef WF_SCHED_PARK_H
 #define WF_SCHED_PARK_H
@@ -13,8 +13,11 @@
 /* How long a worker stays awake at most before it sleeps, and how long a new one does. */
 enum { WF_LINGER_NS = 16000 };
 
-/* Waits awake for a moment, if that has paid lately. True: it was woken, and wf_park returns at once. */
-bool wf_linger(struct wf_worker *worker, int64_t deadline_ns);
+/* Waits awake for a moment, if that has paid lately. True: there is something to do, somewhere. */
+bool wf_linger(struct wf_worker *worker);
+
+/* The same for less than a search takes, by a worker whose work has come by its inbox. True: some has. */
+bool wf_await_mail(struct wf_worker *worker);
 
 /* Sleeps until woken, an event or `deadline_ns`. The worker is among the sleepers of idle.h. What
  * events have granted is in `later`. */

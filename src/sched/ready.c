@@ -94,9 +94,12 @@ static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task
 
 static void send_home(weft_runtime *runtime, weft_task *task)
 {
-    uint32_t home = task->home;
-    wf_inbox_push(&runtime->workers[home].inbox, &task->inbox_entry);
-    wf_sched_rouse(runtime, home);
+    struct wf_worker *home = &runtime->workers[task->home];
+    wf_inbox_push(&home->inbox, &task->inbox_entry);
+    wf_fence_after_rmw(); /* pairs with go_to_sleep: either it sees the task, or is seen to be drowsy */
+    if (wf_load_sc(&home->is_drowsy) != 0) {
+        wf_sched_rouse(runtime, home->index);
+    }
 }
 
 void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
@@ -172,6 +175,15 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     }
 }
 
+/* On a fiber one task in the slot wakes nobody; more in the deque do. The host takes one itself. */
+static void tell_others(struct wf_worker *worker)
+{
+    uint64_t own = worker->fiber == worker->host ? 1 : 0;
+    if (wf_deque_count(&worker->deque) > own) {
+        wf_sched_notify(worker->runtime);
+    }
+}
+
 /* Whatever there is to do. */
 static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct wf_later *later)
 {
@@ -191,32 +203,32 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
             wf_sim_push(worker->sim, (enum wf_turn_kind)kind, (uintptr_t)task);
         }
     }
-    /* On a fiber one task in the slot wakes nobody; more in the deque do. The host takes one itself. */
-    uint64_t own = worker != NULL && worker->fiber == worker->host ? 1 : 0;
-    if (worker != NULL && wf_deque_count(&worker->deque) > own) {
-        wf_sched_notify(worker->runtime);
+    if (worker != NULL) {
+        tell_others(worker);
     }
 }
 
-/* Nearly every wake-up is one task, woken by a fiber of its own runtime into an empty slot. With more in the
- * deque another worker may be needed. */
+/* Nearly always one task and nothing else. */
 void wf_sched_flush(struct wf_later *later)
 {
     struct wf_worker *worker = wf_here();
     uintptr_t entry = later->ready;
-    const weft_task *task = (weft_task *)entry;
     bool is_one = entry != 0 && entry == later->ready_tail && (entry & WF_READY_KINDS) == 0 &&
                   later->kicks == NULL && later->delivered == 0;
-    if (is_one && worker != NULL && wf_load_rlx(&worker->slot) == 0 &&
-        worker->fiber != worker->host && worker->sim == NULL &&
-        wf_runtime_of(task) == worker->runtime && (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
-        wf_deque_count(&worker->deque) == 0) {
-        wf_bump_own(&worker->counters.wakes, 1);
-        wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
+    if (is_one && worker != NULL && worker->fiber != worker->host &&
+        wf_sched_wake_quickly(worker, (weft_task *)entry)) {
         later->ready = 0;
         return;
     }
     flush_all(worker, later);
+}
+
+__attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)
+{
+    struct wf_worker *worker = wf_here();
+    queue_woken(wf_runtime_of(task), worker, task);
+    tell_others(worker);
+    return 0;
 }
 
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
@@ -306,6 +318,7 @@ static weft_task *pop_all(ck_stack_t *stack)
 void wf_ready_collect(struct wf_worker *worker)
 {
     weft_task *task = pop_all(&worker->inbox);
+    worker->expects_mail = worker->expects_mail || task != NULL;
     while (task != NULL) {
         weft_task *next = task->next;
         push_pinned(worker, task);

@@ -24,14 +24,20 @@ struct wf_pick {
 /* Where an entry has the task. */
 #define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffe)
 
-enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others have their turn */
+enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others here have their turn */
 
 /* The task that was woken last, if it may run now; it has started. NULL: ask wf_ready_take. */
 static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
 {
     uint64_t entry = wf_load_rlx(&worker->slot);
-    if (entry == 0 || worker->slot_streak >= WF_SLOT_STREAK) {
+    if (entry == 0) {
         return NULL;
+    }
+    if (__builtin_expect(worker->slot_streak >= WF_SLOT_STREAK, 0)) {
+        if (worker->pinned != NULL || !wf_deque_is_empty(&worker->deque)) {
+            return NULL;
+        }
+        worker->slot_streak = 0; /* nobody else waits here */
     }
     if (worker->is_alone) {
         wf_store_rlx(&worker->slot, UINT64_C(0));

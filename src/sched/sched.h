@@ -30,6 +30,9 @@ void wf_task_die_of_scopes(const weft_task *task);
  * another worker. */
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave);
 
+/* The same for WF_LEAVE_PARK: the wait is in the task's record. */
+void wf_sched_park(struct wf_worker *worker);
+
 /* The running task is about to run a child inside and has done so often enough: lets others in if there is
  * need. May switch. */
 void wf_sched_pause(struct wf_worker *worker);
@@ -61,6 +64,25 @@ static inline void wf_sched_notify(weft_runtime *runtime)
             wf_idle_needs(&runtime->idle, wf_load_rlx(&runtime->idle.is_asymmetric) != 0), 0)) {
         wf_sched_wake_one(runtime);
     }
+}
+
+/* On a fiber, where wf_sched_wake_quickly has done nothing. Returns 0, so that it can be the last act of a call. */
+int wf_sched_wake_slowly(weft_task *task);
+
+/* On a fiber: one task that has just been granted its wait runs next on this worker, if it is of the same runtime
+ * and nothing else is ready here: nearly every wake-up. With more in the deque another worker may be needed.
+ * False: nothing has been done. */
+static inline bool wf_sched_wake_quickly(struct wf_worker *worker, weft_task *task)
+{
+    bool is_plain = wf_load_rlx(&worker->slot) == 0 && worker->sim == NULL &&
+                    wf_runtime_of(task) == worker->runtime &&
+                    (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
+                    wf_deque_is_empty(&worker->deque);
+    if (__builtin_expect(is_plain, 1)) {
+        wf_bump_own(&worker->counters.wakes, 1);
+        wf_store_rel(&worker->slot, wf_task_token(task)); /* nobody else fills it */
+    }
+    return is_plain;
 }
 
 /* ---- spawning (spawn.c) ---- */

@@ -56,29 +56,24 @@ struct wf_worker wf_no_worker = {.running = &wf_no_task};
 
 /* ---- switching ---- */
 
-static enum wf_park park(weft_task *task)
+/* Somebody has been at the wait, or at the task, that was left. */
+static __attribute__((noinline)) void park_slowly(struct wf_worker *worker, weft_task *task)
 {
-    struct wf_wait *wait = task->wait; /* ours to read: nobody else runs the fiber yet */
-    enum wf_park answer =
-        wf_state_park(&task->word, wf_load_rlx(&wait->epoch), wait->hand_on != NULL);
-    if (answer == WF_PARK_REQUEUE) {
+    struct wf_wait *wait = task->wait; /* as in arrive_parked */
+    struct wf_later later;
+    switch (wf_state_park(&task->word, wf_load_rlx(&wait->epoch), wait->hand_on != NULL)) {
+    case WF_PARK_DONE:
+        return;
+    case WF_PARK_REQUEUE:
         wait->was_early = true;
-    }
-    return answer;
-}
-
-/* The wait of the fiber that was left needs more than publishing. */
-static __attribute__((noinline)) void go_on_parking(struct wf_worker *worker, weft_task *task,
-                                                    enum wf_park answer)
-{
-    if (answer == WF_PARK_REQUEUE) {
         wf_ready_push(worker, task);
         return;
+    case WF_PARK_KICK:
+        wf_later_init(&later);
+        wf_kick_push(&later, task);
+        wf_sched_flush(&later);
+        return;
     }
-    struct wf_later later;
-    wf_later_init(&later);
-    wf_kick_push(&later, task);
-    wf_sched_flush(&later);
 }
 
 /* It is ready again, or has ended. */
@@ -112,9 +107,11 @@ static inline __attribute__((always_inline)) void arrive_parked(struct wf_worker
 {
     weft_task *task = worker->left->task;
     wf_bump_own(&worker->counters.parks, 1);
-    enum wf_park answer = park(task);
-    if (__builtin_expect(answer != WF_PARK_DONE, 0)) {
-        go_on_parking(worker, task, answer);
+    const struct wf_wait *wait = task->wait; /* ours to read: nobody else runs the fiber yet */
+    bool delegates = wait->hand_on != NULL;
+    if (__builtin_expect(!wf_state_park_quickly(&task->word, wf_load_rlx(&wait->epoch), delegates),
+                         0)) {
+        park_slowly(worker, task);
     }
 }
 
@@ -214,6 +211,11 @@ static inline __attribute__((always_inline)) void go(struct wf_worker *worker, s
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 {
     go(worker, find_next(worker), leave);
+}
+
+void wf_sched_park(struct wf_worker *worker)
+{
+    go(worker, find_next(worker), WF_LEAVE_PARK);
 }
 
 static __attribute__((noinline)) void yield_otherwise(struct wf_worker *worker)
@@ -344,22 +346,24 @@ static void go_to_sleep(struct wf_worker *worker)
     weft_runtime *runtime = worker->runtime;
     struct wf_later later;
     wf_later_init(&later);
+    (void)wf_swap_sc(&worker->is_drowsy, (uint8_t)1);
+    wf_fence_after_rmw(); /* pairs with send_home */
     bool is_last = wf_idle_sleep(&runtime->idle, worker->index, worker->is_searching);
-    look_again(runtime);
     /* After going to the sleepers: who sends something from now on finds us there. */
     bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
                     (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
         int64_t deadline_ns = wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel));
-        if (!wf_linger(worker, deadline_ns)) {
-            /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
-            if (!wf_idle_settle(&runtime->idle, is_last)) {
-                deadline_ns = begin_full_fences(runtime, deadline_ns);
-            }
-            look_again(runtime);
+        /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
+        if (!wf_idle_settle(&runtime->idle, is_last)) {
+            deadline_ns = begin_full_fences(runtime, deadline_ns);
         }
+        look_again(runtime);
         wf_park(worker, deadline_ns, &later);
+    } else {
+        look_again(runtime); /* who queued something may have relied on this worker as a searcher */
     }
+    wf_store_rlx(&worker->is_drowsy, (uint8_t)0);
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     wf_watchdog_wake(runtime);
     wf_sched_flush(&later);
@@ -370,6 +374,7 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
 {
     struct wf_pick pick;
     const struct wf_pick nothing = {NULL, false};
+    bool has_lingered = false;
     for (;;) {
         if (worker->to_bury != NULL) {
             wf_stop_searching(worker); /* user code may run */
@@ -384,6 +389,9 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
             if (wf_poll_ring(worker)) {
                 continue; /* before searching: what is queued there must not wait for that */
             }
+            if (wf_await_mail(worker)) {
+                continue;
+            }
             pick = wf_search(worker);
         }
         if (pick.task != NULL) {
@@ -396,7 +404,11 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
         if (!wf_lifecycle_idle(worker)) {
             return nothing;
         }
-        if (wf_ready_is_empty(worker)) {
+        if (!wf_ready_is_empty(worker)) {
+            continue;
+        }
+        has_lingered = !has_lingered && wf_linger(worker); /* once before each sleep */
+        if (!has_lingered) {
             go_to_sleep(worker);
         }
     }

@@ -76,9 +76,6 @@ struct wf_worker {
     weft_task *pinned;
     weft_task *pinned_tail;
 
-    /* Pinned tasks made ready elsewhere: any thread pushes, the owner takes all. */
-    ck_stack_t inbox;
-
     struct wf_uring
         *ring; /* poll/uring.h; NULL: the runtime does without. Set before the thread starts */
 
@@ -92,6 +89,7 @@ struct wf_worker {
     int32_t until_pause; /* joins of children inside until the next look: see pause.c */
     bool is_alone;       /* the only one of its runtime: nobody steals */
     bool is_searching;   /* counted in the idle word */
+    bool expects_mail;   /* its inbox has brought it work lately: see park.c */
     uint8_t naps;        /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns;  /* how long it stays awake before it sleeps: see park.c */
 
@@ -110,7 +108,14 @@ struct wf_worker {
     _Alignas(64) wf_au64 turns;
     _Atomic(weft_task *) running;
 
-    /* enum of idle.c: the owner and its wakers swap (acq_rel); see there. */
+    /* Pinned tasks made ready elsewhere: any thread pushes, the owner takes all. This line is the one that others
+     * write. */
+    _Alignas(64) ck_stack_t inbox;
+    /* The owner is on its way to sleep, or sleeps: it swaps that in (seq_cst) before it looks at its inbox for the
+     * last time, and takes it out (relaxed) before it looks again. Who has pushed loads it (seq_cst, behind a
+     * full fence): 0, and the owner will look by itself. */
+    wf_au8 is_drowsy;
+    /* enum of park.c: the owner and its wakers swap (acq_rel); see there. */
     wf_au32 parker;
 
     pthread_t thread;

@@ -30,26 +30,32 @@ int weft_queue_init(weft_queue *queue, size_t item_bytes, size_t capacity,
 
 /* ---- waiting ---- */
 
-/* Called with the lock, returns without: how many were moved, or an error. */
-static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *op)
+static inline __attribute__((always_inline)) enum wf_verdict park(weft_queue *queue,
+                                                                  weft_task *self,
+                                                                  struct wf_queue_op *op,
+                                                                  struct wf_wait *wait)
 {
     struct wf_queue *q = wf_queue_inside(queue);
-    struct wf_wait wait;
+    wf_wait_begin_here(wait, self, op->is_put ? WF_WAIT_PUT : WF_WAIT_GET);
+    wait->target = queue;
+    wait->waiter = &op->waiter;
+    wait->list = wf_queue_list_peer;
+    wf_queue_enlist(q, op, self);
+    wf_unlock(&q->lock);
+    return wf_door_park_here(wait);
+}
+
+/* What may be left of the queue's lock and list when a wait is over, and another attempt or wait where the
+ * grant was a hint. */
+static __attribute__((noinline)) int64_t come_back(weft_queue *queue, weft_task *self,
+                                                   struct wf_queue_op *op, enum wf_verdict verdict)
+{
+    struct wf_queue *q = wf_queue_inside(queue);
+    struct wf_wait *wait = op->waiter.wait;
     struct wf_later later;
     wf_later_init(&later);
-    op->waiter = (struct wf_waiter){.wait = &wait};
     int64_t rc;
-    do {
-        wf_wait_begin(&wait, self, op->is_put ? WF_WAIT_PUT : WF_WAIT_GET);
-        wait.target = queue;
-        wait.waiter = &op->waiter;
-        wait.list = wf_queue_list_peer;
-        wf_queue_enlist(q, op);
-        wf_unlock(&q->lock);
-        enum wf_verdict verdict = wf_door_park(&wait);
-        if (verdict == WF_GRANTED && !wait.was_early && op->is_final) {
-            return op->outcome;
-        }
+    for (;;) {
         wf_lock(&q->lock);
         wf_queue_delist(q, op);
         if (verdict != WF_GRANTED) {
@@ -59,10 +65,42 @@ static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *
         } else {
             rc = wf_queue_move(q, op, NULL, wf_task_token(self), &later);
         }
-    } while (rc == -EAGAIN); /* lost: the park observes what has come meanwhile */
+        if (rc != -EAGAIN) {
+            break;
+        }
+        verdict = park(queue, self, op, wait); /* lost: it observes what has come meanwhile */
+    }
     wf_unlock(&q->lock);
     wf_later_run(&later);
     return rc;
+}
+
+/* Called with the lock, returns without: how many were moved, or an error. */
+static inline __attribute__((always_inline)) int64_t wait_for(weft_queue *queue, weft_task *self,
+                                                              struct wf_queue_op *op,
+                                                              struct wf_wait *wait)
+{
+    op->waiter.wait = wait;
+    enum wf_verdict verdict = park(queue, self, op, wait);
+    if (__builtin_expect(verdict == WF_GRANTED && !wait->was_early && op->is_final, 1)) {
+        return op->outcome;
+    }
+    return come_back(queue, self, op, verdict);
+}
+
+/* What a granter on another worker touches is two cache lines. */
+struct one_get {
+    _Alignas(64) struct wf_queue_op op;
+    struct wf_wait wait;
+};
+
+/* A get of one item, where nothing is there; as wait_for. */
+static __attribute__((noinline)) int wait_to_get(weft_queue *queue, weft_task *self, void *item)
+{
+    struct one_get get;
+    get.op = (struct wf_queue_op){.items = item, .count = 1};
+    int64_t got = wait_for(queue, self, &get.op, &get.wait);
+    return got < 0 ? (int)got : 0;
 }
 
 /* Nothing is there to get, and nobody waits to put, or there would be something. */
@@ -77,45 +115,33 @@ static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *sel
 {
     struct wf_queue *q = wf_queue_inside(queue);
     struct wf_queue_op op = {.items = items, .count = count, .is_put = is_put};
+    struct wf_wait wait;
     if (!is_put && must_wait_to_get(q)) {
-        return wait_for(queue, self, &op);
+        return wait_for(queue, self, &op, &wait);
     }
     struct wf_later later;
     wf_later_init(&later);
     int64_t rc = wf_queue_move(q, &op, NULL, wf_task_token(self), &later);
     if (rc == -EAGAIN) {
-        return wait_for(queue, self, &op);
+        return wait_for(queue, self, &op, &wait);
     }
     wf_unlock(&q->lock);
     wf_later_run(&later);
     return rc;
 }
 
-/* A put of one item that may meet a getter; as go_on. */
+/* A put of one item that needs more than a store with room, or a getter that has parked; as go_on. */
 static __attribute__((noinline)) int put_slowly(weft_queue *queue, weft_task *self,
                                                 const void *item)
 {
-    struct wf_queue *q = wf_queue_inside(queue);
-    struct wf_queue_op *op = NULL;
-    struct wf_later later;
-    wf_later_init(&later);
-    if (!wf_queue_is_closed(q) && !q->by_turns && !wf_list_is_empty(&q->getters)) {
-        op = wf_queue_op_of(q->getters.next); /* nearly always it takes the grant */
-        if (!wf_waiters_grant(&op->waiter, WF_GRANTED, &q->leaving, &later)) {
-            op = wf_queue_claim(q, &q->getters, NULL, &later);
-        }
-    }
-    if (op == NULL) {
-        int64_t moved = go_on(queue, self, (void *)(uintptr_t)item, 1, true);
-        return moved < 0 ? (int)moved : 0;
-    }
-    (void)wf_item_copy(&q->store, wf_queue_kind(q), op->items, item);
-    wf_queue_finish(op, 1);
-    wf_queue_note_taken(q, 1, wf_task_token(op->waiter.wait->task));
-    wf_store_rlx(&q->last_put, wf_task_token(self));
-    wf_unlock(&q->lock);
-    wf_later_run(&later);
-    return 0;
+    int64_t moved = go_on(queue, self, (void *)(uintptr_t)item, 1, true);
+    return moved < 0 ? (int)moved : 0;
+}
+
+static __attribute__((noinline)) int get_slowly(weft_queue *queue, weft_task *self, void *item)
+{
+    int64_t moved = go_on(queue, self, item, 1, false);
+    return moved < 0 ? (int)moved : 0;
 }
 
 /* Errors of arguments, then the door: 1 and the caller, or what the call returns. */
@@ -128,68 +154,185 @@ static inline int enter(const weft_queue *queue, const void *items, size_t count
 }
 
 /* One item where nobody waits, there is room, and the place is in the chunk: nearly every put. */
-static inline bool put_quickly(struct wf_queue *q, const void *item, uint64_t by)
+static inline bool put_quickly(struct wf_queue *q, const void *item, enum wf_item_kind kind,
+                               uint64_t by)
 {
     uint64_t count = wf_queue_count_of(q);
-    if (wf_queue_is_closed(q) || q->by_turns || !wf_list_is_empty(&q->getters) ||
-        count >= q->capacity || q->in.at == q->in.end) {
+    if (count >= q->capacity || q->in.at == q->in.end) {
         return false;
     }
-    q->in.at += wf_item_copy(&q->store, wf_queue_kind(q), q->in.at, item);
+    q->in.at += wf_item_copy(&q->store, kind, q->in.at, item);
     wf_queue_set_count(q, count + 1);
     wf_store_rlx(&q->last_put, by);
     return true;
 }
 
+/* To the getter that has waited longest, if it has parked and takes the grant: its task, to be queued once the
+ * lock has been given back. NULL: nothing has been done. */
+static inline weft_task *give_quickly(struct wf_queue *q, const void *item, enum wf_item_kind kind,
+                                      uint64_t by)
+{
+    struct wf_queue_op *op = wf_queue_op_of(q->getters.next);
+    struct wf_wait *wait = op->waiter.wait;
+    weft_task *task = wait->task;
+    if (!wf_state_grant_parked(&task->word, wf_load_rlx(&wait->epoch))) {
+        return NULL;
+    }
+    wait->granted = &op->waiter;
+    wf_list_remove(&op->waiter.link);
+    (void)wf_item_copy(&q->store, kind, op->items, item);
+    wf_queue_finish(op, 1);
+    wf_queue_note_taken(q, 1, wf_task_token(task));
+    wf_store_rlx(&q->last_put, by);
+    return task;
+}
+
 /* Likewise nearly every get. */
-static inline bool get_quickly(struct wf_queue *q, void *item, uint64_t by)
+static inline bool get_quickly(struct wf_queue *q, void *item, enum wf_item_kind kind, uint64_t by)
 {
     uint64_t count = wf_queue_count_of(q);
     if (count == 0 || q->by_turns || !wf_list_is_empty(&q->putters) || q->out.at == q->out.end) {
         return false;
     }
-    q->out.at += wf_item_copy(&q->store, wf_queue_kind(q), item, q->out.at);
+    q->out.at += wf_item_copy(&q->store, kind, item, q->out.at);
     wf_queue_set_count(q, count - 1);
     wf_queue_note_taken(q, 1, by);
     return true;
 }
 
-int weft_queue_put(weft_queue *queue, const void *item)
+/* The calls for one item leave all that is rare to others as their last act: so they need no frame, which
+ * would be a third of their work. */
+
+static __attribute__((noinline)) int put_anew(weft_queue *queue, const void *item)
 {
     weft_task *self = NULL;
-    int rc = enter(queue, item, 1, __func__, &self);
+    int rc = enter(queue, item, 1, "weft_queue_put", &self);
     if (rc <= 0) {
         return rc;
     }
+    wf_lock(&wf_queue_inside(queue)->lock);
+    return put_slowly(queue, self, item);
+}
+
+static __attribute__((noinline)) int get_anew(weft_queue *queue, void *item)
+{
+    weft_task *self = NULL;
+    int rc = enter(queue, item, 1, "weft_queue_get", &self);
+    if (rc <= 0) {
+        return rc;
+    }
+    wf_lock(&wf_queue_inside(queue)->lock);
+    return get_slowly(queue, self, item);
+}
+
+static __attribute__((noinline)) int lock_and_put(weft_queue *queue, weft_task *self,
+                                                  const void *item)
+{
+    wf_lock_contended(&wf_queue_inside(queue)->lock);
+    return put_slowly(queue, self, item);
+}
+
+static __attribute__((noinline)) int lock_and_get(weft_queue *queue, weft_task *self, void *item)
+{
+    wf_lock_contended(&wf_queue_inside(queue)->lock);
+    return get_slowly(queue, self, item);
+}
+
+static __attribute__((noinline)) int unlock_slowly(struct wf_queue *q, weft_task *woken)
+{
+    wf_unlock(&q->lock);
+    if (woken != NULL) {
+        wf_sched_wake_slowly(woken);
+    }
+    return 0;
+}
+
+/* The end of a call that has done its work; `woken`: who has got the item, or NULL. */
+static inline __attribute__((always_inline)) int unlock(struct wf_queue *q,
+                                                        struct wf_worker *worker, weft_task *woken)
+{
+    if (!wf_unlock_quickly(&q->lock)) {
+        return unlock_slowly(q, woken);
+    }
+    if (woken != NULL && __builtin_expect(!wf_sched_wake_quickly(worker, woken), 0)) {
+        return wf_sched_wake_slowly(woken);
+    }
+    return 0;
+}
+
+/* With the lock; returns without. */
+static inline __attribute__((always_inline)) int put_one(weft_queue *queue,
+                                                         struct wf_worker *worker, weft_task *self,
+                                                         const void *item, enum wf_item_kind kind)
+{
     struct wf_queue *q = wf_queue_inside(queue);
-    wf_lock(&q->lock);
-    if (put_quickly(q, item, wf_task_token(self))) {
-        wf_unlock(&q->lock);
-        return 0;
+    bool is_plain = !wf_queue_is_closed(q) && !q->by_turns;
+    if (__builtin_expect(is_plain, 1) && !wf_list_is_empty(&q->getters)) {
+        weft_task *woken = give_quickly(q, item, kind, wf_task_token(self));
+        if (woken != NULL) {
+            return unlock(q, worker, woken);
+        }
+    } else if (is_plain && put_quickly(q, item, kind, wf_task_token(self))) {
+        return unlock(q, worker, NULL);
     }
     return put_slowly(queue, self, item);
 }
 
-int weft_queue_get(weft_queue *queue, void *item)
+static inline __attribute__((always_inline)) int get_one(weft_queue *queue,
+                                                         struct wf_worker *worker, weft_task *self,
+                                                         void *item, enum wf_item_kind kind)
 {
-    weft_task *self = NULL;
-    int rc = enter(queue, item, 1, __func__, &self);
-    if (rc <= 0) {
-        return rc;
+    struct wf_queue *q = wf_queue_inside(queue);
+    if (get_quickly(q, item, kind, wf_task_token(self))) {
+        return unlock(q, worker, NULL);
+    }
+    return __builtin_expect(must_wait_to_get(q), 1) ? wait_to_get(queue, self, item)
+                                                    : get_slowly(queue, self, item);
+}
+
+/* Items of unusual sizes are copied by a call. */
+static __attribute__((noinline)) int put_bytes(weft_queue *queue, struct wf_worker *worker,
+                                               weft_task *self, const void *item)
+{
+    return put_one(queue, worker, self, item, WF_ITEM_BYTES);
+}
+
+static __attribute__((noinline)) int get_bytes(weft_queue *queue, struct wf_worker *worker,
+                                               weft_task *self, void *item)
+{
+    return get_one(queue, worker, self, item, WF_ITEM_BYTES);
+}
+
+int weft_queue_put(weft_queue *queue, const void *item)
+{
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_door_enter_here(worker);
+    if (__builtin_expect(self == NULL || queue == NULL || item == NULL, 0)) {
+        return put_anew(queue, item);
     }
     struct wf_queue *q = wf_queue_inside(queue);
-    wf_lock(&q->lock);
-    if (get_quickly(q, item, wf_task_token(self))) {
-        wf_unlock(&q->lock);
-        return 0;
+    if (!wf_lock_quickly(&q->lock)) {
+        return lock_and_put(queue, self, item);
     }
-    if (__builtin_expect(must_wait_to_get(q), 1)) {
-        struct wf_queue_op op = {.items = item, .count = 1};
-        int64_t got = wait_for(queue, self, &op);
-        return got < 0 ? (int)got : 0;
+    enum wf_item_kind kind = wf_queue_kind(q);
+    return kind == WF_ITEM_BYTES ? put_bytes(queue, worker, self, item)
+                                 : put_one(queue, worker, self, item, kind);
+}
+
+int weft_queue_get(weft_queue *queue, void *item)
+{
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_door_enter_here(worker);
+    if (__builtin_expect(self == NULL || queue == NULL || item == NULL, 0)) {
+        return get_anew(queue, item);
     }
-    int64_t moved = go_on(queue, self, item, 1, false);
-    return moved < 0 ? (int)moved : 0;
+    struct wf_queue *q = wf_queue_inside(queue);
+    if (!wf_lock_quickly(&q->lock)) {
+        return lock_and_get(queue, self, item);
+    }
+    enum wf_item_kind kind = wf_queue_kind(q);
+    return kind == WF_ITEM_BYTES ? get_bytes(queue, worker, self, item)
+                                 : get_one(queue, worker, self, item, kind);
 }
 
 int64_t weft_queue_put_many(weft_queue *queue, const void *items, size_t count)
@@ -312,7 +455,7 @@ enum wf_queue_link wf_queue_link(weft_queue *queue, struct wf_queue_op *op)
     if (is_ready(q, op)) {
         answer = take_effect(q, op, &later);
     } else {
-        wf_queue_enlist(q, op);
+        wf_queue_enlist(q, op, op->waiter.wait->task);
     }
     wf_unlock(&q->lock);
     wf_later_run(&later);

@@ -114,8 +114,21 @@ void wf_queue_remove(struct wf_queue *q, struct wf_waiter *waiter);
 struct wf_queue_op *wf_queue_claim(struct wf_queue *q, struct wf_list *list,
                                    const struct wf_wait *own, struct wf_later *later);
 
-/* Puts an op whose wait has begun at the tail of its list; takes one out that may be in none. */
-void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op);
+/* Puts an op, of a task whose wait has begun, at the tail of its list. Inline: a get that parks. */
+static inline void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op,
+                                   const weft_task *task)
+{
+    bool has_turns = wf_has_turns(task) && q->capacity > 0;
+    if (has_turns || (wf_list_is_empty(&q->getters) && wf_list_is_empty(&q->putters))) {
+        q->by_turns = has_turns;
+    }
+    op->is_final = false;
+    op->is_hinted = false;
+    op->waiter.is_leaving = false;
+    wf_list_push(op->is_put ? &q->putters : &q->getters, &op->waiter.link);
+}
+
+/* Takes one out of its list that may be in none. */
 void wf_queue_delist(struct wf_queue *q, struct wf_queue_op *op);
 
 /* Nobody puts any more: whoever waits in `list` hears of it. */

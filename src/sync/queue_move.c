@@ -52,18 +52,6 @@ static void hint_first(struct wf_queue *q, struct wf_list *list, const struct wf
     }
 }
 
-void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op)
-{
-    bool has_turns = q->capacity > 0 && wf_has_turns(op->waiter.wait->task);
-    if (has_turns || (wf_list_is_empty(&q->getters) && wf_list_is_empty(&q->putters))) {
-        q->by_turns = has_turns;
-    }
-    op->is_final = false;
-    op->is_hinted = false;
-    op->waiter.is_leaving = false;
-    wf_list_push(op->is_put ? &q->putters : &q->getters, &op->waiter.link);
-}
-
 void wf_queue_delist(struct wf_queue *q, struct wf_queue_op *op)
 {
     wf_queue_remove(q, &op->waiter);

@@ -75,6 +75,8 @@ static inline size_t wf_item_copy(const struct wf_store *store, enum wf_item_kin
         return 16;
     case WF_ITEM_BYTES:
         break;
+    default:
+        __builtin_unreachable(); /* no call where the kind is known not to be BYTES */
     }
     memcpy(to, from, store->item_bytes);
     return store->item_bytes;

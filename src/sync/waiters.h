@@ -20,29 +20,15 @@
 #include "base/bitlock.h"
 #include "sched/report.h"
 
-/* As wf_fiber_worker, without a call of it while all is well. */
-static inline struct wf_worker *wf_sync_worker(int *rc)
-{
-    struct wf_worker *worker = wf_here();
-    bool is_fiber = worker != NULL && worker->fiber != worker->host;
-    if (__builtin_expect(is_fiber && !wf_runtime_is_forked(worker->runtime), 1)) {
-        return worker;
-    }
-    return wf_fiber_worker(rc);
-}
-
 /* Fiber only, an object, the entry rule: the calling task, or NULL with the reason in *rc. */
 static inline weft_task *wf_sync_enter(const void *object, const char *call, int *rc)
 {
-    struct wf_worker *worker = wf_sync_worker(rc);
-    if (__builtin_expect(worker == NULL, 0)) {
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_door_running(worker);
+    if (__builtin_expect(self == NULL || object == NULL, 0)) {
+        *rc = wf_fiber_worker(rc) != NULL ? -EINVAL : *rc;
         return NULL;
     }
-    if (__builtin_expect(object == NULL, 0)) {
-        *rc = -EINVAL;
-        return NULL;
-    }
-    weft_task *self = wf_self_on(worker);
     *rc = wf_door_enter_quickly(self, call);
     return __builtin_expect(*rc < 0, 0) ? NULL : self;
 }

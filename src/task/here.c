@@ -16,7 +16,8 @@ _Thread_local HERE struct wf_worker *wf_here_worker;
 extern _Thread_local HERE struct wf_worker *wf_here_always;
 _Thread_local HERE struct wf_worker *wf_here_always = &wf_no_worker;
 
-struct weft_task wf_no_task = {.context = (weft_context *)(uintptr_t)&wf_no_task};
+struct weft_task wf_no_task = {.context = (weft_context *)(uintptr_t)&wf_no_task,
+                               .budget_spent = UINT8_MAX};
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) weft_context *lent;
 

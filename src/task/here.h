@@ -15,7 +15,8 @@ struct wf_worker;
 /* The worker of threads that are none (worker.c). Nobody writes to it. */
 extern struct wf_worker wf_no_worker;
 
-/* What runs where no fiber does: it has no life, and values (which spawning looks at) that nobody may touch. */
+/* What runs where no fiber does: it has no life, no budget (which await points look at), and values (which
+ * spawning looks at) that nobody may touch. */
 extern struct weft_task wf_no_task;
 
 /* The worker of the calling thread, NULL on a plain thread. */

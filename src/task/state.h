@@ -219,6 +219,20 @@ static inline enum wf_park wf_state_park(wf_au64 *word, uint8_t epoch, bool dele
     }
 }
 
+/* The same where nothing has come in between, which is nearly always. False: ask wf_state_park; nothing
+ * has changed. */
+static inline bool wf_state_park_quickly(wf_au64 *word, uint8_t epoch, bool delegates)
+{
+    uint64_t seen = wf_load_acq(word);
+    WF_ASSERT(wf_word_life(seen) == WF_RUN);
+    if (__builtin_expect(wf_word_epoch(seen) == epoch || (seen & WF_UNDELIVERED_MASK) != 0, 0)) {
+        return false;
+    }
+    uint64_t kept = seen & ~(WF_LIFE_MASK | WF_VERDICT_MASK | WF_EPOCH_MASK | WF_DELEGATES);
+    uint64_t next = kept | WF_PARKED | ((uint64_t)epoch << WF_EPOCH_SHIFT);
+    return wf_cas_acqrel(word, &seen, next | (delegates ? WF_DELEGATES : 0));
+}
+
 enum wf_wake {
     WF_WAKE_LOST,  /* somebody else decided the wait: pass the grant on */
     WF_WAKE_READY, /* ours, and the caller must queue the fiber */
@@ -241,6 +255,19 @@ static inline enum wf_wake wf_state_wake(wf_au64 *word, uint8_t epoch, enum wf_v
             return is_parked ? WF_WAKE_READY : WF_WAKE_EARLY;
         }
     }
+}
+
+/* The same where the task has parked in that wait and is left alone, which is nearly always: grants it, and
+ * the caller must queue the fiber. False: ask wf_state_wake; nothing has changed. */
+static inline bool wf_state_grant_parked(wf_au64 *word, uint8_t epoch)
+{
+    const uint64_t where = WF_LIFE_MASK | WF_EPOCH_MASK;
+    uint64_t seen = wf_load_acq(word);
+    if (__builtin_expect((seen & where) != (WF_PARKED | (uint64_t)epoch << WF_EPOCH_SHIFT), 0)) {
+        return false;
+    }
+    uint64_t kept = seen & ~(WF_LIFE_MASK | WF_VERDICT_MASK | WF_DELEGATES);
+    return wf_cas_acqrel(word, &seen, kept | WF_RUN | (uint64_t)WF_GRANTED << WF_VERDICT_SHIFT);
 }
 
 enum wf_deliver {

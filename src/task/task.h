@@ -54,41 +54,6 @@ struct weft_task {
 
     /* Set before the task is queued. */
     weft_fn *fn;
-    const char *site;
-    wf_au64 id; /* relaxed: a snapshot reads it while the slot may be reused, and checks refs */
-
-    /* First what fn is called with, or drop_arg; then what fn returned: the finisher writes before the
-     * terminal transition publishes it. In between, while the task runs, it is neither. */
-    union {
-        void *arg;
-        intptr_t raw;
-    };
-
-    /* Its values: NULL for none, and from its end on. The spawner sets, then the task itself and its
-     * finisher. */
-    weft_context *context;
-
-    /* The worker that runs the task. */
-    struct wf_fiber *fiber;
-
-    /* Whoever has the task in a queue, a list of woken tasks or a free list. */
-    union {
-        weft_task *next;
-        uintptr_t next_ready; /* wf_later */
-        ck_stack_entry_t inbox_entry;
-    };
-
-    /* Kick list: whoever set WF_MARK_KICKED links; both survive reuse of the slot. See cancel.h. */
-    weft_task *kick_next;
-    wf_au8 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
-
-    /* enum wf_reason of the present wait: the task stores (relaxed), reports load. */
-    wf_au8 reason;
-
-    uint16_t home; /* worker a pinned task belongs to; the scheduler's, not set for others */
-
-    /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
-    struct wf_lock lock;
 
     union {
         struct {
@@ -106,6 +71,45 @@ struct weft_task {
     /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
      * reset, because a late kick of the slot's last task may be in it. */
     struct wf_lock shield_lock;
+
+    wf_au64 id; /* relaxed: a snapshot reads it while the slot may be reused, and checks refs */
+
+    /* First what fn is called with, or drop_arg; then what fn returned: the finisher writes before the
+     * terminal transition publishes it. In between, while the task runs, it is neither. */
+    union {
+        void *arg;
+        intptr_t raw;
+    };
+
+    /* Whoever has the task in a queue, a list of woken tasks or a free list. */
+    union {
+        weft_task *next;
+        uintptr_t next_ready; /* wf_later */
+        ck_stack_entry_t inbox_entry;
+    };
+
+    /* The worker that runs the task. */
+    struct wf_fiber *fiber;
+
+    /* The first line ends here: whoever wakes a task, on any worker, needs no other. */
+
+    /* Its values: NULL for none, and from its end on. The spawner sets, then the task itself and its
+     * finisher. */
+    weft_context *context;
+
+    const char *site; /* set before the task is queued */
+
+    /* Kick list: whoever set WF_MARK_KICKED links; both survive reuse of the slot. See cancel.h. */
+    weft_task *kick_next;
+    wf_au8 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
+
+    /* enum wf_reason of the present wait: the task stores (relaxed), reports load. */
+    wf_au8 reason;
+
+    uint16_t home; /* worker a pinned task belongs to; the scheduler's, not set for others */
+
+    /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
+    struct wf_lock lock;
 
     /* From here on all is as wf_task_clean leaves it whenever a task begins, and again when it has
      * ended: a spawn does not touch it. */
@@ -163,6 +167,7 @@ enum {
     WF_MARK_FAILED = 4,   /* ... and ended with an error, which is to be reported */
 };
 
+_Static_assert(offsetof(struct weft_task, context) == 64, "what a waker needs is one cache line");
 _Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");
 
 /* A joiner looks for WF_TASK_APART before it has claimed the task; somebody else may run it by then. */

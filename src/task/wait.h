@@ -61,6 +61,7 @@ enum wf_reason {
 /* Told of a task (wf_task_token). */
 typedef void wf_each(uint64_t token, void *arg);
 
+/* What a granter touches comes first. */
 struct wf_wait {
     weft_task *task;
     wf_au8 epoch;   /* of the state word: names this wait. The task stores, claimers load: relaxed,
@@ -71,6 +72,10 @@ struct wf_wait {
     /* The wait was decided before the fiber was off its stack: the waker may still hold its source's
      * lock. Written by the worker that left the fiber, read by the task. */
     bool was_early;
+    /* Of a wait in several sources (weft_select): by which waiter it was granted. Whoever claimed it
+     * writes, before its source's lock is given back; the task reads it when it runs again, and if that
+     * was early, after it has had the locks. */
+    struct wf_waiter *granted;
     int32_t number; /* of the descriptor, for reports; -1: none */
     uint32_t
         serial; /* for reports: differs from that of the task's other waits, but for rare chance */
@@ -81,10 +86,6 @@ struct wf_wait {
     uint32_t
         taken; /* for hand_on: how many requests it is about, those from before the wait included */
     const void *target; /* for reports and for hand_on */
-    /* Of a wait in several sources (weft_select): by which waiter it was granted. Whoever claimed it
-     * writes, before its source's lock is given back; the task reads it when it runs again, and if that
-     * was early, after it has had the locks. */
-    struct wf_waiter *granted;
     /* For a simulation whose deadlock the call waits in, and which takes it away: what it has on the heap,
      * NULL for nothing; its waiter in an object of the program, or else what unlinks several, so that the
      * object can be used and destroyed afterwards. */

@@ -45,7 +45,8 @@ static uint64_t tick_of(const struct wf_wheel *wheel, int64_t deadline_ns)
     return ((uint64_t)deadline_ns + up) >> WF_TICK_SHIFT;
 }
 
-static void file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
+/* Returns when to look into its slot: at the tick at which that begins. */
+static uint64_t file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
 {
     uint64_t tick = tick_of(wheel, timer->deadline_ns);
     if (tick < wheel->tick) {
@@ -53,18 +54,20 @@ static void file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
     }
     uint64_t differs = tick ^ wheel->tick;
     int level = differs == 0 ? 0 : (63 - __builtin_clzll(differs)) / LEVEL_BITS;
-    unsigned slot = (unsigned)(tick >> (level * LEVEL_BITS)) & (WF_WHEEL_SLOTS - 1);
-    if (level >= WF_WHEEL_LEVELS) {
+    uint64_t begin = tick >> (level * LEVEL_BITS);
+    if (__builtin_expect(level >= WF_WHEEL_LEVELS, 0)) {
         /* The top level goes round: what is beyond a round waits in the slot that comes last, to be
          * filed again from there. */
         level = WF_WHEEL_LEVELS - 1;
         uint64_t now = wheel->tick >> (level * LEVEL_BITS);
         uint64_t ahead = (tick >> (level * LEVEL_BITS)) - now;
-        ahead = ahead < WF_WHEEL_SLOTS ? ahead : WF_WHEEL_SLOTS - 1;
-        slot = (unsigned)(now + ahead) & (WF_WHEEL_SLOTS - 1);
+        begin = now + (ahead < WF_WHEEL_SLOTS ? ahead : WF_WHEEL_SLOTS - 1);
     }
+    unsigned slot = (unsigned)begin & (WF_WHEEL_SLOTS - 1);
     wf_list_push(&wheel->slots[level][slot], &timer->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
+    begin <<= level * LEVEL_BITS;
+    return begin > wheel->tick ? begin : wheel->tick;
 }
 
 /* The first occupied slot, false when there is none. */
@@ -142,7 +145,9 @@ static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
 static void take_out(struct wf_wheel *wheel, struct wf_timer *timer)
 {
     unfile(wheel, timer);
-    if (wheel->pending == 0 || wheel->is_exact) {
+    if (wheel->pending == 0) {
+        wf_store_rel(&wheel->next_ns, WF_FOREVER);
+    } else if (wheel->is_exact) {
         publish_next(wheel);
     }
 }
@@ -160,10 +165,12 @@ bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
     timer->number = wheel->number++;
     timer->is_armed = true;
     wheel->pending++;
-    file_timer(wheel, timer);
+    uint64_t begin = file_timer(wheel, timer);
     bool is_earliest = deadline_ns < wf_load_rlx(&wheel->next_ns);
     if (is_earliest) {
-        publish_next(wheel);
+        /* The time published so far is no later than any other's, so this one's is the next. */
+        int64_t next_ns = wheel->is_exact ? deadline_ns : (int64_t)(begin << WF_TICK_SHIFT);
+        wf_store_rel(&wheel->next_ns, next_ns);
     }
     return is_earliest;
 }
@@ -260,7 +267,7 @@ static bool empty_slot(struct wf_wheel *wheel, const struct due_slot *at, int64_
             wf_list_push(due, &timer->link);
             progress = true;
         } else {
-            file_timer(wheel, timer);
+            (void)file_timer(wheel, timer);
         }
     }
     return progress;
