@@ -33,7 +33,7 @@ static void help_another(struct wf_worker *worker)
     if (wf_wheel_next(&other->wheel) != WF_FOREVER) {
         expire(worker, &other->wheel, wf_runtime_now(runtime));
     }
-    if (wf_deque_count(&other->deque) > 2 * wf_deque_count(&worker->deque) + 8) {
+    if (wf_ready_count(other) > 2 * wf_ready_count(worker) + 8) {
         wf_ready_pull(worker, other);
     }
 }

@@ -99,9 +99,10 @@ static void send_home(weft_runtime *runtime, weft_task *task)
     wf_sched_rouse(runtime, home);
 }
 
-void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
+/* The entry of a task that has started, or is being spawned: nobody else can claim it. */
+static void push_entry(struct wf_worker *worker, struct wf_deque *lane, uint64_t entry)
 {
-    if (__builtin_expect(!wf_deque_push(&worker->deque, entry), 0)) {
+    if (__builtin_expect(!wf_deque_push(lane, entry), 0)) {
         /* No memory to grow: the inject stack links through the task itself. A new task in it keeps
          * its state, so the kind is found again. */
         weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
@@ -115,7 +116,14 @@ void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
     }
 }
 
-void wf_ready_push(struct wf_worker *worker, weft_task *task)
+static void push_woken(struct wf_worker *worker, uint64_t entry)
+{
+    worker->has_woken = true;
+    push_entry(worker, &worker->woken, entry);
+}
+
+/* True: not to a lane, but queued where it belongs. */
+static bool push_apart(struct wf_worker *worker, weft_task *task)
 {
     if (worker->sim != NULL) {
         wf_sim_push(worker->sim, WF_TURN_TASK, (uintptr_t)task);
@@ -124,17 +132,32 @@ void wf_ready_push(struct wf_worker *worker, weft_task *task)
     } else if ((wf_task_flags(task) & WF_TASK_PINNED) != 0) {
         push_pinned(worker, task);
     } else {
-        wf_ready_push_entry(worker, entry_of(task, false));
+        return false;
+    }
+    return true;
+}
+
+void wf_ready_push_yielded(struct wf_worker *worker, weft_task *task)
+{
+    if (!push_apart(worker, task)) {
+        push_entry(worker, &worker->deque, entry_of(task, false));
+    }
+}
+
+void wf_ready_push_woken(struct wf_worker *worker, weft_task *task)
+{
+    if (!push_apart(worker, task)) {
+        push_woken(worker, entry_of(task, false));
     }
 }
 
 /* A task woken by the running fiber runs next: what it was sent is still warm. The one that was there
- * goes to the deque. */
+ * goes to its lane. */
 static void push_slot(struct wf_worker *worker, weft_task *task)
 {
     uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
     if (before != 0) {
-        wf_ready_push_entry(worker, before);
+        push_woken(worker, before);
     }
 }
 
@@ -143,7 +166,7 @@ void wf_ready_push_soon(struct wf_worker *worker, weft_task *task)
     if (wf_load_rlx(&worker->slot) == 0) {
         wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
     } else {
-        wf_ready_push_entry(worker, entry_of(task, false));
+        push_woken(worker, entry_of(task, false));
     }
 }
 
@@ -168,7 +191,7 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     if (on_fiber && (wf_task_flags(task) & WF_TASK_PINNED) == 0) {
         push_slot(worker, task);
     } else {
-        wf_ready_push(worker, task);
+        wf_ready_push_woken(worker, task);
     }
 }
 
@@ -191,15 +214,15 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
             wf_sim_push(worker->sim, (enum wf_turn_kind)kind, (uintptr_t)task);
         }
     }
-    /* On a fiber one task in the slot wakes nobody; more in the deque do. The host takes one itself. */
+    /* On a fiber one task in the slot wakes nobody; more in the lanes do. The host takes one itself. */
     uint64_t own = worker != NULL && worker->fiber == worker->host ? 1 : 0;
-    if (worker != NULL && wf_deque_count(&worker->deque) > own) {
+    if (worker != NULL && wf_ready_count(worker) > own) {
         wf_sched_notify(worker->runtime);
     }
 }
 
 /* Nearly every wake-up is one task, woken by a fiber of its own runtime into an empty slot. With more in the
- * deque another worker may be needed. */
+ * lanes another worker may be needed. */
 void wf_sched_flush(struct wf_later *later)
 {
     struct wf_worker *worker = wf_here();
@@ -210,7 +233,7 @@ void wf_sched_flush(struct wf_later *later)
     if (is_one && worker != NULL && wf_load_rlx(&worker->slot) == 0 &&
         worker->fiber != worker->host && worker->sim == NULL &&
         wf_runtime_of(task) == worker->runtime && (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
-        wf_deque_count(&worker->deque) == 0) {
+        wf_ready_has_none(worker)) {
         wf_bump_own(&worker->counters.wakes, 1);
         wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
         later->ready = 0;
@@ -230,7 +253,7 @@ void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task 
         send_home(runtime, task);
     } else {
         if (worker != NULL) {
-            wf_ready_push_entry(worker, entry_of(task, true));
+            push_entry(worker, &worker->deque, entry_of(task, true));
         } else {
             wf_task_add_flags(task, WF_TASK_APART);
             push_inject(runtime, task);
@@ -248,6 +271,7 @@ static bool take_pinned(struct wf_worker *worker, struct wf_pick *pick)
         return false;
     }
     worker->pinned = task->next;
+    worker->was_pinned = true;
     bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
     return resolve(worker, entry_of(task, is_new), true, pick);
 }
@@ -262,11 +286,22 @@ static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
     return pick->task != NULL;
 }
 
+/* The oldest of the lane whose turn it is; 0: there may be something in the other. */
+static uint64_t take_from_lanes(struct wf_worker *worker)
+{
+    struct wf_deque *lane = wf_ready_lane(worker);
+    uint64_t entry = wf_deque_take(lane);
+    worker->was_pinned = false;
+    worker->was_woken = lane == &worker->woken;
+    worker->has_woken = worker->has_woken && (entry != 0 || !worker->was_woken);
+    return entry;
+}
+
 struct wf_pick wf_ready_take(struct wf_worker *worker)
 {
     struct wf_pick pick = {NULL, false};
     const struct wf_pick nothing = {NULL, false};
-    bool pinned_first = (wf_load_rlx(&worker->turns) & 1) != 0;
+    bool pinned_first = !worker->was_pinned;
     while (worker->to_bury == NULL && !wf_ready_is_empty(worker)) {
         if (take_slot(worker, &pick) || (pinned_first && take_pinned(worker, &pick))) {
             return pick;
@@ -274,7 +309,7 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
         if (worker->to_bury != NULL) {
             break;
         }
-        uint64_t entry = wf_deque_take(&worker->deque);
+        uint64_t entry = take_from_lanes(worker);
         if (entry != 0 ? resolve(worker, entry, false, &pick) : take_pinned(worker, &pick)) {
             return pick;
         }
@@ -284,8 +319,7 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
 
 bool wf_ready_is_empty(struct wf_worker *worker)
 {
-    return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL &&
-           wf_deque_count(&worker->deque) == 0;
+    return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL && wf_ready_has_none(worker);
 }
 
 /* Takes all of a stack, oldest first. */
@@ -303,6 +337,21 @@ static weft_task *pop_all(ck_stack_t *stack)
     return oldest;
 }
 
+/* From the inject stack to a lane; back to it if there is no memory for that. */
+static void collect_task(struct wf_worker *worker, weft_task *task, bool is_new)
+{
+    struct wf_deque *lane = is_new ? &worker->deque : &worker->woken;
+    if (!wf_deque_reserve(lane, 1)) {
+        push_inject(worker->runtime, task);
+        return;
+    }
+    if (is_new) {
+        (void)wf_and_acqrel(&task->word, ~WF_LINKED);
+    }
+    worker->has_woken = worker->has_woken || !is_new;
+    wf_deque_add(lane, entry_of(task, is_new));
+}
+
 void wf_ready_collect(struct wf_worker *worker)
 {
     weft_task *task = pop_all(&worker->inbox);
@@ -317,33 +366,35 @@ void wf_ready_collect(struct wf_worker *worker)
         bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
         if (worker->sim != NULL) {
             wf_sim_push(worker->sim, is_new ? WF_TURN_NEW : WF_TURN_TASK, (uintptr_t)task);
-        } else if (!wf_deque_reserve(&worker->deque, 1)) {
-            push_inject(worker->runtime, task);
         } else {
-            if (is_new) {
-                (void)wf_and_acqrel(&task->word, ~WF_LINKED);
-            }
-            wf_deque_add(&worker->deque, entry_of(task, is_new));
+            collect_task(worker, task, is_new);
         }
         task = next;
     }
-    if (wf_deque_count(&worker->deque) > 1) {
+    if (wf_ready_count(worker) > 1) {
         wf_sched_notify(worker->runtime);
     }
 }
 
-/* Into one's own deque, which gets the room first: what has been stolen can't be linked anywhere else. */
-static uint32_t steal(struct wf_worker *worker, struct wf_worker *victim)
+/* Into one's own lane, which gets the room first: what has been stolen can't be linked anywhere else. */
+static uint32_t steal_lane(struct wf_deque *lane, struct wf_deque *from)
 {
     uint64_t batch[STEAL_BATCH];
-    if (!wf_deque_reserve(&worker->deque, STEAL_BATCH)) {
+    if (wf_deque_count(from) == 0 || !wf_deque_reserve(lane, STEAL_BATCH)) {
         return 0;
     }
-    uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
+    uint32_t count = wf_deque_steal(from, batch, STEAL_BATCH);
     for (uint32_t i = 0; i < count; i++) {
-        wf_ready_push_entry(worker, batch[i]);
+        wf_deque_add(lane, batch[i]);
     }
     return count;
+}
+
+static uint32_t steal(struct wf_worker *worker, struct wf_worker *victim)
+{
+    uint32_t count = steal_lane(&worker->woken, &victim->woken);
+    worker->has_woken = worker->has_woken || count > 0;
+    return count + steal_lane(&worker->deque, &victim->deque);
 }
 
 static void count_stolen(struct wf_worker *worker, uint32_t count)
@@ -367,7 +418,7 @@ struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim
     if (count == 0 && last_pass) {
         uint64_t entry = wf_load_acq(&victim->slot);
         if (entry != 0 && wf_cas_acqrel(&victim->slot, &entry, UINT64_C(0))) {
-            wf_ready_push_entry(worker, entry);
+            push_woken(worker, entry);
             count = 1;
         }
     }
@@ -384,7 +435,7 @@ bool wf_ready_anywhere(weft_runtime *runtime)
         return true;
     }
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
-        if (wf_deque_count(&runtime->workers[i].deque) > 0) {
+        if (wf_ready_count(&runtime->workers[i]) > 0) {
             return true;
         }
     }

@@ -83,6 +83,7 @@ static void close_worker(struct wf_worker *worker)
     wf_uring_destroy(worker->ring);
     wf_stack_cache_close(&worker->stacks);
     wf_deque_destroy(&worker->deque);
+    wf_deque_destroy(&worker->woken);
 }
 
 static int open_worker(weft_runtime *runtime, uint32_t index)
@@ -101,7 +102,9 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     wf_store_rlx(&worker->is_open, is_open ? 1U : 0U);
     ck_stack_init(&worker->inbox);
     int rc = wf_deque_init(&worker->deque);
+    rc = rc == 0 ? wf_deque_init(&worker->woken) : rc;
     if (rc < 0) {
+        wf_deque_destroy(&worker->deque);
         return rc;
     }
     wf_wheel_init(&worker->wheel, wf_runtime_now(runtime), runtime->options.simulate);

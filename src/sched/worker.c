@@ -70,7 +70,7 @@ static __attribute__((noinline)) void go_on_parking(struct wf_worker *worker, we
                                                     enum wf_park answer)
 {
     if (answer == WF_PARK_REQUEUE) {
-        wf_ready_push(worker, task);
+        wf_ready_push_woken(worker, task);
         return;
     }
     struct wf_later later;
@@ -84,7 +84,7 @@ static __attribute__((noinline)) void arrive_otherwise(struct wf_worker *worker,
                                                        enum wf_leave leave)
 {
     if (leave == WF_LEAVE_YIELD) {
-        wf_ready_push(worker, worker->left->task);
+        wf_ready_push_yielded(worker, worker->left->task);
     } else if (leave == WF_LEAVE_SOON) {
         wf_bump_own(&worker->counters.yields, 1);
         wf_ready_push_soon(worker, worker->left->task);
