@@ -39,7 +39,8 @@ void wf_sched_pause(struct wf_worker *worker)
     bool is_pinned = (wf_task_flags(wf_self_on(worker)) & WF_TASK_PINNED) != 0;
     bool has_woken = worker->has_woken && wf_deque_count(&worker->woken) > 0;
     if ((has_woken || wf_load_rlx(&worker->slot) != 0) && !is_pinned && !is_closing) {
-        worker->slot_streak = has_woken ? worker->slot_streak : 0; /* one from the lane now and then */
+        worker->slot_streak =
+            has_woken ? worker->slot_streak : 0; /* one from the lane now and then */
         worker->was_woken = false;
         wf_sched_leave(worker, WF_LEAVE_SOON);
     } else if (is_closing || has_waiting(worker, now_ns)) {

@@ -286,14 +286,26 @@ static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
     return pick->task != NULL;
 }
 
-/* The oldest of the lane whose turn it is; 0: there may be something in the other. */
-static uint64_t take_from_lanes(struct wf_worker *worker)
+static inline uint64_t take_oldest(struct wf_deque *lane, bool is_alone)
 {
-    struct wf_deque *lane = wf_ready_lane(worker);
-    uint64_t entry = wf_deque_take(lane);
+    uint64_t at;
+    uint64_t entry;
+    while ((entry = wf_deque_oldest(lane, &at)) != 0 && !wf_deque_take_at(lane, at, is_alone)) {
+    }
+    return entry;
+}
+
+/* The oldest of the lane whose turn it is; 0: there may be something in the other. */
+static inline uint64_t take_from_lanes(struct wf_worker *worker)
+{
     worker->was_pinned = false;
+    if (__builtin_expect(!worker->has_woken, 1)) {
+        return take_oldest(&worker->deque, worker->is_alone);
+    }
+    struct wf_deque *lane = wf_ready_lane(worker);
+    uint64_t entry = take_oldest(lane, worker->is_alone);
     worker->was_woken = lane == &worker->woken;
-    worker->has_woken = worker->has_woken && (entry != 0 || !worker->was_woken);
+    worker->has_woken = entry != 0 || !worker->was_woken;
     return entry;
 }
 

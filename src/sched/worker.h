@@ -61,9 +61,11 @@ struct wf_worker {
      * what is woken does not wait for all that was spawned before it. */
     struct wf_deque deque;
     struct wf_deque woken;
-    bool has_woken; /* false: the lane of woken tasks is empty; true: it was not, thieves may have been there */
+    bool
+        has_woken; /* false: the lane of woken tasks is empty; true: it was not, thieves may have been there */
     bool was_woken; /* the last task that came from a lane came from that one */
-    bool was_pinned; /* the last task that came from the lanes or the list of pinned ones came from that list */
+    bool
+        was_pinned; /* the last task that came from the lanes or the list of pinned ones came from that list */
 
     /* The task that was woken last, runs next. A queue entry, 0 = empty. The owner alone fills it: an empty
      * one by a store (release), else by a swap (acq_rel), and takes it by a swap. A thief on its last pass
