@@ -24,7 +24,8 @@ static inline bool wf_uring_is_shared(void)
 {
     enum { MANY = 8 };
     struct wf_worker *worker = wf_here();
-    return worker->ring->is_prompt && (wf_ready_count(worker) > 0 || worker->ring->in_use >= MANY);
+    return worker->ring->is_prompt &&
+           (wf_ready_count(worker) > 0 || wf_load_rlx(&worker->ring->in_use) >= MANY);
 }
 
 /* Makes the call that `entry` describes (user_data is ours) and waits until it is over, whatever happens:

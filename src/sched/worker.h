@@ -40,7 +40,7 @@ struct wf_counters {
     wf_au64 parks, yields, wakes;
     wf_au64 requests, delivered, swallowed;
     wf_au64 armed, fired;
-    wf_au64 sleeps, woken, polls, events;
+    wf_au64 sleeps, woken, polls, events, held;
     wf_au64 group_errors;
 };
 
@@ -116,6 +116,11 @@ struct wf_worker {
      * too, and for wf_running_on. */
     _Alignas(64) wf_au64 turns;
     _Atomic(weft_task *) running;
+
+    /* Has not turned for a while: the watchdog stores (relaxed), who stands in for its timers loads (relaxed). */
+    wf_au8 is_stuck;
+    wf_au32
+        times_stuck; /* so far: the watchdog bumps, the owner reads (relaxed) to tell what was held up */
 
     /* enum of idle.c: the owner and its wakers swap (acq_rel); see there. */
     wf_au32 parker;
