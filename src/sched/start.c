@@ -96,6 +96,7 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     worker->fiber = worker->host;
     worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
     worker->until_poll = 1;
+    worker->stretch = WF_POLL_TURNS;
     worker->linger_ns = WF_LINGER_NS;
     worker->is_alone = choose_workers(&runtime->options) == 1;
     bool is_open = !runtime->options.simulate && wf_load_rlx(&runtime->idle.is_asymmetric) != 0;
@@ -167,6 +168,7 @@ static void rouse_owner(struct wf_uring *ring)
     struct wf_worker *worker = ring->owner;
     if (wf_here() == worker) {
         worker->until_poll = 1;
+        worker->since_poll = WF_POLL_TURNS;
     } else {
         wf_sched_rouse(worker->runtime, worker->index);
     }

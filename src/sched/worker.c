@@ -401,7 +401,8 @@ static void go_to_sleep(struct wf_worker *worker)
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     wf_watchdog_wake(runtime);
     wf_sched_flush(&later);
-    worker->until_poll = WF_POLL_TURNS;
+    worker->until_poll = worker->stretch;
+    worker->paced_ns = 0;
 }
 
 static struct wf_pick next_anywhere(struct wf_worker *worker)
