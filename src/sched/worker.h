@@ -94,10 +94,11 @@ struct wf_worker {
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
     struct wf_counters counters;
-    uint64_t gathers;    /* begun here: their numbers, see await/cycle.h */
-    uint64_t random;     /* state of the generator for victims */
-    uint32_t until_poll; /* turns until the next look at timers and inject, and perhaps the poller */
-    uint32_t stretch;    /* how many turns lie between two such looks, see look.c */
+    uint64_t gathers; /* begun here: their numbers, see await/cycle.h */
+    uint64_t random;  /* state of the generator for victims */
+    uint32_t
+        until_poll;   /* turns until the next look at timers and inject, and perhaps the poller */
+    uint32_t stretch; /* how many turns lie between two such looks, see look.c */
     uint32_t since_poll; /* turns since the poller's last */
     int64_t paced_ns;    /* when the last stretch was over; 0: it has slept since */
     int32_t until_pause; /* joins of children inside until the next look: see pause.c */
