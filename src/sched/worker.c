@@ -52,6 +52,8 @@ int wf_runtime_resolve(weft_runtime **runtime)
     return rc;
 }
 
+struct wf_worker wf_no_worker = {.running = &wf_no_task};
+
 /* ---- switching ---- */
 
 static enum wf_park park(weft_task *task)
@@ -262,7 +264,7 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
     wf_task_finish(task, raw, &worker->tasks, &later);
     wf_sched_flush(&later);
     /* release: whoever sums the counters and finds all finished sees what they did */
-    wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
+    wf_bump_own_rel(&worker->counters.finished);
     if (is_main && runtime->sim != NULL) {
         wf_sim_main_ended(runtime->sim);
     } else if (is_main) {
@@ -450,6 +452,7 @@ void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
     worker->leave = WF_LEAVE_NOTHING;
     begin_turn(worker, fiber);
     wf_fiber_switch(worker->host, fiber);
+    wf_store_rlx(&worker->running, &wf_no_task);
     arrive(worker);
 }
 
