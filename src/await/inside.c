@@ -42,7 +42,9 @@ static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dea
     if (wf_runtime_of(task) != worker->runtime || !fits_simulation(worker)) {
         return false;
     }
-    *dead = wf_ready_count_dead(worker, wf_ready_is_newest(worker, wf_task_token(task)));
+    bool is_newest = wf_ready_is_newest(worker, wf_task_token(task));
+    bool is_tidy = is_newest && wf_deque_bottom(&worker->deque) > worker->odd_below;
+    *dead = is_tidy ? 1 : wf_ready_count_dead(worker, is_newest);
     return true;
 }
 
