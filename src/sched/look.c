@@ -74,6 +74,8 @@ static void pace(struct wf_worker *worker, int64_t now_ns)
 
 void wf_look_around(struct wf_worker *worker)
 {
+    bool is_over = worker->until_poll == 0; /* the stretch */
+    worker->since_poll += is_over ? worker->stretch : 0;
     wf_ready_collect(worker);
     if (worker->ring != NULL) {
         collect_ring(worker);
@@ -81,15 +83,15 @@ void wf_look_around(struct wf_worker *worker)
     if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
         int64_t now_ns = wf_runtime_now(worker->runtime);
         expire(worker, &worker->wheel, now_ns);
-        if (worker->until_poll == 0) {
+        if (is_over) {
             pace(worker, now_ns);
         }
     } else {
         worker->stretch = WF_POLL_TURNS;
     }
-    if (worker->until_poll == 0) {
-        worker->since_poll += worker->stretch;
-        if (worker->since_poll >= WF_POLL_TURNS) {
+    if (is_over) {
+        /* Now, if after the next stretch it would be late. */
+        if (worker->since_poll + worker->stretch > WF_POLL_TURNS) {
             worker->since_poll = 0;
             poll_if_due(worker);
         }
