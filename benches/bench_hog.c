@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* bench_hog.c - one task computes for half a second: who waits for it?
  *
- * What: a hundred tasks are queued behind it, a hundred timers of its worker come due meanwhile, and a byte
- *       arrives for a fiber of its worker. The figures are the latest start of a task, the latest
- *       end of a sleep, and the lateness of the byte, in microseconds. Two workers: the second can
- *       do all of that; with one, everybody would wait.
+ * What: a hundred tasks are queued behind it, a hundred timers come due meanwhile, and a byte arrives for each
+ *       of a hundred fibers. Two workers: the second can do all of that; with one, everybody would wait. In
+ *       microseconds:
+ *       task_late   the latest start of a task
+ *       timer_late  the latest end of a sleep
+ *       io_late     the latest byte of those whose call the other worker made
+ *       held_late   the latest byte of those whose call was made on the hog's worker: where that one has a
+ *                   ring, nobody else may take what ends there
+ *       And how many: held_calls were made there and told later than LATE_MS, held_counted is what the
+ *       runtime says of it (weft_stats.io_held).
  */
 #include "harness.h"
 
@@ -15,20 +21,26 @@
 
 #include "chain.h"
 
-enum { FOLLOWERS = 100, HOG_MS = 500, BYTE_AFTER_MS = 100 };
+enum { FOLLOWERS = 100, HOG_MS = 500, BYTE_AFTER_MS = 100, LATE_MS = 5 };
 
 struct scene {
     struct bench *b;
-    int fds[2];
     int64_t start_ns;
-    uint64_t ready; /* atomic: sleepers and the reader that are about to wait */
-    int64_t sent_ns;
-    int64_t received_ns;
+    int hog_thread;
+    uint64_t ready; /* atomic: sleepers and readers that are about to wait */
 };
 
 struct follower {
     struct scene *scene;
     int64_t delay_ns;
+    int64_t late_ns;
+};
+
+struct reader {
+    struct scene *scene;
+    int fds[2];
+    int thread; /* that made the call */
+    int64_t sent_ns;
     int64_t late_ns;
 };
 
@@ -51,21 +63,26 @@ static intptr_t sleep_through(void *arg)
 
 static intptr_t read_byte(void *arg)
 {
-    struct scene *scene = arg;
+    struct reader *reader = arg;
     char byte;
-    __atomic_add_fetch(&scene->ready, 1, __ATOMIC_RELAXED);
-    bench_require(scene->b, weft_recv(scene->fds[1], &byte, 1, 0) == 1, "recv");
-    scene->received_ns = bench_now_ns();
+    reader->thread = (int)gettid();
+    __atomic_add_fetch(&reader->scene->ready, 1, __ATOMIC_RELAXED);
+    bench_require(reader->scene->b, weft_recv(reader->fds[1], &byte, 1, 0) == 1, "recv");
+    reader->late_ns = bench_now_ns() - __atomic_load_n(&reader->sent_ns, __ATOMIC_ACQUIRE);
     return 0;
 }
 
-static void *send_byte(void *arg)
+/* One each millisecond, from the middle of the computation on. */
+static void *send_bytes(void *arg)
 {
-    struct scene *scene = arg;
+    struct reader *readers = arg;
     usleep(BYTE_AFTER_MS * 1000);
-    scene->sent_ns = bench_now_ns();
-    if (write(scene->fds[0], "", 1) != 1) {
-        abort();
+    for (int i = 0; i < FOLLOWERS; i++) {
+        __atomic_store_n(&readers[i].sent_ns, bench_now_ns(), __ATOMIC_RELEASE);
+        if (write(readers[i].fds[0], "", 1) != 1) {
+            abort();
+        }
+        usleep(1000);
     }
     return NULL;
 }
@@ -94,19 +111,55 @@ static void compute_ms(int64_t ms)
     }
 }
 
-/* Sleepers and the reader wait at this worker before the computation begins. */
-static void set_scene(struct scene *scene, struct follower *sleepers, weft_task **tasks)
+/* Sleepers and readers wait before the computation begins. */
+static void set_scene(struct scene *scene, struct follower *sleepers, struct reader *readers,
+                      weft_task **tasks)
 {
     struct bench *b = scene->b;
-    int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, scene->fds);
-    bench_require(b, rc == 0, "socketpair");
     for (int i = 0; i < FOLLOWERS; i++) {
         sleepers[i] = (struct follower){.scene = scene, .delay_ns = (50 + 4 * i) * WEFT_MS};
         bench_require(b, weft_spawn(&tasks[i], sleep_through, &sleepers[i]) == 0, "spawn");
     }
-    bench_require(b, weft_spawn(&tasks[FOLLOWERS], read_byte, scene) == 0, "spawn");
-    while (__atomic_load_n(&scene->ready, __ATOMIC_RELAXED) <= FOLLOWERS) {
+    for (int i = 0; i < FOLLOWERS; i++) {
+        struct reader *reader = &readers[i];
+        *reader = (struct reader){.scene = scene};
+        int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, reader->fds);
+        bench_require(b, rc == 0, "socketpair");
+        bench_require(b, weft_spawn(&tasks[FOLLOWERS + i], read_byte, reader) == 0, "spawn");
+    }
+    while (__atomic_load_n(&scene->ready, __ATOMIC_RELAXED) < 2 * FOLLOWERS) {
         bench_require(b, weft_yield() == 0, "yield");
+    }
+}
+
+static void report_reads(const struct scene *scene, const struct reader *readers, uint64_t counted)
+{
+    int64_t latest_ns[2] = {0, 0}; /* elsewhere, on the hog's worker */
+    double held = 0;
+    for (int i = 0; i < FOLLOWERS; i++) {
+        int is_here = readers[i].thread == scene->hog_thread;
+        int64_t late_ns = readers[i].late_ns;
+        latest_ns[is_here] = late_ns > latest_ns[is_here] ? late_ns : latest_ns[is_here];
+        held += is_here && late_ns >= LATE_MS * WEFT_MS;
+    }
+    bench_report(scene->b, "io_late", "us", (double)latest_ns[0] / 1000);
+    bench_report(scene->b, "held_late", "us", (double)latest_ns[1] / 1000);
+    bench_report(scene->b, "held_calls", "calls", held);
+    bench_report(scene->b, "held_counted", "calls", (double)counted);
+}
+
+static uint64_t held_so_far(struct bench *b)
+{
+    weft_stats_t stats = {.size = sizeof stats};
+    bench_require(b, weft_stats(NULL, &stats) == 0, "stats");
+    return stats.io_held;
+}
+
+static void close_all(struct reader *readers)
+{
+    for (int i = 0; i < FOLLOWERS; i++) {
+        (void)weft_close(readers[i].fds[1]);
+        close(readers[i].fds[0]);
     }
 }
 
@@ -115,11 +168,14 @@ static void hog(struct bench *b)
     struct scene scene = {.b = b};
     struct follower sleepers[FOLLOWERS];
     struct follower queued[FOLLOWERS];
-    weft_task *waiting[FOLLOWERS + 1];
+    static struct reader readers[FOLLOWERS];
+    weft_task *waiting[2 * FOLLOWERS];
     weft_task *started[FOLLOWERS];
     pthread_t sender;
-    set_scene(&scene, sleepers, waiting);
-    bench_require(b, pthread_create(&sender, NULL, send_byte, &scene) == 0, "thread");
+    uint64_t held_before = held_so_far(b);
+    set_scene(&scene, sleepers, readers, waiting);
+    bench_require(b, pthread_create(&sender, NULL, send_bytes, readers) == 0, "thread");
+    scene.hog_thread = (int)gettid();
     scene.start_ns = bench_now_ns();
     for (int i = 0; i < FOLLOWERS; i++) {
         queued[i] = (struct follower){.scene = &scene};
@@ -127,13 +183,12 @@ static void hog(struct bench *b)
     }
     compute_ms(HOG_MS);
     await_all(b, started, FOLLOWERS);
-    await_all(b, waiting, FOLLOWERS + 1);
+    await_all(b, waiting, 2 * FOLLOWERS);
     pthread_join(sender, NULL);
     bench_report(b, "task_late", "us", latest_us(queued));
     bench_report(b, "timer_late", "us", latest_us(sleepers));
-    bench_report(b, "io_late", "us", (double)(scene.received_ns - scene.sent_ns) / 1000);
-    (void)weft_close(scene.fds[1]);
-    close(scene.fds[0]);
+    report_reads(&scene, readers, held_so_far(b) - held_before);
+    close_all(readers);
 }
 
 static const struct bench_case cases[] = {

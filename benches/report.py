@@ -58,6 +58,7 @@ CHAPTERS = [
         "Does work spread in time, who waits for a task that computes for half a second, and how fast an idle "
         "runtime wakes.",
         ["storm", "storm_detached", "hog.task_late", "hog.timer_late", "hog.io_late",
+         "hog.held_late", "hog.held_calls", "hog.held_counted",
          "idle_wake.p50", "idle_wake.p99", "idle_cpu"],
     ),
     (

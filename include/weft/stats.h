@@ -33,6 +33,7 @@ typedef struct weft_stats_t {
     uint64_t stacks_in_use;
     uint64_t stacks_cached;    /* free, ready for reuse */
     uint64_t stacks_unguarded; /* mapped without a guard page: only a canary */
+    uint64_t io_held; /* ends of I/O calls that waited in the ring of a worker stuck in one task */
 } weft_stats_t;
 
 /* Fills `out` (its `size` says how much of it). `runtime` NULL = the caller's own. Returns 0,

@@ -10,6 +10,7 @@
 
 #include "await/io.h"
 #include "poll/uring.h"
+#include "sched/ready.h"
 
 /* Whether calls of a fiber that runs here may go to a ring. */
 static inline bool wf_uring_is_here(void)
@@ -24,7 +25,7 @@ static inline bool wf_uring_is_shared(void)
     enum { MANY = 8 };
     struct wf_worker *worker = wf_here();
     return worker->ring->is_prompt &&
-           (wf_deque_count(&worker->deque) > 0 || worker->ring->in_use >= MANY);
+           (wf_ready_count(worker) > 0 || wf_load_rlx(&worker->ring->in_use) >= MANY);
 }
 
 /* Makes the call that `entry` describes (user_data is ours) and waits until it is over, whatever happens:

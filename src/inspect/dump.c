@@ -5,7 +5,9 @@
 
 #include <weft/dump.h>
 
+#include "sched/report.h"
 #include "sched/sched.h"
+#include "task/end.h"
 #include "sched/walk.h"
 
 enum { DEEPEST_INDENT = 40 };
@@ -42,6 +44,24 @@ static void tell_count(struct dump *dump)
     give(dump);
 }
 
+/* Whose calls wait in the ring of a worker: as long as it runs a task nobody else takes them out. */
+static void tell_ring(struct dump *dump, struct wf_worker *worker)
+{
+    struct wf_text ring = {0};
+    wf_report_ring(worker, &ring);
+    if (ring.length > 0) {
+        weft_task *running = wf_report_running(worker);
+        char who[192] = "nothing";
+        if (running != NULL) {
+            (void)wf_task_describe(running, who, sizeof who);
+            wf_task_let_go(running, NULL);
+        }
+        wf_text_add(&dump->text, "worker %u runs %s: %s", worker->index, who, wf_text_line(&ring));
+        give(dump);
+    }
+    wf_text_free(&ring);
+}
+
 /* A simulation has none. */
 static void tell_io(struct dump *dump, const weft_runtime *runtime)
 {
@@ -49,6 +69,9 @@ static void tell_io(struct dump *dump, const weft_runtime *runtime)
         bool has_rings = runtime->workers[0].ring != NULL;
         wf_text_add(&dump->text, "descriptors: %s", has_rings ? "io_uring" : "epoll");
         give(dump);
+    }
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        tell_ring(dump, &runtime->workers[i]);
     }
 }
 

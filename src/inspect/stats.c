@@ -27,6 +27,7 @@ static void add_worker(weft_stats_t *sum, struct wf_worker *worker)
     sum->worker_wakes += wf_load_rlx(&c->woken);
     sum->polls += wf_load_rlx(&c->polls);
     sum->io_events += wf_load_rlx(&c->events);
+    sum->io_held += wf_load_rlx(&c->held);
     sum->group_errors += wf_load_rlx(&c->group_errors);
 }
 

@@ -97,12 +97,12 @@ void wf_uring_push(struct wf_uring *ring, struct wf_op *op)
     if (op->is_backlogged) {
         wf_list_push(&ring->backlog, &op->queue);
     }
-    ring->in_use++;
+    wf_bump_own(&ring->in_use, 1);
 }
 
 void wf_uring_pull(struct wf_uring *ring, struct wf_op *op)
 {
-    ring->in_use--;
+    wf_store_rlx(&ring->in_use, wf_load_rlx(&ring->in_use) - 1);
     if (op->is_backlogged) {
         wf_list_remove(&op->queue);
         return;
@@ -199,7 +199,7 @@ static void release(struct wf_op *op, struct wf_later *later)
     if (was_asked && (!op->has_mail || op->is_cancelling)) {
         return;
     }
-    op->ring->in_use--;
+    wf_store_rlx(&op->ring->in_use, wf_load_rlx(&op->ring->in_use) - 1);
     (void)wf_wait_claim(op->wait, WF_GRANTED, later);
 }
 
@@ -329,9 +329,14 @@ static bool must_enter(const struct wf_uring *ring)
 
 bool wf_uring_is_busy(struct wf_uring *ring)
 {
-    return ring->in_use > 0 || ring->is_watching
+    return wf_load_rlx(&ring->in_use) > 0 || ring->is_watching
                ? must_enter(ring) || has_completions(ring) || has_waiting(ring)
                : unsubmitted(ring) > 0 || has_completions(ring);
+}
+
+bool wf_uring_has_queued(const struct wf_uring *ring)
+{
+    return unsubmitted(ring) > 0;
 }
 
 /* How long the sleep may be if what found no room is to be tried again. */
@@ -371,6 +376,11 @@ int wf_uring_wait(struct wf_uring *ring, int64_t timeout_ns, struct wf_later *la
 }
 
 /* ---- any thread ---- */
+
+bool wf_uring_has_ended_any(const struct wf_uring *ring)
+{
+    return has_completions(ring) || (wf_load_rlx(ring->sq_flags) & IORING_SQ_TASKRUN) != 0;
+}
 
 /* errno belongs to whoever is interrupted. */
 __attribute__((noinline)) void wf_uring_poke_any(struct wf_uring *ring)

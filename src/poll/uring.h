@@ -75,14 +75,17 @@ struct wf_uring {
     struct io_uring_cqe *completions;
     uint32_t sq_mask;
     uint32_t cq_mask;
-    uint32_t tail;   /* of the submission queue */
-    uint64_t in_use; /* operations that the kernel has or will have */
+    uint32_t tail; /* of the submission queue */
+    /* Operations that the kernel has or will have: the owner writes (relaxed), reports load (relaxed). */
+    wf_au64 in_use;
 
     /* When the worker last looked, and after how many turns; whether what is queued waits for the next look for a
      * moment only, as far as the last turns tell. The scheduler's. */
     int64_t looked_ns;
     uint64_t looked_turns;
     bool is_prompt;
+    bool is_behind;       /* calls have waited here while the worker was stuck in one task */
+    uint32_t times_stuck; /* ... as often as this when it last looked */
 
     struct wf_list backlog; /* wf_op.queue: found no place */
     struct wf_list
@@ -136,6 +139,13 @@ void wf_uring_submit(struct wf_uring *ring);
 
 /* True if a look (wf_uring_wait with 0) would submit or find something. */
 bool wf_uring_is_busy(struct wf_uring *ring);
+
+/* Whether operations have ended that the owner has not looked at: their fibers wait for it. Where the kernel does
+ * not tell what it has put off (setup_flags), what was put off is not seen. */
+bool wf_uring_has_ended_any(const struct wf_uring *ring);
+
+/* Whether something is queued that the kernel has not taken. */
+bool wf_uring_has_queued(const struct wf_uring *ring);
 
 /* Works off the inbox. */
 void wf_uring_collect(struct wf_uring *ring, struct wf_later *later);

@@ -9,6 +9,9 @@
 
 enum { POLL_NS = 10000, SEARCH_PASSES = 4 };
 
+/* How long the worker's timers may go without a look, if its turns let it, and how many turns it has at least. */
+enum { TIMERS_NS = 100000, LEAST_TURNS = 4 };
+
 static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now_ns)
 {
     struct wf_later later;
@@ -33,7 +36,7 @@ static void help_another(struct wf_worker *worker)
     if (wf_wheel_next(&other->wheel) != WF_FOREVER) {
         expire(worker, &other->wheel, wf_runtime_now(runtime));
     }
-    if (wf_deque_count(&other->deque) > 2 * wf_deque_count(&worker->deque) + 8) {
+    if (wf_ready_count(other) > 2 * wf_ready_count(worker) + 8) {
         wf_ready_pull(worker, other);
     }
 }
@@ -57,24 +60,49 @@ static void poll_if_due(struct wf_worker *worker)
     }
 }
 
+/* Turns until the next look at timers: fewer where they take long, say because each touches a new stack. */
+static void pace(struct wf_worker *worker, int64_t now_ns)
+{
+    int64_t took_ns = now_ns - worker->paced_ns;
+    if (took_ns > 2 * TIMERS_NS && worker->paced_ns != 0) {
+        worker->stretch = worker->stretch / 2 > LEAST_TURNS ? worker->stretch / 2 : LEAST_TURNS;
+    } else if (took_ns < TIMERS_NS / 2) {
+        worker->stretch = worker->stretch * 2 < WF_POLL_TURNS ? worker->stretch * 2 : WF_POLL_TURNS;
+    }
+    worker->paced_ns = now_ns;
+}
+
 void wf_look_around(struct wf_worker *worker)
 {
+    bool is_over = worker->until_poll == 0; /* the stretch */
+    worker->since_poll += is_over ? worker->stretch : 0;
     wf_ready_collect(worker);
     if (worker->ring != NULL) {
         collect_ring(worker);
     }
     if (wf_wheel_next(&worker->wheel) != WF_FOREVER) {
-        expire(worker, &worker->wheel, wf_runtime_now(worker->runtime));
+        int64_t now_ns = wf_runtime_now(worker->runtime);
+        expire(worker, &worker->wheel, now_ns);
+        if (is_over) {
+            pace(worker, now_ns);
+        }
+    } else {
+        worker->stretch = WF_POLL_TURNS;
     }
-    if (worker->until_poll == 0) {
-        poll_if_due(worker);
-        worker->until_poll = WF_POLL_TURNS;
+    if (is_over) {
+        /* Now, if after the next stretch it would be late. */
+        if (worker->since_poll + worker->stretch > WF_POLL_TURNS) {
+            worker->since_poll = 0;
+            poll_if_due(worker);
+        }
+        worker->until_poll = worker->stretch;
     }
 }
 
 void wf_worker_look(struct wf_worker *worker)
 {
     worker->until_poll = 0;
+    worker->since_poll = WF_POLL_TURNS;
     wf_look_around(worker);
 }
 

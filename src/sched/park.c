@@ -39,7 +39,7 @@ static bool is_work_about(struct wf_worker *worker, uint32_t *next)
     }
     for (int i = 0; i < LINGER_LOOKS; i++) {
         *next = *next + 1 < runtime->worker_count ? *next + 1 : 0;
-        if (wf_deque_count(&runtime->workers[*next].deque) > 0) {
+        if (wf_ready_count(&runtime->workers[*next]) > 0) {
             return true;
         }
     }
@@ -128,13 +128,33 @@ static bool is_prompt(const struct wf_uring *ring, int64_t now_ns, uint64_t turn
     return now_ns - ring->looked_ns < (int64_t)(turns - ring->looked_turns + 1) * long_turn_ns;
 }
 
+/* Whether calls have waited in the ring while the worker was stuck in one task, or still do: the kernel gives them
+ * out in batches. */
+static bool is_behind(struct wf_worker *worker)
+{
+    struct wf_uring *ring = worker->ring;
+    uint32_t stuck = wf_load_rlx(&worker->times_stuck);
+    bool was_stuck = stuck != ring->times_stuck;
+    ring->times_stuck = stuck;
+    return (was_stuck && wf_uring_has_queued(ring)) ||
+           ((was_stuck || ring->is_behind) && wf_uring_has_ended_any(ring));
+}
+
 static void look_in_ring(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *later)
 {
     struct wf_uring *ring = worker->ring;
     int64_t now_ns = wf_monotonic_ns();
     uint64_t turns = wf_load_rlx(&worker->turns);
     ring->is_prompt = is_prompt(ring, now_ns, turns);
+    ring->is_behind = is_behind(worker);
+    timeout_ns = ring->is_behind ? 0 : timeout_ns;
+    /* Of what is queued the last may be the busy task's own. */
+    uint64_t before = wf_load_rlx(&ring->in_use) - (wf_uring_has_queued(ring) ? 1 : 0);
     int events = wf_uring_wait(ring, timeout_ns, later);
+    uint64_t after = wf_load_rlx(&ring->in_use);
+    if (ring->is_behind && after < before) {
+        wf_bump_own(&worker->counters.held, before - after);
+    }
     ring->looked_ns = timeout_ns == 0 ? now_ns : wf_monotonic_ns();
     ring->looked_turns = turns;
     wf_bump_own(&worker->counters.polls, 1);

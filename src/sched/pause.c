@@ -17,7 +17,7 @@ enum {
     OLD_NS = 10 * 1000 * 1000
 };
 
-/* A started task, or a new one that is the oldest for too long. */
+/* A task that may run here only or that yields, or a new one that is the oldest for too long. */
 static bool has_waiting(struct wf_worker *worker, int64_t now_ns)
 {
     uint64_t at;
@@ -44,8 +44,11 @@ void wf_sched_pause(struct wf_worker *worker)
         is_closing = wf_load_acq(&worker->runtime->phase) != WF_RUNNING;
     }
     bool is_pinned = (wf_task_flags(wf_self_on(worker)) & WF_TASK_PINNED) != 0;
-    if (wf_load_rlx(&worker->slot) != 0 && !is_pinned && !is_closing) {
-        worker->slot_streak = 0;
+    bool has_woken = worker->has_woken && wf_deque_count(&worker->woken) > 0;
+    if ((has_woken || wf_load_rlx(&worker->slot) != 0) && !is_pinned && !is_closing) {
+        worker->slot_streak =
+            has_woken ? worker->slot_streak : 0; /* one from the lane now and then */
+        worker->was_woken = false;
         wf_sched_leave(worker, WF_LEAVE_SOON);
     } else if (is_closing || has_waiting(worker, now_ns)) {
         worker->until_poll =

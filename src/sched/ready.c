@@ -102,9 +102,10 @@ static void send_home(weft_runtime *runtime, weft_task *task)
     }
 }
 
-void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
+/* The entry of a task that has started, or is being spawned: nobody else can claim it. */
+static void push_entry(struct wf_worker *worker, struct wf_deque *lane, uint64_t entry)
 {
-    if (__builtin_expect(!wf_deque_push(&worker->deque, entry), 0)) {
+    if (__builtin_expect(!wf_deque_push(lane, entry), 0)) {
         /* No memory to grow: the inject stack links through the task itself. A new task in it keeps
          * its state, so the kind is found again. */
         weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
@@ -118,7 +119,14 @@ void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry)
     }
 }
 
-void wf_ready_push(struct wf_worker *worker, weft_task *task)
+static void push_woken(struct wf_worker *worker, uint64_t entry)
+{
+    worker->has_woken = true;
+    push_entry(worker, &worker->woken, entry);
+}
+
+/* True: not to a lane, but queued where it belongs. */
+static bool push_apart(struct wf_worker *worker, weft_task *task)
 {
     if (worker->sim != NULL) {
         wf_sim_push(worker->sim, WF_TURN_TASK, (uintptr_t)task);
@@ -127,17 +135,32 @@ void wf_ready_push(struct wf_worker *worker, weft_task *task)
     } else if ((wf_task_flags(task) & WF_TASK_PINNED) != 0) {
         push_pinned(worker, task);
     } else {
-        wf_ready_push_entry(worker, entry_of(task, false));
+        return false;
+    }
+    return true;
+}
+
+void wf_ready_push_yielded(struct wf_worker *worker, weft_task *task)
+{
+    if (!push_apart(worker, task)) {
+        push_entry(worker, &worker->deque, entry_of(task, false));
+    }
+}
+
+void wf_ready_push_woken(struct wf_worker *worker, weft_task *task)
+{
+    if (!push_apart(worker, task)) {
+        push_woken(worker, entry_of(task, false));
     }
 }
 
 /* A task woken by the running fiber runs next: what it was sent is still warm. The one that was there
- * goes to the deque. */
+ * goes to its lane. */
 static void push_slot(struct wf_worker *worker, weft_task *task)
 {
     uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
     if (before != 0) {
-        wf_ready_push_entry(worker, before);
+        push_woken(worker, before);
     }
 }
 
@@ -146,7 +169,7 @@ void wf_ready_push_soon(struct wf_worker *worker, weft_task *task)
     if (wf_load_rlx(&worker->slot) == 0) {
         wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
     } else {
-        wf_ready_push_entry(worker, entry_of(task, false));
+        push_woken(worker, entry_of(task, false));
     }
 }
 
@@ -171,15 +194,15 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     if (on_fiber && (wf_task_flags(task) & WF_TASK_PINNED) == 0) {
         push_slot(worker, task);
     } else {
-        wf_ready_push(worker, task);
+        wf_ready_push_woken(worker, task);
     }
 }
 
-/* On a fiber one task in the slot wakes nobody; more in the deque do. The host takes one itself. */
+/* On a fiber one task in the slot wakes nobody; more in the lanes do. The host takes one itself. */
 static void tell_others(struct wf_worker *worker)
 {
     uint64_t own = worker->fiber == worker->host ? 1 : 0;
-    if (wf_deque_count(&worker->deque) > own) {
+    if (wf_ready_count(worker) > own) {
         wf_sched_notify(worker->runtime);
     }
 }
@@ -242,7 +265,7 @@ void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task 
         send_home(runtime, task);
     } else {
         if (worker != NULL) {
-            wf_ready_push_entry(worker, entry_of(task, true));
+            push_entry(worker, &worker->deque, entry_of(task, true));
         } else {
             wf_task_add_flags(task, WF_TASK_APART);
             push_inject(runtime, task);
@@ -260,6 +283,7 @@ static bool take_pinned(struct wf_worker *worker, struct wf_pick *pick)
         return false;
     }
     worker->pinned = task->next;
+    worker->was_pinned = true;
     bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
     return resolve(worker, entry_of(task, is_new), true, pick);
 }
@@ -274,11 +298,34 @@ static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
     return pick->task != NULL;
 }
 
+static inline uint64_t take_oldest(struct wf_deque *lane, bool is_alone)
+{
+    uint64_t at;
+    uint64_t entry;
+    while ((entry = wf_deque_oldest(lane, &at)) != 0 && !wf_deque_take_at(lane, at, is_alone)) {
+    }
+    return entry;
+}
+
+/* The oldest of the lane whose turn it is; 0: there may be something in the other. */
+static inline uint64_t take_from_lanes(struct wf_worker *worker)
+{
+    worker->was_pinned = false;
+    if (__builtin_expect(!worker->has_woken, 1)) {
+        return take_oldest(&worker->deque, worker->is_alone);
+    }
+    struct wf_deque *lane = wf_ready_lane(worker);
+    uint64_t entry = take_oldest(lane, worker->is_alone);
+    worker->was_woken = lane == &worker->woken;
+    worker->has_woken = entry != 0 || !worker->was_woken;
+    return entry;
+}
+
 struct wf_pick wf_ready_take(struct wf_worker *worker)
 {
     struct wf_pick pick = {NULL, false};
     const struct wf_pick nothing = {NULL, false};
-    bool pinned_first = (wf_load_rlx(&worker->turns) & 1) != 0;
+    bool pinned_first = !worker->was_pinned;
     while (worker->to_bury == NULL && !wf_ready_is_empty(worker)) {
         if (take_slot(worker, &pick) || (pinned_first && take_pinned(worker, &pick))) {
             return pick;
@@ -286,7 +333,7 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
         if (worker->to_bury != NULL) {
             break;
         }
-        uint64_t entry = wf_deque_take(&worker->deque);
+        uint64_t entry = take_from_lanes(worker);
         if (entry != 0 ? resolve(worker, entry, false, &pick) : take_pinned(worker, &pick)) {
             return pick;
         }
@@ -296,8 +343,7 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
 
 bool wf_ready_is_empty(struct wf_worker *worker)
 {
-    return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL &&
-           wf_deque_count(&worker->deque) == 0;
+    return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL && wf_ready_has_none(worker);
 }
 
 /* Takes all of a stack, oldest first. */
@@ -315,6 +361,21 @@ static weft_task *pop_all(ck_stack_t *stack)
     return oldest;
 }
 
+/* From the inject stack to a lane; back to it if there is no memory for that. */
+static void collect_task(struct wf_worker *worker, weft_task *task, bool is_new)
+{
+    struct wf_deque *lane = is_new ? &worker->deque : &worker->woken;
+    if (!wf_deque_reserve(lane, 1)) {
+        push_inject(worker->runtime, task);
+        return;
+    }
+    if (is_new) {
+        (void)wf_and_acqrel(&task->word, ~WF_LINKED);
+    }
+    worker->has_woken = worker->has_woken || !is_new;
+    wf_deque_add(lane, entry_of(task, is_new));
+}
+
 void wf_ready_collect(struct wf_worker *worker)
 {
     weft_task *task = pop_all(&worker->inbox);
@@ -330,33 +391,35 @@ void wf_ready_collect(struct wf_worker *worker)
         bool is_new = wf_word_life(wf_load_acq(&task->word)) == WF_NEW;
         if (worker->sim != NULL) {
             wf_sim_push(worker->sim, is_new ? WF_TURN_NEW : WF_TURN_TASK, (uintptr_t)task);
-        } else if (!wf_deque_reserve(&worker->deque, 1)) {
-            push_inject(worker->runtime, task);
         } else {
-            if (is_new) {
-                (void)wf_and_acqrel(&task->word, ~WF_LINKED);
-            }
-            wf_deque_add(&worker->deque, entry_of(task, is_new));
+            collect_task(worker, task, is_new);
         }
         task = next;
     }
-    if (wf_deque_count(&worker->deque) > 1) {
+    if (wf_ready_count(worker) > 1) {
         wf_sched_notify(worker->runtime);
     }
 }
 
-/* Into one's own deque, which gets the room first: what has been stolen can't be linked anywhere else. */
-static uint32_t steal(struct wf_worker *worker, struct wf_worker *victim)
+/* Into one's own lane, which gets the room first: what has been stolen can't be linked anywhere else. */
+static uint32_t steal_lane(struct wf_deque *lane, struct wf_deque *from)
 {
     uint64_t batch[STEAL_BATCH];
-    if (!wf_deque_reserve(&worker->deque, STEAL_BATCH)) {
+    if (wf_deque_count(from) == 0 || !wf_deque_reserve(lane, STEAL_BATCH)) {
         return 0;
     }
-    uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
+    uint32_t count = wf_deque_steal(from, batch, STEAL_BATCH);
     for (uint32_t i = 0; i < count; i++) {
-        wf_ready_push_entry(worker, batch[i]);
+        wf_deque_add(lane, batch[i]);
     }
     return count;
+}
+
+static uint32_t steal(struct wf_worker *worker, struct wf_worker *victim)
+{
+    uint32_t count = steal_lane(&worker->woken, &victim->woken);
+    worker->has_woken = worker->has_woken || count > 0;
+    return count + steal_lane(&worker->deque, &victim->deque);
 }
 
 static void count_stolen(struct wf_worker *worker, uint32_t count)
@@ -380,7 +443,7 @@ struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim
     if (count == 0 && last_pass) {
         uint64_t entry = wf_load_acq(&victim->slot);
         if (entry != 0 && wf_cas_acqrel(&victim->slot, &entry, UINT64_C(0))) {
-            wf_ready_push_entry(worker, entry);
+            push_woken(worker, entry);
             count = 1;
         }
     }
@@ -397,7 +460,7 @@ bool wf_ready_anywhere(weft_runtime *runtime)
         return true;
     }
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
-        if (wf_deque_count(&runtime->workers[i].deque) > 0) {
+        if (wf_ready_count(&runtime->workers[i]) > 0) {
             return true;
         }
     }

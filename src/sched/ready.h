@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* ready.h - where a ready task waits for its turn, and who is told.
  *
- * What: four places. The worker's deque (anybody may steal), its slot (the task woken last, runs
- *       next), its list of pinned tasks, and the runtime's inject stack for plain threads. A queue
- *       entry is {generation:16, slot address:47, kind:1}: the entry of a task that has not started
+ * What: five places. The worker's two lanes (anybody may steal): its deque, for tasks that have not
+ *       started or that yield, and the one of woken tasks; its slot (the task woken last, runs next),
+ *       its list of pinned tasks, and the runtime's inject stack for plain threads. A queue entry is {generation:16, slot address:47, kind:1}: the entry of a task that has not started
  *       may be stale (it was cancelled and freed), so it is checked when it is taken; a task that has
  *       started has exactly one entry, and it is never stale.
  */
@@ -34,7 +34,7 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
         return NULL;
     }
     if (__builtin_expect(worker->slot_streak >= WF_SLOT_STREAK, 0)) {
-        if (worker->pinned != NULL || !wf_deque_is_empty(&worker->deque)) {
+        if (worker->pinned != NULL || !wf_sched_has_none(worker)) {
             return NULL;
         }
         worker->slot_streak = 0; /* nobody else waits here */
@@ -80,7 +80,30 @@ static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worke
     return true;
 }
 
-/* The next task if it is a started one at the nearest place: the slot, else the head of the deque. NULL: ask
+/* The lane whose turn it is: where both have something, the one that was not served last. */
+static inline struct wf_deque *wf_ready_lane(struct wf_worker *worker)
+{
+    if (__builtin_expect(!worker->has_woken, 1)) {
+        return &worker->deque;
+    }
+    return worker->was_woken && wf_deque_count(&worker->deque) > 0 ? &worker->deque
+                                                                   : &worker->woken;
+}
+
+/* How many are in the lanes. Any thread: a hint. */
+static inline uint64_t wf_ready_count(struct wf_worker *worker)
+{
+    return wf_deque_count(&worker->deque) + wf_deque_count(&worker->woken);
+}
+
+/* Is nothing in the worker's own lanes? */
+static inline bool wf_ready_has_none(struct wf_worker *worker)
+{
+    return wf_deque_count(&worker->deque) == 0 &&
+           (!worker->has_woken || wf_deque_count(&worker->woken) == 0);
+}
+
+/* The next task if it is a started one at the nearest place: the slot, else the head of a lane. NULL: ask
  * wf_ready_take. */
 static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
 {
@@ -89,22 +112,24 @@ static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
         return woken;
     }
     uint64_t at;
-    uint64_t entry = wf_deque_oldest(&worker->deque, &at);
+    struct wf_deque *lane = wf_ready_lane(worker);
+    uint64_t entry = wf_deque_oldest(lane, &at);
     if (__builtin_expect(entry == 0 || (entry & WF_READY_NEW) != 0 || worker->pinned != NULL ||
                              wf_load_rlx(&worker->slot) != 0,
                          0) ||
-        !wf_deque_take_at(&worker->deque, at, worker->is_alone)) {
+        !wf_deque_take_at(lane, at, worker->is_alone)) {
         return NULL;
     }
     worker->slot_streak = 0;
+    worker->was_woken = lane == &worker->woken;
     return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
 }
 
-/* Queues the entry of a task that has started, or is being spawned: nobody else can claim it. */
-void wf_ready_push_entry(struct wf_worker *worker, uint64_t entry);
+/* Queues a task that yields, on the calling worker, behind those that have not started. */
+void wf_ready_push_yielded(struct wf_worker *worker, weft_task *task);
 
-/* Queues a task that has started, on the calling worker, at the tail. */
-void wf_ready_push(struct wf_worker *worker, weft_task *task);
+/* Queues a task that was woken, on the calling worker. */
+void wf_ready_push_woken(struct wf_worker *worker, weft_task *task);
 
 /* The same, in the slot if that is free. Not for pinned tasks. */
 void wf_ready_push_soon(struct wf_worker *worker, weft_task *task);
@@ -125,10 +150,10 @@ void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick);
 /* Ends what is in to_bury (worker.c). */
 void wf_worker_bury(struct wf_worker *worker);
 
-/* Takes work from another worker: a batch of its deque, or with `last_pass` also its slot. */
+/* Takes work from another worker: a batch of its lanes, or with `last_pass` also its slot. */
 struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim, bool last_pass);
 
-/* Moves a batch of another worker's deque into one's own. */
+/* Moves a batch of another worker's lanes into one's own. */
 void wf_ready_pull(struct wf_worker *worker, struct wf_worker *victim);
 
 /* True if some queue that a thief may take from is not empty. */

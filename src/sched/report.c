@@ -2,11 +2,13 @@
 /* report.c - diagnostics: which words for which kind. */
 #include "sched/report.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "poll/uring.h"
 #include "sched/walk.h"
 #include "task/end.h"
 
@@ -31,8 +33,6 @@ static void describe(weft_diagnostic_kind kind, weft_task *task, int error, char
         (void)snprintf(text, size, "%s failed in its group: %s", who, strerror(-error));
         break;
     case WEFT_DIAG_STUCK_WORKER:
-        (void)snprintf(text, size, "%s has held its worker for more than 100 ms", who);
-        break;
     case WEFT_DIAG_LEFT_AT_SHUTDOWN:
     case WEFT_DIAG_DEADLOCK:
     case WEFT_DIAG_CYCLE:
@@ -73,6 +73,50 @@ void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_tas
     char text[512];
     describe(kind, task, error, text, sizeof text);
     wf_report_text(runtime, kind, task, error, text);
+}
+
+/* ---- stuck workers ---- */
+
+/* The slot may have been freed and taken for another task meanwhile, whose record is being filled: that one is free
+ * until it has been (acquire: then we see it). */
+weft_task *wf_report_running(struct wf_worker *worker)
+{
+    weft_task *task = wf_load_rlx(&worker->running);
+    if (task == NULL || !wf_task_try_hold(task)) {
+        return NULL;
+    }
+    bool is_filled = wf_word_life(wf_load_acq(&task->word)) != WF_FREE;
+    if (is_filled && wf_load_rlx(&worker->running) == task) {
+        return task;
+    }
+    wf_task_let_go(task, NULL);
+    return NULL;
+}
+
+void wf_report_ring(struct wf_worker *worker, struct wf_text *text)
+{
+    const struct wf_uring *ring = worker->ring;
+    uint64_t count = ring != NULL ? wf_load_rlx(&ring->in_use) : 0;
+    if (count > 0) {
+        wf_text_add(text, "%" PRIu64 " %s in its ring%s", count, count == 1 ? "call" : "calls",
+                    wf_uring_has_ended_any(ring) ? ", some of which have ended" : "");
+    }
+}
+
+void wf_report_stuck(struct wf_worker *worker, weft_task *task)
+{
+    char who[192];
+    struct wf_text text = {0};
+    struct wf_text ring = {0};
+    (void)wf_task_describe(task, who, sizeof who);
+    wf_text_add(&text, "%s has held its worker for more than 100 ms", who);
+    wf_report_ring(worker, &ring);
+    if (ring.length > 0) {
+        wf_text_add(&text, ", with %s", wf_text_line(&ring));
+    }
+    wf_report_text(worker->runtime, WEFT_DIAG_STUCK_WORKER, task, 0, wf_text_line(&text));
+    wf_text_free(&ring);
+    wf_text_free(&text);
 }
 
 /* ---- misuse ---- */

@@ -3,6 +3,7 @@
 #ifndef WF_SCHED_REPORT_H
 #define WF_SCHED_REPORT_H
 
+#include "base/text.h"
 #include "sched/sched.h"
 
 /* The registry's report function. */
@@ -26,6 +27,15 @@ __attribute__((format(printf, 6, 7))) void wf_report_misuse(int error, const cha
                                                             const void *object, const char *tie,
                                                             uint64_t other, const char *format,
                                                             ...);
+
+/* The task that a worker runs, with a hold; NULL if there is none. Any thread. */
+weft_task *wf_report_running(struct wf_worker *worker);
+
+/* `task` has held its worker for long: says so, and what its ring holds, which nobody else may take out. */
+void wf_report_stuck(struct wf_worker *worker, weft_task *task);
+
+/* Adds how many operations a worker's ring holds; nothing if it has none. Any thread. */
+void wf_report_ring(struct wf_worker *worker, struct wf_text *text);
 
 /* One report for every unfinished task, then one (WEFT_DIAG_CYCLE) for every cycle in which they wait for each
  * other. */

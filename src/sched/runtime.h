@@ -64,6 +64,12 @@ struct weft_runtime {
     wf_ai64 grace_deadline_ns;
     wf_au64 round_spawned; /* tasks spawned when they were last all cancelled; idle workers */
     wf_au64 hogs;
+    /* How many workers are stuck in one task: the watchdog stores (relaxed), whoever goes to sleep loads (relaxed). A
+     * hint: who sees it late sleeps until the watchdog's next tick. */
+    wf_au32 stuck_count;
+    /* Index + 1 of the sleeper that minds the timers of stuck workers, 0: none. A worker puts itself in by CAS
+     * (acq_rel) and takes itself out by a store (release); nothing hangs on what else they see. */
+    wf_au32 stand_in;
     wf_au64 outside_requests;
 
     /* Watchdog: see watchdog.c. */

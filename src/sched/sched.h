@@ -69,15 +69,21 @@ static inline void wf_sched_notify(weft_runtime *runtime)
 /* On a fiber, where wf_sched_wake_quickly has done nothing. Returns 0, so that it can be the last act of a call. */
 int wf_sched_wake_slowly(weft_task *task);
 
+/* Is nothing in the worker's own lanes? The owner asks: false also if what was woken has all gone just now. */
+static inline __attribute__((always_inline)) bool wf_sched_has_none(struct wf_worker *worker)
+{
+    return !worker->has_woken && wf_deque_is_empty(&worker->deque);
+}
+
 /* On a fiber: one task that has just been granted its wait runs next on this worker, if it is of the same runtime
- * and nothing else is ready here: nearly every wake-up. With more in the deque another worker may be needed.
+ * and nothing else is ready here: nearly every wake-up. With more in the lanes another worker may be needed.
  * False: nothing has been done. */
 static inline bool wf_sched_wake_quickly(struct wf_worker *worker, weft_task *task)
 {
     bool is_plain = wf_load_rlx(&worker->slot) == 0 && worker->sim == NULL &&
                     wf_runtime_of(task) == worker->runtime &&
                     (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
-                    wf_deque_is_empty(&worker->deque);
+                    wf_sched_has_none(worker);
     if (__builtin_expect(is_plain, 1)) {
         wf_bump_own(&worker->counters.wakes, 1);
         wf_store_rel(&worker->slot, wf_task_token(task)); /* nobody else fills it */

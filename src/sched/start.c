@@ -83,6 +83,7 @@ static void close_worker(struct wf_worker *worker)
     wf_uring_destroy(worker->ring);
     wf_stack_cache_close(&worker->stacks);
     wf_deque_destroy(&worker->deque);
+    wf_deque_destroy(&worker->woken);
 }
 
 static int open_worker(weft_runtime *runtime, uint32_t index)
@@ -96,13 +97,16 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     wf_store_rlx(&worker->running, &wf_no_task);
     worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
     worker->until_poll = 1;
+    worker->stretch = WF_POLL_TURNS;
     worker->linger_ns = WF_LINGER_NS;
     worker->is_alone = choose_workers(&runtime->options) == 1;
     bool is_open = !runtime->options.simulate && wf_load_rlx(&runtime->idle.is_asymmetric) != 0;
     wf_store_rlx(&worker->is_open, is_open ? 1U : 0U);
     ck_stack_init(&worker->inbox);
     int rc = wf_deque_init(&worker->deque);
+    rc = rc == 0 ? wf_deque_init(&worker->woken) : rc;
     if (rc < 0) {
+        wf_deque_destroy(&worker->deque);
         return rc;
     }
     wf_wheel_init(&worker->wheel, wf_runtime_now(runtime), runtime->options.simulate);
@@ -165,6 +169,7 @@ static void rouse_owner(struct wf_uring *ring)
     struct wf_worker *worker = ring->owner;
     if (wf_here() == worker) {
         worker->until_poll = 1;
+        worker->since_poll = WF_POLL_TURNS;
     } else {
         wf_sched_rouse(worker->runtime, worker->index);
     }

@@ -3,7 +3,8 @@
  *
  * What: every TICK it looks whether each worker has turned. A worker that has not, with somebody else
  *       asleep, gets a helper woken: thieves take its queue, its slot, its overdue timers and the
- *       poller. After REPORT_TICKS the task is named once.
+ *       poller. While it is stuck one of those that go to sleep stands in for its timers: it sleeps
+ *       no longer than to the next of them. After REPORT_TICKS the task is named once.
  * Why this way: no preemption (C code may hold a lock of the C library). While all workers sleep the
  *       watchdog sleeps too; the first worker that wakes after that pays one futex call.
  */
@@ -12,6 +13,7 @@
 #include "base/futex.h"
 #include "sched/loop.h"
 #include "sched/ready.h"
+#include "sched/report.h"
 #include "task/end.h"
 
 enum { TICKING = 0, RESTING, STOPPED };
@@ -24,21 +26,20 @@ struct observed {
     uint32_t stuck_ticks;
 };
 
-/* Names the task that holds a worker, if it still does. The slot may have been freed and taken for another
- * task meanwhile, whose record is being filled: that one is free until it has been (acquire: then we see it). */
-static void report_stuck(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+/* Names the task that holds a worker, if it still does. */
+static void report_stuck(struct wf_worker *worker, const weft_task *task)
 {
-    if (!wf_task_try_hold(task)) {
-        return;
+    weft_task *running = wf_report_running(worker);
+    if (running == task) {
+        wf_report_stuck(worker, running);
     }
-    bool is_filled = wf_word_life(wf_load_acq(&task->word)) != WF_FREE;
-    if (is_filled && wf_load_rlx(&worker->running) == task) {
-        runtime->registry.report(&runtime->registry, WEFT_DIAG_STUCK_WORKER, task, 0);
+    if (running != NULL) {
+        wf_task_let_go(running, NULL);
     }
-    wf_task_let_go(task, NULL);
 }
 
-static void look_at(weft_runtime *runtime, struct wf_worker *worker, struct observed *before)
+/* True: it is stuck. */
+static bool look_at(weft_runtime *runtime, struct wf_worker *worker, struct observed *before)
 {
     uint64_t turns = wf_load_rlx(&worker->turns);
     weft_task *running = wf_running_on(worker);
@@ -46,17 +47,30 @@ static void look_at(weft_runtime *runtime, struct wf_worker *worker, struct obse
         before->turns = turns;
         before->running = running;
         before->stuck_ticks = 0;
-        return;
+        wf_store_rlx(&worker->is_stuck, (uint8_t)0);
+        return false;
     }
     before->stuck_ticks++;
     if (before->stuck_ticks == 1) {
         (void)wf_add_rlx(&runtime->hogs, 1);
+        wf_store_rlx(&worker->is_stuck, (uint8_t)1);
+        wf_bump_own(&worker->times_stuck, 1);
     }
-    /* A helper finds the deque, the slot, overdue timers and the poller. */
+    /* A helper finds the lanes, the slot, overdue timers and the poller. */
     wf_sched_notify(runtime);
     if (before->stuck_ticks == REPORT_TICKS) {
-        report_stuck(runtime, worker, running);
+        report_stuck(worker, running);
     }
+    return true;
+}
+
+static void look_at_all(weft_runtime *runtime, struct observed *seen)
+{
+    uint32_t stuck = 0;
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        stuck += look_at(runtime, &runtime->workers[i], &seen[i]) ? 1U : 0U;
+    }
+    wf_store_rlx(&runtime->stuck_count, stuck);
 }
 
 static void rest(weft_runtime *runtime)
@@ -81,8 +95,8 @@ static void *watch(void *arg)
     while (seen != NULL && wf_load_acq(&runtime->watchdog_word) != STOPPED) {
         wf_futex_wait(&runtime->watchdog_word, TICKING, wf_monotonic_ns() + TICK_NS);
         quiet_ticks = wf_idle_all_asleep(&runtime->idle) ? quiet_ticks + 1 : 0;
-        for (uint32_t i = 0; i < runtime->worker_count && quiet_ticks == 0; i++) {
-            look_at(runtime, &runtime->workers[i], &seen[i]);
+        if (quiet_ticks <= 1) { /* once more when it gets quiet: nobody is stuck then */
+            look_at_all(runtime, seen);
         }
         if (quiet_ticks >= QUIET_TICKS) {
             rest(runtime);

@@ -66,7 +66,7 @@ static __attribute__((noinline)) void park_slowly(struct wf_worker *worker, weft
         return;
     case WF_PARK_REQUEUE:
         wait->was_early = true;
-        wf_ready_push(worker, task);
+        wf_ready_push_woken(worker, task);
         return;
     case WF_PARK_KICK:
         wf_later_init(&later);
@@ -81,7 +81,7 @@ static __attribute__((noinline)) void arrive_otherwise(struct wf_worker *worker,
                                                        enum wf_leave leave)
 {
     if (leave == WF_LEAVE_YIELD) {
-        wf_ready_push(worker, worker->left->task);
+        wf_ready_push_yielded(worker, worker->left->task);
     } else if (leave == WF_LEAVE_SOON) {
         wf_bump_own(&worker->counters.yields, 1);
         wf_ready_push_soon(worker, worker->left->task);
@@ -341,6 +341,45 @@ static __attribute__((cold)) int64_t begin_full_fences(weft_runtime *runtime, in
     return deadline_ns < soon_ns ? deadline_ns : soon_ns;
 }
 
+/* The next timer of workers that are stuck in one task. One of those that sleep stands in for them; for others
+ * there is none. */
+static __attribute__((cold)) int64_t stand_in(struct wf_worker *worker)
+{
+    weft_runtime *runtime = worker->runtime;
+    uint32_t nobody = 0;
+    int64_t next_ns = WF_FOREVER;
+    if (!wf_cas_acqrel(&runtime->stand_in, &nobody, worker->index + 1)) {
+        return next_ns;
+    }
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        struct wf_worker *other = &runtime->workers[i];
+        int64_t other_ns = wf_wheel_next(&other->wheel);
+        if (wf_load_rlx(&other->is_stuck) != 0 && other_ns < next_ns) {
+            next_ns = other_ns;
+        }
+    }
+    return next_ns;
+}
+
+static void stand_down(struct wf_worker *worker)
+{
+    if (wf_load_rlx(&worker->runtime->stand_in) == worker->index + 1) {
+        wf_store_rel(&worker->runtime->stand_in, 0U);
+    }
+}
+
+/* When to wake up without being woken. */
+static int64_t sleep_deadline(struct wf_worker *worker)
+{
+    weft_runtime *runtime = worker->runtime;
+    int64_t next_ns = wf_wheel_next(&worker->wheel);
+    if (__builtin_expect(wf_load_rlx(&runtime->stuck_count) != 0, 0)) {
+        int64_t other_ns = stand_in(worker);
+        next_ns = other_ns < next_ns ? other_ns : next_ns;
+    }
+    return wf_lifecycle_deadline(runtime, next_ns);
+}
+
 static void go_to_sleep(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
@@ -353,13 +392,14 @@ static void go_to_sleep(struct wf_worker *worker)
     bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
                     (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
-        int64_t deadline_ns = wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel));
+        int64_t deadline_ns = sleep_deadline(worker);
         /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
         if (!wf_idle_settle(&runtime->idle, is_last)) {
             deadline_ns = begin_full_fences(runtime, deadline_ns);
         }
         look_again(runtime);
         wf_park(worker, deadline_ns, &later);
+        stand_down(worker);
     } else {
         look_again(runtime); /* who queued something may have relied on this worker as a searcher */
     }
@@ -367,7 +407,8 @@ static void go_to_sleep(struct wf_worker *worker)
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     wf_watchdog_wake(runtime);
     wf_sched_flush(&later);
-    worker->until_poll = WF_POLL_TURNS;
+    worker->until_poll = worker->stretch;
+    worker->paced_ns = 0;
 }
 
 static struct wf_pick next_anywhere(struct wf_worker *worker)

@@ -40,7 +40,7 @@ struct wf_counters {
     wf_au64 parks, yields, wakes;
     wf_au64 requests, delivered, swallowed;
     wf_au64 armed, fired;
-    wf_au64 sleeps, woken, polls, events;
+    wf_au64 sleeps, woken, polls, events, held;
     wf_au64 group_errors;
 };
 
@@ -57,7 +57,15 @@ struct wf_worker {
     enum wf_leave leave;
     struct wf_fiber *left;
 
+    /* Two lanes, served by turns: tasks that have not started, and those that yield; and tasks that were woken. So
+     * what is woken does not wait for all that was spawned before it. */
     struct wf_deque deque;
+    struct wf_deque woken;
+    bool
+        has_woken; /* false: the lane of woken tasks is empty; true: it was not, thieves may have been there */
+    bool was_woken; /* the last task that came from a lane came from that one */
+    bool
+        was_pinned; /* the last task that came from the lanes or the list of pinned ones came from that list */
 
     /* The task that was woken last, runs next. A queue entry, 0 = empty. The owner alone fills it: an empty
      * one by a store (release), else by a swap (acq_rel), and takes it by a swap. A thief on its last pass
@@ -83,9 +91,13 @@ struct wf_worker {
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
     struct wf_counters counters;
-    uint64_t gathers;    /* begun here: their numbers, see await/cycle.h */
-    uint64_t random;     /* state of the generator for victims */
-    uint32_t until_poll; /* turns until the next look at timers, inject and poller */
+    uint64_t gathers; /* begun here: their numbers, see await/cycle.h */
+    uint64_t random;  /* state of the generator for victims */
+    uint32_t
+        until_poll;   /* turns until the next look at timers and inject, and perhaps the poller */
+    uint32_t stretch; /* how many turns lie between two such looks, see look.c */
+    uint32_t since_poll; /* turns since the poller's last */
+    int64_t paced_ns;    /* when the last stretch was over; 0: it has slept since */
     int32_t until_pause; /* joins of children inside until the next look: see pause.c */
     bool is_alone;       /* the only one of its runtime: nobody steals */
     bool is_searching;   /* counted in the idle word */
@@ -107,6 +119,11 @@ struct wf_worker {
      * host and while nobody is to be found here (NULL on the way there): for it too, and for the short ways. */
     _Alignas(64) wf_au64 turns;
     _Atomic(weft_task *) running;
+
+    /* Has not turned for a while: the watchdog stores (relaxed), who stands in for its timers loads (relaxed). */
+    wf_au8 is_stuck;
+    wf_au32
+        times_stuck; /* so far: the watchdog bumps, the owner reads (relaxed) to tell what was held up */
 
     /* Pinned tasks made ready elsewhere: any thread pushes, the owner takes all. This line is the one that others
      * write. */
