@@ -57,6 +57,17 @@ static struct wf_fiber *take(size_t promise_bytes)
     return f;
 }
 
+/* A second goes by between one look and the next, until nobody need look any more. */
+static void let_time_pass(void)
+{
+    int64_t now_ns = wf_monotonic_ns();
+    while (wf_stacks_trim_ns(&stacks) != WF_FOREVER) {
+        if (!wf_stacks_trim(&stacks, now_ns, 0)) {
+            now_ns += 1000000000;
+        }
+    }
+}
+
 /* ---- which stack one gets ---- */
 
 Test(stack, newest_is_reused_first)
@@ -214,6 +225,8 @@ Test(stack, guard_survives_decommit)
     for (int i = 0; i < COUNT; i++) {
         wf_fiber_give(&cache, fibers[i]);
     }
+    cr_assert_eq(count_stacks().decommitted, 0, "whoever gives does not pay");
+    let_time_pass();
     cr_assert_gt(count_stacks().decommitted, 0);
     /* Without a signal: a write by the kernel tells whether the page is accessible. */
     int zero = open("/dev/zero", O_RDONLY);
@@ -340,6 +353,7 @@ static void check_burst(bool is_shuffled)
         size_t peak = resident_bytes() - before;
         cr_expect_leq(peak / BURST, 4600, "%zu bytes a parked fiber", peak / BURST);
         end_burst(is_shuffled);
+        let_time_pass();
         size_t after = resident_bytes();
         after = after > before ? after - before : 0;
         cr_expect_leq(after, peak / 10, "%zu of %zu bytes stay", after, peak);
@@ -356,6 +370,68 @@ Test(stack, burst_memory_goes_back)
 Test(stack, burst_memory_goes_back_in_any_order)
 {
     check_burst(true);
+}
+
+static void swing(struct wf_fiber **fibers, int count)
+{
+    for (int i = 0; i < count; i++) {
+        fibers[i] = take(0);
+    }
+    for (int i = 0; i < count; i++) {
+        wf_fiber_give(&cache, fibers[i]);
+    }
+}
+
+/* What is needed again between two looks is no surplus, the rest is. */
+Test(stack, a_load_that_swings_keeps_its_stacks)
+{
+    enum { COUNT = 4000, KEPT = 3000 };
+    static struct wf_fiber *fibers[COUNT];
+    int64_t now_ns = wf_monotonic_ns();
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
+    }
+    open_all();
+    swing(fibers, COUNT);
+    cr_assert_eq(wf_stacks_trim_ns(&stacks), 0, "somebody should look");
+    cr_assert_not(wf_stacks_trim(&stacks, now_ns, 0));
+    for (int i = 0; i < 20; i++) {
+        cr_assert_gt(wf_stacks_trim_ns(&stacks), now_ns);
+        now_ns = wf_stacks_trim_ns(&stacks);
+        swing(fibers, COUNT);
+        cr_assert_not(wf_stacks_trim(&stacks, now_ns, 0));
+    }
+    cr_assert_eq(count_stacks().decommitted, 0);
+    now_ns = wf_stacks_trim_ns(&stacks);
+    swing(fibers, KEPT);
+    while (wf_stacks_trim(&stacks, now_ns, 0)) {
+    }
+    struct wf_stack_stats stats = count_stacks();
+    cr_assert_geq(stats.dirty + stats.cached, KEPT);
+    close_all();
+}
+
+/* The busy have other things to do. */
+Test(stack, trimming_pauses)
+{
+    enum { COUNT = 4000, PAUSE = 1000 };
+    static struct wf_fiber *fibers[COUNT];
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
+    }
+    open_all();
+    swing(fibers, COUNT);
+    cr_assert_not(wf_stacks_trim(&stacks, wf_monotonic_ns(), PAUSE));
+    int64_t now_ns = wf_stacks_trim_ns(&stacks);
+    while (wf_monotonic_ns() < now_ns) {
+    }
+    now_ns = wf_monotonic_ns();
+    cr_assert(wf_stacks_trim(&stacks, now_ns, PAUSE));
+    cr_assert_leq(count_stacks().decommitted, 64, "a slab's worth");
+    int64_t next_ns = wf_stacks_trim_ns(&stacks);
+    cr_assert_gt(next_ns - now_ns, PAUSE * INT64_C(1000), "it took a microsecond at least");
+    cr_assert_not(wf_stacks_trim(&stacks, next_ns - 1, PAUSE), "not yet");
+    close_all();
 }
 
 /* ---- no memory ---- */

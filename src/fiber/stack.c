@@ -51,6 +51,15 @@ static struct wf_fiber *take_own(struct wf_stacks *stacks, size_t promise_bytes)
     return wf_depot_take_own(&stacks->depots[WF_STACK_OWN], promise_bytes, stacks->best_guard);
 }
 
+static void give_to_depot(struct wf_stacks *stacks, unsigned class_index, struct wf_fiber **fibers,
+                          unsigned count)
+{
+    bool has_excess = wf_depot_give(&stacks->depots[class_index], fibers, count);
+    if (has_excess && wf_stacks_trim_ns(stacks) == WF_FOREVER) {
+        wf_store_rlx(&stacks->trim_ns, INT64_C(0));
+    }
+}
+
 static void push(struct wf_stack_cache *cache, struct wf_fiber *f)
 {
     struct wf_stack_shelf *shelf = &cache->shelves[f->class_index];
@@ -58,7 +67,7 @@ static void push(struct wf_stack_cache *cache, struct wf_fiber *f)
     uint32_t n = wf_load_rlx(&shelf->count);
     if (__builtin_expect(n == most, 0)) {
         unsigned oldest = most / 2;
-        wf_depot_give(&cache->stacks->depots[f->class_index], shelf->items, oldest);
+        give_to_depot(cache->stacks, f->class_index, shelf->items, oldest);
         n -= oldest;
         memmove(shelf->items, shelf->items + oldest, n * sizeof *shelf->items);
     }
@@ -117,6 +126,7 @@ void wf_stacks_init(struct wf_stacks *stacks)
 {
     memset(stacks, 0, sizeof *stacks);
     stacks->best_guard = wf_guard_probe();
+    wf_store_rlx(&stacks->trim_ns, WF_FOREVER);
     wf_list_init(&stacks->caches);
     for (unsigned i = 0; i <= WF_STACK_CLASSES; i++) {
         wf_depot_init(&stacks->depots[i], i);
@@ -140,12 +150,13 @@ void wf_stack_cache_open(struct wf_stack_cache *cache, struct wf_stacks *stacks)
     wf_unlock(&stacks->caches_lock);
 }
 
-static void flush_shelf(struct wf_depot *depot, struct wf_stack_shelf *shelf)
+static void flush_shelf(struct wf_stacks *stacks, unsigned class_index,
+                        struct wf_stack_shelf *shelf)
 {
-    wf_depot_give(depot, shelf->items, wf_load_rlx(&shelf->count));
+    give_to_depot(stacks, class_index, shelf->items, wf_load_rlx(&shelf->count));
     wf_store_rlx(&shelf->count, 0);
     if (shelf->fresh_bits != 0) {
-        wf_depot_give_clean(depot, shelf->fresh_slab, shelf->fresh_bits);
+        wf_depot_give_clean(&stacks->depots[class_index], shelf->fresh_slab, shelf->fresh_bits);
     }
     shelf->fresh_slab = NULL;
     shelf->fresh_bits = 0;
@@ -155,7 +166,7 @@ static void flush_shelf(struct wf_depot *depot, struct wf_stack_shelf *shelf)
 void wf_stack_cache_flush(struct wf_stack_cache *cache)
 {
     for (unsigned i = 0; i < WF_STACK_CLASSES; i++) {
-        flush_shelf(&cache->stacks->depots[i], &cache->shelves[i]);
+        flush_shelf(cache->stacks, i, &cache->shelves[i]);
     }
 }
 

@@ -7,7 +7,8 @@
 #include "sched/park.h"
 #include "sched/ready.h"
 
-enum { POLL_NS = 10000, SEARCH_PASSES = 4 };
+/* A busy worker spends a fourth of its time on giving memory back, at most. */
+enum { POLL_NS = 10000, SEARCH_PASSES = 4, TRIM_PAUSE = 3 };
 
 static void expire(struct wf_worker *worker, struct wf_wheel *wheel, int64_t now_ns)
 {
@@ -54,6 +55,7 @@ static void poll_if_due(struct wf_worker *worker)
         worker->looked_ns = now_ns;
         (void)wf_poll_now(worker);
         help_another(worker);
+        (void)wf_stacks_trim(&worker->runtime->stacks, now_ns, TRIM_PAUSE);
     }
 }
 

@@ -337,6 +337,18 @@ static __attribute__((cold)) int64_t begin_full_fences(weft_runtime *runtime, in
     return deadline_ns < soon_ns ? deadline_ns : soon_ns;
 }
 
+/* One of those that sleep wakes up when free stacks are to be looked at. */
+static int64_t until_trim(struct wf_worker *worker, int64_t deadline_ns)
+{
+    weft_runtime *runtime = worker->runtime;
+    int64_t trim_ns = wf_stacks_trim_ns(&runtime->stacks);
+    if (trim_ns >= deadline_ns || wf_swap_acqrel(&runtime->has_trimmer, 1U) != 0) {
+        return deadline_ns;
+    }
+    worker->is_trimmer = true;
+    return trim_ns;
+}
+
 static void go_to_sleep(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
@@ -349,6 +361,7 @@ static void go_to_sleep(struct wf_worker *worker)
                     (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
         int64_t deadline_ns = wf_lifecycle_deadline(runtime, wf_wheel_next(&worker->wheel));
+        deadline_ns = until_trim(worker, deadline_ns);
         if (!wf_linger(worker, deadline_ns)) {
             /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
             if (!wf_idle_settle(&runtime->idle, is_last)) {
@@ -357,11 +370,22 @@ static void go_to_sleep(struct wf_worker *worker)
             look_again(runtime);
         }
         wf_park(worker, deadline_ns, &later);
+        if (worker->is_trimmer) {
+            worker->is_trimmer = false;
+            wf_store_rel(&runtime->has_trimmer, 0U);
+        }
     }
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     wf_watchdog_wake(runtime);
     wf_sched_flush(&later);
     worker->until_poll = WF_POLL_TURNS;
+}
+
+/* Gives memory back while there is nothing else to do. False: there is none, for now. */
+static bool trim(struct wf_worker *worker)
+{
+    struct wf_stacks *stacks = &worker->runtime->stacks;
+    return wf_stacks_trim_ns(stacks) != WF_FOREVER && wf_stacks_trim(stacks, wf_monotonic_ns(), 0);
 }
 
 static struct wf_pick next_anywhere(struct wf_worker *worker)
@@ -394,7 +418,7 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
         if (!wf_lifecycle_idle(worker)) {
             return nothing;
         }
-        if (wf_ready_is_empty(worker)) {
+        if (wf_ready_is_empty(worker) && !trim(worker)) {
             go_to_sleep(worker);
         }
     }
