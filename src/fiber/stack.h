@@ -110,7 +110,7 @@ void wf_stack_cache_flush(struct wf_stack_cache *cache);
 /* Flushes, and forgets the cache. */
 void wf_stack_cache_close(struct wf_stack_cache *cache);
 
-/* A fiber whose frames have `promise_bytes` of room (0: WF_STACK_DEFAULT). Its task and link are
+/* A fiber whose frames have `promise_bytes` of room (0: WF_STACK_DEFAULT). Its task is
  * NULL; wf_fiber_prepare comes next.
  *
  * returns  NULL if there is no memory, or if the promise is above WF_STACK_MAX (look first)

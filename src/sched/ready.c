@@ -19,6 +19,11 @@ static uint64_t entry_of(const weft_task *task, bool is_new)
     return wf_task_token(task) | (is_new ? WF_READY_NEW : 0);
 }
 
+static uint64_t entry_of_woken(const weft_task *task)
+{
+    return wf_task_token(task) | WF_READY_WOKEN;
+}
+
 /* Claims what an entry names. False: stale, or to be buried. */
 static bool resolve(struct wf_worker *worker, uint64_t entry, bool is_linked, struct wf_pick *pick)
 {
@@ -132,7 +137,7 @@ void wf_ready_push(struct wf_worker *worker, weft_task *task)
  * goes to the deque. */
 static void push_slot(struct wf_worker *worker, weft_task *task)
 {
-    uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
+    uint64_t before = wf_swap_acqrel(&worker->slot, entry_of_woken(task));
     if (before != 0) {
         wf_ready_push_entry(worker, before);
     }
@@ -212,7 +217,7 @@ void wf_sched_flush(struct wf_later *later)
         wf_runtime_of(task) == worker->runtime && (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
         wf_deque_count(&worker->deque) == 0) {
         wf_bump_own(&worker->counters.wakes, 1);
-        wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
+        wf_store_rel(&worker->slot, entry_of_woken(task)); /* nobody else fills it */
         later->ready = 0;
         return;
     }

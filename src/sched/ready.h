@@ -3,7 +3,7 @@
  *
  * What: four places. The worker's deque (anybody may steal), its slot (the task woken last, runs
  *       next), its list of pinned tasks, and the runtime's inject stack for plain threads. A queue
- *       entry is {generation:16, slot address:47, kind:1}: the entry of a task that has not started
+ *       entry is {generation:16, slot address:46, kind:2}: the entry of a task that has not started
  *       may be stale (it was cancelled and freed), so it is checked when it is taken; a task that has
  *       started has exactly one entry, and it is never stale.
  */
@@ -21,8 +21,11 @@ struct wf_pick {
 /* In the entry of a task that has not started. */
 #define WF_READY_NEW UINT64_C(1)
 
+/* In the entry of a task that was woken: nobody has touched its stack for as long as it has waited. */
+#define WF_READY_WOKEN UINT64_C(2)
+
 /* Where an entry has the task. */
-#define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffe)
+#define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffc)
 
 enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others have their turn */
 
@@ -69,6 +72,19 @@ static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uin
     return true;
 }
 
+enum { WF_FETCH_AHEAD = 3 };
+
+/* What lies so far behind the entry at `at`, that may be anything that has been there once. */
+static inline uint64_t wf_ready_ahead(struct wf_deque *deque, uint64_t at)
+{
+    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    return wf_load_rlx(&ring->slots[(at + WF_FETCH_AHEAD) & ring->mask]);
+}
+
+/* The entry at `at` has been taken, and others that were woken come next: what they will touch is fetched
+ * (fetch.c). */
+void wf_ready_fetch(struct wf_deque *deque, uint64_t at);
+
 /* The next task if it is a started one at the nearest place: the slot, else the head of the deque. NULL: ask
  * wf_ready_take. */
 static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
@@ -86,6 +102,9 @@ static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
         return NULL;
     }
     worker->slot_streak = 0;
+    if (__builtin_expect((wf_ready_ahead(&worker->deque, at) & WF_READY_WOKEN) != 0, 0)) {
+        wf_ready_fetch(&worker->deque, at);
+    }
     return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
 }
 

@@ -141,7 +141,7 @@ static void begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
 static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
 {
     if (!pick.is_new) {
-        return pick.task->fiber;
+        return wf_load_rlx(&pick.task->fiber);
     }
     size_t stack = pick.task->extra != NULL ? pick.task->extra->stack_bytes : 0;
     stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
@@ -153,7 +153,7 @@ static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
     }
     wf_fiber_set_floor(fiber, worker->runtime->options.stack_bytes + INSIDE_BYTES);
     fiber->task = pick.task;
-    pick.task->fiber = fiber;
+    wf_store_rlx(&pick.task->fiber, fiber);
     wf_fiber_prepare(fiber, fiber_main, NULL);
     return fiber;
 }
@@ -175,7 +175,7 @@ static struct wf_pick take_next(struct wf_worker *worker)
 static inline struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick pick)
 {
     if (__builtin_expect(pick.task != NULL && !pick.is_new, 1)) {
-        return pick.task->fiber;
+        return wf_load_rlx(&pick.task->fiber);
     }
     struct wf_fiber *fiber = pick.task != NULL ? fiber_for(worker, pick) : NULL;
     return fiber != NULL ? fiber : worker->host;
@@ -194,7 +194,7 @@ static inline struct wf_fiber *find_next(struct wf_worker *worker)
         return find_other(worker);
     }
     worker->until_poll--;
-    return next->fiber;
+    return wf_load_rlx(&next->fiber);
 }
 
 static inline __attribute__((always_inline)) void go(struct wf_worker *worker, struct wf_fiber *to,
@@ -234,7 +234,7 @@ void wf_sched_yield(struct wf_worker *worker)
         return;
     }
     worker->until_poll--;
-    go(worker, next->fiber, WF_LEAVE_YIELD);
+    go(worker, wf_load_rlx(&next->fiber), WF_LEAVE_YIELD);
 }
 
 /* ---- running tasks ---- */
@@ -294,7 +294,7 @@ static void fiber_main(void *unused)
         struct wf_pick pick = take_next(worker);
         if (fits_this_stack(worker, pick)) {
             self->task = pick.task;
-            pick.task->fiber = self;
+            wf_store_rlx(&pick.task->fiber, self);
             begin_turn(worker, self);
             continue;
         }

@@ -68,8 +68,8 @@ struct weft_task {
      * finisher. */
     weft_context *context;
 
-    /* The worker that runs the task. */
-    struct wf_fiber *fiber;
+    /* The worker that runs the task stores; another may load it as a hint what to fetch, hence relaxed. */
+    _Atomic(struct wf_fiber *) fiber;
 
     /* Whoever has the task in a queue, a list of woken tasks or a free list. */
     union {

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/* fetch.c - what the next tasks will touch is fetched into the cache while others run.
+ *
+ * What: whoever takes an entry of the deque looks a few entries further. Of the farther one the record is
+ *       fetched; of the nearer one, whose record is there by now, the top of its stack: as many lines as
+ *       a task has used that waits in a call of the library.
+ * Why this way: a task that has waited for long finds none of its lines in a cache, and touches them one
+ *       after the other: a page to translate, a descriptor, a saved frame, the frames above it. Fetched
+ *       together and early they cost less than half (docs/decisions.md). Tasks that yield are still warm,
+ *       so only woken ones are fetched.
+ * Threads: the deque's owner. A thief may have been faster: what is read then is stale, and a hint for the
+ *       processor only. Records are never unmapped, and fetching never faults.
+ */
+#include "sched/ready.h"
+
+enum {
+    RECORD_AHEAD = 6,
+    STACK_AHEAD = WF_FETCH_AHEAD,
+    LINE_BYTES = 64,
+};
+
+/* Three cache lines, the last of which has `at`. In a row: a loop costs more than it fetches. */
+static inline void fetch_lines(const char *at)
+{
+    __builtin_prefetch(at, 1);
+    __builtin_prefetch(at - LINE_BYTES, 1);
+    __builtin_prefetch(at - (ptrdiff_t)2 * LINE_BYTES, 1);
+}
+
+void wf_ready_fetch(struct wf_deque *deque, uint64_t at)
+{
+    if (wf_load_rlx(&deque->bottom) - at <= RECORD_AHEAD) {
+        return;
+    }
+    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
+    uint64_t near = wf_load_rlx(&ring->slots[(at + STACK_AHEAD) & ring->mask]);
+    uint64_t far = wf_load_rlx(&ring->slots[(at + RECORD_AHEAD) & ring->mask]);
+    weft_task *task = (weft_task *)(uintptr_t)(near & WF_READY_ADDRESS);
+    const char *top = (const char *)wf_load_rlx(&task->fiber);
+    fetch_lines(top);
+    fetch_lines(top - (ptrdiff_t)3 * LINE_BYTES);
+    fetch_lines(top - (ptrdiff_t)6 * LINE_BYTES);
+    __builtin_prefetch((const void *)(uintptr_t)(far & WF_READY_ADDRESS), 1);
+}
