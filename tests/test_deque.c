@@ -203,14 +203,16 @@ Test(deque, the_newest_go_off_the_bottom, .init = open_deque, .fini = close_dequ
     push_range(1, 6);
     cr_assert_eq(wf_deque_newest(&deque, 0), 5U);
     cr_assert_eq(wf_deque_newest(&deque, 2), 3U);
-    before = wf_deque_lower(&deque, 2);
+    before = wf_deque_bottom(&deque);
+    wf_deque_lower(&deque, before, 2);
     cr_assert_eq(wf_deque_count(&deque), 3U);
     wf_fence_full();
     wf_deque_restore(&deque, before); /* after all not */
     cr_assert_eq(wf_deque_count(&deque), 5U);
-    before = wf_deque_lower(&deque, 2);
+    before = wf_deque_bottom(&deque);
+    wf_deque_lower(&deque, before, 2);
     wf_fence_full();
-    wf_deque_settle(&deque, before);
+    wf_deque_settle(&deque, before, 2);
     push_range(6, 8);
     take_range(1, 4);
     take_range(6, 8);
@@ -223,11 +225,12 @@ Test(deque, an_index_at_the_top_is_not_used_again, .init = open_deque, .fini = c
     uint64_t out[1], before;
 
     push_range(1, 4);
-    before = wf_deque_lower(&deque, 3);
+    before = wf_deque_bottom(&deque);
+    wf_deque_lower(&deque, before, 3);
     wf_store_rlx(&deque.bottom, before); /* it has seen the bottom as it was */
     cr_assert_eq(wf_deque_steal(&deque, out, 1), 1U);
-    (void)wf_deque_lower(&deque, 3);
-    wf_deque_settle(&deque, before);
+    wf_deque_lower(&deque, before, 3);
+    wf_deque_settle(&deque, before, 3);
     cr_assert_eq(wf_deque_count(&deque), 1U); /* 2 is dead, and for whoever finds it */
     push_range(7, 8);
     cr_assert_eq(wf_deque_take(&deque), 2U);
@@ -285,13 +288,14 @@ static bool join_newest(uint64_t entry)
     while (dead < count && atomic_load(&claims[wf_deque_newest(&deque, dead)]) != 0) {
         dead++;
     }
-    before = wf_deque_lower(&deque, dead);
+    before = wf_deque_bottom(&deque);
+    wf_deque_lower(&deque, before, dead);
     if (!claim(entry)) {
         wf_deque_restore(&deque, before);
         return false;
     }
     wf_fence_after_rmw();
-    wf_deque_settle(&deque, before);
+    wf_deque_settle(&deque, before, dead);
     return true;
 }
 

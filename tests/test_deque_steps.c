@@ -72,9 +72,10 @@ static void join_newest(bool succeeds)
         dead++;
     }
     claim(succeeds ? wf_deque_newest(&deque, 0) : wf_deque_newest(&deque, dead - 1));
-    before = wf_deque_lower(&deque, dead);
+    before = wf_deque_bottom(&deque);
+    wf_deque_lower(&deque, before, dead);
     if (succeeds) {
-        wf_deque_settle(&deque, before);
+        wf_deque_settle(&deque, before, dead);
     } else {
         wf_deque_restore(&deque, before);
     }

@@ -44,7 +44,7 @@ static uint8_t next_epoch(void)
 static void make_new(void)
 {
     wf_store_rlx(&word, 0);
-    wf_state_spawn(&word, 1, false);
+    wf_state_spawn(&word, false);
 }
 
 static void make_running(void)
@@ -95,11 +95,11 @@ Test(state, a_slot_keeps_its_epoch_from_life_to_life)
     make_running();
     first = wf_word_epoch(now());
     cr_assert(wf_state_finish(&word, false, false, false, &before));
-    wf_store_rel(&word, now() & WF_EPOCH_MASK); /* as freeing does */
-    wf_state_spawn(&word, 1, false);
+    wf_store_rel(&word, wf_word_freed(now())); /* as freeing does */
+    wf_state_spawn(&word, false);
     cr_assert_eq(wf_word_epoch(now()), (uint8_t)(first + 1U));
     cr_assert_eq(life(), WF_NEW);
-    cr_assert_eq(now() & ~(WF_EPOCH_MASK | WF_LIFE_MASK), 0U);
+    cr_assert_eq(now() & ~(WF_LIVES_MASK | WF_LIFE_MASK), 0U);
 }
 
 /* C-3, RACE-4 */
@@ -120,14 +120,14 @@ Test(state, a_request_before_the_start_cancels_it)
 Test(state, a_linked_task_starts_from_its_list_only)
 {
     wf_store_rel(&word, 0);
-    wf_state_spawn(&word, 7, true);
+    wf_state_spawn(&word, true);
     uint64_t linked = now();
     cr_assert_eq(wf_state_start(&word, linked, false), WF_START_LOST);
     cr_assert_eq(now(), linked);
     cr_assert_eq(wf_state_start(&word, linked, true), WF_START_RUN);
     cr_assert((now() & WF_LINKED) == 0);
 
-    wf_state_spawn(&word, 8, false);
+    wf_state_spawn(&word, false);
     cr_assert_eq(wf_state_start(&word, now(), true), WF_START_LOST);
     cr_assert(wf_state_link(&word));
     request(1);
@@ -145,8 +145,8 @@ Test(state, a_late_starter_does_not_start_the_slots_next_task)
     stale = now();
     cr_assert_eq(wf_state_start(&word, stale, false), WF_START_RUN);
     cr_assert(wf_state_finish(&word, false, false, false, &before));
-    wf_store_rel(&word, now() & WF_EPOCH_MASK); /* as freeing does */
-    wf_state_spawn(&word, 2, false);
+    wf_store_rel(&word, wf_word_freed(now())); /* as freeing does */
+    wf_state_spawn(&word, false);
     cr_assert_eq(wf_state_start(&word, stale, false), WF_START_LOST);
     cr_assert_eq(life(), WF_NEW);
     cr_assert_eq(wf_state_start(&word, now(), false), WF_START_RUN);
@@ -160,8 +160,8 @@ Test(state, nor_does_it_when_the_epoch_has_come_round)
     make_new();
     stale = now();
     for (uint64_t id = 2; id <= 1 + 256 * 1023; id++) {
-        wf_store_rel(&word, now() & WF_EPOCH_MASK);
-        wf_state_spawn(&word, id, false);
+        wf_store_rel(&word, wf_word_freed(now()));
+        wf_state_spawn(&word, false);
         cr_assert_neq(now(), stale, "at %" PRIu64, id);
     }
     cr_assert_eq(wf_state_start(&word, stale, false), WF_START_LOST);

@@ -210,10 +210,11 @@ static intptr_t close_under_a_crowd(void *arg)
     static int fds[2];
     (void)arg;
     make_pair(fds);
+    uint64_t mark = parks_now();
     for (int i = 0; i < CROWD; i++) {
         wt_check(weft_spawn(&tasks[i], read_one, &fds[0]) == 0);
     }
-    wt_check(weft_yield() == 0);
+    until_parked(mark, CROWD);
     wt_check(weft_close(fds[0]) == 0);
     for (int i = 0; i < CROWD; i++) {
         intptr_t result = 0;

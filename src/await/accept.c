@@ -41,7 +41,7 @@ static int try_accept_guarded(const struct wf_io *io, const struct peer *peer)
     return rc;
 }
 
-static int accept_once(const struct wf_io *io, uint64_t stamp, const struct peer *peer)
+static int accept_begun(const struct wf_io *io, uint64_t stamp, const struct peer *peer)
 {
     int kind = wf_load_rlx(&io->record->listener);
     if (kind == LISTENER_UNKNOWN) {
@@ -53,6 +53,16 @@ static int accept_once(const struct wf_io *io, uint64_t stamp, const struct peer
         wf_fd_keep_listener(io->record, stamp, (uint8_t)kind);
     }
     return kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer) : try_accept(io->fd, peer);
+}
+
+static int accept_once(const struct wf_io *io, uint64_t *stamp, const struct peer *peer)
+{
+    int rc = wf_io_begin(io, stamp);
+    if (rc == 0) {
+        rc = accept_begun(io, *stamp, peer);
+        wf_io_end(io);
+    }
+    return rc;
 }
 
 static int accept_in_ring(const struct wf_io *io, const struct peer *peer)
@@ -81,8 +91,7 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
     }
     while (rc == 0) {
         uint64_t stamp;
-        rc = wf_io_stamp(&io, &stamp);
-        int taken = rc == 0 ? accept_once(&io, stamp, &peer) : rc;
+        int taken = accept_once(&io, &stamp, &peer);
         if (taken == -EAGAIN && wf_uring_is_here()) {
             taken = accept_in_ring(&io, &peer);
         }

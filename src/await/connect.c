@@ -26,11 +26,17 @@ WF_ATTEMPT int try_connect(int fd, const struct sockaddr *address, socklen_t len
 }
 
 /* The outcome of an attempt that is over: 0 or a negative errno. */
-WF_ATTEMPT int take_outcome(int fd)
+WF_ATTEMPT int take_outcome(const struct wf_io *io)
 {
     int error = 0;
     socklen_t size = sizeof error;
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? -error : -errno;
+    uint64_t stamp;
+    int rc = wf_io_begin(io, &stamp);
+    if (rc == 0) {
+        rc = getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? -error : -errno;
+        wf_io_end(io);
+    }
+    return rc;
 }
 
 /* ---- non-blocking ---- */
@@ -40,12 +46,11 @@ static int await_outcome(const struct wf_io *io)
 {
     for (;;) {
         uint64_t stamp;
-        int rc = wf_io_stamp(io, &stamp);
-        int seen = rc == 0 ? wf_io_poll(io->fd, POLLOUT) : rc;
+        int seen = wf_io_poll_once(io, POLLOUT, &stamp);
         if (seen != 0) {
-            return seen < 0 ? seen : (seen & POLLNVAL) != 0 ? -EBADF : take_outcome(io->fd);
+            return seen < 0 ? seen : (seen & POLLNVAL) != 0 ? -EBADF : take_outcome(io);
         }
-        rc = wf_io_wait(io, WF_FD_WRITE, stamp, WF_WAIT_FD);
+        int rc = wf_io_wait(io, WF_FD_WRITE, stamp, WF_WAIT_FD);
         if (rc < 0) {
             return rc;
         }
@@ -54,7 +59,13 @@ static int await_outcome(const struct wf_io *io)
 
 static int connect_here(const struct wf_io *io, const struct sockaddr *address, socklen_t length)
 {
-    int rc = try_connect(io->fd, address, length);
+    uint64_t stamp;
+    int rc = wf_io_begin(io, &stamp);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = try_connect(io->fd, address, length);
+    wf_io_end(io);
     /* Interrupted, it goes on in the background. */
     return rc == -EINPROGRESS || rc == -EINTR ? await_outcome(io) : rc;
 }
@@ -87,10 +98,16 @@ static intptr_t connect_on_pool(void *arg)
     return try_connect(attempt->fd, (const struct sockaddr *)&attempt->address, attempt->length);
 }
 
-WF_ATTEMPT int duplicate(int fd)
+WF_ATTEMPT int duplicate(const struct wf_io *io)
 {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    return copy >= 0 ? copy : -errno;
+    uint64_t stamp;
+    int rc = wf_io_begin(io, &stamp);
+    if (rc == 0) {
+        int copy = fcntl(io->fd, F_DUPFD_CLOEXEC, 0);
+        rc = copy >= 0 ? copy : -errno;
+        wf_io_end(io);
+    }
+    return rc;
 }
 
 /* Ends a connect(2) that waits, by shutdown(2), or that has not quite begun, by the shortest of time
@@ -110,7 +127,7 @@ static int connect_elsewhere(const struct wf_io *io, const struct sockaddr *addr
     if (attempt == NULL) {
         return -ENOMEM;
     }
-    attempt->fd = duplicate(io->fd);
+    attempt->fd = duplicate(io);
     if (attempt->fd < 0) {
         int rc = attempt->fd;
         free(attempt);
@@ -143,6 +160,17 @@ static int connect_in_ring(const struct wf_io *io, const struct sockaddr *addres
 
 /* ---- the call ---- */
 
+static int flags_of(const struct wf_io *io)
+{
+    uint64_t stamp;
+    int rc = wf_io_begin(io, &stamp);
+    if (rc == 0) {
+        rc = wf_io_flags(io->fd);
+        wf_io_end(io);
+    }
+    return rc;
+}
+
 int weft_connect(int fd, const struct sockaddr *address, socklen_t address_length)
 {
     struct wf_io io;
@@ -154,7 +182,7 @@ int weft_connect(int fd, const struct sockaddr *address, socklen_t address_lengt
         return rc != -ENOTSUP ? rc : wf_fake_make_connection(fd, address, address_length);
     }
     wf_fd_renew(io.record);
-    int flags = wf_io_flags(fd);
+    int flags = flags_of(&io);
     if (flags < 0) {
         return flags;
     }

@@ -66,17 +66,8 @@ static intptr_t do_with_name(const struct wf_file_call *call)
     }
 }
 
-static bool is_closed(const struct wf_io *io)
-{
-    uint64_t stamp;
-    return io != NULL && wf_io_stamp(io, &stamp) < 0;
-}
-
 __attribute__((noinline)) intptr_t wf_file_do(const struct wf_file_call *call)
 {
-    if (is_closed(call->io) || is_closed(call->other_io)) {
-        return -EBADF;
-    }
     if (call->op == WF_FILE_SPLICE || call->op == WF_FILE_SENDFILE) {
         return splice_quietly(call);
     }
@@ -84,18 +75,62 @@ __attribute__((noinline)) intptr_t wf_file_do(const struct wf_file_call *call)
     return rc >= 0 ? rc : -errno;
 }
 
+/* ---- attempts ---- */
+
+static int begin(const struct wf_file_call *call)
+{
+    uint64_t stamp;
+    int rc = call->io != NULL ? wf_io_begin(call->io, &stamp) : 0;
+    if (rc < 0 || call->other_io == NULL) {
+        return rc;
+    }
+    rc = wf_io_begin(call->other_io, &stamp);
+    if (rc < 0 && call->io != NULL) {
+        wf_io_end(call->io);
+    }
+    return rc;
+}
+
+static void end(const struct wf_file_call *call)
+{
+    if (call->io != NULL) {
+        wf_io_end(call->io);
+    }
+    if (call->other_io != NULL) {
+        wf_io_end(call->other_io);
+    }
+}
+
+intptr_t wf_file_attempt(const struct wf_file_call *call,
+                         intptr_t (*attempt)(const struct wf_file_call *call))
+{
+    intptr_t rc = begin(call);
+    if (rc == 0) {
+        rc = attempt(call);
+        end(call);
+    }
+    return rc;
+}
+
 /* ---- over the pool ---- */
 
+static bool is_closed(const struct wf_io *io)
+{
+    return io != NULL && !wf_fd_is_same(wf_fd_stamp(io->record), io->opened);
+}
+
+/* A number that has been closed while the job was queued names nothing that the call could be made on. */
 static intptr_t do_on_pool(void *arg)
 {
+    const struct wf_file_call *call = arg;
     intptr_t rc;
     do {
-        rc = wf_file_do(arg);
+        rc = is_closed(call->io) || is_closed(call->other_io) ? -EBADF : wf_file_do(call);
     } while (rc == -EINTR);
     return rc;
 }
 
-static intptr_t borrow_thread(weft_task *self, const struct wf_file_call *call)
+static intptr_t borrow_begun(weft_task *self, const struct wf_file_call *call)
 {
     union {
         const struct wf_file_call *call;
@@ -104,6 +139,16 @@ static intptr_t borrow_thread(weft_task *self, const struct wf_file_call *call)
     intptr_t result = 0;
     int rc = wf_blocking_borrow(self, do_on_pool, job.arg, &result);
     return rc == -EAGAIN ? -ENOMEM : rc < 0 ? rc : result;
+}
+
+static intptr_t borrow_thread(weft_task *self, const struct wf_file_call *call)
+{
+    intptr_t rc = begin(call);
+    if (rc == 0) {
+        rc = borrow_begun(self, call);
+        end(call);
+    }
+    return rc;
 }
 
 struct opening {

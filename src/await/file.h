@@ -56,8 +56,12 @@ struct wf_file_call {
  * passed the door. */
 intptr_t wf_file_run(weft_task *self, const struct wf_file_call *call);
 
-/* The same on the calling thread, which it may block; -EINTR too. */
+/* The same on the calling thread, which it may block; -EINTR too. Inside an attempt. */
 intptr_t wf_file_do(const struct wf_file_call *call);
+
+/* One attempt on the call's descriptors: what it says, or what wf_io_begin does. */
+intptr_t wf_file_attempt(const struct wf_file_call *call,
+                         intptr_t (*attempt)(const struct wf_file_call *call));
 
 /* wf_io_enter for calls that take no simulated descriptors: -ENOTSUP in a simulation. */
 int wf_file_enter(struct wf_io *io, int fd, const char *call);

@@ -171,6 +171,7 @@ static int add_child(struct wf_worker *worker, struct wf_group *g, weft_task *ta
         rc = -ENOMEM;
     } else {
         task->owner = &g->owner;
+        wf_task_add_flags(task, WF_TASK_MORE);
         wf_list_push(&g->children, &task->siblings);
         g->live++;
         if (wants_handle) {
@@ -419,6 +420,7 @@ static void keep_codes(struct wf_group *g)
     }
     free(self->errors);
     self->errors = g->codes;
+    wf_task_add_flags(self, WF_TASK_MORE);
 }
 
 /* A request that has ended the body goes on to the children with its cause. */

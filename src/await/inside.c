@@ -53,23 +53,6 @@ static inline bool fits(const struct wf_worker *worker, const weft_task *self,
            (wf_task_flags(self) & WF_TASK_PINNED) == 0 && wf_fiber_has_room(worker->fiber);
 }
 
-/* The same without a look at entries: the newest entry goes, or, for a task in the order of spawning, none,
- * and its own stays until a join comes to it from above. False: look closer. */
-static inline bool look(struct wf_worker *worker, weft_task *task, uint64_t *dead)
-{
-    uint64_t bottom = wf_load_rlx(&worker->deque.bottom);
-    bool is_newest = wf_ready_is_newest(worker, wf_task_token(task)); /* and so of this runtime */
-    *dead = is_newest ? 1 : 0;
-    if (__builtin_expect(is_newest, 1)) {
-        return bottom > worker->odd_below;
-    }
-    if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime) {
-        return false;
-    }
-    worker->odd_below = bottom;
-    return true;
-}
-
 /* Nothing is undelivered, and it has not started, or runs. */
 #define QUIET_MASK (WF_LIFE_MASK | WF_UNDELIVERED_MASK)
 
@@ -145,9 +128,8 @@ static void wait_for_cancellers(weft_task *self, weft_task *task)
 /* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. */
 static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
 {
-    uintptr_t more = (uintptr_t)task->extra | (uintptr_t)task->owner | (uintptr_t)task->errors |
-                     (uintptr_t)task->context | (uintptr_t)task->scope |
-                     (wf_task_flags(task) & WF_TASK_WALKS);
+    uintptr_t more =
+        (uintptr_t)task->scope | (wf_task_flags(task) & (WF_TASK_MORE | WF_TASK_WALKS));
     uint64_t refs = wf_load_rlx(&task->refs);
     const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
     if (more != 0 || weft_is_error(raw) || (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole ||
@@ -161,7 +143,7 @@ static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr
         return false;
     }
     /* release: as in wf_task_end_on */
-    wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
+    wf_bump_own_rel(&worker->counters.finished);
     wf_task_free_quickly(&worker->tasks, task, word);
     return true;
 }
@@ -190,16 +172,42 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
 
 /* ---- running it ---- */
 
-/* The newest entry of the deque is the task's, and that goes with the claim. */
-static inline bool claim(struct wf_worker *worker, weft_task *self, weft_task *task, uint64_t seen,
-                         uint64_t dead)
+/* `entry` is the task's, and the `dead` newest ones of the deque go with the claim. */
+static inline __attribute__((always_inline)) bool claim(struct wf_worker *worker, weft_task *self,
+                                                        weft_task *task, uint64_t entry,
+                                                        uint64_t seen, uint64_t bottom,
+                                                        uint64_t dead)
 {
-    wf_store_rlx(&self->joins, wf_task_token(task) | WF_JOINS_INSIDE);
-    if (__builtin_expect(!wf_ready_claim(worker, task, seen, dead), 0)) {
+    wf_store_rlx(&self->joins, entry ^ (WF_READY_NEW | WF_JOINS_INSIDE));
+    if (__builtin_expect(!wf_ready_claim(worker, task, seen, bottom, dead), 0)) {
         stand_back(self);
         return false;
     }
     return true;
+}
+
+/* In the order of spawning: no entry goes, and its own stays until a join comes to it from above. */
+static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, weft_task *task,
+                                  uint64_t entry, uint64_t seen, uint64_t bottom)
+{
+    if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime) {
+        return false;
+    }
+    worker->odd_below = bottom;
+    return claim(worker, self, task, entry, seen, bottom, 0);
+}
+
+/* Without a look at more than the newest entry. False: look closer, if it is still NEW. */
+static inline bool claim_at_once(struct wf_worker *worker, weft_task *self, weft_task *task,
+                                 uint64_t seen)
+{
+    uint64_t entry = wf_task_token(task) | WF_READY_NEW;
+    uint64_t bottom = wf_deque_bottom(&worker->deque);
+    if (__builtin_expect(wf_deque_at(&worker->deque, bottom - 1) == entry,
+                         1)) { /* of this runtime */
+        return bottom > worker->odd_below && claim(worker, self, task, entry, seen, bottom, 1);
+    }
+    return claim_in_order(worker, self, task, entry, seen, bottom);
 }
 
 static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task *task)
@@ -253,7 +261,8 @@ static bool claim_slowly(struct wf_worker *worker, weft_task *self, weft_task *t
     uint64_t dead;
     return is_quiet(task, WF_NEW, &seen) && is_quiet(self, WF_RUN, &word) &&
            fits(worker, self, task) && look_closer(worker, task, &dead) &&
-           claim(worker, self, task, seen, dead);
+           claim(worker, self, task, wf_task_token(task) | WF_READY_NEW, seen,
+                 wf_deque_bottom(&worker->deque), dead);
 }
 
 /* Any plain join. May switch. */
@@ -295,12 +304,10 @@ int weft_await(weft_task *task, intptr_t *result)
     weft_task *self = wf_running_on(worker);
     uint64_t seen;
     uint64_t word;
-    uint64_t dead;
     if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
                              !is_quiet(self, WF_RUN, &word) || self->scope != NULL ||
-                             !fits(worker, self, task) || !look(worker, task, &dead) ||
-                             wf_load_rlx(&worker->slot) != 0 || --worker->until_pause < 0 ||
-                             !claim(worker, self, task, seen, dead),
+                             !fits(worker, self, task) || wf_load_rlx(&worker->slot) != 0 ||
+                             --worker->until_pause < 0 || !claim_at_once(worker, self, task, seen),
                          0)) {
         return join_plainly(task, result, true, __func__);
     }

@@ -44,10 +44,53 @@ int wf_io_enter(struct wf_io *io, int fd, const char *call)
     return rc < 0 ? rc : wf_door_enter(io->self, call);
 }
 
-int wf_io_stamp(const struct wf_io *io, uint64_t *stamp)
+/* 0; -EBADF; RETRY: it is being closed. Begun with 0 alone. */
+static int begin(const struct wf_io *io, uint64_t *stamp)
 {
-    *stamp = wf_fd_stamp(io->record);
-    return wf_fd_is_same(*stamp, io->opened) ? 0 : -EBADF;
+    *stamp = wf_fd_begin(io->record);
+    bool is_same = wf_fd_is_same(*stamp, io->opened);
+    if (__builtin_expect(is_same && !wf_fd_is_closing(*stamp), 1)) {
+        return 0;
+    }
+    wf_fd_end(io->record);
+    return is_same ? WF_FD_RETRY : -EBADF;
+}
+
+int wf_io_await_closer(const struct wf_io *io)
+{
+    struct wf_wait wait;
+    struct wf_fd_entry entry;
+    wf_wait_begin(&wait, io->self, WF_WAIT_FD);
+    wait.number = io->fd;
+    wf_fd_entry_init(&entry, &wait, WF_FD_READ);
+    if (wf_fd_link_closing(io->record, &entry) == WF_FD_RETRY) {
+        return 0;
+    }
+    enum wf_verdict verdict = wf_door_park(&wait);
+    wf_fd_unlink(io->record, &entry);
+    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+}
+
+int wf_io_begin(const struct wf_io *io, uint64_t *stamp)
+{
+    int rc = begin(io, stamp);
+    while (rc == WF_FD_RETRY) {
+        rc = wf_io_await_closer(io);
+        rc = rc == 0 ? begin(io, stamp) : rc;
+    }
+    return rc;
+}
+
+ssize_t wf_io_attempt(const struct wf_io *io, uint64_t *stamp, const struct wf_io_call *call,
+                      ssize_t (*attempt)(const struct wf_io_call *call))
+{
+    int rc = wf_io_begin(io, stamp);
+    if (rc < 0) {
+        return rc;
+    }
+    ssize_t n = attempt(call);
+    wf_io_end(io);
+    return n;
 }
 
 void wf_io_adopt(struct wf_poller *poller, int fd)
@@ -120,18 +163,14 @@ ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io
 {
     for (;;) {
         uint64_t stamp;
-        int rc = wf_io_stamp(io, &stamp);
-        if (rc < 0) {
-            return rc;
-        }
-        ssize_t n = attempt(call);
+        ssize_t n = wf_io_attempt(io, &stamp, call, attempt);
         if (n == -EINTR) {
             continue;
         }
         if (n != -EAGAIN) {
             return n;
         }
-        rc = wf_io_wait(io, direction, stamp, WF_WAIT_FD);
+        int rc = wf_io_wait(io, direction, stamp, WF_WAIT_FD);
         if (rc < 0) {
             return rc;
         }
@@ -146,6 +185,16 @@ __attribute__((noinline)) int wf_io_poll(int fd, short events)
         count = poll(&one, 1, 0);
     } while (count < 0 && errno == EINTR);
     return count < 0 ? -errno : count == 0 ? 0 : one.revents;
+}
+
+int wf_io_poll_once(const struct wf_io *io, short events, uint64_t *stamp)
+{
+    int rc = wf_io_begin(io, stamp);
+    if (rc == 0) {
+        rc = wf_io_poll(io->fd, events);
+        wf_io_end(io);
+    }
+    return rc;
 }
 
 __attribute__((noinline)) int wf_io_flags(int fd)
@@ -192,10 +241,16 @@ int wf_io_check_pollable(const struct wf_io *io)
     return rc;
 }
 
+/* Never waits: while the number is being closed nothing is ready, and the end of that is an event. */
 int wf_io_look(const struct wf_io *io, unsigned events, uint64_t *stamp)
 {
-    int rc = wf_io_stamp(io, stamp);
-    return rc == 0 ? ready_events(io->fd, events) : rc;
+    int rc = begin(io, stamp);
+    if (rc != 0) {
+        return rc == WF_FD_RETRY ? 0 : rc;
+    }
+    rc = ready_events(io->fd, events);
+    wf_io_end(io);
+    return rc;
 }
 
 unsigned wf_io_directions(unsigned events)
@@ -219,7 +274,13 @@ static int check_in_ring(const struct wf_io *io)
     if ((nature & WF_FD_IS_POLLABLE) != 0) {
         return 0;
     }
-    int rc = is_socket_or_pipe(io->fd) ? 0 : wf_io_check_pollable(io);
+    uint64_t stamp;
+    int rc = wf_io_begin(io, &stamp);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = is_socket_or_pipe(io->fd) ? 0 : wf_io_check_pollable(io);
+    wf_io_end(io);
     if (rc == 0) {
         wf_store_rlx(&io->record->nature, (uint8_t)(nature | WF_FD_IS_POLLABLE));
     }
@@ -233,7 +294,8 @@ static int wait_fd_in_ring(const struct wf_io *io, unsigned events)
     bool is_drained = events == WEFT_READABLE &&
                       wf_load_rlx(&io->record->drained_at) == wf_fd_stamp(io->record) + 1;
     if (rc == 0 && !is_drained) {
-        rc = ready_events(io->fd, events);
+        uint64_t stamp;
+        rc = events_of(wf_io_poll_once(io, poll_events(events), &stamp));
     }
     while (rc == 0) {
         rc = events_of(poll_in_ring(io, (unsigned)poll_events(events)));

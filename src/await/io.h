@@ -42,9 +42,18 @@ int wf_io_enter(struct wf_io *io, int fd, const char *call);
 /* The same without passing the door. */
 int wf_io_find(struct wf_io *io, weft_task *self, int fd);
 
-/* The stamp for the attempt that follows. 0; -EBADF: the number has been closed since the call began, and
- * may be another descriptor's by now. */
-int wf_io_stamp(const struct wf_io *io, uint64_t *stamp);
+/* Begins an attempt, with its stamp: until wf_io_end the number stays what it is, if need be closed. A fiber may
+ * wait in between. 0; -EBADF: the number has been closed since the call began, and may be another
+ * descriptor's by now; -ECANCELED. Waits for a close(2) of the number that is not over. */
+int wf_io_begin(const struct wf_io *io, uint64_t *stamp);
+
+static inline void wf_io_end(const struct wf_io *io)
+{
+    wf_fd_end(io->record);
+}
+
+/* Waits until the number is not being closed any more. 0; -ECANCELED; -EBADF. */
+int wf_io_await_closer(const struct wf_io *io);
 
 /* The number belongs to a descriptor that the kernel has just made: what is known of it is old. */
 void wf_io_adopt(struct wf_poller *poller, int fd);
@@ -52,6 +61,10 @@ void wf_io_adopt(struct wf_poller *poller, int fd);
 /* Waits for one of `directions`; `stamp` was taken before the system call that said -EAGAIN. 0: try
  * again; -ECANCELED; -EBADF; -EPERM: can't be polled (with a ring nobody says so, and it is 0); -ENOMEM. */
 int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason);
+
+/* One attempt, begun and ended. What the attempt says, or what wf_io_begin does. */
+ssize_t wf_io_attempt(const struct wf_io *io, uint64_t *stamp, const struct wf_io_call *call,
+                      ssize_t (*attempt)(const struct wf_io_call *call));
 
 /* Attempts until the answer is not -EAGAIN, waiting in between. */
 ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,
@@ -63,8 +76,12 @@ struct io_uring_sqe;
 int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, unsigned direction,
                    uint32_t *flags);
 
-/* poll(2) without waiting, for `events` as it knows them: what it reports, or a negative errno. */
+/* poll(2) without waiting, for `events` as it knows them: what it reports, or a negative errno. Inside an
+ * attempt. */
 int wf_io_poll(int fd, short events);
+
+/* The same as an attempt of its own. */
+int wf_io_poll_once(const struct wf_io *io, short events, uint64_t *stamp);
 
 /* ---- readiness alone: WEFT_READABLE, WEFT_WRITABLE, WEFT_HANGUP ---- */
 
@@ -79,7 +96,7 @@ int wf_io_look(const struct wf_io *io, unsigned events, uint64_t *stamp);
 /* The directions in which a wait for `events` is linked. */
 unsigned wf_io_directions(unsigned events);
 
-/* O_NONBLOCK, O_ACCMODE and so on of the descriptor, or a negative errno. */
+/* O_NONBLOCK, O_ACCMODE and so on of the descriptor, or a negative errno. Inside an attempt. */
 int wf_io_flags(int fd);
 
 #endif

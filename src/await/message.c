@@ -56,8 +56,7 @@ static ssize_t move(const struct wf_io *io, const struct wf_io_call *call, unsig
 {
     if (wf_uring_is_here()) {
         uint64_t stamp;
-        int rc = wf_io_stamp(io, &stamp);
-        ssize_t n = rc == 0 ? attempt(call) : rc;
+        ssize_t n = wf_io_attempt(io, &stamp, call, attempt);
         n = n == -EAGAIN || n == -EINTR ? move_in_ring(io, call, direction) : n;
         if (n != -ENOSYS) {
             return n;
@@ -101,15 +100,16 @@ static ssize_t send_to_address(const struct wf_io *io, const struct msghdr *mess
     int64_t delay_ns = PAUSE_FIRST_NS;
     for (;;) {
         uint64_t stamp;
-        int rc = wf_io_stamp(io, &stamp);
-        ssize_t n = rc == 0 ? try_sendmsg(&call) : rc;
+        ssize_t n = wf_io_attempt(io, &stamp, &call, try_sendmsg);
         if (n == -EINTR) {
             continue;
         }
         if (n != -EAGAIN) {
             return n;
         }
-        int seen = wf_io_poll(io->fd, POLLOUT);
+        uint64_t now;
+        int rc;
+        int seen = wf_io_poll_once(io, POLLOUT, &now);
         if (seen > 0) {
             rc = pause_for(io->self, delay_ns);
             delay_ns = delay_ns < PAUSE_MOST_NS ? 2 * delay_ns : delay_ns;
@@ -253,6 +253,10 @@ int weft_shutdown(int fd, int how)
         return wf_fake_shut(fd, how);
     }
     uint64_t stamp;
-    rc = rc == 0 ? wf_io_stamp(&io, &stamp) : rc;
-    return rc < 0 ? rc : try_shutdown(fd, how);
+    rc = rc == 0 ? wf_io_begin(&io, &stamp) : rc;
+    if (rc == 0) {
+        rc = try_shutdown(fd, how);
+        wf_io_end(&io);
+    }
+    return rc;
 }

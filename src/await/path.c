@@ -42,7 +42,7 @@ static int run(struct wf_file_call *call, const char *name)
     }
     int rc = enter(&io, &other_io, call, name);
     if (rc == 0) {
-        rc = (int)wf_file_try_cached(call);
+        rc = (int)wf_file_attempt(call, wf_file_try_cached);
         rc = rc == -EAGAIN ? (int)wf_file_run(io.self, call) : rc;
     }
     if (rc >= 0 && call->op == WF_FILE_OPEN) {

@@ -35,8 +35,11 @@ static size_t read_cached(const struct wf_file_call *call, ssize_t *last)
     }
     do {
         uint64_t stamp;
-        int rc = wf_io_stamp(call->io, &stamp);
-        *last = rc == 0 ? try_read(call, done) : rc;
+        *last = wf_io_begin(call->io, &stamp);
+        if (*last == 0) {
+            *last = try_read(call, done);
+            wf_io_end(call->io);
+        }
         done += *last > 0 ? (size_t)*last : 0;
     } while (*last == -EINTR || (*last > 0 && done < call->length));
     return done;
@@ -76,8 +79,11 @@ static ssize_t try_write(const struct wf_file_call *call)
     uint64_t stamp;
     ssize_t n;
     do {
-        n = wf_io_stamp(call->io, &stamp);
-        n = n == 0 ? wf_quiet_write(call->fd, &part, 1, call->offset, RWF_NOWAIT) : n;
+        n = wf_io_begin(call->io, &stamp);
+        if (n == 0) {
+            n = wf_quiet_write(call->fd, &part, 1, call->offset, RWF_NOWAIT);
+            wf_io_end(call->io);
+        }
     } while (n == -EINTR);
     return n;
 }

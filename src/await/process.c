@@ -73,8 +73,12 @@ static int await_end(weft_task *self, struct wf_process *process, int *status)
     rc = wf_io_find(&io, self, process->pid_fd);
     while (rc == 0) {
         uint64_t stamp;
-        rc = wf_io_stamp(&io, &stamp);
-        int seen = rc == 0 ? look_at(process, status) : rc;
+        rc = wf_io_begin(&io, &stamp);
+        if (rc < 0) {
+            return rc;
+        }
+        int seen = look_at(process, status);
+        wf_io_end(&io);
         if (seen != -EAGAIN) {
             return seen;
         }

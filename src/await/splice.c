@@ -34,7 +34,6 @@ struct end {
     bool may_block;
     unsigned direction;
     short event;
-    off_t size; /* of a file */
 };
 
 struct route {
@@ -45,7 +44,7 @@ struct route {
 
 /* ---- what the ends are ---- */
 
-WF_ATTEMPT int look_at(struct end *end)
+WF_ATTEMPT int look_begun(struct end *end)
 {
     struct stat status;
     int flags = wf_io_flags(end->io.fd);
@@ -55,8 +54,18 @@ WF_ATTEMPT int look_at(struct end *end)
     bool is_file = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode);
     end->kind = S_ISFIFO(status.st_mode) ? KIND_PIPE : is_file ? KIND_FILE : KIND_OTHER;
     end->may_block = end->kind == KIND_OTHER && (flags & O_NONBLOCK) == 0;
-    end->size = S_ISREG(status.st_mode) ? status.st_size : 0;
     return 0;
+}
+
+static int look_at(struct end *end)
+{
+    uint64_t stamp;
+    int rc = wf_io_begin(&end->io, &stamp);
+    if (rc == 0) {
+        rc = look_begun(end);
+        wf_io_end(&end->io);
+    }
+    return rc;
 }
 
 static int find_ends(struct route *route, const char *name)
@@ -87,13 +96,17 @@ struct cache_state {
 };
 
 /* Whether every page of the file that is asked for is in the cache. False where the kernel does not say. */
-WF_ATTEMPT bool is_cached(const struct route *route)
+WF_ATTEMPT intptr_t is_cached(const struct wf_file_call *call)
 {
-    int fd = route->call.fd;
-    const off_t *given = route->call.offsets[0];
+    int fd = call->fd;
+    struct stat status;
+    const off_t *given = call->offsets[0];
     off_t offset = given != NULL ? *given : lseek(fd, 0, SEEK_CUR);
-    off_t end = offset + (off_t)route->call.length;
-    end = end < route->from.size ? end : route->from.size;
+    if (fstat(fd, &status) < 0) {
+        return false;
+    }
+    off_t end = offset + (off_t)call->length;
+    end = end < status.st_size ? end : status.st_size;
     if (offset < 0 || offset >= end) {
         return offset >= 0;
     }
@@ -109,7 +122,8 @@ WF_ATTEMPT bool is_cached(const struct route *route)
 /* 0: it says that it is ready, or has said so since; 1: it was waited for. */
 static int wait_for(struct end *end)
 {
-    int seen = wf_io_poll(end->io.fd, end->event);
+    uint64_t now; /* the older stamp counts: what has come since ends the wait */
+    int seen = wf_io_poll_once(&end->io, end->event, &now);
     if (seen != 0) {
         return seen < 0 ? seen : 0;
     }
@@ -117,10 +131,10 @@ static int wait_for(struct end *end)
     return rc == -EPERM ? 0 : rc < 0 ? rc : 1;
 }
 
-static int stamp_both(struct route *route)
+static void stamp_both(struct route *route)
 {
-    int rc = wf_io_stamp(&route->from.io, &route->from.stamp);
-    return rc == 0 ? wf_io_stamp(&route->to.io, &route->to.stamp) : rc;
+    route->from.stamp = wf_fd_stamp(route->from.io.record);
+    route->to.stamp = wf_fd_stamp(route->to.io.record);
 }
 
 /* After -EAGAIN. Both may be ready by now. */
@@ -136,8 +150,8 @@ static int wait_for_both(struct route *route)
 {
     int rc;
     do {
-        rc = stamp_both(route);
-        rc = rc == 0 && route->from.may_block ? wait_for(&route->from) : rc;
+        stamp_both(route);
+        rc = route->from.may_block ? wait_for(&route->from) : 0;
         rc = rc == 0 && route->to.may_block ? wait_for(&route->to) : rc;
     } while (rc > 0);
     return rc;
@@ -152,11 +166,11 @@ static ssize_t move(struct route *route)
     size_t most = blocks ? BLOCKING_MOST : AT_ONCE_MOST;
     call->length = call->length < most ? call->length : most;
     bool on_the_spot = !blocks && route->to.kind != KIND_FILE &&
-                       (route->from.kind != KIND_FILE || is_cached(route));
+                       (route->from.kind != KIND_FILE || wf_file_attempt(call, is_cached) == 1);
     for (;;) {
         int rc = wait_for_both(route);
         ssize_t n = rc < 0        ? rc
-                    : on_the_spot ? wf_file_do(call)
+                    : on_the_spot ? wf_file_attempt(call, wf_file_do)
                                   : wf_file_run(route->from.io.self, call);
         if (n == -EINTR) {
             continue;

@@ -84,9 +84,11 @@ static bool is_stream(const struct wf_io *io)
 {
     const uint8_t either = WF_FD_IS_STREAM | WF_FD_IS_NO_STREAM;
     uint8_t nature = wf_load_rlx(&io->record->nature);
-    if ((nature & either) == 0) {
+    uint64_t stamp;
+    if ((nature & either) == 0 && wf_io_begin(io, &stamp) == 0) {
         nature |= ask_nature(io->fd);
         wf_store_rlx(&io->record->nature, nature);
+        wf_io_end(io);
     }
     return (nature & WF_FD_IS_STREAM) != 0;
 }
@@ -138,12 +140,8 @@ static ssize_t transfer_in_ring(const struct wf_io *io, const struct wf_io_call 
 static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call *call)
 {
     for (;;) {
-        uint64_t stamp;
-        int rc = wf_io_stamp(io, &stamp);
-        if (rc < 0) {
-            return rc;
-        }
-        ssize_t n = is_drained(io, stamp) ? -EAGAIN : try_recv(call);
+        uint64_t stamp = wf_fd_stamp(io->record);
+        ssize_t n = is_drained(io, stamp) ? -EAGAIN : wf_io_attempt(io, &stamp, call, try_recv);
         if (n == -EAGAIN && wf_uring_is_here()) {
             n = transfer_in_ring(io, call, WF_FD_READ, false);
         }
@@ -151,7 +149,7 @@ static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call
             note_read(io, stamp, call, n);
             return n;
         }
-        rc = n == -EAGAIN ? wf_io_wait(io, WF_FD_READ, stamp, WF_WAIT_FD) : 0;
+        int rc = n == -EAGAIN ? wf_io_wait(io, WF_FD_READ, stamp, WF_WAIT_FD) : 0;
         if (rc < 0) {
             return rc;
         }
@@ -170,8 +168,7 @@ static ssize_t send_on_socket(const struct wf_io *io, const struct wf_io_call *c
         return transfer_in_ring(io, call, WF_FD_WRITE, true);
     }
     uint64_t stamp;
-    int rc = wf_io_stamp(io, &stamp);
-    ssize_t n = rc == 0 ? try_send(call) : rc;
+    ssize_t n = wf_io_attempt(io, &stamp, call, try_send);
     return n == -EAGAIN || n == -EINTR ? transfer_in_ring(io, call, WF_FD_WRITE, false) : n;
 }
 
@@ -205,12 +202,11 @@ static int wait_ready(const struct wf_io *io, const struct wf_way *way)
 {
     for (;;) {
         uint64_t stamp;
-        int rc = wf_io_stamp(io, &stamp);
-        int seen = rc == 0 ? wf_io_poll(io->fd, way->poll_events) : rc;
+        int seen = wf_io_poll_once(io, way->poll_events, &stamp);
         if (seen != 0) {
             return seen < 0 ? seen : 0;
         }
-        rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
+        int rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
         if (rc < 0) {
             return rc;
         }
@@ -221,14 +217,26 @@ static ssize_t run_on_pool(const struct wf_io *io, const struct wf_way *way,
                            struct wf_io_call *call)
 {
     intptr_t n = 0;
-    int rc = wf_blocking_borrow(io->self, way->on_pool, call, &n);
+    uint64_t stamp;
+    int rc = wf_io_begin(io, &stamp);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = wf_blocking_borrow(io->self, way->on_pool, call, &n);
+    wf_io_end(io);
     return rc < 0 ? rc : (ssize_t)n;
 }
 
 static ssize_t run_blocking(const struct wf_io *io, const struct wf_way *way,
                             struct wf_io_call *call)
 {
+    uint64_t stamp;
+    int rc = wf_io_begin(io, &stamp);
+    if (rc < 0) {
+        return rc;
+    }
     int flags = wf_io_flags(io->fd);
+    wf_io_end(io);
     if (flags < 0) {
         return flags;
     }
@@ -238,7 +246,7 @@ static ssize_t run_blocking(const struct wf_io *io, const struct wf_way *way,
             return n;
         }
     }
-    int rc = wait_ready(io, way);
+    rc = wait_ready(io, way);
     return rc < 0 ? rc : run_on_pool(io, way, call);
 }
 
@@ -262,8 +270,7 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
 {
     for (;;) {
         uint64_t stamp;
-        int rc = wf_io_stamp(io, &stamp);
-        ssize_t n = rc == 0 ? way->nowait(call) : rc;
+        ssize_t n = wf_io_attempt(io, &stamp, call, way->nowait);
         bool is_refused = n == -EOPNOTSUPP || n == -ENOSYS;
         if ((is_refused || n == -EAGAIN) && wf_uring_is_here()) {
             n = transfer_other_in_ring(io, way, call);
@@ -281,7 +288,7 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
         if (n != -EAGAIN) {
             return n;
         }
-        rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
+        int rc = wf_io_wait(io, way->direction, stamp, WF_WAIT_FD);
         if (rc == -EPERM) { /* a file that must be read from the disk, or written to it */
             return run_on_pool(io, way, call);
         }
@@ -305,7 +312,7 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
         return rc != -ENOTSUP ? rc : wf_fake_receive(fd, buffer, length, flags, only_sockets);
     }
     if (length == 0 && !only_sockets) { /* waits for nothing, whereas a recv would */
-        return try_read(&call);
+        return wf_io_attempt(&io, &(uint64_t){0}, &call, try_read);
     }
     ssize_t n = receive_on_socket(&io, &call);
     n = n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;

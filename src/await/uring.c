@@ -24,22 +24,6 @@ static bool ask_to_end(struct wf_wait *wait, struct wf_later *later)
     return false;
 }
 
-/* Until the closing of the number is over. 0; -ECANCELED; -EBADF. */
-static int wait_for_closer(const struct wf_io *io)
-{
-    struct wf_wait wait;
-    struct wf_fd_entry entry;
-    wf_wait_begin(&wait, io->self, WF_WAIT_FD);
-    wait.number = io->fd;
-    wf_fd_entry_init(&entry, &wait, WF_FD_READ);
-    if (wf_fd_link_closing(io->record, &entry) == WF_FD_RETRY) {
-        return 0;
-    }
-    enum wf_verdict verdict = wf_door_park(&wait);
-    wf_fd_unlink(io->record, &entry);
-    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
-}
-
 enum { CALL_AGAIN = 0, CALL_OVER = 1 };
 
 /* Queues it and waits: OVER; else nothing was queued: AGAIN, or a negative errno. */
@@ -55,7 +39,7 @@ static int run(weft_task *self, struct call *call, const struct wf_io *io)
     int rc = io != NULL ? wf_fd_link_op(io->record, &call->op, io->opened) : WF_FD_LINKED;
     if (rc != WF_FD_LINKED) {
         wf_uring_pull(ring, &call->op);
-        return rc == WF_FD_RETRY ? wait_for_closer(io) : rc;
+        return rc == WF_FD_RETRY ? wf_io_await_closer(io) : rc;
     }
     (void)wf_door_park(&call->wait);
     if (io != NULL) {

@@ -117,7 +117,7 @@ static ssize_t move(int fd, const struct iovec *parts, int count, const struct s
         return rc;
     }
     if (reads_nothing) { /* which waits for nothing either, whereas a recv would */
-        return try_readv(&call);
+        return wf_io_attempt(&io, &(uint64_t){0}, &call, try_readv);
     }
     struct msghdr message = {.msg_iov = call.in, .msg_iovlen = call.length};
     n = side == &reading ? wf_message_receive(&io, &message, 0) : wf_message_send(&io, &message, 0);

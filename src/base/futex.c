@@ -2,24 +2,14 @@
 /* futex.c - the system call behind every sleep that is not in the poller. */
 #include "base/futex.h"
 
-#include "base/clock.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define WF_TSAN_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WF_TSAN_BUILD 1
-#endif
-#endif
-#ifndef WF_TSAN_BUILD
-#define WF_TSAN_BUILD 0
-#endif
-
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
 
 void wf_let_signals_in(void)
 {

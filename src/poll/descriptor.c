@@ -7,7 +7,7 @@
 
 #define READ_MASK UINT64_C(0xfffff)
 #define WRITE_SHIFT 20
-#define WRITE_MASK (READ_MASK << WRITE_SHIFT)
+#define WRITE_MASK (UINT64_C(0x7ffff) << WRITE_SHIFT)
 
 /* ---- what happens under a record's lock ---- */
 
@@ -67,9 +67,13 @@ static void forget(struct wf_fd *record, struct wf_later *later)
     }
 }
 
-static void count_close(struct wf_fd *record)
+/* `closer` NULL: the close is over already. */
+static void count_close(struct wf_fd *record, const void *closer)
 {
-    wf_store_rel(&record->stamp, wf_load_rlx(&record->stamp) + (UINT64_C(1) << WF_FD_CLOSE_SHIFT));
+    uint64_t stamp = wf_load_rlx(&record->stamp) + (UINT64_C(1) << WF_FD_CLOSE_SHIFT);
+    record->closer = closer;
+    wf_store_rel(&record->stamp,
+                 closer != NULL ? stamp | WF_FD_CLOSING : stamp & ~(uint64_t)WF_FD_CLOSING);
 }
 
 /* ---- registration ---- */
@@ -289,9 +293,9 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
 
 /* ---- numbers that change hands ---- */
 
-/* Has an operation that may still name the number hold it. Without memory for that the number is held for
- * ever: an extra user, who never leaves, in a hold that stands for all of them. */
-static void hold_for(struct wf_fd_closing *closing, struct wf_fd *record, struct wf_op *op)
+/* One user more of the hold on the number. Without memory for one the number is held for ever: an extra user, who
+ * never leaves, in a hold that stands for all of them. */
+static struct wf_fd_hold *hold_number(struct wf_fd_closing *closing, const struct wf_fd *record)
 {
     static struct wf_fd_hold for_ever = {.users = 1U << 31, .fd = -1};
     if (closing->hold == NULL) {
@@ -303,7 +307,40 @@ static void hold_for(struct wf_fd_closing *closing, struct wf_fd *record, struct
         closing->hold = made != NULL ? made : &for_ever;
     }
     (void)wf_add_acqrel(&closing->hold->users, 1U);
-    op->hold = closing->hold;
+    return closing->hold;
+}
+
+/* After the stamp has been stored. Who is counted later sees that and makes no system call. */
+static void hold_for_calls(struct wf_fd_closing *closing, struct wf_fd *record)
+{
+    if (wf_add_acqrel(&record->calls, 0U) == 0) {
+        return;
+    }
+    if (record->hold != NULL) {
+        closing->is_closed = true;
+        return;
+    }
+    if ((wf_or_acqrel(&record->calls, WF_FD_HELD) & ~WF_FD_HELD) != 0) {
+        record->hold = hold_number(closing, record);
+    } else { /* they are through by now */
+        (void)wf_and_acqrel(&record->calls, ~WF_FD_HELD);
+    }
+}
+
+void wf_fd_end_held(struct wf_fd *record)
+{
+    struct wf_fd_hold *hold = NULL;
+    wf_lock(&record->lock);
+    if (wf_load_acq(&record->calls) ==
+        WF_FD_HELD) { /* else there is somebody again, who comes here too */
+        hold = record->hold;
+        record->hold = NULL;
+        (void)wf_and_acqrel(&record->calls, ~WF_FD_HELD);
+    }
+    wf_unlock(&record->lock);
+    if (hold != NULL) {
+        wf_fd_hold_drop(hold);
+    }
 }
 
 /* Ends what is in rings. An operation stays linked, and so does not go, until its fiber takes it out.
@@ -313,7 +350,7 @@ static void end_ops(struct wf_fd *record, struct wf_fd_closing *closing)
     for (struct wf_list *link = record->ops.next; link != &record->ops; link = link->next) {
         struct wf_op *op = WF_CONTAINER(link, struct wf_op, link);
         if (closing != NULL && op->hold == NULL && !wf_uring_is_submitted_any(op)) {
-            hold_for(closing, record, op);
+            op->hold = hold_number(closing, record);
         }
         wf_uring_ask_any(op, WF_OP_CLOSED);
     }
@@ -324,8 +361,7 @@ void wf_fd_wipe(struct wf_fd *record, struct wf_later *later)
     wf_lock(&record->lock);
     forget(record, later);
     end_ops(record, NULL);
-    count_close(record);
-    record->closer = NULL; /* that close(2) is what gave us the number */
+    count_close(record, NULL); /* that close(2) is what gave us the number */
     wf_unlock(&record->lock);
 }
 
@@ -365,8 +401,8 @@ void wf_fd_close_begin(struct wf_fd_table *table, int fd, struct wf_fd_closing *
     bool was_registered = record->is_registered;
     forget(record, later);
     end_ops(record, closer);
-    count_close(record);
-    record->closer = closer;
+    count_close(record, closer);
+    hold_for_calls(closer, record);
     if (was_registered) {
         /* The description may live on under another number. */
         table->poller->ops->remove(table->poller, fd);
@@ -384,6 +420,7 @@ void wf_fd_close_end(struct wf_fd_table *table, int fd, struct wf_fd_closing *cl
     wf_lock(&record->lock);
     if (record->closer == closer) { /* else the number has been wiped or is being closed again */
         record->closer = NULL;
+        wf_store_rel(&record->stamp, wf_load_rlx(&record->stamp) & ~(uint64_t)WF_FD_CLOSING);
         grant_all(&record->readers, WF_GRANTED, later);
         grant_all(&record->writers, WF_GRANTED, later);
     }

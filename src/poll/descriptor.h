@@ -24,6 +24,7 @@
  *       They are in the record so that a close ends them. What is queued for a submission but not yet
  *       submitted names a number, not a description; while there is such a thing its number is held
  *       (wf_fd_hold): it belongs to a descriptor on which every call fails until the last of them is over.
+ *       The same holds for system calls in progress on other threads (wf_fd_begin).
  * Threads: any; everything in a record is under its lock but where captions say otherwise. Claims of
  *       waits are made under it (wait.h). System calls made under it: those on the epoll
  *       descriptor, and what a watch does.
@@ -88,9 +89,15 @@ struct wf_fd {
      * it nobody else of this runtime takes it. */
     struct wf_lock accept_guard;
 
-    /* {closes:24, write events:20, read events:20}. Written under lock (release); waiters load it
+    /* {closes:24, closing:1, write events:19, read events:20}. Written under lock (release); waiters load it
      * (acquire) before their system call. */
     wf_au64 stamp;
+
+    /* System calls in progress on the number, and WF_FD_HELD. Callers add before they load the stamp and subtract
+     * when they are done; the closer, under lock, stores the stamp and then asks by an addition of 0 (all
+     * acq_rel). Of the two additions one is first: either the closer counts the caller and holds the
+     * number for it, or the caller sees what the closer has stored and keeps away. */
+    wf_au32 calls;
 
     /* Whether fd and the lists are set: stored once under lock (release), loaded by wf_fd_find
      * (acquire). */
@@ -108,8 +115,11 @@ struct wf_fd {
     int fd;
     uint32_t tag; /* of the registration: what its events carry */
 
-    /* Not NULL: the number is being closed; tells one closer from the next. */
+    /* Not NULL: the number is being closed; tells one closer from the next. The stamp says it too. */
     const void *closer;
+
+    /* Not NULL: what the last of `calls` drops. Under lock. */
+    struct wf_fd_hold *hold;
 
     /* Tasks, by id, that waited last for each direction: they need not look at the registration. */
     uint64_t users[2];
@@ -132,7 +142,9 @@ struct wf_fd {
 
 /* A number that is closed but must not be given out yet; on the heap. */
 struct wf_fd_hold {
-    wf_au32 users; /* operations that may still name it, and the closer: any thread (acq_rel) */
+    wf_au32
+        users; /* operations that may still name it, records with calls in progress, and the closer: any
+                    * thread (acq_rel) */
     int fd;
 };
 
@@ -149,8 +161,12 @@ struct wf_fd_table {
     struct wf_list link; /* all tables of the process, under a lock of descriptor.c */
 };
 
-/* Where the stamp counts closes. */
+/* Where the stamp counts closes, and its bit that says that one has not ended. */
 enum { WF_FD_CLOSE_SHIFT = 40 };
+#define WF_FD_CLOSING (UINT64_C(1) << 39)
+
+/* wf_fd.calls: the number is closed, and held for those that are counted. */
+#define WF_FD_HELD (UINT32_C(1) << 31)
 
 enum { WF_FD_LINKED = 0, WF_FD_RETRY = 1 };
 
@@ -165,6 +181,33 @@ int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out);
 static inline uint64_t wf_fd_stamp(struct wf_fd *record)
 {
     return wf_load_acq(&record->stamp);
+}
+
+/* ---- calls in progress: any thread ---- */
+
+/* Begins a system call on the number, and returns the stamp for it; wf_fd_end when it is over, whatever the stamp
+ * says. Only if the number is the same as when the whole call began and not being closed may the system call
+ * be made: then the number stays what it is until wf_fd_end. */
+static inline uint64_t wf_fd_begin(struct wf_fd *record)
+{
+    (void)wf_add_acqrel(&record->calls, 1U);
+    return wf_fd_stamp(record);
+}
+
+/* The last call on a closed number: gives it back. */
+void wf_fd_end_held(struct wf_fd *record);
+
+static inline void wf_fd_end(struct wf_fd *record)
+{
+    if (__builtin_expect(wf_sub_acqrel(&record->calls, 1U) == (WF_FD_HELD | 1U), 0)) {
+        wf_fd_end_held(record);
+    }
+}
+
+/* Whether the number is being closed. */
+static inline bool wf_fd_is_closing(uint64_t stamp)
+{
+    return (stamp & WF_FD_CLOSING) != 0;
 }
 
 /* Whether the number has not been closed between two stamps. */
@@ -231,6 +274,7 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
  * close it at the same time. */
 struct wf_fd_closing {
     struct wf_fd_hold *hold; /* not NULL: the number must be held */
+    bool is_closed;          /* it is held already: closed, and nobody's */
 };
 
 void wf_fd_close_begin(struct wf_fd_table *table, int fd, struct wf_fd_closing *closer,

@@ -150,7 +150,8 @@ static __attribute__((noinline)) int replace_descriptor(struct wf_fd_hold *hold,
         hold->fd = -1; /* before the closer's own drop, so before anybody reads it */
         return -EBADF;
     }
-    int dead = open("/", O_PATH | O_CLOEXEC);
+    int dead =
+        open("/dev/null", O_PATH | O_CLOEXEC); /* nothing can be found relative to it either */
     if (dead >= 0) {
         (void)dup3(dead, fd, O_CLOEXEC);
         (void)close(dead);
@@ -174,7 +175,12 @@ int wf_fd_close(struct wf_fd_table *own, int fd, void (*flush)(struct wf_later *
         return -EBADF;
     }
     each_table(own, fd, &closing, wf_fd_close_begin, flush);
-    int rc = closing.hold == NULL ? close_descriptor(fd) : replace_descriptor(closing.hold, fd);
+    if (closing.is_closed && closing.hold != NULL) {
+        closing.hold->fd = -1; /* it is another hold's to give back */
+    }
+    int rc = closing.is_closed      ? -EBADF
+             : closing.hold == NULL ? close_descriptor(fd)
+                                    : replace_descriptor(closing.hold, fd);
     each_table(own, fd, &closing, wf_fd_close_end, flush);
     if (closing.hold != NULL) {
         wf_fd_hold_drop(closing.hold);

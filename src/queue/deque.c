@@ -18,6 +18,13 @@ static struct wf_ring *make_ring(uint64_t slots)
     return ring;
 }
 
+static void put_ring(struct wf_deque *deque, struct wf_ring *ring)
+{
+    deque->slots = ring->slots;
+    deque->mask = ring->mask;
+    wf_store_rel(&deque->ring, ring);
+}
+
 int wf_deque_init(struct wf_deque *deque)
 {
     struct wf_ring *ring = make_ring(FIRST_SLOTS);
@@ -26,7 +33,7 @@ int wf_deque_init(struct wf_deque *deque)
     }
     wf_store_rlx(&deque->bottom, 1);
     wf_store_rlx(&deque->top, 1);
-    wf_store_rel(&deque->ring, ring);
+    put_ring(deque, ring);
     deque->limit = 1 + FIRST_SLOTS;
     return 0;
 }
@@ -44,7 +51,7 @@ void wf_deque_destroy(struct wf_deque *deque)
 
 bool wf_deque_look_for_room(struct wf_deque *deque)
 {
-    deque->limit = wf_load_acq(&deque->top) + wf_load_rlx(&deque->ring)->mask + 1;
+    deque->limit = wf_load_acq(&deque->top) + deque->mask + 1;
     return wf_load_rlx(&deque->bottom) < deque->limit;
 }
 
@@ -62,14 +69,14 @@ bool wf_deque_grow(struct wf_deque *deque)
     for (uint64_t i = wf_load_acq(&deque->top); i < bottom; i++) {
         wf_store_rlx(&ring->slots[i & ring->mask], wf_load_rlx(&old->slots[i & old->mask]));
     }
-    wf_store_rel(&deque->ring, ring);
+    put_ring(deque, ring);
     return wf_deque_look_for_room(deque);
 }
 
 bool wf_deque_reserve(struct wf_deque *deque, uint32_t count)
 {
     uint64_t used = wf_load_rlx(&deque->bottom) - wf_load_acq(&deque->top);
-    while (used + count > wf_load_rlx(&deque->ring)->mask + 1) {
+    while (used + count > deque->mask + 1) {
         if (!wf_deque_grow(deque)) {
             return false;
         }

@@ -32,6 +32,8 @@ struct wf_deque {
     /* owner stores (release) when it grows, before bottom; thieves load (acquire) after bottom. */
     _Atomic(struct wf_ring *) ring;
     uint64_t limit; /* the owner's: so far bottom may rise without another look at top */
+    wf_au64 *slots; /* the owner's: those of the ring */
+    uint64_t mask;
     /* owner and thieves: CAS (seq_cst) takes one entry; the owner's load (acquire) in push pairs with
      * it, so that a slot is overwritten only after its taker has read it. */
     _Alignas(64) wf_au64 top;
@@ -60,9 +62,8 @@ static inline bool wf_deque_has_room(struct wf_deque *deque)
 /* Owner, where there is room. */
 static inline void wf_deque_add(struct wf_deque *deque, uint64_t entry)
 {
-    uint64_t bottom = wf_load_rlx(&deque->bottom);    /* own */
-    struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    wf_store_rlx(&ring->slots[bottom & ring->mask], entry);
+    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
+    wf_store_rlx(&deque->slots[bottom & deque->mask], entry);
     wf_store_rel(&deque->bottom, bottom + 1);
 }
 
@@ -83,12 +84,17 @@ uint64_t wf_deque_take(struct wf_deque *deque);
  * many are now the caller's; 0 if there is nothing or somebody was faster. */
 uint32_t wf_deque_steal(struct wf_deque *deque, uint64_t *out, uint32_t cap);
 
+/* Owner: what lies at a place at or above the top. */
+static inline uint64_t wf_deque_at(struct wf_deque *deque, uint64_t at)
+{
+    return wf_load_rlx(&deque->slots[at & deque->mask]);
+}
+
 /* Owner: the oldest entry, which stays, 0 if there is none; `at` receives its place. */
 static inline uint64_t wf_deque_oldest(struct wf_deque *deque, uint64_t *at)
 {
-    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
     *at = wf_load_acq(&deque->top);
-    return *at < wf_load_rlx(&deque->bottom) ? wf_load_rlx(&ring->slots[*at & ring->mask]) : 0;
+    return *at < wf_load_rlx(&deque->bottom) ? wf_deque_at(deque, *at) : 0;
 }
 
 /* Owner: takes what wf_deque_oldest has found, unless a thief has. `is_alone`: there are none. */
@@ -105,27 +111,30 @@ static inline bool wf_deque_take_at(struct wf_deque *deque, uint64_t at, bool is
  * anything that has been there once. */
 static inline uint64_t wf_deque_newest(struct wf_deque *deque, uint64_t below)
 {
-    const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    return wf_load_rlx(&ring->slots[(wf_load_rlx(&deque->bottom) - 1 - below) & ring->mask]);
+    return wf_deque_at(deque, wf_load_rlx(&deque->bottom) - 1 - below);
 }
 
-/* Owner: takes the `count` newest entries off. A full fence, then wf_deque_settle or wf_deque_restore come
- * next. Returns where the bottom was. */
-static inline uint64_t wf_deque_lower(struct wf_deque *deque, uint64_t count)
+/* Owner: where its bottom is. */
+static inline uint64_t wf_deque_bottom(struct wf_deque *deque)
 {
-    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
-    wf_store_rel(&deque->bottom, bottom - count);
-    return bottom;
+    return wf_load_rlx(&deque->bottom);
+}
+
+/* Owner: takes the `count` newest entries off; `before` is where the bottom was. A full fence, then
+ * wf_deque_settle or wf_deque_restore come next. */
+static inline void wf_deque_lower(struct wf_deque *deque, uint64_t before, uint64_t count)
+{
+    wf_store_rel(&deque->bottom, before - count);
 }
 
 /* Owner: the entries that wf_deque_lower took off are dead. A thief that comes from now on sees the new
  * bottom: its load of top comes after ours, the fence stands between our store of bottom and that, and its
  * own between its loads. One that has come before may take the entry at the top it then saw: if that is
  * above the new bottom, the index stays in use. */
-static inline void wf_deque_settle(struct wf_deque *deque, uint64_t before)
+static inline void wf_deque_settle(struct wf_deque *deque, uint64_t before, uint64_t count)
 {
     uint64_t top = wf_load_sc(&deque->top);
-    if (__builtin_expect(top >= wf_load_rlx(&deque->bottom), 0)) {
+    if (__builtin_expect(top >= before - count, 0)) {
         wf_store_rel(&deque->bottom, top < before ? top + 1 : before);
     }
 }

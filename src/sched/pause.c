@@ -9,7 +9,13 @@
 #include "sched/loop.h"
 #include "sched/ready.h"
 
-enum { JOINS = 61, LOOK_NS = 50 * 1000, OLD_NS = 10 * 1000 * 1000 };
+enum {
+    JOINS = 61,
+    JOINS_MOST = 4 * JOINS,
+    SHORT_NS = 4000,
+    LOOK_NS = 50 * 1000,
+    OLD_NS = 10 * 1000 * 1000
+};
 
 /* A started task, or a new one that is the oldest for too long. */
 static bool has_waiting(struct wf_worker *worker, int64_t now_ns)
@@ -28,9 +34,10 @@ static bool has_waiting(struct wf_worker *worker, int64_t now_ns)
 
 void wf_sched_pause(struct wf_worker *worker)
 {
-    worker->until_pause = JOINS;
-    wf_bump_own(&worker->turns, 1);
     int64_t now_ns = wf_monotonic_ns();
+    wf_bump_own(&worker->turns, 1);
+    worker->until_pause = now_ns - worker->paused_ns < SHORT_NS ? JOINS_MOST : JOINS;
+    worker->paused_ns = now_ns;
     bool is_closing = false;
     if (now_ns - worker->looked_ns >= LOOK_NS) {
         wf_worker_look(worker);

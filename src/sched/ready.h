@@ -56,19 +56,24 @@ static inline bool wf_ready_is_newest(struct wf_worker *worker, uint64_t token)
 }
 
 /* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
- * entries at the bottom of the deque go with it. Contains a full fence, before and after which the caller may
+ * entries at the bottom of the deque, which is at `before`, go with it. Contains a full fence, before and after which the caller may
  * do its part. False: somebody else has it. */
-static inline bool wf_ready_claim(struct wf_worker *worker, weft_task *task, uint64_t seen,
-                                  uint64_t dead)
+static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worker *worker,
+                                                                 weft_task *task, uint64_t seen,
+                                                                 uint64_t before, uint64_t dead)
 {
-    uint64_t before = wf_deque_lower(&worker->deque, dead);
+    if (dead > 0) {
+        wf_deque_lower(&worker->deque, before, dead);
+    }
     if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
         wf_deque_restore(&worker->deque, before);
         worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
         return false;
     }
-    wf_fence_after_rmw();
-    wf_deque_settle(&worker->deque, before);
+    if (dead > 0) {
+        wf_fence_after_rmw();
+        wf_deque_settle(&worker->deque, before, dead);
+    }
     return true;
 }
 

@@ -74,7 +74,7 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
 static inline void wf_spawn_count(weft_runtime *runtime, struct wf_worker *worker)
 {
     if (worker != NULL) {
-        wf_store_rel(&worker->counters.spawned, wf_load_rlx(&worker->counters.spawned) + 1);
+        wf_bump_own_rel(&worker->counters.spawned);
     } else {
         (void)wf_add_acqrel(&runtime->registry.outside_spawned, 1U);
     }
@@ -87,7 +87,7 @@ static inline void wf_spawn_publish(weft_runtime *runtime, struct wf_worker *wor
                                     weft_task *task)
 {
     bool is_linked = worker == NULL || (wf_task_flags(task) & WF_TASK_PINNED) != 0;
-    wf_state_spawn(&task->word, wf_task_id(task), is_linked);
+    wf_state_spawn(&task->word, is_linked);
     wf_spawn_count(runtime, worker);
 }
 

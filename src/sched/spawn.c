@@ -58,20 +58,13 @@ static weft_context *values_for(const struct wf_worker *worker, const weft_spawn
     return spawner != NULL ? wf_context_retain(spawner->context) : NULL;
 }
 
-/* What wf_task_clean has not left ready. */
+/* What the slot's last task has not left ready. */
 static inline void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
 {
-    const uint8_t shut = WF_MARK_SHUT | WF_MARK_FAILED;
-    if (__builtin_expect((wf_load_rlx(&task->marks) & shut) != 0, 0)) {
-        (void)wf_and_acqrel(&task->marks, (uint8_t)~shut); /* the slot's last task's */
-    }
     task->fn = fn;
     task->arg = arg;
     task->site = site;
-    task->home = 0;
-    wf_store_rlx(&task->flags, (uint8_t)0);
-    task->budget_spent = 0;
-    wf_store_rlx(&task->cause, (int16_t)0);
+    wf_store_rlx(&task->early, 0U);
 }
 
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
@@ -102,6 +95,9 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
         wf_task_add_flags(task, WF_TASK_APART);
     }
     task->context = values_for(worker, options);
+    if (extra != NULL || task->context != NULL) {
+        wf_task_add_flags(task, WF_TASK_MORE);
+    }
     if (options != NULL && options->pinned) {
         wf_task_add_flags(task, WF_TASK_PINNED | WF_TASK_APART);
         task->home = worker != NULL ? (uint16_t)worker->index : 0;
@@ -169,16 +165,16 @@ int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
                          0)) {
         return spawn_fully(site, task, fn, arg, options);
     }
-    weft_task *made = wf_task_alloc_quickly(&worker->tasks);
+    uint64_t token;
+    weft_task *made = wf_task_alloc_quickly(&worker->tasks, &token);
     if (__builtin_expect(made == NULL, 0)) {
         return spawn_fully(site, task, fn, arg, options);
     }
     fill(made, site, fn, arg);
-    made->context = NULL;
-    wf_state_spawn(&made->word, wf_task_id(made), false);
+    wf_state_spawn(&made->word, false);
     wf_spawn_count(worker->runtime, worker);
     *task = made;
-    wf_deque_add(&worker->deque, wf_task_token(made) | WF_READY_NEW);
+    wf_deque_add(&worker->deque, token | WF_READY_NEW);
     bool is_needed = wf_idle_needs(&worker->runtime->idle, true);
     return __builtin_expect(is_needed, 0) ? spawned_for_another(worker->runtime) : 0;
 }

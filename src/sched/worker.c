@@ -262,7 +262,7 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
     wf_task_finish(task, raw, &worker->tasks, &later);
     wf_sched_flush(&later);
     /* release: whoever sums the counters and finds all finished sees what they did */
-    wf_store_rel(&worker->counters.finished, wf_load_rlx(&worker->counters.finished) + 1);
+    wf_bump_own_rel(&worker->counters.finished);
     if (is_main && runtime->sim != NULL) {
         wf_sim_main_ended(runtime->sim);
     } else if (is_main) {

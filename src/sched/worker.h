@@ -97,6 +97,7 @@ struct wf_worker {
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
 
     /* pause.c */
+    int64_t paused_ns;       /* when it last asked the clock */
     int64_t looked_ns;       /* when it last looked around */
     int64_t oldest_since_ns; /* since when ... */
     uint64_t oldest;         /* ... this is the oldest entry of its deque */

@@ -219,10 +219,11 @@ weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cac
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task)
 {
     WF_ASSERT(task->scope == NULL && task->wait == NULL && task->extra == NULL &&
-              task->errors == NULL && wf_load_rlx(&task->joins) == 0);
+              task->errors == NULL && task->context == NULL && wf_load_rlx(&task->joins) == 0);
     task->owner = NULL;
-    /* Free keeps the epoch: see wf_state_spawn. Nobody else refers to the slot. */
-    wf_store_rel(&task->word, wf_load_rlx(&task->word) & WF_EPOCH_MASK);
+    wf_task_unmark(task);
+    /* Nobody else refers to the slot. */
+    wf_store_rel(&task->word, wf_word_freed(wf_load_rlx(&task->word)));
     if (cache == NULL) {
         wf_lock(&registry->lock);
         task->next = registry->loose;

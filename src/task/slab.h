@@ -61,12 +61,18 @@ void wf_registry_init(struct wf_registry *registry);
 void wf_registry_destroy(struct wf_registry *registry);
 void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registry);
 
+/* Slot and the low bits of the id in one word: names a task without keeping it. 0 names none. */
+static inline uint64_t wf_token_of(const weft_task *task, uint64_t id)
+{
+    return (id << 48) | (uint64_t)(uintptr_t)task;
+}
+
 /* A free slot with identity, NULL when there is no memory. Its other fields are the spawner's to
  * set; `cache` NULL for plain threads. owners and holds are both 1. */
 weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cache);
 
-/* The same when the cache has all that it takes; NULL: ask wf_task_alloc. */
-static inline weft_task *wf_task_alloc_quickly(struct wf_task_cache *cache)
+/* The same when the cache has all that it takes, with its token; NULL: ask wf_task_alloc. */
+static inline weft_task *wf_task_alloc_quickly(struct wf_task_cache *cache, uint64_t *token)
 {
     weft_task *task = cache->hot;
     if (__builtin_expect(task == NULL || cache->next_id == cache->last_id, 0)) {
@@ -78,6 +84,7 @@ static inline weft_task *wf_task_alloc_quickly(struct wf_task_cache *cache)
     wf_store_rlx(&task->id, id);
     /* release: who sees the new generation sees the new id */
     wf_store_rel(&task->refs, (id << 32) | WF_HOLD_ONE | WF_OWNER_ONE);
+    *token = wf_token_of(task, id);
     return task;
 }
 
@@ -90,7 +97,7 @@ void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, wef
 /* The same for a cache with room, and a task that ended with `word` and nobody was told (await/inside.c). */
 static inline void wf_task_free_quickly(struct wf_task_cache *cache, weft_task *task, uint64_t word)
 {
-    wf_store_rel(&task->word, word & WF_EPOCH_MASK);
+    wf_store_rel(&task->word, wf_word_freed(word));
     task->next = cache->hot;
     cache->hot = task;
     cache->hot_count++;
@@ -133,10 +140,9 @@ static inline bool wf_task_try_hold(weft_task *task)
     return true;
 }
 
-/* Slot and the low bits of the id in one word: names a task without keeping it. 0 names none. */
 static inline uint64_t wf_task_token(const weft_task *task)
 {
-    return ((wf_task_id(task) & 0xffff) << 48) | (uint64_t)(uintptr_t)task;
+    return wf_token_of(task, wf_task_id(task));
 }
 
 /* Owners fall by one / holds fall by one. Returns what is left of both. */

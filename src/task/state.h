@@ -126,16 +126,24 @@ static inline uint64_t wf_word_claimed(uint64_t word, uint8_t epoch, enum wf_ver
            ((uint64_t)epoch << WF_EPOCH_SHIFT);
 }
 
-/* A fresh task in a free slot. The epoch goes on and the deliveries, of which only differences count, begin
- * with bits of its id: so whoever was about to start the slot's last task finds another word. The spawner's
- * own store: nobody else looks at a free slot's word but to find that it is free. */
-static inline void wf_state_spawn(wf_au64 *word, uint64_t id, bool is_linked)
+/* What a free slot keeps of its last task's word: the number of the next life. */
+#define WF_LIVES_MASK (WF_EPOCH_MASK | WF_TOLLS_MASK)
+
+static inline uint64_t wf_word_freed(uint64_t word)
 {
-    uint64_t epoch = (wf_load_rlx(word) + (UINT64_C(1) << WF_EPOCH_SHIFT)) & WF_EPOCH_MASK;
-    uint64_t tolls =
-        (id >> 8 << WF_TOLLS_SHIFT) & WF_TOLLS_MASK; /* the epoch counts with the low bits */
-    wf_store_rel(word, epoch | tolls | WF_NEW | (is_linked ? WF_LINKED : 0));
+    return word & WF_LIVES_MASK;
 }
+
+/* A fresh task in a free slot. Epoch and deliveries, of which only differences count, are taken together as one
+ * number that goes on: so whoever was about to start the slot's last task finds another word. The spawner's
+ * own store: nobody else looks at a free slot's word but to find that it is free. */
+static inline void wf_state_spawn(wf_au64 *word, bool is_linked)
+{
+    uint64_t lives = wf_load_rlx(word) + (UINT64_C(1) << WF_EPOCH_SHIFT);
+    wf_store_rel(word, (lives & WF_LIVES_MASK) | WF_NEW | (is_linked ? WF_LINKED : 0));
+}
+
+_Static_assert(WF_TOLLS_SHIFT == WF_EPOCH_SHIFT + 8, "one number");
 
 /* A list is about to link a task that is in no deque any more. False: it is no longer NEW. */
 static inline bool wf_state_link(wf_au64 *word)
@@ -157,7 +165,7 @@ enum wf_start { WF_START_RUN, WF_START_CANCELLED, WF_START_LOST };
  * a deque had is never linked. */
 static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen, bool is_linked)
 {
-    const uint64_t same = WF_EPOCH_MASK | WF_TOLLS_MASK | WF_LINKED;
+    const uint64_t same = WF_LIVES_MASK | WF_LINKED;
     uint64_t checked = (seen & ~WF_LINKED) | (is_linked ? WF_LINKED : 0);
     while (wf_word_life(seen) == WF_NEW && ((seen ^ checked) & same) == 0) {
         if (wf_cas_weak_acqrel(word, &seen, wf_word_with_life(seen, WF_RUN) & ~WF_LINKED)) {
@@ -270,7 +278,7 @@ static inline enum wf_deliver wf_state_deliver(wf_au64 *word, bool is_locked)
  * what the joiner has published and its next look at its own requests (await/inside.c). */
 static inline bool wf_state_start_inside(wf_au64 *word, uint64_t seen)
 {
-    return wf_cas_sc(word, &seen, wf_word_with_life(seen, WF_RUN));
+    return wf_cas_sc(word, &seen, seen + (WF_RUN - WF_NEW));
 }
 
 /* Under the lock of a task that runs a child inside: keeps it from leaving that child, by WF_BUSY. False:

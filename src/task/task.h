@@ -85,17 +85,23 @@ struct weft_task {
     /* enum wf_reason of the present wait: the task stores (relaxed), reports load. */
     wf_au8 reason;
 
-    /* Of the latest request (WEFT_CAUSE_* or the canceller's own): whoever adds one stores it first
-     * (relaxed), the task loads; adding the request orders the two. Of cancellers that come together
-     * either one's may stand. */
-    wf_ai16 cause;
+    uint16_t home; /* worker a pinned task belongs to; the scheduler's, not set for others */
 
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
 
-    uint16_t home;        /* worker a pinned task belongs to; the scheduler's */
-    wf_au8 flags;         /* WF_TASK_*: by wf_task_add_flags, see there */
-    uint8_t budget_spent; /* ready waits in a row; the task's own */
+    union {
+        struct {
+            wf_au8 flags;         /* WF_TASK_*: by wf_task_add_flags, see there */
+            uint8_t budget_spent; /* ready waits in a row; the task's own */
+
+            /* Of the latest request (WEFT_CAUSE_* or the canceller's own): whoever adds one stores it first
+             * (relaxed), the task loads; adding the request orders the two. Of cancellers that come
+             * together either one's may stand. */
+            wf_ai16 cause;
+        };
+        wf_au32 early; /* all of them: the spawner stores 0 */
+    };
 
     /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
      * reset, because a late kick of the slot's last task may be in it. */
@@ -140,7 +146,9 @@ enum {
     WF_TASK_PROBED = 8,    /* a cancel sweep counts its await points; set when it first runs */
     WF_TASK_MAIN = 4,      /* the main task of weft_run: nobody retrieves its error but weft_run */
     WF_TASK_WALK = 16,     /* one open weft_completions; the task itself counts them, up to ... */
-    WF_TASK_WALKS = 0x70,  /* ... this; more are not counted */
+    WF_TASK_WALKS = 0x30,  /* ... this; more are not counted */
+    WF_TASK_MORE =
+        0x40, /* has had values, an owner, `extra` or `errors`: its end is no quick one */
     WF_TASK_APART =
         128, /* never runs inside its joiner: pinned, with a stack of its own size, or linked
                             * by some list until a worker has taken it; never cleared */
@@ -167,6 +175,15 @@ static inline unsigned wf_task_flags(const weft_task *task)
 static inline void wf_task_add_flags(weft_task *task, unsigned flags)
 {
     wf_store_rlx(&task->flags, (uint8_t)(wf_load_rlx(&task->flags) | flags));
+}
+
+/* A last touch of a slot that somebody may have marked: the next task begins without. */
+static inline void wf_task_unmark(weft_task *task)
+{
+    const uint8_t shut = WF_MARK_SHUT | WF_MARK_FAILED;
+    if (__builtin_expect((wf_load_rlx(&task->marks) & shut) != 0, 0)) {
+        (void)wf_and_acqrel(&task->marks, (uint8_t)~shut);
+    }
 }
 
 static inline uint64_t wf_task_id(const weft_task *task)
