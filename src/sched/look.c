@@ -47,6 +47,15 @@ static void collect_ring(struct wf_worker *worker)
     wf_sched_flush(&later);
 }
 
+/* Memory that nobody needs any more goes back also while there is never nothing to do. */
+static void trim_if_busy(struct wf_worker *worker, int64_t now_ns)
+{
+    bool is_idle = worker->fiber == worker->host && wf_ready_is_empty(worker);
+    if (!is_idle) { /* else by worker.c, without pauses */
+        (void)wf_stacks_trim(&worker->runtime->stacks, now_ns, TRIM_PAUSE);
+    }
+}
+
 /* Turns may be over in nanoseconds, and a look into the kernel takes as long as twenty of them. */
 static void poll_if_due(struct wf_worker *worker)
 {
@@ -55,7 +64,7 @@ static void poll_if_due(struct wf_worker *worker)
         worker->looked_ns = now_ns;
         (void)wf_poll_now(worker);
         help_another(worker);
-        (void)wf_stacks_trim(&worker->runtime->stacks, now_ns, TRIM_PAUSE);
+        trim_if_busy(worker, now_ns);
     }
 }
 

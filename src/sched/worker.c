@@ -385,7 +385,11 @@ static void go_to_sleep(struct wf_worker *worker)
 static bool trim(struct wf_worker *worker)
 {
     struct wf_stacks *stacks = &worker->runtime->stacks;
-    return wf_stacks_trim_ns(stacks) != WF_FOREVER && wf_stacks_trim(stacks, wf_monotonic_ns(), 0);
+    if (wf_stacks_trim_ns(stacks) == WF_FOREVER || !wf_stacks_trim(stacks, wf_monotonic_ns(), 0)) {
+        return false;
+    }
+    worker->until_poll = 0; /* as after a sleep: something may have happened outside */
+    return true;
 }
 
 static struct wf_pick next_anywhere(struct wf_worker *worker)
