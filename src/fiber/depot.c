@@ -250,6 +250,7 @@ static void take_dirty_locked(struct wf_depot *depot, struct wf_stack_shelf *she
         }
     }
     wf_store_rlx(&shelf->count, n);
+    shelf->cold_count = n;
 }
 
 /* Reserves clean stacks of one slab; they are built one by one as they are taken, for building

@@ -30,15 +30,22 @@ static inline void fetch(const struct wf_fiber *f)
     }
 }
 
+/* The newest of n. */
+static struct wf_fiber *pop_used(struct wf_stack_shelf *shelf, uint32_t n)
+{
+    wf_store_rlx(&shelf->count, n - 1);
+    if (n > FETCH_AHEAD && n - FETCH_AHEAD <= shelf->cold_count) {
+        fetch(shelf->items[n - 1 - FETCH_AHEAD]);
+    }
+    shelf->cold_count = n - 1 < shelf->cold_count ? n - 1 : shelf->cold_count;
+    return shelf->items[n - 1];
+}
+
 static struct wf_fiber *pop(struct wf_stack_shelf *shelf)
 {
     uint32_t n = wf_load_rlx(&shelf->count);
     if (n > 0) {
-        wf_store_rlx(&shelf->count, n - 1);
-        if (n > FETCH_AHEAD) {
-            fetch(shelf->items[n - 1 - FETCH_AHEAD]);
-        }
-        return shelf->items[n - 1];
+        return pop_used(shelf, n);
     }
     if (shelf->fresh_bits == 0) {
         return NULL;
@@ -83,6 +90,7 @@ static void push(struct wf_stack_cache *cache, struct wf_fiber *f)
         unsigned oldest = most / 2;
         give_to_depot(cache->stacks, f->class_index, shelf->items, oldest);
         n -= oldest;
+        shelf->cold_count = 0; /* enough of the others have been used since */
         memmove(shelf->items, shelf->items + oldest, n * sizeof *shelf->items);
     }
     shelf->items[n] = f;
@@ -168,6 +176,7 @@ static void flush_shelf(struct wf_stacks *stacks, unsigned class_index,
 {
     give_to_depot(stacks, class_index, shelf->items, wf_load_rlx(&shelf->count));
     wf_store_rlx(&shelf->count, 0);
+    shelf->cold_count = 0;
     if (shelf->fresh_bits != 0) {
         wf_depot_give_clean(&stacks->depots[class_index], shelf->fresh_slab, shelf->fresh_bits);
     }

@@ -83,8 +83,9 @@ struct wf_stacks {
 /* Free stacks of one class that one worker owns. */
 struct wf_stack_shelf {
     /* Both counts: the owner stores (relaxed), wf_stacks_stats loads (relaxed), for people only. */
-    wf_au32 count;                           /* of items */
-    wf_au32 fresh_count;                     /* of fresh_bits */
+    wf_au32 count;       /* of items */
+    wf_au32 fresh_count; /* of fresh_bits */
+    uint32_t cold_count; /* of items, the first: from the depot, not used since */
     struct wf_fiber *items[WF_STACK_CACHED]; /* newest last */
     struct wf_slab *fresh_slab;              /* of clean stacks, built as they are taken */
     uint64_t fresh_bits;
