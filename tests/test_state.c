@@ -127,6 +127,7 @@ Test(state, a_linked_task_starts_from_its_list_only)
     cr_assert_eq(wf_state_start(&word, linked, true), WF_START_RUN);
     cr_assert((now() & WF_LINKED) == 0);
 
+    wf_store_rel(&word, wf_word_freed(now()));
     wf_state_spawn(&word, false);
     cr_assert_eq(wf_state_start(&word, now(), true), WF_START_LOST);
     cr_assert(wf_state_link(&word));

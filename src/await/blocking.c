@@ -135,7 +135,7 @@ static int run_inline(weft_task *self, weft_fn *fn, void *arg, void (*drop_arg)(
     struct wf_worker *worker = wf_here();
     struct wf_fiber *fiber = worker->fiber;
     worker->fiber = worker->host;
-    wf_store_rlx(&worker->running, (weft_task *)NULL);
+    wf_store_rlx(&worker->running, &wf_no_task);
     wf_here_lend(self->context);
     if (rc == 0) {
         *result = fn(arg);

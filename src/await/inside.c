@@ -42,7 +42,9 @@ static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dea
     if (wf_runtime_of(task) != worker->runtime || !fits_simulation(worker)) {
         return false;
     }
-    *dead = wf_ready_count_dead(worker, wf_ready_is_newest(worker, wf_task_token(task)));
+    bool is_newest = wf_ready_is_newest(worker, wf_task_token(task));
+    bool is_tidy = is_newest && wf_deque_bottom(&worker->deque) > worker->odd_below;
+    *dead = is_tidy ? 1 : wf_ready_count_dead(worker, is_newest);
     return true;
 }
 
@@ -300,11 +302,11 @@ int weft_join(weft_task *task, intptr_t *result)
 /* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. */
 int weft_await(weft_task *task, intptr_t *result)
 {
-    struct wf_worker *worker = wf_here();
-    weft_task *self = wf_running_on(worker);
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_load_rlx(&worker->running);
     uint64_t seen;
     uint64_t word;
-    if (__builtin_expect(task == NULL || self == NULL || !is_quiet(task, WF_NEW, &seen) ||
+    if (__builtin_expect(task == NULL || !is_quiet(task, WF_NEW, &seen) ||
                              !is_quiet(self, WF_RUN, &word) || self->scope != NULL ||
                              !fits(worker, self, task) || wf_load_rlx(&worker->slot) != 0 ||
                              --worker->until_pause < 0 || !claim_at_once(worker, self, task, seen),

@@ -16,7 +16,7 @@ static void in_child(void)
     struct wf_worker *worker = wf_here();
     (void)wf_add_rlx(&wf_forks, 1U);
     if (worker != NULL) {
-        wf_store_rlx(&worker->running, (weft_task *)NULL); /* no short ways (wf_running_on) */
+        wf_store_rlx(&worker->running, &wf_no_task); /* no short ways */
     }
 }
 

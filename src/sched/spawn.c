@@ -157,11 +157,11 @@ static __attribute__((noinline)) int spawned_for_another(weft_runtime *runtime)
 int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
                   const weft_spawn_options *options)
 {
-    struct wf_worker *worker = wf_here();
-    const weft_task *self = wf_running_on(worker);
-    if (__builtin_expect(self == NULL || self->context != NULL ||
-                             wf_load_rlx(&worker->is_open) == 0 || options != NULL || fn == NULL ||
-                             task == NULL || !wf_deque_has_room(&worker->deque),
+    struct wf_worker *worker = wf_here_quick();
+    const weft_task *self = wf_load_rlx(&worker->running);
+    if (__builtin_expect(self->context != NULL || wf_load_rlx(&worker->is_open) == 0 ||
+                             options != NULL || fn == NULL || task == NULL ||
+                             !wf_deque_has_room(&worker->deque),
                          0)) {
         return spawn_fully(site, task, fn, arg, options);
     }

@@ -93,6 +93,7 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     worker->index = index;
     worker->host = &worker->own_host;
     worker->fiber = worker->host;
+    wf_store_rlx(&worker->running, &wf_no_task);
     worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
     worker->until_poll = 1;
     worker->linger_ns = WF_LINGER_NS;

@@ -41,7 +41,7 @@ static void report_stuck(weft_runtime *runtime, struct wf_worker *worker, weft_t
 static void look_at(weft_runtime *runtime, struct wf_worker *worker, struct observed *before)
 {
     uint64_t turns = wf_load_rlx(&worker->turns);
-    weft_task *running = wf_load_rlx(&worker->running);
+    weft_task *running = wf_running_on(worker);
     if (running == NULL || turns != before->turns || running != before->running) {
         before->turns = turns;
         before->running = running;

@@ -52,6 +52,8 @@ int wf_runtime_resolve(weft_runtime **runtime)
     return rc;
 }
 
+struct wf_worker wf_no_worker = {.running = &wf_no_task};
+
 /* ---- switching ---- */
 
 static enum wf_park park(weft_task *task)
@@ -437,6 +439,7 @@ void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
     worker->leave = WF_LEAVE_NOTHING;
     begin_turn(worker, fiber);
     wf_fiber_switch(worker->host, fiber);
+    wf_store_rlx(&worker->running, &wf_no_task);
     arrive(worker);
 }
 

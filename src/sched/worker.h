@@ -106,8 +106,8 @@ struct wf_worker {
     weft_task *to_bury;
     int bury_error; /* what it ends with */
 
-    /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, NULL on the host: for it
-     * too, and for wf_running_on. */
+    /* Turns so far: the owner bumps, the watchdog reads (relaxed). The task that runs, wf_no_task on the
+     * host and while nobody is to be found here (NULL on the way there): for it too, and for the short ways. */
     _Alignas(64) wf_au64 turns;
     _Atomic(weft_task *) running;
 
@@ -122,7 +122,8 @@ struct wf_worker {
  * forked child: wf_fiber_worker says which. */
 static inline weft_task *wf_running_on(const struct wf_worker *worker)
 {
-    return __builtin_expect(worker != NULL, 1) ? wf_load_rlx(&worker->running) : NULL;
+    weft_task *running = worker != NULL ? wf_load_rlx(&worker->running) : NULL;
+    return __builtin_expect(running != &wf_no_task, 1) ? running : NULL;
 }
 
 /* The running task, NULL outside a fiber. */

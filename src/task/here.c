@@ -4,12 +4,19 @@
 
 #include <stddef.h>
 
+#include "task/task.h"
+
 /* initial-exec: no call, and no allocation in a signal handler, also in the shared library. Hidden, and named
  * by the instruction in here.h. */
 #define HERE __attribute__((tls_model("initial-exec"), visibility("hidden")))
 
 extern _Thread_local HERE struct wf_worker *wf_here_worker;
 _Thread_local HERE struct wf_worker *wf_here_worker;
+
+extern _Thread_local HERE struct wf_worker *wf_here_always;
+_Thread_local HERE struct wf_worker *wf_here_always = &wf_no_worker;
+
+struct weft_task wf_no_task = {.context = (weft_context *)(uintptr_t)&wf_no_task};
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) weft_context *lent;
 
@@ -21,11 +28,19 @@ __attribute__((noinline)) struct wf_worker *wf_here(void)
     __asm__ __volatile__("" : "+r"(worker) : : "memory");
     return worker;
 }
+
+__attribute__((noinline)) struct wf_worker *wf_here_quick(void)
+{
+    struct wf_worker *worker = wf_here_always;
+    __asm__ __volatile__("" : "+r"(worker) : : "memory");
+    return worker;
+}
 #endif
 
 __attribute__((noinline)) void wf_here_set(struct wf_worker *worker)
 {
     wf_here_worker = worker;
+    wf_here_always = worker != NULL ? worker : &wf_no_worker;
     __asm__ __volatile__("" : : : "memory");
 }
 

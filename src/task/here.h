@@ -12,6 +12,12 @@
 
 struct wf_worker;
 
+/* The worker of threads that are none (worker.c). Nobody writes to it. */
+extern struct wf_worker wf_no_worker;
+
+/* What runs where no fiber does: it has no life, and values (which spawning looks at) that nobody may touch. */
+extern struct weft_task wf_no_task;
+
 /* The worker of the calling thread, NULL on a plain thread. */
 #if defined(__x86_64__)
 static inline struct wf_worker *wf_here(void)
@@ -23,8 +29,21 @@ static inline struct wf_worker *wf_here(void)
                          : "memory");
     return worker;
 }
+
+/* The same for the short ways of calls: on a plain thread it is one that runs wf_no_task, so that they need not
+ * ask. */
+static inline struct wf_worker *wf_here_quick(void)
+{
+    struct wf_worker *worker;
+    __asm__ __volatile__("movq wf_here_always@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0"
+                         : "=r"(worker)
+                         :
+                         : "memory");
+    return worker;
+}
 #else
 struct wf_worker *wf_here(void);
+struct wf_worker *wf_here_quick(void);
 #endif
 void wf_here_set(struct wf_worker *worker);
 

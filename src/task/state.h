@@ -126,24 +126,27 @@ static inline uint64_t wf_word_claimed(uint64_t word, uint8_t epoch, enum wf_ver
            ((uint64_t)epoch << WF_EPOCH_SHIFT);
 }
 
-/* What a free slot keeps of its last task's word: the number of the next life. */
+/* What is in a free slot's word: epoch and deliveries, of which only differences count, taken together as one
+ * number that goes on. So whoever was about to start the slot's last task finds another word. */
 #define WF_LIVES_MASK (WF_EPOCH_MASK | WF_TOLLS_MASK)
 
 static inline uint64_t wf_word_freed(uint64_t word)
 {
-    return word & WF_LIVES_MASK;
+    return (word + (UINT64_C(1) << WF_EPOCH_SHIFT)) & WF_LIVES_MASK;
 }
 
-/* A fresh task in a free slot. Epoch and deliveries, of which only differences count, are taken together as one
- * number that goes on: so whoever was about to start the slot's last task finds another word. The spawner's
- * own store: nobody else looks at a free slot's word but to find that it is free. */
+/* A fresh task in a free slot. The spawner's own store: nobody else looks at a free slot's word but to find that
+ * it is free. */
 static inline void wf_state_spawn(wf_au64 *word, bool is_linked)
 {
-    uint64_t lives = wf_load_rlx(word) + (UINT64_C(1) << WF_EPOCH_SHIFT);
-    wf_store_rel(word, (lives & WF_LIVES_MASK) | WF_NEW | (is_linked ? WF_LINKED : 0));
+    if (is_linked) {
+        wf_store_rel(word, wf_load_rlx(word) | WF_NEW | WF_LINKED);
+    } else {
+        wf_bump_own_rel(word);
+    }
 }
 
-_Static_assert(WF_TOLLS_SHIFT == WF_EPOCH_SHIFT + 8, "one number");
+_Static_assert(WF_TOLLS_SHIFT == WF_EPOCH_SHIFT + 8 && WF_FREE + 1 == WF_NEW, "one number");
 
 /* A list is about to link a task that is in no deque any more. False: it is no longer NEW. */
 static inline bool wf_state_link(wf_au64 *word)
