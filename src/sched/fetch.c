@@ -13,11 +13,7 @@
  */
 #include "sched/ready.h"
 
-enum {
-    RECORD_AHEAD = 6,
-    STACK_AHEAD = WF_FETCH_AHEAD,
-    LINE_BYTES = 64,
-};
+enum { LINE_BYTES = 64 };
 
 /* Three cache lines, the last of which has `at`. In a row: a loop costs more than it fetches. */
 static inline void fetch_lines(const char *at)
@@ -29,12 +25,9 @@ static inline void fetch_lines(const char *at)
 
 void wf_ready_fetch(struct wf_deque *deque, uint64_t at)
 {
-    if (wf_load_rlx(&deque->bottom) - at <= RECORD_AHEAD) {
-        return;
-    }
     const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    uint64_t near = wf_load_rlx(&ring->slots[(at + STACK_AHEAD) & ring->mask]);
-    uint64_t far = wf_load_rlx(&ring->slots[(at + RECORD_AHEAD) & ring->mask]);
+    uint64_t near = wf_load_rlx(&ring->slots[(at + WF_FETCH_STACK) & ring->mask]);
+    uint64_t far = wf_load_rlx(&ring->slots[(at + WF_FETCH_RECORD) & ring->mask]);
     weft_task *task = (weft_task *)(uintptr_t)(near & WF_READY_ADDRESS);
     const char *top = (const char *)wf_load_rlx(&task->fiber);
     fetch_lines(top);

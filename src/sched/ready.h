@@ -77,17 +77,20 @@ static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worke
     return true;
 }
 
-enum { WF_FETCH_AHEAD = 3 };
+/* How many entries ahead stacks and records are fetched. */
+enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 6 };
 
-/* What lies so far behind the entry at `at`, that may be anything that has been there once. */
-static inline uint64_t wf_ready_ahead(struct wf_deque *deque, uint64_t at)
+/* Has the task that is so far behind the entry at `at` been woken? */
+static inline bool wf_ready_is_cold(struct wf_deque *deque, uint64_t at)
 {
+    if (wf_load_rlx(&deque->bottom) - at <= WF_FETCH_RECORD) { /* own */
+        return false;
+    }
     const struct wf_ring *ring = wf_load_rlx(&deque->ring); /* own */
-    return wf_load_rlx(&ring->slots[(at + WF_FETCH_AHEAD) & ring->mask]);
+    return (wf_load_rlx(&ring->slots[(at + WF_FETCH_STACK) & ring->mask]) & WF_READY_WOKEN) != 0;
 }
 
-/* The entry at `at` has been taken, and others that were woken come next: what they will touch is fetched
- * (fetch.c). */
+/* The same is true: what those that come next will touch is fetched (fetch.c). */
 void wf_ready_fetch(struct wf_deque *deque, uint64_t at);
 
 /* The next task if it is a started one at the nearest place: the slot, else the head of the deque. NULL: ask
@@ -107,7 +110,7 @@ static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
         return NULL;
     }
     worker->slot_streak = 0;
-    if (__builtin_expect((wf_ready_ahead(&worker->deque, at) & WF_READY_WOKEN) != 0, 0)) {
+    if (__builtin_expect(wf_ready_is_cold(&worker->deque, at), 0)) {
         wf_ready_fetch(&worker->deque, at);
     }
     return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
