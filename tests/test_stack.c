@@ -523,18 +523,59 @@ static void *churn(void *arg)
     return NULL;
 }
 
-Test(stack, many_threads_share_a_depot)
+static void run_threads(void *(*body)(void *))
 {
     pthread_t threads[THREADS];
     uint64_t seed = wt_seed();
     open_all();
     for (uint64_t i = 0; i < THREADS; i++) {
         void *arg = (void *)(uintptr_t)(seed + i);
-        cr_assert_eq(pthread_create(&threads[i], NULL, churn, arg), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, body, arg), 0);
     }
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
     wt_assert_clean();
+}
+
+Test(stack, many_threads_share_a_depot)
+{
+    run_threads(churn);
+    close_all();
+}
+
+enum { SURGES = 20, SURGE = 1500, TRIMS = 30 };
+
+/* Takes many, gives all of them back, and trims while others take. */
+static void *surge(void *arg)
+{
+    struct wf_fiber **held = calloc(SURGE, sizeof *held);
+    struct wf_stack_cache own;
+    int64_t now_ns = wf_monotonic_ns();
+    wf_stack_cache_open(&own, &stacks);
+    for (int round = 0; round < SURGES; round++) {
+        for (int i = 0; i < SURGE; i++) {
+            held[i] = wf_fiber_take(&own, 0);
+            wt_check(held[i] != NULL);
+            held[i]->task = arg;
+        }
+        for (int i = 0; i < SURGE; i++) {
+            wt_check(held[i]->task == arg); /* its page has not gone */
+            wf_fiber_give(&own, held[i]);
+        }
+        for (int i = 0; i < TRIMS; i++) {
+            now_ns += 1000000000;
+            (void)wf_stacks_trim(&stacks, now_ns, 0);
+        }
+    }
+    wf_stack_cache_close(&own);
+    free(held);
+    return NULL;
+}
+
+Test(stack, threads_trim_while_others_take)
+{
+    run_threads(surge);
+    cr_assert(wf_hook_keeps_pages() || count_stacks().decommitted > 0);
     close_all();
 }
