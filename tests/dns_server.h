@@ -10,6 +10,7 @@
  *     silent    no answer                     garbage   an answer that is none
  *     second    silent at first, then as four
  *     home      A 127.0.0.1, AAAA ::1
+ *     half      A 127.0.0.1, and no answer for AAAA
  * All but those are none. */
 #ifndef DNS_SERVER_H
 #define DNS_SERVER_H
@@ -147,6 +148,13 @@ static inline int dns_answer_name(struct dns_server *server, const char *name, u
     }
     if (DNS_IS("home")) {
         dns_put_address(out, type, type == DNS_A ? "127.0.0.1" : "::1");
+        return DNS_OK;
+    }
+    if (DNS_IS("half")) {
+        if (type == DNS_AAAA) {
+            return -1;
+        }
+        dns_put_address(out, DNS_A, "127.0.0.1");
         return DNS_OK;
     }
     if (DNS_IS("many")) {

@@ -13,6 +13,7 @@
 
 #include "dns_server.h"
 #include "net/race.h"
+#include "net/resolve.h"
 #include "net/socket.h"
 #include "net_test.h"
 #include "support.h"
@@ -193,6 +194,173 @@ Test(connect_host, ties_and_time_limits)
     }
 }
 
+/* ---- answers that come one by one ---- */
+
+/* After so many milliseconds, well with the ports up to a 0, or with an error. */
+struct answer {
+    enum wf_answer which;
+    int after_ms;
+    int error;
+    uint16_t ports[4];
+};
+
+static weft_addresses *list_of(const struct answer *answer)
+{
+    weft_addresses *list = wf_addresses_make(4);
+    wt_check(list != NULL);
+    for (size_t i = 0; i < 4 && answer->ports[i] != 0; i++) {
+        bool is_v6 = answer->which == WF_ANSWER_V6 || (answer->which == WF_ANSWER_BOTH && i % 2);
+        weft_address address = is_v6 ? v6(answer->ports[i]) : v4(answer->ports[i]);
+        wf_addresses_add(list, &address.as.any, answer->ports[i]);
+    }
+    return list;
+}
+
+static int looked_up; /* lookups that have ended, and how the last one did */
+static int look_up_end;
+
+/* Tells the answers up to one that is none. */
+static int look_up(const void *question, struct wf_answers *answers)
+{
+    int rc = 0;
+    for (const struct answer *answer = question; rc == 0 && answer->which != 0; answer++) {
+        rc = weft_sleep(answer->after_ms * WEFT_MS);
+        if (rc == 0) {
+            wf_answers_tell(answers, answer->which, answer->error,
+                            answer->error == 0 ? list_of(answer) : NULL);
+        }
+    }
+    looked_up++;
+    look_up_end = rc;
+    return rc;
+}
+
+/* As race, with the answers; times count from here. */
+static int64_t race_answers(const struct answer *answers, const char *expected)
+{
+    int64_t start = weft_now();
+    int before = looked_up;
+    int fd = wf_race_answers(look_up, answers, 250 * WEFT_MS, act, NULL);
+    int64_t end = weft_now();
+    wt_check(traced(expected));
+    wt_check(looked_up == before + 1);
+    if (fd >= 0) {
+        wt_check(weft_close(fd) == 0);
+    }
+    return fd < 0 ? fd : (end - start) / WEFT_MS;
+}
+
+/* What begins when: an answer of IPv6 at once, one of IPv4 50 ms later or when there is none of IPv6. */
+static intptr_t first_answers(void *arg)
+{
+    static const struct answer orders[][3] = {
+        {{WF_ANSWER_V6, 10, 0, {100}}, {WF_ANSWER_V4, 500, 0, {10}}},
+        {{WF_ANSWER_V4, 10, 0, {9990}}, {WF_ANSWER_V6, 30, 0, {20}}},
+        {{WF_ANSWER_V4, 10, 0, {20}}, {WF_ANSWER_V6, 51, 0, {30}}},
+        {{WF_ANSWER_V4, 10, 0, {20}}, {WF_ANSWER_V6, 10, -ENODATA, {0}}},
+        {{WF_ANSWER_V6, 10, -ENODATA, {0}}, {WF_ANSWER_V4, 10, 0, {20}}},
+        {{WF_ANSWER_BOTH, 10, 0, {20, 30}}},
+    };
+    static const struct {
+        const char *trace;
+        int64_t took_ms;
+    } expected[] = {{"100@10 ", 110}, {"20@40 ", 60}, {"20@60 ", 80},
+                    {"20@20 ", 40},   {"20@20 ", 40}, {"20@10 ", 30}};
+    int at = (int)(intptr_t)arg;
+    wt_check(race_answers(orders[at], expected[at].trace) == expected[at].took_ms);
+    wt_check(look_up_end == (at == 0 ? -ECANCELED : 0));
+    return 0;
+}
+
+Test(connect_host, an_answer_of_ipv4_waits_for_the_other)
+{
+    for (int i = 0; i < 6; i++) {
+        RUN(first_answers, (void *)(intptr_t)i, &plain_sim);
+    }
+}
+
+/* What comes when attempts are under way takes its turn: at the next time, or at once if nothing goes on. */
+static intptr_t late_answers(void *arg)
+{
+    static const struct answer orders[][3] = {
+        {{WF_ANSWER_V4, 10, 0, {9990, 9990}}, {WF_ANSWER_V6, 90, 0, {30}}},
+        {{WF_ANSWER_V4, 10, 0, {9990}}, {WF_ANSWER_V6, 490, 0, {30}}},
+        {{WF_ANSWER_V4, 10, 0, {11, 21}}, {WF_ANSWER_V6, 90, 0, {30}}},
+        {{WF_ANSWER_V6, 10, 0, {11, 31}}, {WF_ANSWER_V4, 90, 0, {30}}},
+        {{WF_ANSWER_V6, 10, 0, {9990, 9990}}, {WF_ANSWER_V4, 300, -ETIMEDOUT, {0}}},
+    };
+    static const struct {
+        const char *trace;
+        int64_t took_ms;
+    } expected[] = {{"9990@60 30@310 ", 340},
+                    {"9990@60 30@500 ", 530},
+                    {"11@60 21@70 30@100 ", 130},
+                    {"11@10 31@20 30@100 ", 130},
+                    {"9990@10 9990@260 ", 10000}};
+    int at = (int)(intptr_t)arg;
+    wt_check(race_answers(orders[at], expected[at].trace) == expected[at].took_ms);
+    return 0;
+}
+
+Test(connect_host, late_answers_take_their_turn)
+{
+    for (int i = 0; i < 5; i++) {
+        RUN(late_answers, (void *)(intptr_t)i, &plain_sim);
+    }
+}
+
+/* The error that says most; of an attempt, if there was one. */
+static intptr_t no_answers(void *arg)
+{
+    static const struct answer silence[] = {
+        {WF_ANSWER_V6, 10, -ETIMEDOUT, {0}}, {WF_ANSWER_V4, 10, -ENODATA, {0}}, {0}};
+    static const struct answer unknown[] = {
+        {WF_ANSWER_V6, 10, -ENODATA, {0}}, {WF_ANSWER_V4, 10, -ENOENT, {0}}, {0}};
+    static const struct answer half[] = {{WF_ANSWER_V4, 10, -ENODATA, {0}}, {0}};
+    static const struct answer refused[] = {
+        {WF_ANSWER_V4, 10, 0, {21}}, {WF_ANSWER_V6, 100, -ETIMEDOUT, {0}}, {0}};
+    (void)arg;
+    wt_check(race_answers(silence, "") == -ETIMEDOUT);
+    wt_check(race_answers(unknown, "") == -ENOENT);
+    wt_check(race_answers(half, "") == -ENODATA);
+    wt_check(race_answers(refused, "21@110 ") == -ECONNREFUSED);
+    wt_check(weft_now() == 160 * WEFT_MS);
+    return 0;
+}
+
+Test(connect_host, no_answers)
+{
+    RUN(no_answers, NULL, &plain_sim);
+}
+
+/* A name that is not there as it is, but with a domain behind it: the second answer is both. */
+static intptr_t joint_after_all(void *arg)
+{
+    static const struct answer answers[] = {
+        {WF_ANSWER_V6, 10, -ENODATA, {0}}, {WF_ANSWER_BOTH, 10, 0, {9990, 20}}, {0}};
+    (void)arg;
+    wt_check(race_answers(answers, "9990@20 20@270 ") == 290);
+    return 0;
+}
+
+static intptr_t given_up_looking(void *arg)
+{
+    static const struct answer answers[] = {
+        {WF_ANSWER_V4, 10, 0, {9990}}, {WF_ANSWER_V6, 9000, 0, {20}}, {0}};
+    (void)arg;
+    wt_check(weft_within(400 * WEFT_MS, race_answers(answers, "9990@60 ")) == -ETIMEDOUT);
+    wt_check(weft_now() == 400 * WEFT_MS && look_up_end == -ECANCELED);
+    wt_check(made == unmade + (int)(intptr_t)arg);
+    return 0;
+}
+
+Test(connect_host, joint_answers_and_time_limits)
+{
+    RUN(joint_after_all, NULL, &plain_sim);
+    made = unmade;
+    RUN(given_up_looking, NULL, &plain_sim);
+}
+
 /* ---- simulated sockets ---- */
 
 static intptr_t accepts_one(void *arg)
@@ -281,6 +449,62 @@ static intptr_t by_name(void *arg)
     wt_check(count_sockets() == before);
     dns_stop(&server);
     return 0;
+}
+
+/* Whose server never says whether there are addresses of IPv6: nobody waits for its time-out. */
+static intptr_t by_half_a_name(void *arg)
+{
+    struct dns_server server = {0};
+    (void)arg;
+    dns_start(&server);
+    weft_resolve_options resolve = {.servers = server.address, .search = ""};
+    weft_connect_options options = {.resolve = &resolve};
+    int before = count_sockets();
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    int64_t start_ns = weft_now();
+    int fd = weft_connect_host("half.test", (uint16_t)weft_local_port(listener), &options);
+    int64_t took_ns = weft_now() - start_ns;
+    wt_check(fd >= 0 && weft_close(fd) == 0);
+    wt_check(took_ns >= 50 * WEFT_MS && took_ns < 5 * WEFT_S);
+    wt_check(weft_close(listener) == 0);
+    wt_check(count_sockets() == before);
+    dns_stop(&server);
+    return 0;
+}
+
+Test(connect_host, by_half_a_name, .timeout = 30)
+{
+    NEED_CARES();
+    RUN(by_half_a_name, NULL, &one_worker);
+}
+
+/* Names that are asked for as one: the hosts file has it, or a domain makes it complete, at once or after all. */
+static intptr_t by_joint_names(void *arg)
+{
+    struct dns_server server = {0};
+    (void)arg;
+    dns_start(&server);
+    weft_resolve_options resolve = {.servers = server.address, .search = "test", .tries = 2};
+    weft_connect_options options = {.resolve = &resolve};
+    static const char *const names[] = {"localhost", "home", "none.no"};
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    for (int i = 0; i < 3; i++) {
+        int before = atomic_load(&server.queries);
+        int fd = weft_connect_host(names[i], (uint16_t)weft_local_port(listener), &options);
+        int queries = atomic_load(&server.queries) - before;
+        wt_check(i == 0 ? queries == 0 : i == 1 ? queries == 2 : queries > 2);
+        wt_check(i < 2 ? fd >= 0 && weft_close(fd) == 0 : fd == -ENOENT);
+    }
+    wt_check(strcmp(server.last, "none.no.test") == 0);
+    wt_check(weft_close(listener) == 0);
+    dns_stop(&server);
+    return 0;
+}
+
+Test(connect_host, by_joint_names, .timeout = 30)
+{
+    NEED_CARES();
+    RUN(by_joint_names, NULL, &one_worker);
 }
 
 Test(connect_host, by_name, .timeout = 30)

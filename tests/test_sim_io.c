@@ -505,6 +505,43 @@ Test(sim_io, watch_scopes)
     simulate(watching);
 }
 
+static intptr_t shut_soon(void *arg)
+{
+    int rc = weft_sleep(1);
+    return rc < 0 ? rc : weft_shutdown(*(const int *)arg, SHUT_WR);
+}
+
+/* A peer that has shut its sending down is still there: a probe finds it gone only when it has closed. */
+static intptr_t watching_half(void *arg)
+{
+    static const unsigned flags[] = {0, WEFT_WATCH_PROBE, WEFT_WATCH_HALF_CLOSE};
+    int fds[2];
+    weft_watch watch;
+    (void)arg;
+    for (size_t i = 0; i < 3; i++) {
+        weft_task *task;
+        network_pair(fds, 80);
+        wt_check(weft_spawn(&task, shut_soon, &fds[1]) == 0);
+        wt_check(weft_watch_enter(&watch, fds[0], flags[i]) == 0);
+        wt_check(weft_watch_leave(&watch, weft_sleep(5)) == (i < 2 ? 0 : -ECONNRESET));
+        wt_check(weft_await(task, NULL) == 0);
+        wt_check(read_one(&fds[0]) == 0);
+        wt_check(weft_write(fds[0], "x", 1) == 1 && read_one(&fds[1]) == 1);
+        if (i < 2) {
+            wt_check(watch_closing(fds, flags[i]) == (i == 0 ? 0 : -ECONNRESET));
+        } else {
+            wt_check(weft_close(fds[1]) == 0);
+        }
+        wt_check(weft_close(fds[0]) == 0);
+    }
+    return 0;
+}
+
+Test(sim_io, watches_of_a_half_close)
+{
+    simulate(watching_half);
+}
+
 /* ---- where they are not ---- */
 
 static intptr_t real_in_simulation(void *arg)

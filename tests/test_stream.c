@@ -484,6 +484,57 @@ Test(stream, half_close)
     RUN(half_close, NULL, &one_worker);
 }
 
+/* The same in a simulation, over a connection: the other side goes on, reads to the end, then answers. */
+static intptr_t answers_at_the_end(void *arg)
+{
+    weft_stream far;
+    char text[64];
+    size_t got = 0;
+    ssize_t n;
+    int fd = weft_accept(*(const int *)arg, NULL, NULL);
+    wt_check(fd >= 0 && weft_stream_open(&far, fd, fd, NULL) == 0);
+    while ((n = weft_stream_read(&far, text + got, sizeof text - got)) > 0) {
+        got += (size_t)n;
+    }
+    wt_check(n == 0 && got == 9 && memcmp(text, "question\n", 9) == 0);
+    wt_check(put(&far, "answer") == 0);
+    weft_stream_close(&far);
+    return 0;
+}
+
+static intptr_t half_close_simulated(void *arg)
+{
+    weft_sim_faults faults = {.short_transfers = 500, .late = 500, .late_ns = WEFT_MS};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(80)};
+    weft_stream near;
+    weft_task *task;
+    char text[64];
+    (void)arg;
+    wt_check(weft_sim_set_faults(&faults) == 0);
+    int listener = weft_sim_listen(80);
+    wt_check(weft_spawn(&task, answers_at_the_end, &listener) == 0);
+    int fd = weft_sim_socket();
+    wt_check(weft_connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    wt_check(weft_stream_open(&near, fd, fd, NULL) == 0);
+    wt_check(weft_stream_write(&near, "question\n", 9) == 0);
+    wt_check(weft_stream_shut(&near) == 0);
+    wt_check(weft_stream_write(&near, "x", 1) == -EPIPE);
+    wt_check(weft_stream_read_exactly(&near, text, 6) == 6 && memcmp(text, "answer", 6) == 0);
+    wt_check(weft_stream_read(&near, text, sizeof text) == 0);
+    weft_stream_close(&near);
+    wt_check(finish(task) == 0);
+    wt_check(weft_close(listener) == 0);
+    return 0;
+}
+
+Test(stream, half_close_simulated)
+{
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        weft_options options = {.simulate = true, .seed = seed};
+        RUN(half_close_simulated, NULL, &options);
+    }
+}
+
 /* A reset is told again and again, never as an end. */
 static intptr_t reset_stays(void *arg)
 {

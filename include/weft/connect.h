@@ -4,7 +4,8 @@
  *     int fd = weft_connect_host("example.org", 443, NULL);
  *
  * The addresses of a host are tried by turns, IPv6 and IPv4, each a quarter of a second after the one before
- * or as soon as that has failed; the first connection wins, the other attempts end. */
+ * or as soon as that has failed; the first connection wins, the other attempts end. Those of IPv6 are tried
+ * as soon as they are known; those of IPv4 that are known first wait for them for 50 ms. */
 #ifndef WEFT_CONNECT_H
 #define WEFT_CONNECT_H
 

@@ -25,6 +25,7 @@
 #include <weft/task.h>
 
 #include "await/limit.h"
+#include "base/hint.h"
 #include "sched/ready.h"
 
 /* ---- may it? ---- */
@@ -51,8 +52,9 @@ static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dea
 static inline bool fits(const struct wf_worker *worker, const weft_task *self,
                         const weft_task *task)
 {
-    return (wf_task_flags(task) & WF_TASK_APART) == 0 &&
-           (wf_task_flags(self) & WF_TASK_PINNED) == 0 && wf_fiber_has_room(worker->fiber);
+    return WF_LIKELY((wf_task_flags(task) & WF_TASK_APART) == 0) &&
+           WF_LIKELY((wf_task_flags(self) & WF_TASK_PINNED) == 0) &&
+           WF_LIKELY(wf_fiber_has_room(worker->fiber));
 }
 
 /* Nothing is undelivered, and it has not started, or runs. */
@@ -134,8 +136,10 @@ static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr
         (uintptr_t)task->scope | (wf_task_flags(task) & (WF_TASK_MORE | WF_TASK_WALKS));
     uint64_t refs = wf_load_rlx(&task->refs);
     const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
-    if (more != 0 || weft_is_error(raw) || (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole ||
-        worker->tasks.hot_count == WF_TASK_BATCH || !wf_cas_sc(&task->refs, &refs, refs - sole)) {
+    if (WF_UNLIKELY(more != 0) || WF_UNLIKELY(weft_is_error(raw)) ||
+        WF_UNLIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole) ||
+        WF_UNLIKELY(worker->tasks.hot_count == WF_TASK_BATCH) ||
+        WF_UNLIKELY(!wf_cas_sc(&task->refs, &refs, refs - sole))) {
         return false;
     }
     const uint64_t told = WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK;
@@ -207,7 +211,8 @@ static inline bool claim_at_once(struct wf_worker *worker, weft_task *self, weft
     uint64_t bottom = wf_deque_bottom(&worker->deque);
     if (__builtin_expect(wf_deque_at(&worker->deque, bottom - 1) == entry,
                          1)) { /* of this runtime */
-        return bottom > worker->odd_below && claim(worker, self, task, entry, seen, bottom, 1);
+        return WF_LIKELY(bottom > worker->odd_below) &&
+               claim(worker, self, task, entry, seen, bottom, 1);
     }
     return claim_in_order(worker, self, task, entry, seen, bottom);
 }
@@ -306,12 +311,12 @@ int weft_await(weft_task *task, intptr_t *result)
     weft_task *self = wf_load_rlx(&worker->running);
     uint64_t seen;
     uint64_t word;
-    if (__builtin_expect(task == NULL || !is_quiet(task, WF_NEW, &seen) ||
-                             !is_quiet(self, WF_RUN, &word) || self->scope != NULL ||
-                             !fits(worker, self, task) || wf_load_rlx(&worker->slot) != 0 ||
-                             --worker->until_pause < 0 || !claim_at_once(worker, self, task, seen),
-                         0)) {
-        return join_plainly(task, result, true, __func__);
+    if (WF_LIKELY(task != NULL) && WF_LIKELY(is_quiet(task, WF_NEW, &seen)) &&
+        WF_LIKELY(is_quiet(self, WF_RUN, &word)) && WF_LIKELY(self->scope == NULL) &&
+        WF_LIKELY(fits(worker, self, task)) && WF_LIKELY(wf_load_rlx(&worker->slot) == 0) &&
+        WF_LIKELY(--worker->until_pause >= 0) &&
+        WF_LIKELY(claim_at_once(worker, self, task, seen))) {
+        return run(worker, self, task, result, true);
     }
-    return run(worker, self, task, result, true);
+    return join_plainly(task, result, true, __func__);
 }

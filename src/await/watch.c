@@ -15,7 +15,8 @@
 
 struct watch {
     struct wf_scope scope;
-    struct wf_fd *record; /* NULL: of a simulation */
+    struct wf_fd *record;          /* NULL: of a simulation */
+    const struct wf_fake *fake_fd; /* then it is this one */
     union {
         struct wf_fd_watch link;
         struct wf_fake_watch fake;
@@ -65,12 +66,13 @@ static void look(struct wf_fd_watch *link, struct wf_fd *record, struct wf_later
 
 /* ---- simulated descriptors ---- */
 
-/* There nobody closes one half of a connection only, so whoever asks finds that the peer is gone. */
+/* Some half-close there is: a peer that has gone since then would answer the probe. */
 static void look_fake(struct wf_fake_watch *link, unsigned seen, struct wf_later *later)
 {
-    const unsigned half = (unsigned)WEFT_WATCH_HALF_CLOSE | (unsigned)WEFT_WATCH_PROBE;
     struct watch *watch = WF_CONTAINER(link, struct watch, fake);
-    if ((seen & WF_FAKE_HANGUP) != 0 || (watch->flags & half) != 0) {
+    bool full = (seen & WF_FAKE_HANGUP) != 0;
+    bool is_gone = (watch->flags & WEFT_WATCH_PROBE) != 0 && watch->fake_fd->peer == NULL;
+    if (full || is_gone || (watch->flags & WEFT_WATCH_HALF_CLOSE) != 0) {
         wf_scope_fire(&watch->scope, later);
     }
 }
@@ -84,6 +86,7 @@ static int enter_fake(struct wf_sim *sim, weft_task *self, struct watch *watch, 
     struct wf_later later;
     wf_later_init(&later);
     watch->record = NULL;
+    watch->fake_fd = fake;
     watch->fake.tell = look_fake;
     wf_scope_open(&watch->scope, WF_SCOPE_WATCH, self);
     wf_fake_watch(fake, &watch->fake, &later);

@@ -12,6 +12,7 @@
 
 #include "await/door.h"
 #include "net/race.h"
+#include "net/resolve.h"
 #include "net/socket.h"
 
 #define STAGGER_NS (250 * WEFT_MS)
@@ -99,14 +100,10 @@ int weft_connect_any(const weft_address *addresses, size_t count,
     return rc < 0 ? rc : wf_race(addresses, count, checked.stagger_ns, attempt, &checked);
 }
 
-int weft_connect_host(const char *host, uint16_t port, const weft_connect_options *options)
+static int connect_found(const char *host, uint16_t port, const weft_connect_options *options)
 {
-    weft_connect_options checked;
     weft_addresses *found = NULL;
-    if (check_options(options, &checked) < 0) {
-        return -EINVAL;
-    }
-    int rc = weft_resolve(host, port, checked.resolve, &found);
+    int rc = weft_resolve(host, port, options->resolve, &found);
     if (rc < 0) {
         return rc;
     }
@@ -114,3 +111,33 @@ int weft_connect_host(const char *host, uint16_t port, const weft_connect_option
     weft_addresses_free(found);
     return rc;
 }
+
+#ifdef WEFT_HAVE_CARES
+
+int weft_connect_host(const char *host, uint16_t port, const weft_connect_options *options)
+{
+    weft_connect_options checked;
+    struct wf_question question;
+    int rc = 0;
+    if (check_options(options, &checked) < 0) {
+        return -EINVAL;
+    }
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL || !wf_resolve_is_split(&question, host, port, checked.resolve)) {
+        return connect_found(host, port, &checked);
+    }
+    rc = wf_door_enter(wf_self_on(worker), __func__);
+    return rc < 0 ? rc
+                  : wf_race_answers(wf_resolve_each_by_cares, &question, checked.stagger_ns,
+                                    attempt, &checked);
+}
+
+#else
+
+int weft_connect_host(const char *host, uint16_t port, const weft_connect_options *options)
+{
+    weft_connect_options checked;
+    return check_options(options, &checked) == 0 ? connect_found(host, port, &checked) : -EINVAL;
+}
+
+#endif

@@ -57,8 +57,7 @@ static int plain_shut(void *context)
         close_side(&s->writer);
         return 0;
     }
-    int fd = wf_load_rlx(&s->writer);
-    return wf_fake_is_number(fd) ? -EOPNOTSUPP : shut_down(fd, SHUT_WR);
+    return weft_shutdown(wf_load_rlx(&s->writer), SHUT_WR);
 }
 
 static void plain_release(void *context)

@@ -160,6 +160,18 @@ static int question_init(struct wf_question *question, const char *host, uint16_
     return are_options(&question->options) ? 0 : -EINVAL;
 }
 
+#ifdef WEFT_HAVE_CARES
+bool wf_resolve_is_split(struct wf_question *question, const char *host, uint16_t port,
+                         const weft_resolve_options *options)
+{
+    weft_address address;
+    return host != NULL && host[0] != '\0' && question_init(question, host, port, options) == 0 &&
+           question->options.family == AF_UNSPEC &&
+           question->options.resolver != WEFT_RESOLVE_POOL && !wf_socket_is_simulated() &&
+           wf_address_parse(host, port, &address) != 0;
+}
+#endif
+
 int weft_resolve(const char *host, uint16_t port, const weft_resolve_options *options,
                  weft_addresses **found)
 {

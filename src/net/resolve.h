@@ -5,7 +5,7 @@
 
 #include <netdb.h>
 
-#include <weft/resolve.h>
+#include "net/answers.h"
 
 /* One lookup, its arguments checked. */
 struct wf_question {
@@ -34,6 +34,14 @@ int wf_resolve_on_pool(const struct wf_question *question, wf_getaddrinfo *ask,
 #ifdef WEFT_HAVE_CARES
 /* In the calling fiber (resolve_cares.c). An await point. */
 int wf_resolve_by_cares(const struct wf_question *question, weft_addresses **found);
+
+/* A wf_look_up, for a wf_question of both families (resolve_each.c). */
+int wf_resolve_each_by_cares(const void *question, struct wf_answers *answers);
+
+/* Whether the answers for the two families can be had one by one, by wf_resolve_each_by_cares: fills in the
+ * question. False also if something is wrong: weft_resolve knows what. */
+bool wf_resolve_is_split(struct wf_question *question, const char *host, uint16_t port,
+                         const weft_resolve_options *options);
 #endif
 
 #endif

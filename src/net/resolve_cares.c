@@ -15,25 +15,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include <ares.h>
-
 #include <weft/io.h>
 #include <weft/select.h>
 #include <weft/time.h>
 
 #include "await/io.h"
-#include "net/resolve.h"
+#include "net/cares.h"
 #include "net/socket.h"
-
-/* One lookup, on the stack of its fiber. */
-struct lookup {
-    const struct wf_question *question;
-    ares_channel channel;
-    weft_addresses *list;
-    int status;       /* of c-ares */
-    int socket_error; /* why no socket could be made, which c-ares does not tell */
-    bool is_over;
-};
 
 static int error_of(int status)
 {
@@ -66,11 +54,11 @@ static int error_of(int status)
 
 static ares_socket_t open_socket(int family, int type, int protocol, void *arg)
 {
-    struct lookup *lookup = arg;
+    struct wf_cares *cares = arg;
     (void)protocol;
     int fd = wf_socket_make(family, type);
     if (fd < 0) {
-        lookup->socket_error = fd;
+        cares->socket_error = fd;
         errno = -fd;
     }
     return fd >= 0 ? fd : -1;
@@ -166,51 +154,61 @@ static int init_channel(ares_channel *channel, const weft_resolve_options *given
     return error_of(ares_init_options(channel, &options, mask));
 }
 
-static int open_channel(struct lookup *lookup)
+int wf_cares_open(struct wf_cares *cares, const struct wf_question *question, bool searches)
 {
     struct domains domains;
-    ares_channel *channel = &lookup->channel;
-    const weft_resolve_options *given = &lookup->question->options;
-    int rc = split_domains(given->search, &domains);
-    rc = rc == 0 ? init_channel(channel, given, &domains) : rc;
+    weft_resolve_options given = question->options;
+    *cares = (struct wf_cares){.question = question};
+    given.search = searches ? given.search : "";
+    int rc = split_domains(given.search, &domains);
+    rc = rc == 0 ? init_channel(&cares->channel, &given, &domains) : rc;
     free(domains.text);
     if (rc < 0) {
         return rc;
     }
-    ares_set_socket_functions(*channel, &socket_functions, lookup);
-    if (given->servers != NULL && ares_set_servers_ports_csv(*channel, given->servers) != 0) {
-        ares_destroy(*channel);
+    ares_set_socket_functions(cares->channel, &socket_functions, cares);
+    if (given.servers != NULL && ares_set_servers_ports_csv(cares->channel, given.servers) != 0) {
+        ares_destroy(cares->channel);
         return -EINVAL;
     }
     return 0;
 }
 
-/* ---- the answer ---- */
-
-static void copy_found(struct lookup *lookup, const struct ares_addrinfo_node *first)
+void wf_cares_close(struct wf_cares *cares)
 {
-    size_t count = 0;
-    for (const struct ares_addrinfo_node *item = first; item != NULL; item = item->ai_next) {
-        count++;
-    }
-    lookup->list = wf_addresses_make(count);
-    for (const struct ares_addrinfo_node *item = first; lookup->list != NULL && item != NULL;
-         item = item->ai_next) {
-        wf_addresses_add(lookup->list, item->ai_addr, lookup->question->port);
-    }
+    ares_destroy(cares->channel);
 }
 
-/* Called once, at the latest while the channel is destroyed. */
-static void take_answer(void *arg, int status, int timeouts, struct ares_addrinfo *result)
+void wf_cares_ask(struct wf_cares *cares, int family, ares_addrinfo_callback take, void *arg)
 {
-    struct lookup *lookup = arg;
-    (void)timeouts;
-    lookup->is_over = true;
-    lookup->status = status;
-    if (status == ARES_SUCCESS) {
-        copy_found(lookup, result->nodes);
+    const struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_ENVHOSTS,
+        .ai_family = family,
+        .ai_socktype = SOCK_STREAM,
+    };
+    ares_getaddrinfo(cares->channel, cares->question->host, NULL, &hints, take, arg);
+}
+
+/* ---- the answer ---- */
+
+weft_addresses *wf_cares_copy(const struct wf_cares *cares, const struct ares_addrinfo *found)
+{
+    size_t count = 0;
+    for (const struct ares_addrinfo_node *item = found->nodes; item != NULL; item = item->ai_next) {
+        count++;
     }
-    ares_freeaddrinfo(result);
+    weft_addresses *list = wf_addresses_make(count);
+    for (const struct ares_addrinfo_node *item = found->nodes; list != NULL && item != NULL;
+         item = item->ai_next) {
+        wf_addresses_add(list, item->ai_addr, cares->question->port);
+    }
+    return list;
+}
+
+int wf_cares_error(const struct wf_cares *cares, int status)
+{
+    int rc = error_of(status);
+    return rc == -ECONNREFUSED && cares->socket_error < 0 ? cares->socket_error : rc;
 }
 
 /* ---- the loop ---- */
@@ -247,11 +245,10 @@ static void collect(ares_channel channel, struct watched *watched)
     watched->cases[watched->count++] = weft_case_after(time_left(channel));
 }
 
-/* Waits until c-ares has something to do, and lets it: 0 or -ECANCELED and the like. */
-static int step(ares_channel channel)
+int wf_cares_step(struct wf_cares *cares)
 {
     struct watched watched;
-    collect(channel, &watched);
+    collect(cares->channel, &watched);
     int chosen = weft_select(watched.cases, watched.count, 0);
     if (chosen < 0) {
         return chosen;
@@ -265,32 +262,45 @@ static int step(ares_channel channel)
             seen < 0 || (seen & (WEFT_READABLE | WEFT_HANGUP)) != 0 ? watched.fds[chosen] : reads;
         writes = is_writable ? watched.fds[chosen] : writes;
     }
-    ares_process_fd(channel, reads, writes);
+    ares_process_fd(cares->channel, reads, writes);
     return 0;
+}
+
+/* ---- one answer ---- */
+
+struct lookup {
+    struct wf_cares cares;
+    weft_addresses *list;
+    int status; /* of c-ares */
+    bool is_over;
+};
+
+static void take_answer(void *arg, int status, int timeouts, struct ares_addrinfo *result)
+{
+    struct lookup *lookup = arg;
+    (void)timeouts;
+    lookup->is_over = true;
+    lookup->status = status;
+    lookup->list = status == ARES_SUCCESS ? wf_cares_copy(&lookup->cares, result) : NULL;
+    ares_freeaddrinfo(result);
 }
 
 int wf_resolve_by_cares(const struct wf_question *question, weft_addresses **found)
 {
-    struct lookup lookup = {.question = question};
-    struct ares_addrinfo_hints hints = {
-        .ai_flags = ARES_AI_ENVHOSTS,
-        .ai_family = question->options.family,
-        .ai_socktype = SOCK_STREAM,
-    };
-    int rc = open_channel(&lookup);
+    struct lookup lookup = {.list = NULL};
+    int rc = wf_cares_open(&lookup.cares, question, true);
     if (rc < 0) {
         return rc;
     }
-    ares_getaddrinfo(lookup.channel, question->host, NULL, &hints, take_answer, &lookup);
+    wf_cares_ask(&lookup.cares, question->options.family, take_answer, &lookup);
     while (rc == 0 && !lookup.is_over) {
-        rc = step(lookup.channel);
+        rc = wf_cares_step(&lookup.cares);
     }
-    ares_destroy(lookup.channel);
+    wf_cares_close(&lookup.cares);
     if (rc < 0) {
         weft_addresses_free(lookup.list);
         return rc;
     }
-    rc = error_of(lookup.status);
-    rc = rc == -ECONNREFUSED && lookup.socket_error < 0 ? lookup.socket_error : rc;
+    rc = wf_cares_error(&lookup.cares, lookup.status);
     return rc < 0 ? rc : wf_addresses_give(lookup.list, found);
 }

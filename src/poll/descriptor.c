@@ -130,7 +130,7 @@ static int link_locked(struct wf_poller *poller, struct wf_fd *record, struct wf
     if (has_closed_since(record, stamp)) {
         return -EBADF;
     }
-    if (record->closer == NULL) {
+    if (!wf_fd_is_closing(wf_load_rlx(&record->stamp))) {
         uint64_t user = wf_task_id(entry->waiters[0].wait->task);
         int rc = register_locked(poller, record, entry->directions, user, later);
         if (rc < 0) {
@@ -142,9 +142,11 @@ static int link_locked(struct wf_poller *poller, struct wf_fd *record, struct wf
     }
     if ((entry->directions & WF_FD_READ) != 0) {
         wf_list_push(&record->readers, &entry->waiters[0].link);
+        wf_store_rlx(&record->frame, entry);
     }
     if ((entry->directions & WF_FD_WRITE) != 0) {
         wf_list_push(&record->writers, &entry->waiters[1].link);
+        record->may_have_writers = true;
     }
     return WF_FD_LINKED;
 }
@@ -281,7 +283,8 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
         if (reads) {
             grant_all(&record->readers, WF_GRANTED, later);
         }
-        if (writes) {
+        if (writes && record->may_have_writers) {
+            record->may_have_writers = false;
             grant_all(&record->writers, WF_GRANTED, later);
         }
         if (lasting != 0) {

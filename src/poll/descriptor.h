@@ -32,6 +32,8 @@
 #ifndef WF_POLL_DESCRIPTOR_H
 #define WF_POLL_DESCRIPTOR_H
 
+#include <stddef.h>
+
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/lock.h"
@@ -81,13 +83,11 @@ static inline void wf_fd_entry_init(struct wf_fd_entry *entry, struct wf_wait *w
     }
 }
 
+/* What an event touches is in the first line, what the wait that it ends or an operation in a ring touches in the
+ * first two. */
 struct wf_fd {
-    /* Two lines each: neighbours in number are not neighbours in use. */
-    _Alignas(128) struct wf_lock lock;
-
-    /* Held by whoever accepts from a listener that may block: between finding a connection and taking
-     * it nobody else of this runtime takes it. */
-    struct wf_lock accept_guard;
+    _Alignas(64) struct wf_lock lock;
+    uint32_t tag; /* of the registration: what its events carry */
 
     /* {closes:24, closing:1, write events:19, read events:20}. Written under lock (release); waiters load it
      * (acquire) before their system call. */
@@ -103,17 +103,35 @@ struct wf_fd {
      * (acquire). */
     wf_au8 is_prepared;
 
-    /* enum of accept.c, 0: not known. Stored under lock, loaded by acceptors (relaxed: it stands for
-     * itself). */
-    wf_au8 listener;
-
     /* WF_FD_HANGUP, WF_FD_HALF_CLOSE, WF_FD_URGENT: sticky. Written under lock before the stamp that counts
      * the event; readers who have loaded that stamp (acquire) load it (relaxed) without the lock. */
     wf_au8 seen;
+
+    /* How it has turned out, for waiters that would look first: WF_FD_IS_*. Any thread, by
+     * relaxed loads and stores: hints, that a close or wipe takes back; what hangs on `drained_at` is said
+     * there. */
+    wf_au8 nature;
+
+    /* enum of accept.c, 0: not known. Stored under lock, loaded by acceptors (relaxed: it stands for
+     * itself). */
+    wf_au8 listener;
     bool is_registered;
-    bool is_probed; /* a watch has found out whether a half-closed peer is there */
-    int fd;
-    uint32_t tag; /* of the registration: what its events carry */
+    bool is_probed;        /* a watch has found out whether a half-closed peer is there */
+    bool may_have_writers; /* false: the list of writers, in another line, is empty */
+
+    /* One more than the stamp before a read that found less than it had room for, on a stream: since then
+     * nothing has come unless an event says so. 0: not known. Readers store and load (relaxed: it is compared with a stamp
+     * that was loaded, acquire, just before). */
+    wf_au64 drained_at;
+
+    struct wf_list readers; /* wf_waiter.link */
+
+    /* Where on its stack the last reader waited: stored under lock, loaded by whoever waits for events (relaxed).
+     * Stale perhaps, and fetched into the caches only. */
+    _Atomic(const void *) frame;
+
+    /* Tasks, by id, that waited last for each direction: they need not look at the registration. */
+    uint64_t users[2];
 
     /* Not NULL: the number is being closed; tells one closer from the next. The stamp says it too. */
     const void *closer;
@@ -121,24 +139,18 @@ struct wf_fd {
     /* Not NULL: what the last of `calls` drops. Under lock. */
     struct wf_fd_hold *hold;
 
-    /* Tasks, by id, that waited last for each direction: they need not look at the registration. */
-    uint64_t users[2];
+    /* Held by whoever accepts from a listener that may block: between finding a connection and taking
+     * it nobody else of this runtime takes it. */
+    struct wf_lock accept_guard;
+    int fd;
 
-    struct wf_list readers; /* wf_waiter.link */
-    struct wf_list writers;
-    struct wf_list watches; /* wf_fd_watch.link */
     struct wf_list ops;     /* wf_op.link */
-
-    /* How it has turned out, for waiters that would look first: WF_FD_IS_*. Any thread, by
-     * relaxed loads and stores: hints, that a close or wipe takes back; what hangs on `drained_at` is said
-     * there. */
-    wf_au8 nature;
-
-    /* One more than the stamp before a read that found less than it had room for, on a stream: since then
-     * nothing has come unless an event says so. 0: not known. Readers store and load (relaxed: it is compared with a stamp
-     * that was loaded, acquire, just before). */
-    wf_au64 drained_at;
+    struct wf_list writers; /* wf_waiter.link */
+    struct wf_list watches; /* wf_fd_watch.link */
 };
+
+_Static_assert(offsetof(struct wf_fd, users) == 64, "what an event touches is one line");
+_Static_assert(offsetof(struct wf_fd, writers) <= 128, "what an operation touches is two");
 
 /* A number that is closed but must not be given out yet; on the heap. */
 struct wf_fd_hold {
@@ -177,6 +189,27 @@ void wf_fd_table_destroy(struct wf_fd_table *table);
 
 /* The record of `fd`, made if need be. 0; -EBADF; -ENOMEM. */
 int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out);
+
+/* Where a number's record is: of segment k, `index` - (64 << k). */
+static inline uint64_t wf_fd_index(int fd)
+{
+    return (uint64_t)fd + (UINT64_C(1) << WF_FD_FIRST_SHIFT);
+}
+
+static inline unsigned wf_fd_segment(uint64_t index)
+{
+    return 63U - (unsigned)__builtin_clzll(index) - WF_FD_FIRST_SHIFT;
+}
+
+/* Its address, whether it is prepared or not; NULL: no number near it has been used yet. */
+static inline struct wf_fd *wf_fd_at(struct wf_fd_table *table, int fd)
+{
+    uint64_t index = wf_fd_index(fd);
+    unsigned segment = wf_fd_segment(index);
+    struct wf_fd *records = wf_load_acq(&table->segments[segment]);
+    uint64_t first = UINT64_C(1) << (segment + WF_FD_FIRST_SHIFT);
+    return records != NULL ? &records[index - first] : NULL;
+}
 
 static inline uint64_t wf_fd_stamp(struct wf_fd *record)
 {

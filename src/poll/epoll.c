@@ -19,13 +19,15 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
-#include "poll/descriptor.h"
+#include "poll/fetch.h"
 
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441 /* the same on every machine; Linux 5.11 */
 #endif
 
-enum { EVENTS_MAX = 128 };
+/* At once: more would push each other out of the caches before they are used. Measured with 1000 connections: 16
+ * and 64 cost 2 to 7 % more, 128 up to 15 % more. */
+enum { EVENTS_MAX = 32 };
 
 /* data of the eventfd: no descriptor has this number */
 #define POKE_DATA UINT64_MAX
@@ -94,6 +96,25 @@ static unsigned meaning(uint32_t events)
     return seen;
 }
 
+static int fd_of(const struct epoll_event *event)
+{
+    return (int)(uint32_t)event->data.u64;
+}
+
+static void fetch(struct epoll_poller *self, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (self->events[i].data.u64 != POKE_DATA) {
+            wf_fetch_record(self->base.table, fd_of(&self->events[i]));
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (self->events[i].data.u64 != POKE_DATA) {
+            wf_fetch_reader(self->base.table, fd_of(&self->events[i]));
+        }
+    }
+}
+
 static int wait_op(struct wf_poller *poller, int64_t timeout_ns, struct wf_later *later)
 {
     struct epoll_poller *self = of(poller);
@@ -105,15 +126,17 @@ static int wait_op(struct wf_poller *poller, int64_t timeout_ns, struct wf_later
     if (sleeps) {
         (void)wf_swap_acqrel(&self->sleep, (uint32_t)AWAKE);
     }
+    fetch(self, count); /* an error, EINTR among them, is no events */
     int told = 0;
-    for (int i = 0; i < count; i++) { /* an error, EINTR among them, is no events */
+    for (int i = 0; i < count; i++) {
         uint64_t data = self->events[i].data.u64;
         if (data != POKE_DATA) {
-            wf_fd_event(poller->table, (int)(uint32_t)data, (uint32_t)(data >> 32),
+            wf_fd_event(poller->table, fd_of(&self->events[i]), (uint32_t)(data >> 32),
                         meaning(self->events[i].events), later);
             told++;
         }
     }
+    wf_fetch_woken(later);
     return told;
 }
 

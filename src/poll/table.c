@@ -52,9 +52,9 @@ static size_t segment_bytes(unsigned segment)
 }
 
 /* Fresh pages: zero, and most of them never touched. */
-static __attribute__((noinline)) int make_segment(struct wf_fd_table *table, unsigned segment,
-                                                  int fd, struct wf_fd **out)
+static __attribute__((noinline)) int make_segment(struct wf_fd_table *table, int fd)
 {
+    unsigned segment = wf_fd_segment(wf_fd_index(fd));
     if (fcntl(fd, F_GETFD) < 0) {
         return -EBADF; /* no memory for arbitrary numbers */
     }
@@ -64,10 +64,8 @@ static __attribute__((noinline)) int make_segment(struct wf_fd_table *table, uns
         return -ENOMEM;
     }
     struct wf_fd *seen = NULL;
-    *out = pages;
-    if (!wf_cas_acqrel(&table->segments[segment], &seen, *out)) {
+    if (!wf_cas_acqrel(&table->segments[segment], &seen, pages)) {
         (void)munmap(pages, segment_bytes(segment)); /* somebody else was faster */
-        *out = seen;
     }
     return 0;
 }
@@ -92,17 +90,14 @@ int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out)
     if (fd < 0) {
         return -EBADF;
     }
-    uint64_t index = (uint64_t)fd + (UINT64_C(1) << WF_FD_FIRST_SHIFT);
-    unsigned top = 63U - (unsigned)__builtin_clzll(index);
-    unsigned segment = top - WF_FD_FIRST_SHIFT;
-    struct wf_fd *records = wf_load_acq(&table->segments[segment]);
-    if (__builtin_expect(records == NULL, 0)) {
-        int rc = make_segment(table, segment, fd, &records);
+    struct wf_fd *record = wf_fd_at(table, fd);
+    if (__builtin_expect(record == NULL, 0)) {
+        int rc = make_segment(table, fd);
         if (rc < 0) {
             return rc;
         }
+        record = wf_fd_at(table, fd);
     }
-    struct wf_fd *record = &records[index - (UINT64_C(1) << top)];
     if (__builtin_expect(wf_load_acq(&record->is_prepared) == 0, 0)) {
         prepare(record, fd);
     }

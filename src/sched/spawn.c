@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hint.h"
 #include "sched/ready.h"
 #include "task/context.h"
 #include "task/end.h"
@@ -159,10 +160,9 @@ int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
 {
     struct wf_worker *worker = wf_here_quick();
     const weft_task *self = wf_load_rlx(&worker->running);
-    if (__builtin_expect(self->context != NULL || wf_load_rlx(&worker->is_open) == 0 ||
-                             options != NULL || fn == NULL || task == NULL ||
-                             !wf_deque_has_room(&worker->deque),
-                         0)) {
+    if (WF_UNLIKELY(self->context != NULL) || WF_UNLIKELY(wf_load_rlx(&worker->is_open) == 0) ||
+        WF_UNLIKELY(options != NULL) || WF_UNLIKELY(fn == NULL) || WF_UNLIKELY(task == NULL) ||
+        WF_UNLIKELY(!wf_deque_has_room(&worker->deque))) {
         return spawn_fully(site, task, fn, arg, options);
     }
     uint64_t token;

@@ -10,6 +10,7 @@
 #ifndef WF_TASK_SLAB_H
 #define WF_TASK_SLAB_H
 
+#include "base/hint.h"
 #include "task/task.h"
 
 enum { WF_SLAB_BYTES = 1 << 18, WF_TASK_BATCH = 128 };
@@ -75,7 +76,7 @@ weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cac
 static inline weft_task *wf_task_alloc_quickly(struct wf_task_cache *cache, uint64_t *token)
 {
     weft_task *task = cache->hot;
-    if (__builtin_expect(task == NULL || cache->next_id == cache->last_id, 0)) {
+    if (WF_UNLIKELY(task == NULL) || WF_UNLIKELY(cache->next_id == cache->last_id)) {
         return NULL;
     }
     cache->hot = task->next;

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+/* hint.h - what a condition nearly always is, for short ways that consist of many: each of them gets a hint of its
+ * own, for compilers spread one hint for all unevenly, and then jump where they could go straight on. */
+#ifndef WF_BASE_HINT_H
+#define WF_BASE_HINT_H
+
+#define WF_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define WF_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/* fetch.c - see fetch.h. */
+#include "poll/fetch.h"
+
+#include "fiber/fiber.h"
+#include "task/task.h"
+
+enum { LINE = 64 };
+
+/* Of a wait: its entry in the record and what a claim reads. */
+enum { WAIT_LINES = 4 };
+
+/* Of a stack: from where it was left to what a call that reads had above it. */
+enum { STACK_LINES = 13 };
+
+static void fetch_lines(const char *first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        __builtin_prefetch(first + (ptrdiff_t)LINE * i, 1);
+    }
+}
+
+void wf_fetch_reader(struct wf_fd_table *table, int fd)
+{
+    struct wf_fd *record = wf_fd_at(table, fd);
+    const char *frame = record != NULL ? wf_load_rlx(&record->frame) : NULL;
+    if (frame != NULL) {
+        fetch_lines(frame - LINE, WAIT_LINES);
+    }
+}
+
+/* What is woken is nobody else's until it is queued, and nobody stands on its stack. */
+static const weft_task *woken(uintptr_t entry)
+{
+    return (entry & WF_READY_KINDS) == WF_READY_TASK ? (const weft_task *)entry : NULL;
+}
+
+void wf_fetch_woken(const struct wf_later *later)
+{
+    for (uintptr_t entry = later->ready; entry != 0; entry = *wf_ready_link(entry)) {
+        if (woken(entry) != NULL) {
+            __builtin_prefetch(woken(entry)->fiber, 1);
+            __builtin_prefetch(&woken(entry)->wait);
+        }
+    }
+    for (uintptr_t entry = later->ready; entry != 0; entry = *wf_ready_link(entry)) {
+        if (woken(entry) != NULL) {
+            fetch_lines(woken(entry)->fiber->sp, STACK_LINES);
+        }
+    }
+}
