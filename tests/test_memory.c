@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* test_memory.c - what tasks cost, measured by what the kernel has given: resident pages. */
 #include <errno.h>
+#include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <weft/future.h>
+#include <weft/io.h>
 #include <weft/runtime.h>
 #include <weft/stats.h>
 #include <weft/task.h>
@@ -119,6 +122,7 @@ enum { PARKED = 30000 };
 
 struct parked {
     double bytes_each, left_share;
+    bool is_busy; /* main never waits */
 };
 
 static intptr_t park(void *arg)
@@ -126,7 +130,17 @@ static intptr_t park(void *arg)
     return weft_future_await(arg, NULL);
 }
 
-static bool gives_back(double grown, long before)
+/* Turns that lead nowhere, for as long as a sleep would take. */
+static void be_busy(int64_t delay_ns)
+{
+    int64_t end = weft_now() + delay_ns;
+
+    while (weft_now() < end) {
+        wt_check(weft_yield() == 0);
+    }
+}
+
+static bool gives_back(double grown, long before, bool is_busy)
 {
     int64_t end = weft_now() + 5 * WEFT_S;
 
@@ -134,7 +148,11 @@ static bool gives_back(double grown, long before)
         if ((double)(resident_bytes() - before) < 0.1 * grown) {
             return true;
         }
-        wt_check(weft_sleep(20 * WEFT_MS) == 0);
+        if (is_busy) {
+            be_busy(20 * WEFT_MS);
+        } else {
+            wt_check(weft_sleep(20 * WEFT_MS) == 0);
+        }
     }
     return false;
 }
@@ -164,7 +182,7 @@ static intptr_t park_many(void *arg)
         wt_check(weft_await(tasks[i], NULL) == 0);
     }
     free(tasks);
-    wt_check(gives_back(grown, before));
+    wt_check(gives_back(grown, before, out->is_busy));
     out->left_share = (double)(resident_bytes() - before) / grown;
     return 0;
 }
@@ -174,17 +192,86 @@ Test(memory, a_parked_task_and_after_it)
     static const int workers[] = {1, 2};
 
     SKIP_IF_SANITIZED();
-    for (int i = 0; i < 2; i++) {
-        const weft_options options = {.workers = workers[i]};
-        struct parked out = {0, 0};
+    for (int i = 0; i < 4; i++) {
+        const weft_options options = {.workers = workers[i % 2]};
+        struct parked out = {.is_busy = i >= 2};
 
         cr_assert_eq(weft_run(park_many, &out, &options), 0);
-        fprintf(stderr, "%d workers: %.2f KiB a task, %.1f %% left afterwards\n", workers[i],
-                out.bytes_each / 1024, out.left_share * 100);
+        fprintf(stderr, "%d %s workers: %.2f KiB a task, %.1f %% left afterwards\n", workers[i % 2],
+                out.is_busy ? "busy" : "idle", out.bytes_each / 1024, out.left_share * 100);
         wt_assert_clean();
         cr_assert_leq(out.bytes_each, 4.6 * 1024);
         cr_assert_lt(out.left_share, 0.1);
     }
+}
+
+/* A worker that gives memory back hears of events meanwhile. */
+struct waker {
+    int fds[2];
+    long peak; /* resident bytes */
+};
+
+static void *wake_when_it_falls(void *arg)
+{
+    const struct waker *waker = arg;
+    const struct timespec moment = {.tv_nsec = 100000};
+
+    while (resident_bytes() > waker->peak - waker->peak / 20) {
+        nanosleep(&moment, NULL);
+    }
+    cr_expect_eq(write(waker->fds[1], "", 1), 1);
+    return NULL;
+}
+
+static bool wakes_in_between(void)
+{
+    weft_task **tasks = calloc(PARKED, sizeof(weft_task *));
+    weft_future future = WEFT_FUTURE_INIT;
+    struct waker waker;
+    pthread_t thread;
+    char byte;
+
+    wt_check(pipe(waker.fds) == 0);
+    for (int i = 0; i < PARKED; i++) {
+        wt_check(weft_spawn(&tasks[i], park, &future) == 0);
+    }
+    for (int i = 0; i < 100; i++) {
+        wt_check(weft_yield() == 0);
+    }
+    waker.peak = resident_bytes();
+    wt_check(pthread_create(&thread, NULL, wake_when_it_falls, &waker) == 0);
+    wt_check(weft_future_set(&future, 0) == 0);
+    for (int i = 0; i < PARKED; i++) {
+        wt_check(weft_await(tasks[i], NULL) == 0);
+    }
+    wt_check(weft_read(waker.fds[0], &byte, 1) == 1);
+    bool is_in_between = resident_bytes() > waker.peak / 2;
+    wt_check(pthread_join(thread, NULL) == 0);
+    wt_check(weft_close(waker.fds[0]) == 0 && weft_close(waker.fds[1]) == 0);
+    free(tasks);
+    return is_in_between;
+}
+
+/* The plain thread may be late, so there are several attempts. */
+static intptr_t be_woken(void *arg)
+{
+    bool *was_woken = arg;
+
+    for (int i = 0; i < 10 && !*was_woken; i++) {
+        *was_woken = wakes_in_between();
+    }
+    return 0;
+}
+
+Test(memory, events_are_heard_while_memory_goes_back)
+{
+    const weft_options options = {.workers = 1};
+    bool was_woken = false;
+
+    SKIP_IF_SANITIZED();
+    cr_assert_eq(weft_run(be_woken, &was_woken, &options), 0);
+    wt_assert_clean();
+    cr_assert(was_woken);
 }
 
 /* Everything goes back with the runtime. */

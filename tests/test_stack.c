@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 /* test_stack.c - taking and giving stacks, their guards, and what they cost. */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +61,17 @@ static struct wf_fiber *take(size_t promise_bytes)
     struct wf_fiber *f = wf_fiber_take(&cache, promise_bytes);
     cr_assert_not_null(f);
     return f;
+}
+
+/* A second goes by between one look and the next, until nobody need look any more. */
+static void let_time_pass(void)
+{
+    int64_t now_ns = wf_monotonic_ns();
+    while (wf_stacks_trim_ns(&stacks) != WF_FOREVER) {
+        if (!wf_stacks_trim(&stacks, now_ns, 0)) {
+            now_ns += 1000000000;
+        }
+    }
 }
 
 /* ---- which stack one gets ---- */
@@ -214,6 +231,8 @@ Test(stack, guard_survives_decommit)
     for (int i = 0; i < COUNT; i++) {
         wf_fiber_give(&cache, fibers[i]);
     }
+    cr_assert_eq(count_stacks().decommitted, 0, "whoever gives does not pay");
+    let_time_pass();
     cr_assert_gt(count_stacks().decommitted, 0);
     /* Without a signal: a write by the kernel tells whether the page is accessible. */
     int zero = open("/dev/zero", O_RDONLY);
@@ -340,6 +359,7 @@ static void check_burst(bool is_shuffled)
         size_t peak = resident_bytes() - before;
         cr_expect_leq(peak / BURST, 4600, "%zu bytes a parked fiber", peak / BURST);
         end_burst(is_shuffled);
+        let_time_pass();
         size_t after = resident_bytes();
         after = after > before ? after - before : 0;
         cr_expect_leq(after, peak / 10, "%zu of %zu bytes stay", after, peak);
@@ -356,6 +376,90 @@ Test(stack, burst_memory_goes_back)
 Test(stack, burst_memory_goes_back_in_any_order)
 {
     check_burst(true);
+}
+
+/* As a kernel before Linux 6.15 answers. */
+static bool forbid_advice_for_many(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_madvise, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
+Test(stack, burst_memory_goes_back_range_by_range)
+{
+    if (wt_is_emulated() || !forbid_advice_for_many()) {
+        wt_skip("no system call can be forbidden here");
+    }
+    check_burst(true);
+}
+
+static void swing(struct wf_fiber **fibers, int count)
+{
+    for (int i = 0; i < count; i++) {
+        fibers[i] = take(0);
+    }
+    for (int i = 0; i < count; i++) {
+        wf_fiber_give(&cache, fibers[i]);
+    }
+}
+
+/* What is needed again between two looks is no surplus, the rest is. */
+Test(stack, a_load_that_swings_keeps_its_stacks)
+{
+    enum { COUNT = 4000, KEPT = 3000 };
+    static struct wf_fiber *fibers[COUNT];
+    int64_t now_ns = wf_monotonic_ns();
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
+    }
+    open_all();
+    swing(fibers, COUNT);
+    cr_assert_eq(wf_stacks_trim_ns(&stacks), 0, "somebody should look");
+    cr_assert_not(wf_stacks_trim(&stacks, now_ns, 0));
+    for (int i = 0; i < 20; i++) {
+        cr_assert_gt(wf_stacks_trim_ns(&stacks), now_ns);
+        now_ns = wf_stacks_trim_ns(&stacks);
+        swing(fibers, COUNT);
+        cr_assert_not(wf_stacks_trim(&stacks, now_ns, 0));
+    }
+    cr_assert_eq(count_stacks().decommitted, 0);
+    now_ns = wf_stacks_trim_ns(&stacks);
+    swing(fibers, KEPT);
+    while (wf_stacks_trim(&stacks, now_ns, 0)) {
+    }
+    struct wf_stack_stats stats = count_stacks();
+    cr_assert_geq(stats.dirty + stats.cached, KEPT);
+    close_all();
+}
+
+/* The busy have other things to do. */
+Test(stack, trimming_pauses)
+{
+    enum { COUNT = 4000, PAUSE = 1000 };
+    static struct wf_fiber *fibers[COUNT];
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
+    }
+    open_all();
+    swing(fibers, COUNT);
+    cr_assert_not(wf_stacks_trim(&stacks, wf_monotonic_ns(), PAUSE));
+    int64_t now_ns = wf_stacks_trim_ns(&stacks);
+    while (wf_monotonic_ns() < now_ns) {
+    }
+    now_ns = wf_monotonic_ns();
+    cr_assert(wf_stacks_trim(&stacks, now_ns, PAUSE));
+    cr_assert_leq(count_stacks().decommitted, 64, "a slab's worth");
+    int64_t next_ns = wf_stacks_trim_ns(&stacks);
+    cr_assert_gt(next_ns - now_ns, PAUSE * INT64_C(1000), "it took a microsecond at least");
+    cr_assert_not(wf_stacks_trim(&stacks, next_ns - 1, PAUSE), "not yet");
+    close_all();
 }
 
 /* ---- no memory ---- */
@@ -419,18 +523,59 @@ static void *churn(void *arg)
     return NULL;
 }
 
-Test(stack, many_threads_share_a_depot)
+static void run_threads(void *(*body)(void *))
 {
     pthread_t threads[THREADS];
     uint64_t seed = wt_seed();
     open_all();
     for (uint64_t i = 0; i < THREADS; i++) {
         void *arg = (void *)(uintptr_t)(seed + i);
-        cr_assert_eq(pthread_create(&threads[i], NULL, churn, arg), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, body, arg), 0);
     }
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
     wt_assert_clean();
+}
+
+Test(stack, many_threads_share_a_depot)
+{
+    run_threads(churn);
+    close_all();
+}
+
+enum { SURGES = 20, SURGE = 1500, TRIMS = 30 };
+
+/* Takes many, gives all of them back, and trims while others take. */
+static void *surge(void *arg)
+{
+    struct wf_fiber **held = calloc(SURGE, sizeof *held);
+    struct wf_stack_cache own;
+    int64_t now_ns = wf_monotonic_ns();
+    wf_stack_cache_open(&own, &stacks);
+    for (int round = 0; round < SURGES; round++) {
+        for (int i = 0; i < SURGE; i++) {
+            held[i] = wf_fiber_take(&own, 0);
+            wt_check(held[i] != NULL);
+            held[i]->task = arg;
+        }
+        for (int i = 0; i < SURGE; i++) {
+            wt_check(held[i]->task == arg); /* its page has not gone */
+            wf_fiber_give(&own, held[i]);
+        }
+        for (int i = 0; i < TRIMS; i++) {
+            now_ns += 1000000000;
+            (void)wf_stacks_trim(&stacks, now_ns, 0);
+        }
+    }
+    wf_stack_cache_close(&own);
+    free(held);
+    return NULL;
+}
+
+Test(stack, threads_trim_while_others_take)
+{
+    run_threads(surge);
+    cr_assert(wf_hook_keeps_pages() || count_stacks().decommitted > 0);
     close_all();
 }

@@ -221,7 +221,7 @@ static inline intptr_t call(struct wf_worker *worker, weft_task *self, weft_task
 {
     struct wf_fiber *fiber = worker->fiber;
     uint64_t word;
-    task->fiber = fiber;
+    wf_store_rlx(&task->fiber, fiber);
     fiber->task = task;
     wf_store_rlx(&worker->running, task);
     if (__builtin_expect(!is_quiet(self, WF_RUN, &word), 0)) {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* depot.c - the free stacks of one class that no worker has, and when their memory goes back.
+/* depot.c - the free stacks of one class that no worker has, and which of them give their memory back.
  *
- * What: a free stack is dirty if it has pages. The depot keeps at most two dirty stacks for each
- *       one that is out, but never fewer than a floor: what is resident is then at most three times
- *       what is used, a steady load never trims, and after a burst only the floor remains. Beyond
- *       that it trims the slab that has most dirty stacks, by one system call if all of it is
- *       free. Taking prefers the slab that has fewest, so slabs fill up or run empty. A slab that
- *       is all free is unmapped instead if there are many clean stacks already: their page tables
- *       cost half a kilobyte each.
- * Why this way: no background thread, and no system call for each stack. Rejected: dropping pages
- *       when a stack is given back (1.5 us each, and a page fault for the next user), and fixed
- *       limits (a load that swings around one trims and faults for ever).
+ * What: a free stack is dirty if it has pages. Stacks come back dirty, and nothing more happens then.
+ *       Now and then somebody looks (trim.c): as many as have been free all the time since the look
+ *       before are surplus, but for a floor, and their pages go, a slab at a time. So a load that
+ *       swings faster than the looks come never trims, and after a burst only the floor remains.
+ *       A slab that is all free goes first, and is unmapped if there are many clean stacks already:
+ *       their page tables cost half a kilobyte each. Taking prefers the slab that has fewest dirty
+ *       stacks, so slabs fill up or run empty.
+ * Why this way: giving pages back takes half a microsecond for each stack, ending a task a tenth of
+ *       that, and the next burst needs them again at three times the price. Rejected: dropping pages
+ *       when a stack is given back, and a bound on what is dirty (what exceeds it is paid for by the
+ *       task that ends).
  * Threads: any. System calls are made without the lock: what they work on was taken out of the free
  *       sets before.
  */
@@ -20,13 +21,7 @@
 
 #include "fiber/hooks.h"
 
-enum {
-    ALL_FREE = WF_STACK_GRADES - 1, /* the last grade of dirty slabs */
-
-    /* Dirty stacks kept for each one that is out. When a million fibers end in random order, 1
-     * costs 0.40 system calls for each, 2 costs 0.21, 4 costs 0.12: runs of free stacks grow. */
-    DIRTY_PER_OUT = 2,
-};
+enum { ALL_FREE = WF_STACK_GRADES - 1 }; /* the last grade of dirty slabs */
 
 const struct wf_stack_limits wf_stack_limits[WF_STACK_CLASSES] = {
     {WF_STACK_CACHED, 1024, 4096}, /* 4 MiB if one page each, 2 MiB of page tables */
@@ -62,6 +57,9 @@ static void set_bits_locked(struct wf_depot *depot, struct wf_slab *slab, uint64
     slab->dirty_bits = dirty_bits;
     depot->dirty_count += wf_bits_count(dirty_bits);
     depot->clean_count += wf_bits_count(free_bits & ~dirty_bits);
+    if (depot->dirty_count < depot->least_dirty) {
+        depot->least_dirty = depot->dirty_count;
+    }
     wf_list_remove(&slab->link);
     wf_list_push(list_for(depot, slab), &slab->link);
 }
@@ -101,12 +99,12 @@ static void remove_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
 
 /* ---- memory goes back ---- */
 
-static bool wants_trim_locked(const struct wf_depot *depot)
+/* Dirty stacks beyond the floor. */
+static uint64_t excess_locked(const struct wf_depot *depot, uint64_t dirty_count)
 {
     uint64_t keep = wf_stack_limits[depot->class_index].dirty_keep;
-    uint64_t share = depot->out_count * DIRTY_PER_OUT;
-    uint64_t most = share > keep ? share : keep;
-    return depot->dirty_count > most && !depot->is_resident && !wf_hook_keeps_pages();
+    bool stays = depot->is_resident || wf_hook_keeps_pages();
+    return dirty_count > keep && !stays ? dirty_count - keep : 0;
 }
 
 static bool wants_unmap_locked(const struct wf_depot *depot, const struct wf_slab *slab)
@@ -150,19 +148,40 @@ static void unmap_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
     }
 }
 
-static void trim_locked(struct wf_depot *depot)
+bool wf_depot_look(struct wf_depot *depot)
 {
-    while (wants_trim_locked(depot)) {
-        struct wf_slab *slab = NULL;
-        for (int grade = ALL_FREE; slab == NULL; grade--) {
-            slab = first_of(&depot->dirty[grade]);
-        }
-        if (wants_unmap_locked(depot, slab)) {
-            unmap_slab_locked(depot, slab);
-        } else {
-            drop_slab_locked(depot, slab);
-        }
+    wf_lock(&depot->lock);
+    depot->surplus = excess_locked(depot, depot->least_dirty);
+    depot->least_dirty = depot->dirty_count;
+    bool has_excess = excess_locked(depot, depot->dirty_count) > 0;
+    wf_unlock(&depot->lock);
+    return has_excess;
+}
+
+static void trim_slab_locked(struct wf_depot *depot)
+{
+    struct wf_slab *slab = NULL;
+    for (int grade = ALL_FREE; slab == NULL; grade--) {
+        slab = first_of(&depot->dirty[grade]);
     }
+    uint64_t count = wf_bits_count(slab->dirty_bits);
+    depot->surplus -= count < depot->surplus ? count : depot->surplus;
+    if (wants_unmap_locked(depot, slab)) {
+        unmap_slab_locked(depot, slab);
+    } else {
+        drop_slab_locked(depot, slab);
+    }
+}
+
+bool wf_depot_trim(struct wf_depot *depot)
+{
+    wf_lock(&depot->lock);
+    bool has_surplus = depot->surplus > 0 && excess_locked(depot, depot->dirty_count) > 0;
+    if (has_surplus) {
+        trim_slab_locked(depot);
+    }
+    wf_unlock(&depot->lock);
+    return has_surplus;
 }
 
 /* ---- batches ---- */
@@ -173,28 +192,31 @@ static void put_back_locked(struct wf_depot *depot, struct wf_slab *slab, uint64
 {
     depot->out_count -= wf_bits_count(bits);
     set_bits_locked(depot, slab, slab->free_bits | bits, slab->dirty_bits | dirty_bits);
-    if (wants_unmap_locked(depot, slab)) {
-        unmap_slab_locked(depot, slab);
-    }
 }
 
-void wf_depot_give(struct wf_depot *depot, struct wf_fiber **fibers, unsigned count)
+bool wf_depot_give(struct wf_depot *depot, struct wf_fiber **fibers, unsigned count)
 {
     struct {
         struct wf_slab *slab;
-        uint64_t bit;
+        uint64_t bits;
     } homes[WF_STACK_CACHED];
-    /* The descriptors are cold: read before the lock is held, not under it. */
+    unsigned n = 0;
+    /* The descriptors are cold: read before the lock is held, not under it. Neighbours mostly end
+     * together. */
     for (unsigned i = 0; i < count; i++) {
-        homes[i].slab = fibers[i]->slab;
-        homes[i].bit = (uint64_t)1 << fibers[i]->index;
+        if (n == 0 || homes[n - 1].slab != fibers[i]->slab) {
+            homes[n].slab = fibers[i]->slab;
+            homes[n++].bits = 0;
+        }
+        homes[n - 1].bits |= (uint64_t)1 << fibers[i]->index;
     }
     wf_lock(&depot->lock);
-    for (unsigned i = 0; i < count; i++) {
-        put_back_locked(depot, homes[i].slab, homes[i].bit, homes[i].bit);
+    for (unsigned i = 0; i < n; i++) {
+        put_back_locked(depot, homes[i].slab, homes[i].bits, homes[i].bits);
     }
-    trim_locked(depot);
+    bool has_excess = excess_locked(depot, depot->dirty_count) > 0;
     wf_unlock(&depot->lock);
+    return has_excess;
 }
 
 /* Clears the lowest `most` bits of a set and returns them. */
@@ -228,6 +250,7 @@ static void take_dirty_locked(struct wf_depot *depot, struct wf_stack_shelf *she
         }
     }
     wf_store_rlx(&shelf->count, n);
+    shelf->cold_count = n;
 }
 
 /* Reserves clean stacks of one slab; they are built one by one as they are taken, for building
@@ -273,6 +296,9 @@ void wf_depot_give_clean(struct wf_depot *depot, struct wf_slab *slab, uint64_t 
 {
     wf_lock(&depot->lock);
     put_back_locked(depot, slab, bits, 0);
+    if (slab->dirty_bits == 0 && wants_unmap_locked(depot, slab)) {
+        unmap_slab_locked(depot, slab);
+    }
     wf_unlock(&depot->lock);
 }
 

@@ -12,7 +12,7 @@
 /* Tuned for the first class; the others keep about as much address space. */
 struct wf_stack_limits {
     uint16_t cached;     /* most that a worker keeps; half of it goes to and from the depot */
-    uint16_t dirty_keep; /* dirty stacks that are never trimmed */
+    uint16_t dirty_keep; /* dirty stacks that are never surplus */
     uint16_t clean_keep; /* clean stacks beyond which slabs are unmapped */
 };
 
@@ -27,8 +27,15 @@ void wf_depot_destroy(struct wf_depot *depot);
  * ones of one slab, mapped now if need be. False: no memory. */
 bool wf_depot_take(struct wf_depot *depot, struct wf_stack_shelf *shelf, enum wf_guard best_guard);
 
-/* Takes stacks back, and trims. */
-void wf_depot_give(struct wf_depot *depot, struct wf_fiber **fibers, unsigned count);
+/* Takes stacks back. True: there are more dirty ones than are kept for ever. */
+__attribute__((warn_unused_result)) bool wf_depot_give(struct wf_depot *depot,
+                                                       struct wf_fiber **fibers, unsigned count);
+
+/* What was free ever since the last look is surplus now. True: somebody should look again. */
+__attribute__((warn_unused_result)) bool wf_depot_look(struct wf_depot *depot);
+
+/* Gives the memory of one slab's surplus back. False: there is no surplus. */
+__attribute__((warn_unused_result)) bool wf_depot_trim(struct wf_depot *depot);
 
 /* Takes back stacks that were never built. */
 void wf_depot_give_clean(struct wf_depot *depot, struct wf_slab *slab, uint64_t bits);

@@ -35,10 +35,8 @@ struct wf_fiber {
     /* The running side of a switch writes it, the next switch to this fiber reads it. */
     void *sp;
 
-    /* The task room's to read and write: the innermost task that runs here, a link for its lists.
-     * Both NULL after wf_fiber_take. */
+    /* The task room's to read and write: the innermost task that runs here. NULL after wf_fiber_take. */
     void *task;
-    struct wf_fiber *link;
 
     /* The rooms above: how far down what runs here may run others inside itself. */
     char *floor;
@@ -64,6 +62,10 @@ struct wf_fiber {
     uint32_t tsan_lives; /* uses since it was created: see hooks.h */
 #endif
 };
+
+#if !WF_ASAN && !WF_TSAN
+_Static_assert(sizeof(struct wf_fiber) <= 64, "one cache line to fetch when a fiber goes on");
+#endif
 
 /* switch_<machine>.S: pushes the callee-saved registers, stores the stack pointer in *save_sp,
  * loads load_sp and continues there. For this room only: others call wf_fiber_switch. */

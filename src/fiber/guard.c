@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/advise.h"
 #include "base/atomic.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -31,6 +32,7 @@
 enum {
     GUARD_BYTES = 16 << 10,
     DEFAULT_MAX_MAP_COUNT = 65530,
+    ROW_MAX = 64,
     MAPPINGS_PER_GUARD = 2, /* the hole, and the rest of the slab above it */
 };
 
@@ -115,6 +117,15 @@ enum wf_guard wf_guard_install(char *at, enum wf_guard kind)
         wf_guard_unmapped(WF_GUARD_MPROTECT, 1);
     }
     return WF_GUARD_CANARY;
+}
+
+bool wf_guard_install_row(char *first, size_t stride, unsigned count)
+{
+    struct iovec guards[ROW_MAX];
+    for (unsigned i = 0; i < count; i++) {
+        guards[i] = (struct iovec){.iov_base = first + i * stride, .iov_len = wf_guard_bytes()};
+    }
+    return wf_advise(guards, count, MADV_GUARD_INSTALL);
 }
 
 void wf_guard_unmapped(enum wf_guard kind, unsigned count)

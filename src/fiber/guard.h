@@ -24,6 +24,10 @@ enum wf_guard wf_guard_probe(void);
  * always does. `at` must be fresh from mmap. returns the kind in force. */
 enum wf_guard wf_guard_install(char *at, enum wf_guard kind);
 
+/* The same for `count` stacks of a slab, at most 64, `stride` apart, by the best kind: true if the kernel has
+ * put up all of them. Else none may be in force, and wf_guard_install is to be called for each. */
+bool wf_guard_install_row(char *first, size_t stride, unsigned count);
+
 /* `count` guards of one kind have been unmapped. */
 void wf_guard_unmapped(enum wf_guard kind, unsigned count);
 

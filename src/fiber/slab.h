@@ -55,7 +55,7 @@ struct wf_slab *wf_slab_map(unsigned class_index, size_t promise_bytes, enum wf_
  * have to split a mapping and has no room for another): nothing has changed then. */
 bool wf_slab_unmap(struct wf_slab *slab);
 
-/* Gives the pages of these free stacks back, one system call for each run of neighbours. Their
+/* Gives the pages of these free stacks back, by one system call where the kernel can. Their
  * guards stay, their descriptors do not. False if the kernel refused. */
 bool wf_slab_drop(struct wf_slab *slab, uint64_t bits);
 

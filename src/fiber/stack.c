@@ -17,14 +17,35 @@
 #include "fiber/hooks.h"
 #include "fiber/slab.h"
 
+enum { FETCH_AHEAD = 3, FETCH_LINES = 8, LINE_BYTES = 64 };
+
 /* ---- cache ---- */
+
+/* The descriptor, and the first frames of whoever will use the stack: what comes from the depot is in no cache. */
+static inline void fetch(const struct wf_fiber *f)
+{
+    const char *line = (const char *)f;
+    for (int i = 0; i < FETCH_LINES; i++, line -= LINE_BYTES) {
+        __builtin_prefetch(line, 1);
+    }
+}
+
+/* The newest of n. */
+static struct wf_fiber *pop_used(struct wf_stack_shelf *shelf, uint32_t n)
+{
+    wf_store_rlx(&shelf->count, n - 1);
+    if (n > FETCH_AHEAD && n - FETCH_AHEAD <= shelf->cold_count) {
+        fetch(shelf->items[n - 1 - FETCH_AHEAD]);
+    }
+    shelf->cold_count = n - 1 < shelf->cold_count ? n - 1 : shelf->cold_count;
+    return shelf->items[n - 1];
+}
 
 static struct wf_fiber *pop(struct wf_stack_shelf *shelf)
 {
     uint32_t n = wf_load_rlx(&shelf->count);
     if (n > 0) {
-        wf_store_rlx(&shelf->count, n - 1);
-        return shelf->items[n - 1];
+        return pop_used(shelf, n);
     }
     if (shelf->fresh_bits == 0) {
         return NULL;
@@ -51,6 +72,15 @@ static struct wf_fiber *take_own(struct wf_stacks *stacks, size_t promise_bytes)
     return wf_depot_take_own(&stacks->depots[WF_STACK_OWN], promise_bytes, stacks->best_guard);
 }
 
+static void give_to_depot(struct wf_stacks *stacks, unsigned class_index, struct wf_fiber **fibers,
+                          unsigned count)
+{
+    bool has_excess = wf_depot_give(&stacks->depots[class_index], fibers, count);
+    if (has_excess && wf_stacks_trim_ns(stacks) == WF_FOREVER) {
+        wf_store_rlx(&stacks->trim_ns, INT64_C(0));
+    }
+}
+
 static void push(struct wf_stack_cache *cache, struct wf_fiber *f)
 {
     struct wf_stack_shelf *shelf = &cache->shelves[f->class_index];
@@ -58,8 +88,9 @@ static void push(struct wf_stack_cache *cache, struct wf_fiber *f)
     uint32_t n = wf_load_rlx(&shelf->count);
     if (__builtin_expect(n == most, 0)) {
         unsigned oldest = most / 2;
-        wf_depot_give(&cache->stacks->depots[f->class_index], shelf->items, oldest);
+        give_to_depot(cache->stacks, f->class_index, shelf->items, oldest);
         n -= oldest;
+        shelf->cold_count = 0; /* enough of the others have been used since */
         memmove(shelf->items, shelf->items + oldest, n * sizeof *shelf->items);
     }
     shelf->items[n] = f;
@@ -81,7 +112,6 @@ struct wf_fiber *wf_fiber_take(struct wf_stack_cache *cache, size_t promise_byte
     }
     f->promise_bytes = promise_bytes;
     f->task = NULL;
-    f->link = NULL;
     if (!wf_hook_begin_life(f)) {
         wf_fiber_give(cache, f);
         return NULL;
@@ -117,6 +147,7 @@ void wf_stacks_init(struct wf_stacks *stacks)
 {
     memset(stacks, 0, sizeof *stacks);
     stacks->best_guard = wf_guard_probe();
+    wf_store_rlx(&stacks->trim_ns, WF_FOREVER);
     wf_list_init(&stacks->caches);
     for (unsigned i = 0; i <= WF_STACK_CLASSES; i++) {
         wf_depot_init(&stacks->depots[i], i);
@@ -140,12 +171,14 @@ void wf_stack_cache_open(struct wf_stack_cache *cache, struct wf_stacks *stacks)
     wf_unlock(&stacks->caches_lock);
 }
 
-static void flush_shelf(struct wf_depot *depot, struct wf_stack_shelf *shelf)
+static void flush_shelf(struct wf_stacks *stacks, unsigned class_index,
+                        struct wf_stack_shelf *shelf)
 {
-    wf_depot_give(depot, shelf->items, wf_load_rlx(&shelf->count));
+    give_to_depot(stacks, class_index, shelf->items, wf_load_rlx(&shelf->count));
     wf_store_rlx(&shelf->count, 0);
+    shelf->cold_count = 0;
     if (shelf->fresh_bits != 0) {
-        wf_depot_give_clean(depot, shelf->fresh_slab, shelf->fresh_bits);
+        wf_depot_give_clean(&stacks->depots[class_index], shelf->fresh_slab, shelf->fresh_bits);
     }
     shelf->fresh_slab = NULL;
     shelf->fresh_bits = 0;
@@ -155,7 +188,7 @@ static void flush_shelf(struct wf_depot *depot, struct wf_stack_shelf *shelf)
 void wf_stack_cache_flush(struct wf_stack_cache *cache)
 {
     for (unsigned i = 0; i < WF_STACK_CLASSES; i++) {
-        flush_shelf(&cache->stacks->depots[i], &cache->shelves[i]);
+        flush_shelf(cache->stacks, i, &cache->shelves[i]);
     }
 }
 

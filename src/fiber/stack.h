@@ -4,8 +4,8 @@
  * What: wf_fiber_take gives a fiber with at least the promised stack, wf_fiber_give takes it back.
  *       A worker's cache answers both without a lock; it trades batches with the depot.
  * Why this way: stacks are reused newest first, because the newest is warm in the cache and the
- *       first touch of a page costs as much as hundreds of switches. The depot bounds what free
- *       stacks keep resident: see depot.c.
+ *       first touch of a page costs as much as hundreds of switches. What free stacks keep resident
+ *       goes back when nobody has needed it for a while: see depot.c and trim.c.
  * Threads: wf_stacks any thread; a wf_stack_cache its owner only.
  */
 #ifndef WF_FIBER_STACK_H
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "fiber/fiber.h"
@@ -50,6 +51,8 @@ struct wf_depot {
     struct wf_list dirty[WF_STACK_GRADES]; /* the last: all of the slab is free */
     uint64_t out_count;                    /* stacks in caches or in use */
     uint64_t dirty_count;                  /* free, and with pages of their own */
+    uint64_t least_dirty;                  /* since the last look */
+    uint64_t surplus;                      /* dirty ones that are to be trimmed */
     uint64_t clean_count;                  /* free, and never touched or decommitted */
     uint64_t guarded[WF_GUARD_CANARY + 1]; /* mapped stacks by enum wf_guard */
     uint64_t decommitted;
@@ -64,6 +67,14 @@ struct wf_stacks {
     /* One per class, and a last one for stacks with a mapping of their own. */
     struct wf_depot depots[WF_STACK_CLASSES + 1];
 
+    /* When somebody should look what can be trimmed, by the monotonic clock: 0 at once, WF_FOREVER
+     * never. Whoever gives more back than is kept stores 0 over WF_FOREVER, whoever has trim_lock
+     * stores the rest, before it looks into the depots: see trim.c. Loads relaxed: a look that comes
+     * late does no harm. */
+    wf_ai64 trim_ns;
+    struct wf_lock trim_lock; /* who trims */
+    int64_t look_ns;          /* under trim_lock: when the depots are to be looked at next */
+
     /* Under caches_lock: every cache, for statistics. */
     struct wf_lock caches_lock;
     struct wf_list caches;
@@ -72,8 +83,9 @@ struct wf_stacks {
 /* Free stacks of one class that one worker owns. */
 struct wf_stack_shelf {
     /* Both counts: the owner stores (relaxed), wf_stacks_stats loads (relaxed), for people only. */
-    wf_au32 count;                           /* of items */
-    wf_au32 fresh_count;                     /* of fresh_bits */
+    wf_au32 count;       /* of items */
+    wf_au32 fresh_count; /* of fresh_bits */
+    uint32_t cold_count; /* of items, the first: from the depot, not used since */
     struct wf_fiber *items[WF_STACK_CACHED]; /* newest last */
     struct wf_slab *fresh_slab;              /* of clean stacks, built as they are taken */
     uint64_t fresh_bits;
@@ -99,7 +111,7 @@ void wf_stack_cache_flush(struct wf_stack_cache *cache);
 /* Flushes, and forgets the cache. */
 void wf_stack_cache_close(struct wf_stack_cache *cache);
 
-/* A fiber whose frames have `promise_bytes` of room (0: WF_STACK_DEFAULT). Its task and link are
+/* A fiber whose frames have `promise_bytes` of room (0: WF_STACK_DEFAULT). Its task is
  * NULL; wf_fiber_prepare comes next.
  *
  * returns  NULL if there is no memory, or if the promise is above WF_STACK_MAX (look first)
@@ -111,6 +123,19 @@ __attribute__((warn_unused_result)) struct wf_fiber *wf_fiber_take(struct wf_sta
 /* Takes a fiber back; nobody may stand on its stack. It may have been taken through any cache of
  * the same runtime. Aborts with a report if the stack overran a guard that could not fault. */
 void wf_fiber_give(struct wf_stack_cache *cache, struct wf_fiber *f);
+
+/* Looks for memory that nobody has needed for a while, if it is time, and gives a slab's worth of it
+ * back: tens of microseconds. True: it has, and there may be more. Next time is after `pause` times as
+ * long as it took. now_ns by the monotonic clock.
+ *
+ * threads  any */
+bool wf_stacks_trim(struct wf_stacks *stacks, int64_t now_ns, unsigned pause);
+
+/* When wf_stacks_trim is to be called next; WF_FOREVER: when more stacks have come back. */
+static inline int64_t wf_stacks_trim_ns(struct wf_stacks *stacks)
+{
+    return wf_load_rlx(&stacks->trim_ns);
+}
 
 /* A snapshot, from any thread; numbers that change meanwhile may not add up. */
 void wf_stacks_stats(struct wf_stacks *stacks, struct wf_stack_stats *out);

@@ -39,13 +39,13 @@ void wf_fetch_woken(const struct wf_later *later)
 {
     for (uintptr_t entry = later->ready; entry != 0; entry = *wf_ready_link(entry)) {
         if (woken(entry) != NULL) {
-            __builtin_prefetch(woken(entry)->fiber, 1);
+            __builtin_prefetch(wf_load_rlx(&woken(entry)->fiber), 1);
             __builtin_prefetch(&woken(entry)->wait);
         }
     }
     for (uintptr_t entry = later->ready; entry != 0; entry = *wf_ready_link(entry)) {
         if (woken(entry) != NULL) {
-            fetch_lines(woken(entry)->fiber->sp, STACK_LINES);
+            fetch_lines(wf_load_rlx(&woken(entry)->fiber)->sp, STACK_LINES);
         }
     }
 }

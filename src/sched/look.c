@@ -7,7 +7,8 @@
 #include "sched/park.h"
 #include "sched/ready.h"
 
-enum { POLL_NS = 10000, SEARCH_PASSES = 4 };
+/* A busy worker spends a fourth of its time on giving memory back, at most. */
+enum { POLL_NS = 10000, SEARCH_PASSES = 4, TRIM_PAUSE = 3 };
 
 /* How long the worker's timers may go without a look, if its turns let it, and how many turns it has at least. */
 enum { TIMERS_NS = 100000, LEAST_TURNS = 4 };
@@ -49,6 +50,15 @@ static void collect_ring(struct wf_worker *worker)
     wf_sched_flush(&later);
 }
 
+/* Memory that nobody needs any more goes back also while there is never nothing to do. */
+static void trim_if_busy(struct wf_worker *worker, int64_t now_ns)
+{
+    bool is_idle = worker->fiber == worker->host && wf_ready_is_empty(worker);
+    if (!is_idle) { /* else by worker.c, without pauses */
+        (void)wf_stacks_trim(&worker->runtime->stacks, now_ns, TRIM_PAUSE);
+    }
+}
+
 /* Turns may be over in nanoseconds, and a look into the kernel takes as long as twenty of them. */
 static void poll_if_due(struct wf_worker *worker)
 {
@@ -57,6 +67,7 @@ static void poll_if_due(struct wf_worker *worker)
         worker->looked_ns = now_ns;
         (void)wf_poll_now(worker);
         help_another(worker);
+        trim_if_busy(worker, now_ns);
     }
 }
 

@@ -103,6 +103,20 @@ static inline bool wf_ready_has_none(struct wf_worker *worker)
            (!worker->has_woken || wf_deque_count(&worker->woken) == 0);
 }
 
+/* How many entries ahead stacks and records are fetched. */
+enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 6 };
+
+/* An entry was taken at `at` of the lane of woken tasks, and others are left there: what those that come next will
+ * touch is fetched (fetch.c). */
+void wf_ready_fetch(struct wf_deque *lane, uint64_t at);
+
+static inline void wf_ready_look_ahead(struct wf_worker *worker, struct wf_deque *lane, uint64_t at)
+{
+    if (lane == &worker->woken && wf_deque_bottom(lane) - at > WF_FETCH_RECORD) {
+        wf_ready_fetch(lane, at);
+    }
+}
+
 /* The next task if it is a started one at the nearest place: the slot, else the head of a lane. NULL: ask
  * wf_ready_take. */
 static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
@@ -122,6 +136,7 @@ static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
     }
     worker->slot_streak = 0;
     worker->was_woken = lane == &worker->woken;
+    wf_ready_look_ahead(worker, lane, at);
     return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
 }
 

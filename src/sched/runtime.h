@@ -77,6 +77,10 @@ struct weft_runtime {
     bool has_watchdog;
     wf_au32 watchdog_word;
 
+    /* A sleeping worker will wake up to trim stacks: a worker that goes to sleep swaps 1 in (acq_rel), and
+     * if it was the one stores 0 (release) when it is awake. */
+    wf_au32 has_trimmer;
+
     struct wf_sim *sim;           /* NULL but in a simulation */
     struct wf_probe *probe;       /* NULL but in a cancel sweep */
     bool is_deadlocked;           /* simulation: nothing can ever run again */

@@ -82,8 +82,7 @@ static inline bool wf_sched_wake_quickly(struct wf_worker *worker, weft_task *ta
 {
     bool is_plain = wf_load_rlx(&worker->slot) == 0 && worker->sim == NULL &&
                     wf_runtime_of(task) == worker->runtime &&
-                    (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
-                    wf_sched_has_none(worker);
+                    (wf_task_flags(task) & WF_TASK_PINNED) == 0 && wf_sched_has_none(worker);
     if (__builtin_expect(is_plain, 1)) {
         wf_bump_own(&worker->counters.wakes, 1);
         wf_store_rel(&worker->slot, wf_task_token(task)); /* nobody else fills it */

@@ -345,11 +345,20 @@ static void give_up(weft_runtime *runtime)
     wf_lifecycle_leave(runtime, WF_ABANDONED);
 }
 
+/* Memory goes back by the real clock: nothing that is drawn depends on it. */
+static void trim(weft_runtime *runtime)
+{
+    if (wf_stacks_trim_ns(&runtime->stacks) != WF_FOREVER) {
+        (void)wf_stacks_trim(&runtime->stacks, wf_monotonic_ns(), 1);
+    }
+}
+
 /* Nothing is ready. False: the run is over, for good or for ever. Its end comes before timers that are
  * due. */
 static bool idle(struct wf_sim *sim)
 {
     weft_runtime *runtime = sim->runtime;
+    trim(runtime);
     wf_here_set(&runtime->workers[0]);
     if (!wf_lifecycle_idle(&runtime->workers[0])) {
         return false;

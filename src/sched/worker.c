@@ -140,7 +140,7 @@ static void begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
 static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
 {
     if (!pick.is_new) {
-        return pick.task->fiber;
+        return wf_load_rlx(&pick.task->fiber);
     }
     size_t stack = pick.task->extra != NULL ? pick.task->extra->stack_bytes : 0;
     stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
@@ -152,7 +152,7 @@ static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
     }
     wf_fiber_set_floor(fiber, worker->runtime->options.stack_bytes + INSIDE_BYTES);
     fiber->task = pick.task;
-    pick.task->fiber = fiber;
+    wf_store_rlx(&pick.task->fiber, fiber);
     wf_fiber_prepare(fiber, fiber_main, NULL);
     return fiber;
 }
@@ -174,7 +174,7 @@ static struct wf_pick take_next(struct wf_worker *worker)
 static inline struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick pick)
 {
     if (__builtin_expect(pick.task != NULL && !pick.is_new, 1)) {
-        return pick.task->fiber;
+        return wf_load_rlx(&pick.task->fiber);
     }
     struct wf_fiber *fiber = pick.task != NULL ? fiber_for(worker, pick) : NULL;
     return fiber != NULL ? fiber : worker->host;
@@ -193,7 +193,7 @@ static inline struct wf_fiber *find_next(struct wf_worker *worker)
         return find_other(worker);
     }
     worker->until_poll--;
-    return next->fiber;
+    return wf_load_rlx(&next->fiber);
 }
 
 static inline __attribute__((always_inline)) void go(struct wf_worker *worker, struct wf_fiber *to,
@@ -238,7 +238,7 @@ void wf_sched_yield(struct wf_worker *worker)
         return;
     }
     worker->until_poll--;
-    go(worker, next->fiber, WF_LEAVE_YIELD);
+    go(worker, wf_load_rlx(&next->fiber), WF_LEAVE_YIELD);
 }
 
 /* ---- running tasks ---- */
@@ -298,7 +298,7 @@ static void fiber_main(void *unused)
         struct wf_pick pick = take_next(worker);
         if (fits_this_stack(worker, pick)) {
             self->task = pick.task;
-            pick.task->fiber = self;
+            wf_store_rlx(&pick.task->fiber, self);
             begin_turn(worker, self);
             continue;
         }
@@ -380,6 +380,18 @@ static int64_t sleep_deadline(struct wf_worker *worker)
     return wf_lifecycle_deadline(runtime, next_ns);
 }
 
+/* One of those that sleep wakes up when free stacks are to be looked at. */
+static int64_t until_trim(struct wf_worker *worker, int64_t deadline_ns)
+{
+    weft_runtime *runtime = worker->runtime;
+    int64_t trim_ns = wf_stacks_trim_ns(&runtime->stacks);
+    if (trim_ns >= deadline_ns || wf_swap_acqrel(&runtime->has_trimmer, 1U) != 0) {
+        return deadline_ns;
+    }
+    worker->is_trimmer = true;
+    return trim_ns;
+}
+
 static void go_to_sleep(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
@@ -392,7 +404,7 @@ static void go_to_sleep(struct wf_worker *worker)
     bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
                     (worker->ring != NULL && wf_uring_has_mail(worker->ring));
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
-        int64_t deadline_ns = sleep_deadline(worker);
+        int64_t deadline_ns = until_trim(worker, sleep_deadline(worker));
         /* Pairs with wf_idle_needs: either it sees this worker asleep, or the work is seen here. */
         if (!wf_idle_settle(&runtime->idle, is_last)) {
             deadline_ns = begin_full_fences(runtime, deadline_ns);
@@ -400,6 +412,10 @@ static void go_to_sleep(struct wf_worker *worker)
         look_again(runtime);
         wf_park(worker, deadline_ns, &later);
         stand_down(worker);
+        if (worker->is_trimmer) {
+            worker->is_trimmer = false;
+            wf_store_rel(&runtime->has_trimmer, 0U);
+        }
     } else {
         look_again(runtime); /* who queued something may have relied on this worker as a searcher */
     }
@@ -409,6 +425,17 @@ static void go_to_sleep(struct wf_worker *worker)
     wf_sched_flush(&later);
     worker->until_poll = worker->stretch;
     worker->paced_ns = 0;
+}
+
+/* Gives memory back while there is nothing else to do. False: there is none, for now. */
+static bool trim(struct wf_worker *worker)
+{
+    struct wf_stacks *stacks = &worker->runtime->stacks;
+    if (wf_stacks_trim_ns(stacks) == WF_FOREVER || !wf_stacks_trim(stacks, wf_monotonic_ns(), 0)) {
+        return false;
+    }
+    worker->until_poll = 0; /* as after a sleep: something may have happened outside */
+    return true;
 }
 
 static struct wf_pick next_anywhere(struct wf_worker *worker)
@@ -445,7 +472,7 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
         if (!wf_lifecycle_idle(worker)) {
             return nothing;
         }
-        if (!wf_ready_is_empty(worker)) {
+        if (!wf_ready_is_empty(worker) || trim(worker)) {
             continue;
         }
         has_lingered = !has_lingered && wf_linger(worker); /* once before each sleep */

@@ -18,7 +18,8 @@ enum { WF_SLAB_BYTES = 1 << 18, WF_TASK_BATCH = 128 };
 struct wf_task_slab {
     struct wf_registry *registry; /* set once */
     struct wf_task_slab *older;   /* set once */
-    wf_au32 carved;               /* slots ever handed out: under the depot's lock, read by walks */
+    uint32_t committed; /* bytes that have pages, or are left to page faults: under the lock */
+    wf_au32 carved;     /* slots ever handed out: under the depot's lock, read by walks */
 };
 
 enum { WF_SLAB_SLOTS = (WF_SLAB_BYTES - 64) / (int)sizeof(struct weft_task) };

@@ -89,7 +89,7 @@ struct weft_task {
     };
 
     /* The worker that runs the task. */
-    struct wf_fiber *fiber;
+    _Atomic(struct wf_fiber *) fiber;
 
     /* The first line ends here: whoever wakes a task, on any worker, needs no other. */
 

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/* advise.h - madvise for many ranges at once.
+ *
+ * Threads: any.
+ */
+#ifndef WF_BASE_ADVISE_H
+#define WF_BASE_ADVISE_H
+
+#include <stdbool.h>
+#include <sys/uio.h>
+
+/* The same advice for each range, at most 64 of them: by one system call where the kernel has it, which
+ * costs half of one for each and empties the address translation caches once, else by one for each. False:
+ * the kernel refused it for one of them; others may have been advised. */
+bool wf_advise(const struct iovec *ranges, unsigned count, int advice);
+
+#endif

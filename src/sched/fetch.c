@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/* fetch.c - what the next tasks will touch is fetched into the cache while others run.
+ *
+ * What: whoever takes an entry of the deque looks a few entries further. Of the farther one the record is
+ *       fetched; of the nearer one, whose record is there by now, the top of its stack: as many lines as
+ *       a task has used that waits in a call of the library.
+ * Why this way: a task that has waited for long finds none of its lines in a cache, and touches them one
+ *       after the other: a page to translate, a descriptor, a saved frame, the frames above it. Fetched
+ *       together and early they cost less than half (docs/decisions.md). Tasks that yield are still warm,
+ *       so only woken ones are fetched.
+ * Threads: the deque's owner. A thief may have been faster: what is read then is stale, and a hint for the
+ *       processor only. Records are never unmapped, and fetching never faults.
+ */
+#include "sched/ready.h"
+
+enum { LINE_BYTES = 64 };
+
+/* Three cache lines, the last of which has `at`. In a row: a loop costs more than it fetches. */
+static inline void fetch_lines(const char *at)
+{
+    __builtin_prefetch(at, 1);
+    __builtin_prefetch(at - LINE_BYTES, 1);
+    __builtin_prefetch(at - (ptrdiff_t)2 * LINE_BYTES, 1);
+}
+
+void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
+{
+    uint64_t near = wf_deque_at(lane, at + WF_FETCH_STACK);
+    uint64_t far = wf_deque_at(lane, at + WF_FETCH_RECORD);
+    weft_task *task = (weft_task *)(uintptr_t)(near & WF_READY_ADDRESS);
+    const char *top = (const char *)wf_load_rlx(&task->fiber);
+    fetch_lines(top);
+    fetch_lines(top - (ptrdiff_t)3 * LINE_BYTES);
+    fetch_lines(top - (ptrdiff_t)6 * LINE_BYTES);
+    __builtin_prefetch((const void *)(uintptr_t)(far & WF_READY_ADDRESS), 1);
+}
