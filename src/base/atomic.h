@@ -63,10 +63,18 @@ typedef _Atomic int wf_aint;
 #define wf_or_acqrel(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 #define wf_and_acqrel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
 
-/* A counter that one thread writes and others only read: no locked instruction. */
-#define wf_bump_own(p, v) wf_store_rlx((p), wf_load_rlx(p) + (v))
+/* A counter that one thread writes and others only read: no locked instruction. On x86-64 it is one instruction,
+ * which compilers do not make of a load and a store. */
+static inline void wf_bump_own(wf_au64 *p, uint64_t by)
+{
+#if defined(__x86_64__) && !WF_TSAN_BUILD
+    __asm__ __volatile__("addq %1, %0" : "+m"(*(uint64_t *)p) : "er"(by) : "cc");
+#else
+    wf_store_rlx(p, wf_load_rlx(p) + by);
+#endif
+}
 
-/* The same by one, where readers acquire. On x86-64 one instruction, which compilers do not make of it. */
+/* The same by one, where readers acquire. */
 static inline void wf_bump_own_rel(wf_au64 *p)
 {
 #if defined(__x86_64__) && !WF_TSAN_BUILD

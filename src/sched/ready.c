@@ -341,6 +341,21 @@ struct wf_pick wf_ready_take(struct wf_worker *worker)
     return nothing;
 }
 
+__attribute__((noinline)) weft_task *wf_ready_take_by_turns(struct wf_worker *worker)
+{
+    uint64_t at;
+    struct wf_deque *lane = wf_ready_lane(worker);
+    weft_task *task = wf_ready_take_oldest(worker, lane, &at);
+    if (task == NULL) {
+        return NULL;
+    }
+    worker->was_woken = lane == &worker->woken;
+    if (worker->was_woken && wf_deque_bottom(lane) - at > WF_FETCH_RECORD) {
+        wf_ready_fetch(lane, at);
+    }
+    return task;
+}
+
 bool wf_ready_is_empty(struct wf_worker *worker)
 {
     return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL && wf_ready_has_none(worker);

@@ -10,6 +10,7 @@
 #ifndef WF_SCHED_READY_H
 #define WF_SCHED_READY_H
 
+#include "base/hint.h"
 #include "sched/sched.h"
 
 /* What a queue gave: the task, and whether it has never run. task NULL: nothing. */
@@ -106,38 +107,39 @@ static inline bool wf_ready_has_none(struct wf_worker *worker)
 /* How many entries ahead stacks and records are fetched. */
 enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 6 };
 
-/* An entry was taken at `at` of the lane of woken tasks, and others are left there: what those that come next will
- * touch is fetched (fetch.c). */
+/* An entry was taken at `at` of the lane of woken tasks, and more than WF_FETCH_RECORD are left there: what those that
+ * come next will touch is fetched (fetch.c). */
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at);
 
-static inline void wf_ready_look_ahead(struct wf_worker *worker, struct wf_deque *lane, uint64_t at)
+/* The oldest of a lane if it has started; `at` receives its place. NULL: ask wf_ready_take. */
+static inline __attribute__((always_inline)) weft_task *wf_ready_take_oldest(
+    struct wf_worker *worker, struct wf_deque *lane, uint64_t *at)
 {
-    if (lane == &worker->woken && wf_deque_bottom(lane) - at > WF_FETCH_RECORD) {
-        wf_ready_fetch(lane, at);
+    uint64_t entry = wf_deque_oldest(lane, at);
+    if (WF_UNLIKELY(entry == 0) || WF_UNLIKELY((entry & WF_READY_NEW) != 0) ||
+        WF_UNLIKELY(worker->pinned != NULL) || WF_UNLIKELY(wf_load_rlx(&worker->slot) != 0) ||
+        WF_UNLIKELY(!wf_deque_take_at(lane, *at, worker->is_alone))) {
+        return NULL;
     }
+    worker->slot_streak = 0;
+    return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
 }
+
+/* The same from the lane whose turn it is, where something has been woken. */
+weft_task *wf_ready_take_by_turns(struct wf_worker *worker);
 
 /* The next task if it is a started one at the nearest place: the slot, else the head of a lane. NULL: ask
  * wf_ready_take. */
-static inline weft_task *wf_ready_take_started(struct wf_worker *worker)
+static inline __attribute__((always_inline)) weft_task *wf_ready_take_started(
+    struct wf_worker *worker)
 {
     weft_task *woken = wf_ready_take_slot(worker);
     if (woken != NULL) {
         return woken;
     }
     uint64_t at;
-    struct wf_deque *lane = wf_ready_lane(worker);
-    uint64_t entry = wf_deque_oldest(lane, &at);
-    if (__builtin_expect(entry == 0 || (entry & WF_READY_NEW) != 0 || worker->pinned != NULL ||
-                             wf_load_rlx(&worker->slot) != 0,
-                         0) ||
-        !wf_deque_take_at(lane, at, worker->is_alone)) {
-        return NULL;
-    }
-    worker->slot_streak = 0;
-    worker->was_woken = lane == &worker->woken;
-    wf_ready_look_ahead(worker, lane, at);
-    return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    return WF_LIKELY(!worker->has_woken) ? wf_ready_take_oldest(worker, &worker->deque, &at)
+                                         : wf_ready_take_by_turns(worker);
 }
 
 /* Queues a task that yields, on the calling worker, behind those that have not started. */

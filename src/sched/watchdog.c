@@ -54,7 +54,7 @@ static bool look_at(weft_runtime *runtime, struct wf_worker *worker, struct obse
     if (before->stuck_ticks == 1) {
         (void)wf_add_rlx(&runtime->hogs, 1);
         wf_store_rlx(&worker->is_stuck, (uint8_t)1);
-        wf_bump_own(&worker->times_stuck, 1);
+        wf_store_rlx(&worker->times_stuck, wf_load_rlx(&worker->times_stuck) + 1);
     }
     /* A helper finds the lanes, the slot, overdue timers and the poller. */
     wf_sched_notify(runtime);

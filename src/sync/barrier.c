@@ -77,7 +77,7 @@ static uint32_t with_queue(const struct wf_barrier *barrier, uint32_t state)
 
 static void add_waiting(struct wf_barrier *barrier, uint32_t change)
 {
-    wf_bump_own(&barrier->waiting, change);
+    wf_store_rlx(&barrier->waiting, wf_load_rlx(&barrier->waiting) + change);
 }
 
 /* Those who have been cancelled no longer count. */
