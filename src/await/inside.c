@@ -49,14 +49,6 @@ static bool look_closer(struct wf_worker *worker, weft_task *task, uint64_t *dea
     return true;
 }
 
-static inline bool fits(const struct wf_worker *worker, const weft_task *self,
-                        const weft_task *task)
-{
-    return WF_LIKELY((wf_task_flags(task) & WF_TASK_APART) == 0) &&
-           WF_LIKELY((wf_task_flags(self) & WF_TASK_PINNED) == 0) &&
-           WF_LIKELY(wf_fiber_has_room(worker->fiber));
-}
-
 /* Nothing is undelivered, and it has not started, or runs. */
 #define QUIET_MASK (WF_LIFE_MASK | WF_UNDELIVERED_MASK)
 
@@ -196,7 +188,8 @@ static inline __attribute__((always_inline)) bool claim(struct wf_worker *worker
 static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, weft_task *task,
                                   uint64_t entry, uint64_t seen, uint64_t bottom)
 {
-    if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime) {
+    if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime ||
+        (wf_task_flags(task) & WF_TASK_APART) != 0) {
         return false;
     }
     worker->odd_below = bottom;
@@ -267,7 +260,8 @@ static bool claim_slowly(struct wf_worker *worker, weft_task *self, weft_task *t
     uint64_t word;
     uint64_t dead;
     return is_quiet(task, WF_NEW, &seen) && is_quiet(self, WF_RUN, &word) &&
-           fits(worker, self, task) && look_closer(worker, task, &dead) &&
+           (wf_task_flags(task) & WF_TASK_APART) == 0 && wf_fiber_has_room(worker->fiber) &&
+           look_closer(worker, task, &dead) &&
            claim(worker, self, task, wf_task_token(task) | WF_READY_NEW, seen,
                  wf_deque_bottom(&worker->deque), dead);
 }
@@ -313,7 +307,7 @@ int weft_await(weft_task *task, intptr_t *result)
     uint64_t word;
     if (WF_LIKELY(task != NULL) && WF_LIKELY(is_quiet(task, WF_NEW, &seen)) &&
         WF_LIKELY(is_quiet(self, WF_RUN, &word)) && WF_LIKELY(self->scope == NULL) &&
-        WF_LIKELY(fits(worker, self, task)) && WF_LIKELY(wf_load_rlx(&worker->slot) == 0) &&
+        WF_LIKELY(wf_fiber_has_room(worker->fiber)) && WF_LIKELY(wf_load_rlx(&worker->slot) == 0) &&
         WF_LIKELY(--worker->until_pause >= 0) &&
         WF_LIKELY(claim_at_once(worker, self, task, seen))) {
         return run(worker, self, task, result, true);

@@ -157,6 +157,12 @@ static inline bool wf_fiber_has_room(const struct wf_fiber *f)
     return (char *)__builtin_frame_address(0) > f->floor;
 }
 
+/* From now on wf_fiber_has_room says that there is none. */
+static inline void wf_fiber_set_no_room(struct wf_fiber *f)
+{
+    f->floor = (char *)UINTPTR_MAX;
+}
+
 /* Sets the floor: `bytes`, in the unit of promises, are left below it. */
 static inline void wf_fiber_set_floor(struct wf_fiber *f, size_t bytes)
 {

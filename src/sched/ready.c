@@ -16,7 +16,8 @@ CK_STACK_CONTAINER(struct weft_task, inbox_entry, task_of_entry)
 
 static uint64_t entry_of(const weft_task *task, bool is_new)
 {
-    return wf_task_token(task) | (is_new ? WF_READY_NEW : 0);
+    bool is_apart = is_new && (wf_task_flags(task) & WF_TASK_APART) != 0;
+    return wf_task_token(task) | (is_new ? WF_READY_NEW : 0) | (is_apart ? WF_READY_APART : 0);
 }
 
 /* Claims what an entry names. False: stale, or to be buried. */

@@ -3,7 +3,7 @@
  *
  * What: five places. The worker's two lanes (anybody may steal): its deque, for tasks that have not
  *       started or that yield, and the one of woken tasks; its slot (the task woken last, runs next),
- *       its list of pinned tasks, and the runtime's inject stack for plain threads. A queue entry is {generation:16, slot address:47, kind:1}: the entry of a task that has not started
+ *       its list of pinned tasks, and the runtime's inject stack for plain threads. A queue entry is {generation:16, slot address:46, kind:2}: the entry of a task that has not started
  *       may be stale (it was cancelled and freed), so it is checked when it is taken; a task that has
  *       started has exactly one entry, and it is never stale.
  */
@@ -22,8 +22,11 @@ struct wf_pick {
 /* In the entry of a task that has not started. */
 #define WF_READY_NEW UINT64_C(1)
 
+/* ... and is WF_TASK_APART. Such a task has no entry without it: what becomes APART later was in no deque before. */
+#define WF_READY_APART UINT64_C(2)
+
 /* Where an entry has the task. */
-#define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffe)
+#define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffc)
 
 enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others here have their turn */
 

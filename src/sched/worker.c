@@ -136,6 +136,18 @@ static void begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
     wf_store_rlx(&worker->running, (weft_task *)fiber->task);
 }
 
+/* A task that is pinned runs no children inside: they may park, and go on anywhere. */
+static void give_fiber(const struct wf_worker *worker, weft_task *task, struct wf_fiber *fiber)
+{
+    if (__builtin_expect((wf_task_flags(task) & WF_TASK_PINNED) != 0, 0)) {
+        wf_fiber_set_no_room(fiber);
+    } else {
+        wf_fiber_set_floor(fiber, worker->runtime->options.stack_bytes + INSIDE_BYTES);
+    }
+    fiber->task = task;
+    wf_store_rlx(&task->fiber, fiber);
+}
+
 /* The fiber for a picked task, NULL if it needs a stack and there is none: it is buried then. */
 static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
 {
@@ -150,9 +162,7 @@ static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
         worker->bury_error = -ENOMEM;
         return NULL;
     }
-    wf_fiber_set_floor(fiber, worker->runtime->options.stack_bytes + INSIDE_BYTES);
-    fiber->task = pick.task;
-    wf_store_rlx(&pick.task->fiber, fiber);
+    give_fiber(worker, pick.task, fiber);
     wf_fiber_prepare(fiber, fiber_main, NULL);
     return fiber;
 }
@@ -297,8 +307,7 @@ static void fiber_main(void *unused)
         self->task = NULL;
         struct wf_pick pick = take_next(worker);
         if (fits_this_stack(worker, pick)) {
-            self->task = pick.task;
-            wf_store_rlx(&pick.task->fiber, self);
+            give_fiber(worker, pick.task, self);
             begin_turn(worker, self);
             continue;
         }
