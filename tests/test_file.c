@@ -179,6 +179,49 @@ Test(file, names, .init = make_folder, .fini = remove_folder)
     RUN(short_names, NULL, &one_worker);
 }
 
+/* ---- directories that are closed meanwhile ---- */
+
+struct maker {
+    int directory;
+    bool makes_folder;
+};
+
+static intptr_t make_there(void *arg)
+{
+    const struct maker *maker = arg;
+    int rc = maker->makes_folder ? weft_mkdirat(maker->directory, "made", 0700)
+                                 : weft_openat(maker->directory, "made", O_WRONLY | O_CREAT, 0600);
+    return rc > 0 && !maker->makes_folder ? weft_close(rc) : rc;
+}
+
+/* The number of a directory goes to another one while something is being made in the first: there it is made, or
+ * nowhere. */
+static intptr_t close_directory(void *arg)
+{
+    (void)arg;
+    wt_check(mkdir(inside("first"), 0700) == 0 && mkdir(inside("other"), 0700) == 0);
+    for (int i = 0; i < 300; i++) {
+        struct maker maker = {open(inside("first"), O_RDONLY | O_DIRECTORY), i % 2 == 0};
+        weft_task *task;
+        intptr_t result = 0;
+        wt_check(weft_spawn(&task, make_there, &maker) == 0);
+        wt_check(weft_yield() == 0);
+        wt_check(weft_close(maker.directory) == 0);
+        int other = open(inside("other"), O_RDONLY | O_DIRECTORY);
+        wt_check(weft_await(task, &result) == 0 && (result == 0 || result == -EBADF));
+        wt_check(faccessat(other, "made", F_OK, 0) < 0);
+        wt_check(close(other) == 0);
+        (void)unlinkat(AT_FDCWD, inside("first/made"), maker.makes_folder ? AT_REMOVEDIR : 0);
+    }
+    wt_check(rmdir(inside("first")) == 0 && rmdir(inside("other")) == 0);
+    return 0;
+}
+
+Test(file, directories_that_close, .init = make_folder, .fini = remove_folder, .timeout = 60)
+{
+    RUN(close_directory, NULL, &one_worker);
+}
+
 /* Whether a file is known by heart or not makes no difference. */
 static intptr_t known_names(void *arg)
 {

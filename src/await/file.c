@@ -101,6 +101,18 @@ static void end(const struct wf_file_call *call)
     }
 }
 
+static bool is_closed(const struct wf_io *io)
+{
+    return io != NULL && !wf_fd_is_same(wf_fd_stamp(io->record), io->opened);
+}
+
+/* A number that is held stands for a descriptor on which nothing can be done, and that is no directory. */
+static intptr_t outcome(const struct wf_file_call *call, intptr_t rc)
+{
+    bool is_none = rc == -ENOTDIR && (is_closed(call->io) || is_closed(call->other_io));
+    return is_none ? -EBADF : rc;
+}
+
 intptr_t wf_file_attempt(const struct wf_file_call *call,
                          intptr_t (*attempt)(const struct wf_file_call *call))
 {
@@ -113,11 +125,6 @@ intptr_t wf_file_attempt(const struct wf_file_call *call,
 }
 
 /* ---- over the pool ---- */
-
-static bool is_closed(const struct wf_io *io)
-{
-    return io != NULL && !wf_fd_is_same(wf_fd_stamp(io->record), io->opened);
-}
 
 /* A number that has been closed while the job was queued names nothing that the call could be made on. */
 static intptr_t do_on_pool(void *arg)
@@ -145,7 +152,7 @@ static intptr_t borrow_thread(weft_task *self, const struct wf_file_call *call)
 {
     intptr_t rc = begin(call);
     if (rc == 0) {
-        rc = borrow_begun(self, call);
+        rc = outcome(call, borrow_begun(self, call));
         end(call);
     }
     return rc;
@@ -155,7 +162,8 @@ struct opening {
     struct wf_file_call call;
     wf_au32 users; /* caller and pool: whoever comes last (acq_rel) frees it */
     int fd;        /* nobody's yet, or -1 */
-    char path[];
+    char path
+        []; /* call.fd is AT_FDCWD or a duplicate: the caller may close the directory meanwhile */
 };
 
 static void drop_opening(void *arg)
@@ -164,6 +172,9 @@ static void drop_opening(void *arg)
     if (wf_sub_acqrel(&opening->users, 1U) == 1) {
         if (opening->fd >= 0) {
             (void)close(opening->fd);
+        }
+        if (opening->call.fd >= 0) {
+            (void)close(opening->call.fd);
         }
         free(opening);
     }
@@ -177,14 +188,28 @@ static intptr_t open_on_pool(void *arg)
     return rc;
 }
 
+static intptr_t duplicate_directory(const struct wf_file_call *call)
+{
+    int copy = call->fd == AT_FDCWD ? AT_FDCWD : fcntl(call->fd, F_DUPFD_CLOEXEC, 0);
+    return copy >= 0 || copy == AT_FDCWD ? copy : -errno;
+}
+
 static intptr_t open_elsewhere(weft_task *self, const struct wf_file_call *call)
 {
     size_t bytes = strlen(call->path) + 1;
+    intptr_t directory = wf_file_attempt(call, duplicate_directory);
+    if (directory < 0 && directory != AT_FDCWD) {
+        return directory;
+    }
     struct opening *opening = malloc(sizeof *opening + bytes);
     if (opening == NULL) {
+        if (directory >= 0) {
+            (void)close((int)directory);
+        }
         return -ENOMEM;
     }
     opening->call = *call;
+    opening->call.fd = (int)directory;
     opening->call.path = memcpy(opening->path, call->path, bytes);
     opening->call.io = NULL; /* on a stack that may be gone by then */
     opening->fd = -1;
@@ -200,9 +225,24 @@ static intptr_t open_elsewhere(weft_task *self, const struct wf_file_call *call)
     return rc == -EAGAIN ? -ENOMEM : rc < 0 ? rc : result;
 }
 
+/* The kernel looks a directory up by its number when it gets to the operation, whatever has become of the number by
+ * then: so it is held. */
+static intptr_t run_in_ring(weft_task *self, const struct wf_file_call *call)
+{
+    if (call->op < WF_FILE_OPEN) {
+        return wf_file_run_in_ring(self, call);
+    }
+    intptr_t rc = begin(call);
+    if (rc == 0) {
+        rc = outcome(call, wf_file_run_in_ring(self, call));
+        end(call);
+    }
+    return rc;
+}
+
 intptr_t wf_file_run(weft_task *self, const struct wf_file_call *call)
 {
-    intptr_t rc = wf_file_run_in_ring(self, call);
+    intptr_t rc = run_in_ring(self, call);
     if (rc != -ENOSYS) {
         return rc;
     }
