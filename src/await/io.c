@@ -44,8 +44,7 @@ int wf_io_enter(struct wf_io *io, int fd, const char *call)
     return rc < 0 ? rc : wf_door_enter(io->self, call);
 }
 
-/* 0; -EBADF; RETRY: it is being closed. Begun with 0 alone. */
-static int begin(const struct wf_io *io, uint64_t *stamp)
+int wf_io_try_begin(const struct wf_io *io, uint64_t *stamp)
 {
     *stamp = wf_fd_begin(io->record);
     bool is_same = wf_fd_is_same(*stamp, io->opened);
@@ -73,10 +72,10 @@ int wf_io_await_closer(const struct wf_io *io)
 
 int wf_io_begin(const struct wf_io *io, uint64_t *stamp)
 {
-    int rc = begin(io, stamp);
+    int rc = wf_io_try_begin(io, stamp);
     while (rc == WF_FD_RETRY) {
         rc = wf_io_await_closer(io);
-        rc = rc == 0 ? begin(io, stamp) : rc;
+        rc = rc == 0 ? wf_io_try_begin(io, stamp) : rc;
     }
     return rc;
 }
@@ -244,7 +243,7 @@ int wf_io_check_pollable(const struct wf_io *io)
 /* Never waits: while the number is being closed nothing is ready, and the end of that is an event. */
 int wf_io_look(const struct wf_io *io, unsigned events, uint64_t *stamp)
 {
-    int rc = begin(io, stamp);
+    int rc = wf_io_try_begin(io, stamp);
     if (rc != 0) {
         return rc == WF_FD_RETRY ? 0 : rc;
     }
@@ -282,7 +281,7 @@ static int check_in_ring(const struct wf_io *io)
     rc = is_socket_or_pipe(io->fd) ? 0 : wf_io_check_pollable(io);
     wf_io_end(io);
     if (rc == 0) {
-        wf_store_rlx(&io->record->nature, (uint8_t)(nature | WF_FD_IS_POLLABLE));
+        wf_fd_keep_nature(io->record, stamp, WF_FD_IS_POLLABLE);
     }
     return rc;
 }

@@ -47,6 +47,9 @@ int wf_io_find(struct wf_io *io, weft_task *self, int fd);
  * descriptor's by now; -ECANCELED. Waits for a close(2) of the number that is not over. */
 int wf_io_begin(const struct wf_io *io, uint64_t *stamp);
 
+/* The same without waiting: also WF_FD_RETRY, if the number is being closed. */
+int wf_io_try_begin(const struct wf_io *io, uint64_t *stamp);
+
 static inline void wf_io_end(const struct wf_io *io)
 {
     wf_fd_end(io->record);

@@ -85,9 +85,9 @@ static bool is_stream(const struct wf_io *io)
     const uint8_t either = WF_FD_IS_STREAM | WF_FD_IS_NO_STREAM;
     uint8_t nature = wf_load_rlx(&io->record->nature);
     uint64_t stamp;
-    if ((nature & either) == 0 && wf_io_begin(io, &stamp) == 0) {
-        nature |= ask_nature(io->fd);
-        wf_store_rlx(&io->record->nature, nature);
+    if ((nature & either) == 0 && wf_io_try_begin(io, &stamp) == 0) { /* else never mind */
+        nature = ask_nature(io->fd);
+        wf_fd_keep_nature(io->record, stamp, nature);
         wf_io_end(io);
     }
     return (nature & WF_FD_IS_STREAM) != 0;

@@ -377,6 +377,15 @@ void wf_fd_keep_listener(struct wf_fd *record, uint64_t stamp, uint8_t kind)
     wf_unlock(&record->lock);
 }
 
+void wf_fd_keep_nature(struct wf_fd *record, uint64_t stamp, uint8_t nature)
+{
+    wf_lock(&record->lock);
+    if (!has_closed_since(record, stamp)) {
+        wf_store_rlx(&record->nature, (uint8_t)(wf_load_rlx(&record->nature) | nature));
+    }
+    wf_unlock(&record->lock);
+}
+
 void wf_fd_renew(struct wf_fd *record)
 {
     wf_lock(&record->lock);

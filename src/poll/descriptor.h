@@ -107,9 +107,8 @@ struct wf_fd {
      * the event; readers who have loaded that stamp (acquire) load it (relaxed) without the lock. */
     wf_au8 seen;
 
-    /* How it has turned out, for waiters that would look first: WF_FD_IS_*. Any thread, by
-     * relaxed loads and stores: hints, that a close or wipe takes back; what hangs on `drained_at` is said
-     * there. */
+    /* How it has turned out, for waiters that would look first: WF_FD_IS_*. Stored under lock, loaded by anybody
+     * (relaxed): hints, that a close or wipe takes back; what hangs on `drained_at` is said there. */
     wf_au8 nature;
 
     /* enum of accept.c, 0: not known. Stored under lock, loaded by acceptors (relaxed: it stands for
@@ -295,6 +294,9 @@ void wf_fd_wipe(struct wf_fd *record, struct wf_later *later);
 
 /* Remembers what kind of listener it is, unless it has been closed since `stamp`. */
 void wf_fd_keep_listener(struct wf_fd *record, uint64_t stamp, uint8_t kind);
+
+/* The same for its nature: WF_FD_IS_*, beside what is known. */
+void wf_fd_keep_nature(struct wf_fd *record, uint64_t stamp, uint8_t nature);
 
 /* The descriptor is about to become something else (a connected socket). */
 void wf_fd_renew(struct wf_fd *record);

@@ -126,7 +126,8 @@ unsigned wf_fake_ready(const struct wf_fake *fake)
         return both | (unsigned)WF_FAKE_HANGUP | (unsigned)WF_FAKE_HALF_CLOSE;
     }
     if (peer == NULL) {
-        return both | (unsigned)WF_FAKE_HALF_CLOSE;
+        unsigned ended = fake->is_mute ? (unsigned)WF_FAKE_HANGUP : 0U; /* both sides, that is */
+        return both | ended | (unsigned)WF_FAKE_HALF_CLOSE;
     }
     unsigned ready = has_bytes | (has_room || fake->is_mute ? (unsigned)WF_FAKE_WRITABLE : 0U);
     if (peer->is_mute) {
@@ -234,11 +235,11 @@ int wf_fake_shutdown(struct wf_fake *fake, bool reads, bool writes, struct wf_la
     }
     fake->is_mute = fake->is_mute || writes;
     fake->is_deaf = fake->is_deaf || reads;
-    tell_all(fake, later);
     if (peer != NULL) {
         peer->is_mute = peer->is_mute || (reads && fake->kind == WF_FAKE_PAIR);
         tell_all(peer, later);
     }
+    tell_all(fake, later); /* what becomes of the peer is part of it */
     return 0;
 }
 
