@@ -92,8 +92,10 @@ WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
 WEFT_API WEFT_NODISCARD int weft_connect(int fd, const struct sockaddr *address,
                                          socklen_t address_length);
 
-/* Closes `fd`. Fibers that wait for it get -EBADF, never a reused descriptor. Never refused because
- * of a cancellation; no await point. Returns 0 or a negative errno. Any thread; fibers that wait on
+/* Closes `fd`. Fibers that wait for it get -EBADF, never a reused descriptor. Calls that are in the kernel on
+ * another thread at that moment end as they may; the file is closed, but the number is not given out again
+ * before they are over, and closing it once more says -EBADF. Never refused because of a cancellation; no await
+ * point. Returns 0 or a negative errno. Any thread; fibers that wait on
  * a descriptor closed behind weft's back wait for ever. */
 WEFT_API int weft_close(int fd);
 

@@ -160,11 +160,13 @@ static int connect_in_ring(const struct wf_io *io, const struct sockaddr *addres
 
 /* ---- the call ---- */
 
-static int flags_of(const struct wf_io *io)
+/* It is about to become something else. The descriptor's flags, or a negative errno. */
+static int renew(const struct wf_io *io)
 {
     uint64_t stamp;
     int rc = wf_io_begin(io, &stamp);
     if (rc == 0) {
+        wf_fd_renew(io->record);
         rc = wf_io_flags(io->fd);
         wf_io_end(io);
     }
@@ -181,8 +183,7 @@ int weft_connect(int fd, const struct sockaddr *address, socklen_t address_lengt
     if (rc < 0) {
         return rc != -ENOTSUP ? rc : wf_fake_make_connection(fd, address, address_length);
     }
-    wf_fd_renew(io.record);
-    int flags = flags_of(&io);
+    int flags = renew(&io);
     if (flags < 0) {
         return flags;
     }

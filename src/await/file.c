@@ -106,11 +106,11 @@ static bool is_closed(const struct wf_io *io)
     return io != NULL && !wf_fd_is_same(wf_fd_stamp(io->record), io->opened);
 }
 
-/* A number that is held stands for a descriptor on which nothing can be done, and that is no directory. */
+/* A number that is held stands for a descriptor that can't be read or written, is no directory, and has a status. */
 static intptr_t outcome(const struct wf_file_call *call, intptr_t rc)
 {
-    bool is_none = rc == -ENOTDIR && (is_closed(call->io) || is_closed(call->other_io));
-    return is_none ? -EBADF : rc;
+    bool may_be_that = rc == -ENOTDIR || (rc >= 0 && call->op == WF_FILE_STATX);
+    return may_be_that && (is_closed(call->io) || is_closed(call->other_io)) ? -EBADF : rc;
 }
 
 intptr_t wf_file_attempt(const struct wf_file_call *call,
@@ -118,7 +118,7 @@ intptr_t wf_file_attempt(const struct wf_file_call *call,
 {
     intptr_t rc = begin(call);
     if (rc == 0) {
-        rc = attempt(call);
+        rc = outcome(call, attempt(call));
         end(call);
     }
     return rc;
@@ -225,11 +225,11 @@ static intptr_t open_elsewhere(weft_task *self, const struct wf_file_call *call)
     return rc == -EAGAIN ? -ENOMEM : rc < 0 ? rc : result;
 }
 
-/* The kernel looks a directory up by its number when it gets to the operation, whatever has become of the number by
- * then: so it is held. */
+/* But for reads and writes the kernel looks a number up when it gets to the operation, whatever has become of the
+ * number by then: so it is held. */
 static intptr_t run_in_ring(weft_task *self, const struct wf_file_call *call)
 {
-    if (call->op < WF_FILE_OPEN) {
+    if (call->op == WF_FILE_READ || call->op == WF_FILE_WRITE) {
         return wf_file_run_in_ring(self, call);
     }
     intptr_t rc = begin(call);

@@ -47,6 +47,14 @@ static struct wf_list *list_for(struct wf_depot *depot, const struct wf_slab *sl
                          (wf_bits_count(slab->all_bits) + 1)];
 }
 
+/* Dirty stacks beyond the floor. */
+static uint64_t excess_locked(const struct wf_depot *depot, uint64_t dirty_count)
+{
+    uint64_t keep = wf_stack_limits[depot->class_index].dirty_keep;
+    bool stays = depot->is_resident || wf_hook_keeps_pages();
+    return dirty_count > keep && !stays ? dirty_count - keep : 0;
+}
+
 /* Every change of a slab's sets goes through here: counts and lists follow. */
 static void set_bits_locked(struct wf_depot *depot, struct wf_slab *slab, uint64_t free_bits,
                             uint64_t dirty_bits)
@@ -60,6 +68,9 @@ static void set_bits_locked(struct wf_depot *depot, struct wf_slab *slab, uint64
     if (depot->dirty_count < depot->least_dirty) {
         depot->least_dirty = depot->dirty_count;
     }
+    uint64_t excess = excess_locked(depot, depot->dirty_count);
+    depot->surplus =
+        depot->surplus < excess ? depot->surplus : excess; /* the rest is needed after all */
     wf_list_remove(&slab->link);
     wf_list_push(list_for(depot, slab), &slab->link);
 }
@@ -98,14 +109,6 @@ static void remove_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
 }
 
 /* ---- memory goes back ---- */
-
-/* Dirty stacks beyond the floor. */
-static uint64_t excess_locked(const struct wf_depot *depot, uint64_t dirty_count)
-{
-    uint64_t keep = wf_stack_limits[depot->class_index].dirty_keep;
-    bool stays = depot->is_resident || wf_hook_keeps_pages();
-    return dirty_count > keep && !stays ? dirty_count - keep : 0;
-}
 
 static bool wants_unmap_locked(const struct wf_depot *depot, const struct wf_slab *slab)
 {

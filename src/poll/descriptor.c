@@ -296,6 +296,13 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
 
 /* ---- numbers that change hands ---- */
 
+/* The number is held already. */
+static void note_hold(struct wf_fd_closing *closing, struct wf_fd_hold *hold)
+{
+    closing->is_closed = true;
+    closing->is_replaced = wf_load_rlx(&hold->is_replaced) != 0;
+}
+
 /* One user more of the hold on the number. Without memory for one the number is held for ever: an extra user, who
  * never leaves, in a hold that stands for all of them. */
 static struct wf_fd_hold *hold_number(struct wf_fd_closing *closing, const struct wf_fd *record)
@@ -305,6 +312,7 @@ static struct wf_fd_hold *hold_number(struct wf_fd_closing *closing, const struc
         struct wf_fd_hold *made = malloc(sizeof *made);
         if (made != NULL) {
             made->fd = record->fd;
+            wf_store_rlx(&made->is_replaced, (uint8_t)0);
             wf_store_rlx(&made->users, 1U);
         }
         closing->hold = made != NULL ? made : &for_ever;
@@ -320,7 +328,7 @@ static void hold_for_calls(struct wf_fd_closing *closing, struct wf_fd *record)
         return;
     }
     if (record->hold != NULL) {
-        closing->is_closed = true;
+        note_hold(closing, record->hold);
         return;
     }
     if ((wf_or_acqrel(&record->calls, WF_FD_HELD) & ~WF_FD_HELD) != 0) {
@@ -352,6 +360,9 @@ static void end_ops(struct wf_fd *record, struct wf_fd_closing *closing)
 {
     for (struct wf_list *link = record->ops.next; link != &record->ops; link = link->next) {
         struct wf_op *op = WF_CONTAINER(link, struct wf_op, link);
+        if (closing != NULL && op->hold != NULL && op->hold->fd >= 0) {
+            note_hold(closing, op->hold);
+        }
         if (closing != NULL && op->hold == NULL && !wf_uring_is_submitted_any(op)) {
             op->hold = hold_number(closing, record);
         }

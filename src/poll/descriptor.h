@@ -157,6 +157,8 @@ struct wf_fd_hold {
         users; /* operations that may still name it, records with calls in progress, and the closer: any
                     * thread (acq_rel) */
     int fd;
+    wf_au8
+        is_replaced; /* a dead descriptor has the number: the closer stores, others load (relaxed) */
 };
 
 /* One user less; the last one gives the number back. */
@@ -309,7 +311,8 @@ void wf_fd_event(struct wf_fd_table *table, int fd, uint32_t tag, unsigned seen,
  * close it at the same time. */
 struct wf_fd_closing {
     struct wf_fd_hold *hold; /* not NULL: the number must be held */
-    bool is_closed;          /* it is held already: closed, and nobody's */
+    bool is_closed;          /* it is held already, by a close before ... */
+    bool is_replaced;        /* ... that has put a dead descriptor there */
 };
 
 void wf_fd_close_begin(struct wf_fd_table *table, int fd, struct wf_fd_closing *closer,

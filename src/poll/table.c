@@ -11,10 +11,9 @@
  * between 1 and 2 might register a descriptor that is about to go and wait for ever, so nobody
  * registers while the mark is there; 3 tells them to try again. Some of those may be rightful users of
  * the number's next descriptor, so they are granted, not refused.
- * With operations that are queued in a ring but not submitted, 2 replaces what the number stands for instead of
- * freeing it, and the last of those operations to end does that (wf_fd_hold).
- * What no order of steps can prevent: a call on another worker that has looked at the record and is just
- * about to make its system call makes it on whatever has the number by then, as with close(2) itself.
+ * With system calls in progress on other threads (wf_fd_begin), or operations that are queued in a ring but not
+ * submitted, 2 replaces what the number stands for instead of freeing it, and the last of those to end does
+ * that (wf_fd_hold).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -136,8 +135,15 @@ static __attribute__((noinline)) int close_descriptor(int fd)
     return close(fd) == 0 || errno == EINTR ? 0 : -errno;
 }
 
-/* Puts a descriptor in its place on which every call fails: what it was is closed, the number is not free.
- * Without one to put there it stays what it was until the hold ends. -EBADF: there is nothing to be
+/* A dup2 onto the number gives it to somebody while it is held. */
+static __attribute__((noinline)) bool is_dead(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_PATH) != 0;
+}
+
+/* Puts a descriptor in its place that can't be read or written and in which nothing can be found: what it was is
+ * closed, the number is not free. Without one to put there it stays what it was until the hold ends. -EBADF: there is nothing to be
  * closed, now or later. */
 static __attribute__((noinline)) int replace_descriptor(struct wf_fd_hold *hold, int fd)
 {
@@ -145,10 +151,11 @@ static __attribute__((noinline)) int replace_descriptor(struct wf_fd_hold *hold,
         hold->fd = -1; /* before the closer's own drop, so before anybody reads it */
         return -EBADF;
     }
-    int dead =
-        open("/dev/null", O_PATH | O_CLOEXEC); /* nothing can be found relative to it either */
+    int dead = open("/dev/null", O_PATH | O_CLOEXEC);
     if (dead >= 0) {
-        (void)dup3(dead, fd, O_CLOEXEC);
+        bool is_replaced = dup3(dead, fd, O_CLOEXEC) >= 0;
+        wf_store_rlx(&hold->is_replaced,
+                     (uint8_t)is_replaced); /* before the closer's own drop, too */
         (void)close(dead);
     }
     return 0;
@@ -157,7 +164,9 @@ static __attribute__((noinline)) int replace_descriptor(struct wf_fd_hold *hold,
 void wf_fd_hold_drop(struct wf_fd_hold *hold)
 {
     if (wf_sub_acqrel(&hold->users, 1U) == 1) {
-        (void)close_descriptor(hold->fd);
+        if (wf_load_rlx(&hold->is_replaced) == 0 || is_dead(hold->fd)) {
+            (void)close_descriptor(hold->fd);
+        }
         free(hold);
     }
 }
@@ -170,10 +179,11 @@ int wf_fd_close(struct wf_fd_table *own, int fd, void (*flush)(struct wf_later *
         return -EBADF;
     }
     each_table(own, fd, &closing, wf_fd_close_begin, flush);
-    if (closing.is_closed && closing.hold != NULL) {
+    bool is_closed = closing.is_closed && (!closing.is_replaced || is_dead(fd));
+    if (is_closed && closing.hold != NULL) {
         closing.hold->fd = -1; /* it is another hold's to give back */
     }
-    int rc = closing.is_closed      ? -EBADF
+    int rc = is_closed              ? -EBADF
              : closing.hold == NULL ? close_descriptor(fd)
                                     : replace_descriptor(closing.hold, fd);
     each_table(own, fd, &closing, wf_fd_close_end, flush);

@@ -68,7 +68,8 @@ struct weft_runtime {
      * hint: who sees it late sleeps until the watchdog's next tick. */
     wf_au32 stuck_count;
     /* Index + 1 of the sleeper that minds the timers of stuck workers, 0: none. A worker puts itself in by CAS
-     * (acq_rel) and takes itself out by a store (release); nothing hangs on what else they see. */
+     * (acq_rel) and takes itself out by a store (release), as the watchdog does for a worker that is newly stuck; nothing
+     * hangs on what else they see. */
     wf_au32 stand_in;
     wf_au64 outside_requests;
 

@@ -54,6 +54,8 @@ static bool look_at(weft_runtime *runtime, struct wf_worker *worker, struct obse
     if (before->stuck_ticks == 1) {
         (void)wf_add_rlx(&runtime->hogs, 1);
         wf_store_rlx(&worker->is_stuck, (uint8_t)1);
+        wf_store_rel(&runtime->stand_in,
+                     0U); /* who stands in knows nothing of this one: who is woken now will */
         wf_store_rlx(&worker->times_stuck, wf_load_rlx(&worker->times_stuck) + 1);
     }
     /* A helper finds the lanes, the slot, overdue timers and the poller. */

@@ -398,7 +398,8 @@ static int64_t until_trim(struct wf_worker *worker, int64_t deadline_ns)
         return deadline_ns;
     }
     worker->is_trimmer = true;
-    return trim_ns;
+    int64_t soon_ns = wf_monotonic_ns() + SOON_NS; /* it is due? Then somebody else is at it */
+    return trim_ns > soon_ns ? trim_ns : soon_ns;
 }
 
 static void go_to_sleep(struct wf_worker *worker)
@@ -426,7 +427,8 @@ static void go_to_sleep(struct wf_worker *worker)
             wf_store_rel(&runtime->has_trimmer, 0U);
         }
     } else {
-        look_again(runtime); /* who queued something may have relied on this worker as a searcher */
+        wf_sched_notify(
+            runtime); /* who queued something may have relied on this worker as a searcher */
     }
     wf_store_rlx(&worker->is_drowsy, (uint8_t)0);
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
@@ -436,11 +438,35 @@ static void go_to_sleep(struct wf_worker *worker)
     worker->paced_ns = 0;
 }
 
+/* As a sleeper does, but for the sleep: who queues something from now on wakes somebody else. */
+static void leave_searchers(struct wf_worker *worker)
+{
+    weft_runtime *runtime = worker->runtime;
+    if (!worker->is_searching) {
+        return;
+    }
+    worker->is_searching = false;
+    if (wf_idle_stop_searching(&runtime->idle)) {
+        if (wf_idle_settle(&runtime->idle, false)) {
+            look_again(runtime);
+        } else {
+            (void)begin_full_fences(runtime, WF_FOREVER);
+            wf_sched_notify(runtime);
+        }
+    }
+}
+
 /* Gives memory back while there is nothing else to do. False: there is none, for now. */
 static bool trim(struct wf_worker *worker)
 {
     struct wf_stacks *stacks = &worker->runtime->stacks;
-    if (wf_stacks_trim_ns(stacks) == WF_FOREVER || !wf_stacks_trim(stacks, wf_monotonic_ns(), 0)) {
+    int64_t now_ns;
+    if (wf_stacks_trim_ns(stacks) == WF_FOREVER ||
+        wf_stacks_trim_ns(stacks) > (now_ns = wf_monotonic_ns())) {
+        return false;
+    }
+    leave_searchers(worker); /* it takes longer than a wake-up */
+    if (!wf_stacks_trim(stacks, now_ns, 0)) {
         return false;
     }
     worker->until_poll = 0; /* as after a sleep: something may have happened outside */

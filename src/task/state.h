@@ -132,7 +132,9 @@ static inline uint64_t wf_word_claimed(uint64_t word, uint8_t epoch, enum wf_ver
 
 static inline uint64_t wf_word_freed(uint64_t word)
 {
-    return (word + (UINT64_C(1) << WF_EPOCH_SHIFT)) & WF_LIVES_MASK;
+    const uint64_t next = (UINT64_C(1) << WF_EPOCH_SHIFT) | (UINT64_C(1) << WF_TOLLS_SHIFT);
+    return (word + next) &
+           WF_LIVES_MASK; /* an odd step: all are used; and no number of waits makes up for it */
 }
 
 /* A fresh task in a free slot. The spawner's own store: nobody else looks at a free slot's word but to find that
