@@ -16,7 +16,10 @@ static void in_child(void)
     struct wf_worker *worker = wf_here();
     (void)wf_add_rlx(&wf_forks, 1U);
     if (worker != NULL) {
-        wf_store_rlx(&worker->running, &wf_no_task); /* no short ways */
+        /* No short ways, also when it comes back from a child inside. */
+        wf_store_rlx(&worker->running, &wf_no_task);
+        wf_store_rlx(&worker->is_open, (uint8_t)0);
+        wf_fiber_set_no_room(worker->fiber);
     }
 }
 
