@@ -3,7 +3,8 @@
 # check.sh PROGRAM BUILD [--write] - instructions of each operation, counted by callgrind, against budget.txt.
 #
 # PROGRAM is the built cost.c, BUILD says how it was built ("GNU 12 x86_64 Release"): a budget holds for one
-# kind of build. The count of an operation is the slope between two runs; it repeats to the instruction.
+# kind of build. The count of an operation is the slope between two runs. What a worker looks at by the clock is in it,
+# so on a machine that does other things it may be more: what is too much is counted again, twice at most.
 # More than 5 % above the budget fails; --write makes what was counted the budget. Ends with 77 where
 # nothing can be counted.
 set -u
@@ -35,6 +36,10 @@ written() { # CASE
     awk -v name="$1" '$1 == name { print $2 }' "$budget"
 }
 
+is_too_much() { # COUNTED ALLOWED
+    awk -v now="$1" -v allowed="$2" 'BEGIN { exit !(now > allowed * 1.05) }'
+}
+
 status=0
 [ "$mode" != --write ] || {
     sed -n '/^# build:/q; /^#/p' "$budget" >"$budget.new"
@@ -47,6 +52,10 @@ for name in $("$program"); do
         continue
     fi
     allowed=$(written "$name")
+    for again in 1 2; do
+        is_too_much "$now" "${allowed:-0}" || break
+        now=$(measure "$name") || { echo "cost: $name could not be counted" >&2; exit 1; }
+    done
     verdict=$(awk -v now="$now" -v allowed="${allowed:-0}" 'BEGIN {
         if (now > allowed * 1.05) print "TOO MUCH"; else print (now < allowed * 0.95) ? "less: a new budget is due" : "ok" }')
     printf '%-16s %8s instructions, budget %8s  %s\n' "$name" "$now" "${allowed:-none}" "$verdict"
