@@ -166,6 +166,10 @@ static intptr_t short_names(void *arg)
     wt_check(weft_unlinkat(AT_FDCWD, inside("three"), AT_REMOVEDIR) == 0);
     wt_check(weft_unlink(inside("two")) == 0);
     wt_check(weft_unlink(inside("two")) == -ENOENT);
+    struct statx status;
+    wt_check(weft_statx(1 << 20, folder, 0, STATX_TYPE, &status) ==
+             0); /* an absolute name needs none */
+    wt_check(weft_statx(1 << 20, "one", 0, STATX_TYPE, &status) == -EBADF);
     return 0;
 }
 

@@ -72,7 +72,8 @@ WEFT_API WEFT_NODISCARD ssize_t weft_recvfrom(int fd, void *buffer, size_t lengt
                                               struct sockaddr *address, socklen_t *address_length);
 WEFT_API WEFT_NODISCARD ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
 
-/* shutdown(2): SHUT_RD, SHUT_WR or SHUT_RDWR. Never waits; tasks that wait for the socket see what it brings
+/* shutdown(2): SHUT_RD, SHUT_WR or SHUT_RDWR. Waits for nothing but a weft_close of the
+ * same number that is not over; tasks that wait for the socket see what it brings
  * about. Returns 0, -ENOTCONN, -ENOTSOCK, -EBADF, -EINVAL, -ECANCELED (nothing was done). Fiber only; await
  * point: a cancelled task that wants the peer to know at once closes the socket. */
 WEFT_API WEFT_NODISCARD int weft_shutdown(int fd, int how);

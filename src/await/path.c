@@ -19,6 +19,10 @@ static int enter(struct wf_io *io, struct wf_io *other_io, struct wf_file_call *
     if (worker == NULL) {
         return rc;
     }
+    /* Whose directory does not count. */
+    call->fd = call->path[0] == '/' ? AT_FDCWD : call->fd;
+    bool has_other = call->other_path != NULL && call->other_path[0] != '/';
+    call->other_fd = has_other ? call->other_fd : AT_FDCWD;
     io->self = wf_self_on(worker);
     bool is_simulated = wf_runtime_of(io->self)->poller == NULL;
     if (!is_simulated && call->fd != AT_FDCWD) {

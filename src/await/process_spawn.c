@@ -27,9 +27,10 @@ struct spawning {
     char *const *argv;
     weft_process_options options;
     sigset_t mask;
-    int ends[3];   /* ours */
-    int theirs[3]; /* what is to become 0, 1 and 2; -1: stays as it is */
-    int made[3];   /* of those, what was made for it; -1: none */
+    int ends[3];           /* ours */
+    int theirs[3];         /* what is to become 0, 1 and 2; -1: stays as it is */
+    struct wf_io given[3]; /* the caller's, for those that are his */
+    int made[3];           /* of those, what was made for it; -1: none */
     int pid;
     int pid_fd;
 };
@@ -96,6 +97,18 @@ static int keep_high(int fd)
     return copy;
 }
 
+/* The caller's descriptor, as it was found when the call began. */
+static int duplicate_given(const struct wf_io *io)
+{
+    uint64_t stamp;
+    int rc = wf_io_begin(io, &stamp);
+    if (rc == 0) {
+        rc = duplicate(io->fd);
+        wf_io_end(io);
+    }
+    return rc;
+}
+
 static int prepare_one(struct spawning *spawning, int number, int choice)
 {
     if (choice == WEFT_PROCESS_INHERIT) {
@@ -107,7 +120,7 @@ static int prepare_one(struct spawning *spawning, int number, int choice)
     }
     int fd = choice == WEFT_PROCESS_NULL   ? keep_high(open_null())
              : choice == WEFT_PROCESS_PIPE ? keep_high(open_pipe(spawning, number))
-                                           : duplicate(choice);
+                                           : duplicate_given(&spawning->given[number]);
     spawning->theirs[number] = fd;
     spawning->made[number] = fd;
     return fd < 0 ? fd : 0;
@@ -244,6 +257,18 @@ static int spawn(weft_task *self, struct wf_process *process, struct spawning *s
     return 0;
 }
 
+/* Before the door, which may let others run: what the caller's numbers stand for. */
+static int find_given(struct spawning *spawning, weft_task *self)
+{
+    const int choices[3] = {spawning->options.input, spawning->options.output,
+                            spawning->options.error};
+    int rc = 0;
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        rc = choices[i] > 0 ? wf_io_find(&spawning->given[i], self, choices[i]) : 0;
+    }
+    return rc;
+}
+
 int weft_process_spawn(weft_process *process, char *const argv[],
                        const weft_process_options *options)
 {
@@ -259,7 +284,8 @@ int weft_process_spawn(weft_process *process, char *const argv[],
     }
     weft_task *self = wf_self_on(worker);
     bool is_simulated = worker->runtime->poller == NULL;
-    rc = wf_door_enter(self, __func__);
+    rc = is_simulated ? 0 : find_given(&spawning, self);
+    rc = rc == 0 ? wf_door_enter(self, __func__) : rc;
     if (rc == 0) {
         rc = is_simulated ? -ENOTSUP : spawn(self, wf_process_of(process), &spawning);
     }
