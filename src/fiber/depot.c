@@ -68,9 +68,10 @@ static void set_bits_locked(struct wf_depot *depot, struct wf_slab *slab, uint64
     if (depot->dirty_count < depot->least_dirty) {
         depot->least_dirty = depot->dirty_count;
     }
-    uint64_t excess = excess_locked(depot, depot->dirty_count);
-    depot->surplus =
-        depot->surplus < excess ? depot->surplus : excess; /* the rest is needed after all */
+    if (depot->surplus > 0) { /* what is no surplus any more is needed after all */
+        uint64_t excess = excess_locked(depot, depot->dirty_count);
+        depot->surplus = depot->surplus < excess ? depot->surplus : excess;
+    }
     wf_list_remove(&slab->link);
     wf_list_push(list_for(depot, slab), &slab->link);
 }
