@@ -394,12 +394,16 @@ static int64_t until_trim(struct wf_worker *worker, int64_t deadline_ns)
 {
     weft_runtime *runtime = worker->runtime;
     int64_t trim_ns = wf_stacks_trim_ns(&runtime->stacks);
+    if (trim_ns == WF_FOREVER) {
+        return deadline_ns;
+    }
+    int64_t soon_ns = wf_monotonic_ns() + SOON_NS; /* it is due? Then somebody else is at it */
+    trim_ns = trim_ns > soon_ns ? trim_ns : soon_ns;
     if (trim_ns >= deadline_ns || wf_swap_acqrel(&runtime->has_trimmer, 1U) != 0) {
         return deadline_ns;
     }
     worker->is_trimmer = true;
-    int64_t soon_ns = wf_monotonic_ns() + SOON_NS; /* it is due? Then somebody else is at it */
-    return trim_ns > soon_ns ? trim_ns : soon_ns;
+    return trim_ns;
 }
 
 static void go_to_sleep(struct wf_worker *worker)
