@@ -141,7 +141,8 @@ static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call
 {
     for (;;) {
         uint64_t stamp = wf_fd_stamp(io->record);
-        ssize_t n = is_drained(io, stamp) ? -EAGAIN : wf_io_attempt(io, &stamp, call, try_recv);
+        bool has_nothing = is_drained(io, stamp) && wf_fd_is_same(stamp, io->opened);
+        ssize_t n = has_nothing ? -EAGAIN : wf_io_attempt(io, &stamp, call, try_recv);
         if (n == -EAGAIN && wf_uring_is_here()) {
             n = transfer_in_ring(io, call, WF_FD_READ, false);
         }
