@@ -101,16 +101,33 @@ static void end(const struct wf_file_call *call)
     }
 }
 
-static bool is_closed(const struct wf_io *io)
+static bool is_gone(const struct wf_io *io)
 {
     return io != NULL && !wf_fd_is_same(wf_fd_stamp(io->record), io->opened);
+}
+
+static bool is_closed(const struct wf_file_call *call)
+{
+    return is_gone(call->io) || is_gone(call->other_io);
 }
 
 /* A number that is held stands for a descriptor that can't be read or written, is no directory, and has a status. */
 static intptr_t outcome(const struct wf_file_call *call, intptr_t rc)
 {
     bool may_be_that = rc == -ENOTDIR || (rc >= 0 && call->op == WF_FILE_STATX);
-    return may_be_that && (is_closed(call->io) || is_closed(call->other_io)) ? -EBADF : rc;
+    return may_be_that && is_closed(call) ? -EBADF : rc;
+}
+
+/* With the numbers held until it is over, however long it waits. */
+static intptr_t run_held(weft_task *self, const struct wf_file_call *call,
+                         intptr_t (*run)(weft_task *self, const struct wf_file_call *call))
+{
+    intptr_t rc = begin(call);
+    if (rc == 0) {
+        rc = outcome(call, run(self, call));
+        end(call);
+    }
+    return rc;
 }
 
 intptr_t wf_file_attempt(const struct wf_file_call *call,
@@ -132,12 +149,12 @@ static intptr_t do_on_pool(void *arg)
     const struct wf_file_call *call = arg;
     intptr_t rc;
     do {
-        rc = is_closed(call->io) || is_closed(call->other_io) ? -EBADF : wf_file_do(call);
+        rc = is_closed(call) ? -EBADF : wf_file_do(call);
     } while (rc == -EINTR);
     return rc;
 }
 
-static intptr_t borrow_begun(weft_task *self, const struct wf_file_call *call)
+static intptr_t borrow_thread(weft_task *self, const struct wf_file_call *call)
 {
     union {
         const struct wf_file_call *call;
@@ -148,22 +165,12 @@ static intptr_t borrow_begun(weft_task *self, const struct wf_file_call *call)
     return rc == -EAGAIN ? -ENOMEM : rc < 0 ? rc : result;
 }
 
-static intptr_t borrow_thread(weft_task *self, const struct wf_file_call *call)
-{
-    intptr_t rc = begin(call);
-    if (rc == 0) {
-        rc = outcome(call, borrow_begun(self, call));
-        end(call);
-    }
-    return rc;
-}
-
 struct opening {
+    /* Its fd is AT_FDCWD or a duplicate: the caller may close the directory meanwhile. */
     struct wf_file_call call;
     wf_au32 users; /* caller and pool: whoever comes last (acq_rel) frees it */
     int fd;        /* nobody's yet, or -1 */
-    char path
-        []; /* call.fd is AT_FDCWD or a duplicate: the caller may close the directory meanwhile */
+    char path[];
 };
 
 static void drop_opening(void *arg)
@@ -232,12 +239,7 @@ static intptr_t run_in_ring(weft_task *self, const struct wf_file_call *call)
     if (call->op == WF_FILE_READ || call->op == WF_FILE_WRITE) {
         return wf_file_run_in_ring(self, call);
     }
-    intptr_t rc = begin(call);
-    if (rc == 0) {
-        rc = outcome(call, wf_file_run_in_ring(self, call));
-        end(call);
-    }
-    return rc;
+    return run_held(self, call, wf_file_run_in_ring);
 }
 
 intptr_t wf_file_run(weft_task *self, const struct wf_file_call *call)
@@ -246,7 +248,8 @@ intptr_t wf_file_run(weft_task *self, const struct wf_file_call *call)
     if (rc != -ENOSYS) {
         return rc;
     }
-    return call->op == WF_FILE_OPEN ? open_elsewhere(self, call) : borrow_thread(self, call);
+    return call->op == WF_FILE_OPEN ? open_elsewhere(self, call)
+                                    : run_held(self, call, borrow_thread);
 }
 
 /* ---- entering ---- */

@@ -97,6 +97,13 @@ static int keep_high(int fd)
     return copy;
 }
 
+/* What the caller wants as 0, 1 or 2. */
+static int choice_of(const struct spawning *spawning, int number)
+{
+    const weft_process_options *options = &spawning->options;
+    return number == 0 ? options->input : number == 1 ? options->output : options->error;
+}
+
 /* The caller's descriptor, as it was found when the call began. */
 static int duplicate_given(const struct wf_io *io)
 {
@@ -128,14 +135,12 @@ static int prepare_one(struct spawning *spawning, int number, int choice)
 
 __attribute__((noinline)) static int prepare(struct spawning *spawning)
 {
-    const int choices[3] = {spawning->options.input, spawning->options.output,
-                            spawning->options.error};
     int rc = 0;
     for (int i = 0; i < 3; i++) {
         spawning->ends[i] = spawning->theirs[i] = spawning->made[i] = -1;
     }
     for (int i = 0; i < 3 && rc == 0; i++) {
-        rc = prepare_one(spawning, i, choices[i]);
+        rc = prepare_one(spawning, i, choice_of(spawning, i));
     }
     (void)pthread_sigmask(SIG_BLOCK, NULL, &spawning->mask);
     return rc;
@@ -260,11 +265,10 @@ static int spawn(weft_task *self, struct wf_process *process, struct spawning *s
 /* Before the door, which may let others run: what the caller's numbers stand for. */
 static int find_given(struct spawning *spawning, weft_task *self)
 {
-    const int choices[3] = {spawning->options.input, spawning->options.output,
-                            spawning->options.error};
     int rc = 0;
     for (int i = 0; i < 3 && rc == 0; i++) {
-        rc = choices[i] > 0 ? wf_io_find(&spawning->given[i], self, choices[i]) : 0;
+        int choice = choice_of(spawning, i);
+        rc = choice > 0 ? wf_io_find(&spawning->given[i], self, choice) : 0;
     }
     return rc;
 }

@@ -16,8 +16,7 @@
 #include "base/atomic.h"
 
 struct wf_lock {
-    /* any thread: CAS or swap (acquire) takes it; its owner's store (release), or swap (acq_rel) where
-     * somebody sleeps, gives it back. */
+    /* any thread: CAS or swap (acquire) takes it; its owner's store (release) gives it back. */
     wf_au32 value;
 };
 

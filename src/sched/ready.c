@@ -359,7 +359,8 @@ __attribute__((noinline)) weft_task *wf_ready_take_by_turns(struct wf_worker *wo
 
 bool wf_ready_is_empty(struct wf_worker *worker)
 {
-    return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL && wf_ready_has_none(worker);
+    return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL &&
+           (wf_sched_has_none(worker) || wf_ready_count(worker) == 0);
 }
 
 /* Takes all of a stack, oldest first. */

@@ -100,13 +100,6 @@ static inline uint64_t wf_ready_count(struct wf_worker *worker)
     return wf_deque_count(&worker->deque) + wf_deque_count(&worker->woken);
 }
 
-/* Is nothing in the worker's own lanes? */
-static inline bool wf_ready_has_none(struct wf_worker *worker)
-{
-    return wf_deque_count(&worker->deque) == 0 &&
-           (!worker->has_woken || wf_deque_count(&worker->woken) == 0);
-}
-
 /* How many entries ahead stacks and records are fetched. */
 enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 6 };
 

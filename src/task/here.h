@@ -19,15 +19,18 @@ extern struct wf_worker wf_no_worker;
  * spawning looks at) that nobody may touch. */
 extern struct weft_task wf_no_task;
 
-/* The worker of the calling thread, NULL on a plain thread. */
 #if defined(__x86_64__)
+#define WF_HERE_READ(name, out)                                                    \
+    __asm__ __volatile__("movq " name "@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" \
+                         : "=r"(out)                                               \
+                         :                                                         \
+                         : "memory")
+
+/* The worker of the calling thread, NULL on a plain thread. */
 static inline struct wf_worker *wf_here(void)
 {
     struct wf_worker *worker;
-    __asm__ __volatile__("movq wf_here_worker@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0"
-                         : "=r"(worker)
-                         :
-                         : "memory");
+    WF_HERE_READ("wf_here_worker", worker);
     return worker;
 }
 
@@ -36,10 +39,7 @@ static inline struct wf_worker *wf_here(void)
 static inline struct wf_worker *wf_here_quick(void)
 {
     struct wf_worker *worker;
-    __asm__ __volatile__("movq wf_here_always@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0"
-                         : "=r"(worker)
-                         :
-                         : "memory");
+    WF_HERE_READ("wf_here_always", worker);
     return worker;
 }
 #else
