@@ -100,8 +100,8 @@ static intptr_t pass_a_byte(void *arg)
 static int run_forbidden(void)
 {
     const weft_options automatic = {.workers = 2};
-    /* as a container's filter does */
-    if (wt_is_emulated() || !wt_forbid(SYS_io_uring_setup, EPERM)) {
+    /* as a container's filter does; under an emulator there are no rings anyway, nor filters */
+    if (!wt_is_emulated() && !wt_forbid(SYS_io_uring_setup, EPERM)) {
         return 1;
     }
     if (weft_run(pass_a_byte, NULL, &one_ring) != -ENOSYS) {
