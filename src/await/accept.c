@@ -41,15 +41,44 @@ static int try_accept_guarded(const struct wf_io *io, const struct peer *peer)
     return rc;
 }
 
+/* poll(2) takes what can't listen for a listener to whom nobody comes. A stream that is
+ * neither listening nor connected says that it has hung up, and accept4 then says why. */
+WF_ATTEMPT int refuse_others(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
+        return -errno;
+    }
+    if (type != SOCK_STREAM && type != SOCK_SEQPACKET) {
+        return -EOPNOTSUPP;
+    }
+    return getpeername(fd, (struct sockaddr *)&peer, &length) == 0 ? -EINVAL : 0;
+}
+
+static int find_kind(int fd)
+{
+    int flags = wf_io_flags(fd);
+    if (flags < 0) {
+        return flags;
+    }
+    if ((flags & O_NONBLOCK) != 0) {
+        return LISTENER_NONBLOCKING;
+    }
+    int rc = refuse_others(fd);
+    return rc < 0 ? rc : LISTENER_BLOCKING;
+}
+
 static int accept_begun(const struct wf_io *io, uint64_t stamp, const struct peer *peer)
 {
     int kind = wf_load_rlx(&io->record->listener);
     if (kind == LISTENER_UNKNOWN) {
-        int flags = wf_io_flags(io->fd);
-        if (flags < 0) {
-            return flags;
+        kind = find_kind(io->fd);
+        if (kind < 0) {
+            return kind;
         }
-        kind = (flags & O_NONBLOCK) != 0 ? LISTENER_NONBLOCKING : LISTENER_BLOCKING;
         wf_fd_keep_listener(io->record, stamp, (uint8_t)kind);
     }
     return kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer) : try_accept(io->fd, peer);
