@@ -6,6 +6,8 @@
  * first, and a guard in the record sees to it that nobody else of this runtime takes it in between.
  * What finds no connection waits in the ring, if there is one, and takes it there.
  */
+#include "await/accept.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -90,6 +92,29 @@ static int accept_once(const struct wf_io *io, uint64_t *stamp, const struct pee
     if (rc == 0) {
         rc = accept_begun(io, *stamp, peer);
         wf_io_end(io);
+    }
+    return rc;
+}
+
+int wf_accept_now(int fd)
+{
+    struct wf_io io;
+    const struct peer nobody = {NULL, NULL};
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL) {
+        return rc;
+    }
+    uint64_t stamp;
+    rc = wf_io_find(&io, wf_self_on(worker), fd);
+    rc = rc == 0 ? wf_io_try_begin(&io, &stamp) : rc;
+    if (rc != 0) {
+        return rc == WF_FD_RETRY ? -EBADF : rc;
+    }
+    rc = accept_begun(&io, stamp, &nobody);
+    wf_io_end(&io);
+    if (rc >= 0) {
+        wf_io_adopt(io.poller, rc);
     }
     return rc;
 }
