@@ -56,6 +56,47 @@ Test(odd, short_local_reads, .timeout = 60)
     RUN(short_local_reads, NULL, &four_workers);
 }
 
+/* ---- urgent data ---- */
+
+static void make_tcp_pair(int fds[2])
+{
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)weft_local_port(listener)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    wt_check(weft_connect(fds[0], (struct sockaddr *)&address, sizeof address) == 0);
+    fds[1] = weft_accept(listener, NULL, NULL);
+    wt_check(fds[1] >= 0 && weft_close(listener) == 0);
+}
+
+/* That a read was short says nothing of what other reads would find. */
+static intptr_t urgent_data(void *arg)
+{
+    int fds[2];
+    char got[64];
+    (void)arg;
+    make_tcp_pair(fds);
+    for (int i = 0; i < 20; i++) {
+        wt_check(weft_send(fds[0], "abc", 3, 0) == 3);
+        wt_check(weft_read(fds[1], got, sizeof got) == 3);
+        wt_check(weft_within(10 * WEFT_S, weft_recv(fds[1], got, 1, MSG_OOB)) == -EINVAL);
+    }
+    wt_check(weft_send(fds[0], "abc", 3, 0) == 3 && weft_send(fds[0], "x", 1, MSG_OOB) == 1);
+    wt_check(weft_send(fds[0], "def", 3, 0) == 3);
+    wt_check(weft_within(10 * WEFT_S, weft_read(fds[1], got, sizeof got)) == 3); /* to the mark */
+    wt_check(weft_within(10 * WEFT_S, weft_recv(fds[1], got, 1, MSG_OOB)) == 1 && got[0] == 'x');
+    wt_check(weft_within(10 * WEFT_S, weft_read(fds[1], got, sizeof got)) == 3 && got[0] == 'd');
+    close_both(fds);
+    return 0;
+}
+
+Test(odd, urgent_data, .timeout = 60)
+{
+    RUN(urgent_data, NULL, &one_worker);
+    RUN(urgent_data, NULL, &four_workers);
+}
+
 /* ---- nothing to be read waits for nothing ---- */
 
 static intptr_t reads_of_nothing(void *arg)

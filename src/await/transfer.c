@@ -146,7 +146,8 @@ static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call
 {
     for (;;) {
         uint64_t stamp = wf_fd_stamp(io->record);
-        bool has_nothing = is_drained(io, stamp) && wf_fd_is_same(stamp, io->opened);
+        bool has_nothing = call->flags == 0 && /* else it may ask for something else */
+                           is_drained(io, stamp) && wf_fd_is_same(stamp, io->opened);
         ssize_t n = has_nothing ? -EAGAIN : wf_io_attempt(io, &stamp, call, try_recv);
         if (n == -EAGAIN && wf_uring_is_here()) {
             n = transfer_in_ring(io, call, WF_FD_READ, false);
