@@ -270,6 +270,71 @@ Test(connect, local_sockets)
     RUN(local_sockets, NULL, &one_worker);
 }
 
+/* ---- a local listener whose queue is full ---- */
+
+struct local {
+    struct sockaddr_un address;
+    socklen_t length;
+    int flags;
+};
+
+/* Connects and returns the socket, or why not. */
+static intptr_t dial_local(void *arg)
+{
+    const struct local *local = arg;
+    int fd = socket(AF_UNIX, SOCK_STREAM | local->flags, 0);
+    int rc = weft_connect(fd, (const struct sockaddr *)&local->address, local->length);
+    if (rc < 0) {
+        wt_check(weft_close(fd) == 0);
+        return rc;
+    }
+    return fd;
+}
+
+static int open_local(struct local *local, int flags)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    local->flags = flags;
+    local->address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    local->length = sizeof local->address;
+    wt_check(bind(fd, (struct sockaddr *)&local->address, sizeof(sa_family_t)) == 0);
+    wt_check(getsockname(fd, (struct sockaddr *)&local->address, &local->length) == 0);
+    wt_check(listen(fd, 0) == 0);
+    return fd;
+}
+
+/* One comes in, one waits until that is accepted, and one that is cancelled meanwhile leaves no thread behind,
+ * which would hold up the end of the runtime. */
+static intptr_t full_queue(void *arg)
+{
+    struct local local;
+    weft_task *second;
+    intptr_t fds[2];
+    int listener = open_local(&local, *(const int *)arg);
+    fds[0] = dial_local(&local);
+    wt_check(fds[0] >= 0);
+    wt_check(weft_within(20 * WEFT_MS, dial_local(&local)) == -ETIMEDOUT);
+    wt_check(weft_spawn(&second, dial_local, &local) == 0);
+    size_t done = 1;
+    wt_check(weft_wait(&second, 1, WEFT_WAIT_ALL, 5 * WEFT_MS, &done) == 0 && done == 0);
+    int accepted = weft_accept(listener, NULL, NULL);
+    wt_check(accepted >= 0 && weft_await(second, &fds[1]) == 0 && fds[1] >= 0);
+    wt_check(weft_within(20 * WEFT_MS, dial_local(&local)) == -ETIMEDOUT);
+    wt_check(weft_close(accepted) == 0);
+    wt_check(weft_close((int)fds[0]) == 0 && weft_close((int)fds[1]) == 0);
+    return listener; /* full to the end */
+}
+
+Test(connect, a_full_local_queue, .timeout = 20)
+{
+    int flags[] = {0, SOCK_NONBLOCK};
+    for (int i = 0; i < 2; i++) {
+        intptr_t listener = weft_run(full_queue, &flags[i], &four_workers);
+        wt_check(listener >= 0 && close((int)listener) == 0);
+    }
+    wt_assert_clean();
+}
+
 /* ---- plain close(2) ---- */
 
 enum { REUSES = 20 };

@@ -151,6 +151,52 @@ Test(server, serves_and_stops, .timeout = 20)
     RUN(serve_and_stop, NULL, NULL);
 }
 
+/* Accepted before the stop, asked after it. A round that took too long says nothing. */
+static bool asks_late(void)
+{
+    struct scene scene = {.options = {.serve = answer, .grace_ns = WEFT_FOREVER}};
+    char byte = 0;
+    begin(&scene);
+    int64_t start_ns = weft_now();
+    int fd = dial(&scene);
+    wt_check(weft_server_stop(&scene.server) == 0);
+    while (!weft_server_is_stopping(&scene.server)) {
+        wt_check(weft_yield() == 0);
+    }
+    for (int i = 0; i < 10; i++) { /* the connection is told */
+        wt_check(weft_yield() == 0);
+    }
+    wt_check(weft_send(fd, "a", 1, 0) == 1);
+    bool is_answered = weft_recv(fd, &byte, 1, 0) == 1 && byte == 'b';
+    bool is_quick = weft_now() - start_ns < 150 * WEFT_MS;
+    wt_check(is_answered || !is_quick);
+    if (is_answered) {
+        expect_end(fd);
+    } else {
+        weft_close(fd);
+    }
+    wt_check(end(&scene) == 0);
+    return is_answered;
+}
+
+static intptr_t first_requests(void *arg)
+{
+    bool is_answered = false;
+    (void)arg;
+    for (int i = 0; i < 100 && !is_answered; i++) {
+        is_answered = asks_late();
+    }
+    wt_check(is_answered);
+    return 0;
+}
+
+Test(server, a_first_request_on_its_way_is_served, .timeout = 60)
+{
+    static const weft_options one_worker = {.workers = 1};
+    RUN(first_requests, NULL, &one_worker);
+    RUN(first_requests, NULL, NULL);
+}
+
 static intptr_t over_grace(void *arg)
 {
     struct scene scene = {.options = {.serve = answer, .grace_ns = 50 * WEFT_MS}};

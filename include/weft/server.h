@@ -17,9 +17,10 @@
  * listener's queue. When descriptors run out it is the same, but only for shed_after_ns: then those who wait
  * are accepted and closed at once, so that they know.
  *
- * The end. weft_server_stop makes weft_server_run take those who are in the listeners' queues by then, close
- * the listeners, wake the connections that wait in weft_connection_wait, and wait until all have ended; after
- * grace_ns the rest is cancelled.
+ * The end. weft_server_stop makes weft_server_run take those who are in the listeners' queues by then, as far as
+ * there is room for them, close the listeners, wake the connections that wait in weft_connection_wait, and wait
+ * until all have ended; after grace_ns the rest is cancelled. Who was accepted less than a fifth of a second ago and
+ * has not sent anything yet has that long for it, or half the grace: the first request may be on its way.
  */
 #ifndef WEFT_SERVER_H
 #define WEFT_SERVER_H
@@ -93,7 +94,8 @@ WEFT_API int weft_server_count(const weft_server *server, weft_server_counts *co
 WEFT_API weft_server *weft_connection_server(const weft_connection *connection);
 
 /* Waits, idle, until `fd` has something to read, or its end; holds no buffer, so this is the way to wait
- * for a request. When the server stops it does not wait any longer.
+ * for a request. When the server stops it does not wait any longer, but for the first request of a client that
+ * has just come (see above).
  *
  * returns  1: something to read; 0: nothing, and the server stops: the end; -ETIMEDOUT; -ECANCELED; -EBADF;
  *          what else weft_wait_fd returns

@@ -6,6 +6,8 @@
  * first, and a guard in the record sees to it that nobody else of this runtime takes it in between.
  * What finds no connection waits in the ring, if there is one, and takes it there.
  */
+#include "await/accept.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -41,15 +43,44 @@ static int try_accept_guarded(const struct wf_io *io, const struct peer *peer)
     return rc;
 }
 
+/* poll(2) takes what can't listen for a listener to whom nobody comes. A stream that is
+ * neither listening nor connected says that it has hung up, and accept4 then says why. */
+WF_ATTEMPT int refuse_others(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
+        return -errno;
+    }
+    if (type != SOCK_STREAM && type != SOCK_SEQPACKET) {
+        return -EOPNOTSUPP;
+    }
+    return getpeername(fd, (struct sockaddr *)&peer, &length) == 0 ? -EINVAL : 0;
+}
+
+static int find_kind(int fd)
+{
+    int flags = wf_io_flags(fd);
+    if (flags < 0) {
+        return flags;
+    }
+    if ((flags & O_NONBLOCK) != 0) {
+        return LISTENER_NONBLOCKING;
+    }
+    int rc = refuse_others(fd);
+    return rc < 0 ? rc : LISTENER_BLOCKING;
+}
+
 static int accept_begun(const struct wf_io *io, uint64_t stamp, const struct peer *peer)
 {
     int kind = wf_load_rlx(&io->record->listener);
     if (kind == LISTENER_UNKNOWN) {
-        int flags = wf_io_flags(io->fd);
-        if (flags < 0) {
-            return flags;
+        kind = find_kind(io->fd);
+        if (kind < 0) {
+            return kind;
         }
-        kind = (flags & O_NONBLOCK) != 0 ? LISTENER_NONBLOCKING : LISTENER_BLOCKING;
         wf_fd_keep_listener(io->record, stamp, (uint8_t)kind);
     }
     return kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer) : try_accept(io->fd, peer);
@@ -61,6 +92,29 @@ static int accept_once(const struct wf_io *io, uint64_t *stamp, const struct pee
     if (rc == 0) {
         rc = accept_begun(io, *stamp, peer);
         wf_io_end(io);
+    }
+    return rc;
+}
+
+int wf_accept_now(int fd)
+{
+    struct wf_io io;
+    const struct peer nobody = {NULL, NULL};
+    int rc = 0;
+    struct wf_worker *worker = wf_fiber_worker(&rc);
+    if (worker == NULL) {
+        return rc;
+    }
+    uint64_t stamp;
+    rc = wf_io_find(&io, wf_self_on(worker), fd);
+    rc = rc == 0 ? wf_io_try_begin(&io, &stamp) : rc;
+    if (rc != 0) {
+        return rc == WF_FD_RETRY ? -EBADF : rc;
+    }
+    rc = accept_begun(&io, stamp, &nobody);
+    wf_io_end(&io);
+    if (rc >= 0) {
+        wf_io_adopt(io.poller, rc);
     }
     return rc;
 }

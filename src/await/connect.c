@@ -3,8 +3,8 @@
  *
  * A non-blocking socket: connect, wait until it is writable, ask for the outcome. A blocking one is
  * connected in the ring; without one on the pool, by a duplicate of the descriptor and a copy of the address: a cancellation
- * returns at once, and then neither is the caller's to keep. A non-blocking local socket whose peer has
- * a full backlog says -EAGAIN, as connect(2) does: nothing tells when there is room.
+ * returns at once, and then neither is the caller's to keep. Nothing tells when a local listener whose queue is full has
+ * room again: a non-blocking socket tries again after a pause that grows.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,15 +57,30 @@ static int await_outcome(const struct wf_io *io)
     }
 }
 
-static int connect_here(const struct wf_io *io, const struct sockaddr *address, socklen_t length)
+static int connect_once(const struct wf_io *io, const struct sockaddr *address, socklen_t length)
 {
     uint64_t stamp;
     int rc = wf_io_begin(io, &stamp);
-    if (rc < 0) {
-        return rc;
+    if (rc == 0) {
+        rc = try_connect(io->fd, address, length);
+        wf_io_end(io);
     }
-    rc = try_connect(io->fd, address, length);
-    wf_io_end(io);
+    return rc;
+}
+
+static bool is_local(const struct sockaddr *address, socklen_t length)
+{
+    return length >= sizeof address->sa_family && address->sa_family == AF_UNIX;
+}
+
+static int connect_here(const struct wf_io *io, const struct sockaddr *address, socklen_t length)
+{
+    int64_t delay_ns = 0;
+    int rc = connect_once(io, address, length);
+    while (rc == -EAGAIN && is_local(address, length)) {
+        rc = wf_io_pause(io, &delay_ns);
+        rc = rc == 0 ? connect_once(io, address, length) : rc;
+    }
     /* Interrupted, it goes on in the background. */
     return rc == -EINPROGRESS || rc == -EINTR ? await_outcome(io) : rc;
 }
@@ -89,13 +104,39 @@ static void drop_attempt(void *arg)
     }
 }
 
+static int connect_attempt(const struct attempt *attempt)
+{
+    return try_connect(attempt->fd, (const struct sockaddr *)&attempt->address, attempt->length);
+}
+
+/* A local socket waits for room in its listener's queue, and no shutdown(2) ends that: it looks up now and then, unless
+ * it has a time limit of its own. */
+static int connect_locally(struct attempt *attempt)
+{
+    const struct timeval soon = {.tv_usec = 20000};
+    struct timeval own = {0};
+    socklen_t size = sizeof own;
+    (void)getsockopt(attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &own, &size);
+    if (own.tv_sec != 0 || own.tv_usec != 0) {
+        return connect_attempt(attempt);
+    }
+    (void)setsockopt(attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof soon);
+    int rc;
+    do {
+        rc = connect_attempt(attempt);
+    } while (rc == -EAGAIN && wf_load_rlx(&attempt->is_unwanted) == 0);
+    (void)setsockopt(attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof own);
+    return rc;
+}
+
 static intptr_t connect_on_pool(void *arg)
 {
     struct attempt *attempt = arg;
     if (wf_load_rlx(&attempt->is_unwanted) != 0) {
         return -ECANCELED;
     }
-    return try_connect(attempt->fd, (const struct sockaddr *)&attempt->address, attempt->length);
+    bool waits_for_room = is_local((const struct sockaddr *)&attempt->address, attempt->length);
+    return waits_for_room ? connect_locally(attempt) : connect_attempt(attempt);
 }
 
 WF_ATTEMPT int duplicate(const struct wf_io *io)

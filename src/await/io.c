@@ -16,6 +16,9 @@
 #include "await/fake.h"
 #include "await/uring.h"
 
+#define PAUSE_FIRST_NS (50 * WEFT_US)
+#define PAUSE_MOST_NS (10 * WEFT_MS)
+
 #define EVENTS_ALL ((unsigned)WEFT_READABLE | (unsigned)WEFT_WRITABLE | (unsigned)WEFT_HANGUP)
 
 int wf_io_find(struct wf_io *io, weft_task *self, int fd)
@@ -155,6 +158,22 @@ int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum
         wf_fd_unlink(io->record, &entry);
     }
     return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+}
+
+int wf_io_pause(const struct wf_io *io, int64_t *delay_ns)
+{
+    struct wf_wait wait;
+    struct wf_alarm alarm;
+    int64_t now_ns = wf_runtime_now(wf_runtime_of(io->self));
+    int64_t next_ns = *delay_ns != 0 ? 2 * *delay_ns : PAUSE_FIRST_NS;
+    *delay_ns = next_ns < PAUSE_MOST_NS ? next_ns : PAUSE_MOST_NS;
+    wf_wait_begin(&wait, io->self, WF_WAIT_FD);
+    wf_alarm_set(&alarm, &wait, wf_deadline_after(now_ns, *delay_ns), WF_GRANTED);
+    if (wf_door_park(&wait) == WF_GRANTED) {
+        return 0;
+    }
+    wf_alarm_clear(&alarm);
+    return -ECANCELED;
 }
 
 ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,

@@ -65,6 +65,10 @@ void wf_io_adopt(struct wf_poller *poller, int fd);
  * again; -ECANCELED; -EBADF; -EPERM: can't be polled (with a ring nobody says so, and it is 0); -ENOMEM. */
 int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason);
 
+/* A pause before the next attempt, where nothing tells when to make it. Each is longer than the one before, the first
+ * comes after a *delay_ns of 0; 10 ms at most. 0; -ECANCELED. */
+int wf_io_pause(const struct wf_io *io, int64_t *delay_ns);
+
 /* One attempt, begun and ended. What the attempt says, or what wf_io_begin does. */
 ssize_t wf_io_attempt(const struct wf_io *io, uint64_t *stamp, const struct wf_io_call *call,
                       ssize_t (*attempt)(const struct wf_io_call *call));

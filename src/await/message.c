@@ -14,9 +14,6 @@
 #include "await/message.h"
 #include "await/uring.h"
 
-#define PAUSE_FIRST_NS (50 * WEFT_US)
-#define PAUSE_MOST_NS (10 * WEFT_MS)
-
 /* ---- attempts; `in` is the message ---- */
 
 WF_ATTEMPT ssize_t try_recvmsg(const struct wf_io_call *call)
@@ -79,25 +76,11 @@ ssize_t wf_message_send(const struct wf_io *io, const struct msghdr *message, in
 
 /* ---- sending ---- */
 
-static int pause_for(weft_task *self, int64_t delay_ns)
-{
-    struct wf_wait wait;
-    struct wf_alarm alarm;
-    int64_t now_ns = wf_runtime_now(wf_runtime_of(self));
-    wf_wait_begin(&wait, self, WF_WAIT_FD);
-    wf_alarm_set(&alarm, &wait, wf_deadline_after(now_ns, delay_ns), WF_GRANTED);
-    if (wf_door_park(&wait) == WF_GRANTED) {
-        return 0;
-    }
-    wf_alarm_clear(&alarm);
-    return -ECANCELED;
-}
-
 /* To an address. A socket without room for more says so to poll, and is waited for like any other. */
 static ssize_t send_to_address(const struct wf_io *io, const struct msghdr *message, int flags)
 {
     struct wf_io_call call = {.fd = io->fd, .flags = flags, .out = message};
-    int64_t delay_ns = PAUSE_FIRST_NS;
+    int64_t delay_ns = 0;
     for (;;) {
         uint64_t stamp;
         ssize_t n = wf_io_attempt(io, &stamp, &call, try_sendmsg);
@@ -111,8 +94,7 @@ static ssize_t send_to_address(const struct wf_io *io, const struct msghdr *mess
         int rc;
         int seen = wf_io_poll_once(io, POLLOUT, &now);
         if (seen > 0) {
-            rc = pause_for(io->self, delay_ns);
-            delay_ns = delay_ns < PAUSE_MOST_NS ? 2 * delay_ns : delay_ns;
+            rc = wf_io_pause(io, &delay_ns);
         } else {
             rc = seen == 0 ? wf_io_wait(io, WF_FD_WRITE, stamp, WF_WAIT_FD) : seen;
         }

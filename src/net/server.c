@@ -104,13 +104,18 @@ static intptr_t accept_until_stopped(struct wf_server *server)
 
 /* ---- the end ---- */
 
+static void close_listener(struct wf_server *server, size_t i)
+{
+    if (server->listeners[i] >= 0) {
+        weft_close(server->listeners[i]);
+        server->listeners[i] = -1;
+    }
+}
+
 static void close_listeners(struct wf_server *server)
 {
     for (size_t i = 0; i < server->listener_count; i++) {
-        if (server->listeners[i] >= 0) {
-            weft_close(server->listeners[i]);
-            server->listeners[i] = -1;
-        }
+        close_listener(server, i);
     }
 }
 
@@ -121,6 +126,10 @@ static int drain(struct wf_server *server)
     tell(server, "STOPPING=1");
     for (size_t i = 0; i < server->listener_count && rc == 0; i++) {
         rc = wf_server_accept_backlog(server, server->listeners[i]);
+        if (rc == 0) {
+            wf_server_accept_last(server, server->listeners[i]);
+            close_listener(server, i);
+        }
     }
     close_listeners(server);
     wf_store_sc(&server->is_stopping, 1);

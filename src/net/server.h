@@ -24,6 +24,10 @@ struct wf_server_idle {
 struct wf_idle_wait {
     struct wf_list link; /* under the shard's lock */
     weft_timeout limit;
+    /* Set before it is linked: a client that has just come is waited for until then all the same, but not beyond
+     * `limit_ns`, the limit's own end; 0: no such client. */
+    int64_t patient_until_ns;
+    int64_t limit_ns;
 };
 
 struct wf_server {
@@ -58,6 +62,9 @@ struct wf_server {
 struct weft_connection {
     struct wf_server *server;
     int fd; /* its task's, but for a task that never runs */
+    /* Of a client that has not sent anything yet: until when it may still do so although the server stops; 0: it has.
+     * Its task's. */
+    int64_t patient_until_ns;
 };
 
 static inline struct wf_server *wf_server_inside(const weft_server *server)
@@ -88,6 +95,10 @@ int wf_server_accept(struct wf_server *server, int listener);
 
 /* Accepts those who are in the listener's queue. Returns 0 or -ECANCELED. Await point. */
 int wf_server_accept_backlog(struct wf_server *server, int listener);
+
+/* The same for those who have come meanwhile, without a switch: right before the listener is closed, which resets
+ * whoever is in its queue. */
+void wf_server_accept_last(struct wf_server *server, int listener);
 
 /* Takes a descriptor that is only there to be given up. */
 void wf_server_open_reserve(struct wf_server *server);

@@ -12,11 +12,14 @@
 #include <weft/io.h>
 #include <weft/time.h>
 
+#include "await/accept.h"
 #include "net/server.h"
 
 #define PAUSE_NS (50 * WEFT_MS) /* when nothing is known to wait for */
 
 enum { SHED_MOST = 1000 }; /* in one go */
+
+enum { LAST_MOST = 1000 }; /* those who come while the last of the queue are taken */
 
 static bool is_out_of_descriptors(int rc)
 {
@@ -160,12 +163,23 @@ int wf_server_accept(struct wf_server *server, int listener)
 }
 
 /* Those whom the kernel has accepted for us may have sent their requests already. A limit of 0 ends the
- * first call that would have to wait. */
+ * first call that would have to wait. Not for ever: as many as there may be, for others come all the time. */
 int wf_server_accept_backlog(struct wf_server *server, int listener)
 {
-    intptr_t rc;
-    do {
+    intptr_t rc = 0;
+    for (size_t i = 0; i < server->options.connections_max && rc == 0; i++) {
         rc = weft_within(0, accept_one(server, listener));
-    } while (rc == 0 || is_clients_fault((int)rc));
+        rc = is_clients_fault((int)rc) ? 0 : rc;
+    }
     return rc == -ECANCELED ? -ECANCELED : 0;
+}
+
+void wf_server_accept_last(struct wf_server *server, int listener)
+{
+    int rc = 0;
+    for (int i = 0; i < LAST_MOST && rc == 0 && !wf_server_is_full(server); i++) {
+        int fd = wf_accept_now(listener);
+        rc = fd < 0 ? fd : wf_server_begin(server, fd);
+        rc = is_clients_fault(rc) ? 0 : rc;
+    }
 }

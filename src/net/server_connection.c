@@ -8,8 +8,13 @@
 
 #include <weft/io.h>
 #include <weft/task.h>
+#include <weft/time.h>
 
 #include "net/server.h"
+
+/* A client that has just been accepted has its first request on the way, which would be lost if the server hung
+ * up on it because it stops. So much time has it for that, but never more than half the grace. */
+#define PATIENCE_NS (200 * WEFT_MS)
 
 /* ---- beginning and end ---- */
 
@@ -43,6 +48,12 @@ static void drop(void *arg)
     end(connection);
 }
 
+static int64_t patience_of(const struct wf_server *server)
+{
+    int64_t most_ns = server->options.grace_ns / 2;
+    return most_ns < PATIENCE_NS ? most_ns : PATIENCE_NS;
+}
+
 int wf_server_begin(struct wf_server *server, int fd)
 {
     weft_spawn_options options = {
@@ -52,7 +63,8 @@ int wf_server_begin(struct wf_server *server, int fd)
         weft_close(fd);
         return -ENOMEM;
     }
-    *connection = (struct weft_connection){.server = server, .fd = fd};
+    *connection = (struct weft_connection){
+        .server = server, .fd = fd, .patient_until_ns = weft_now() + patience_of(server)};
     wf_lock(&server->lock);
     server->active++;
     wf_unlock(&server->lock);
@@ -80,6 +92,45 @@ static int look_once_more(int fd)
     return rc == -ETIMEDOUT ? 0 : (int)rc;
 }
 
+/* What is left of its time once the server stops. */
+static int64_t time_left(const struct wf_idle_wait *wait)
+{
+    int64_t until_ns = wait->patient_until_ns;
+    until_ns = until_ns < wait->limit_ns ? until_ns : wait->limit_ns;
+    int64_t left_ns = until_ns != 0 ? until_ns - weft_now() : 0;
+    return left_ns > 0 ? left_ns : 0;
+}
+
+static void hurry(struct wf_idle_wait *wait)
+{
+    int rc = weft_timeout_reschedule(&wait->limit, time_left(wait));
+    (void)rc; /* -EINVAL: its own limit is over */
+}
+
+static int64_t deadline_after(int64_t delay_ns)
+{
+    int64_t now_ns = weft_now();
+    return delay_ns < WEFT_FOREVER - now_ns ? now_ns + delay_ns : WEFT_FOREVER;
+}
+
+static int wait_listed(struct wf_server_idle *shard, struct wf_server *server,
+                       struct wf_idle_wait *wait, int fd)
+{
+    wf_lock(&shard->lock);
+    wf_list_push(&shard->waits, &wait->link);
+    wf_unlock(&shard->lock);
+    /* Whoever stops the server stores is_stopping and then takes this lock; here it is the other way round:
+     * one of the two sees the other. */
+    if (wf_load_sc(&server->is_stopping) != 0) {
+        hurry(wait);
+    }
+    int rc = wait_readable(fd);
+    wf_lock(&shard->lock);
+    wf_list_remove(&wait->link);
+    wf_unlock(&shard->lock);
+    return rc;
+}
+
 int weft_connection_wait(weft_connection *connection, int fd, int64_t delay_ns)
 {
     struct wf_idle_wait wait;
@@ -88,23 +139,18 @@ int weft_connection_wait(weft_connection *connection, int fd, int64_t delay_ns)
     }
     struct wf_server *server = connection->server;
     struct wf_server_idle *shard = &server->idle[(unsigned)fd % WF_SERVER_SHARDS];
+    wait.patient_until_ns = connection->patient_until_ns;
+    wait.limit_ns = wait.patient_until_ns != 0 ? deadline_after(delay_ns) : 0;
     intptr_t rc = weft_timeout_enter(&wait.limit, delay_ns);
     if (rc < 0) {
         return (int)rc;
     }
-    wf_lock(&shard->lock);
-    wf_list_push(&shard->waits, &wait.link);
-    wf_unlock(&shard->lock);
-    /* Whoever stops the server stores is_stopping and then takes this lock; here it is the other way round:
-     * one of the two sees the other. */
-    bool is_stopping = wf_load_sc(&server->is_stopping) != 0;
-    rc = is_stopping ? -ETIMEDOUT : wait_readable(fd);
-    wf_lock(&shard->lock);
-    wf_list_remove(&wait.link);
-    wf_unlock(&shard->lock);
-    rc = weft_timeout_leave(&wait.limit, rc);
+    rc = weft_timeout_leave(&wait.limit, wait_listed(shard, server, &wait, fd));
     if (rc == -ETIMEDOUT && wf_load_sc(&server->is_stopping) != 0) {
         rc = look_once_more(fd);
+    }
+    if (rc > 0) {
+        connection->patient_until_ns = 0;
     }
     return (int)rc;
 }
@@ -117,9 +163,7 @@ void wf_server_rouse_idle(struct wf_server *server)
         wf_lock(&shard->lock);
         struct wf_list *head = &shard->waits;
         for (struct wf_list *each = head->next; each != head; each = each->next) {
-            struct wf_idle_wait *wait = WF_CONTAINER(each, struct wf_idle_wait, link);
-            int rc = weft_timeout_reschedule(&wait->limit, 0);
-            (void)rc; /* -EINVAL: its own limit is over */
+            hurry(WF_CONTAINER(each, struct wf_idle_wait, link));
         }
         wf_unlock(&shard->lock);
     }

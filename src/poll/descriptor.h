@@ -52,8 +52,8 @@ enum {
 
 /* wf_fd.nature */
 enum {
-    WF_FD_IS_STREAM = 1, /* a socket whose short reads mean that there was no more */
-    WF_FD_IS_NO_STREAM = 2,
+    WF_FD_IS_TCP = 1, /* plain: short reads mean that there was no more */
+    WF_FD_IS_NO_TCP = 2,
     WF_FD_IS_POLLABLE = 4,
 };
 
@@ -118,7 +118,7 @@ struct wf_fd {
     bool is_probed;        /* a watch has found out whether a half-closed peer is there */
     bool may_have_writers; /* false: the list of writers, in another line, is empty */
 
-    /* One more than the stamp before a read that found less than it had room for, on a stream: since then
+    /* One more than the stamp before a read that found less than it had room for, of TCP: since then
      * nothing has come unless an event says so. 0: not known. Readers store and load (relaxed: it is compared with a stamp
      * that was loaded, acquire, just before). */
     wf_au64 drained_at;
