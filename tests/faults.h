@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT */
+/* faults.h - system calls that fail: each that a scenario makes, one a run, with each plausible error.
+ *
+ * What: a scenario is played in a child process under a filter that has the kernel ask this process about each
+ *       call in `wt_calls`. The first run only counts them. Each further run lets one call fail: the n-th of its
+ *       kind, or from the n-th on all. Then the child looks at what is left, and plays the scenario once more
+ *       without a fault, which must go well.
+ * Why this way: definitions that take the place of the C library's functions would see neither what it does by
+ *       itself, as in making a thread, nor what goes to the kernel directly, as rings do.
+ * Left out: futex, brk, signal masks and what threads do at their start, for the C library does not look at
+ *       the results; kill, for who is not killed lives on; operations inside a ring, which are no calls;
+ *       EAGAIN of what is ready, EINTR of connect, and errors of an eventfd, which the kernel never gives.
+ *       A close that fails has closed the file all the same, as in the kernel.
+ * Environment: WEFT_FAULT_RUNS=N at most so many faults for each scenario, drawn by the seed; 0: all.
+ */
+#ifndef WEFT_TEST_FAULTS_H
+#define WEFT_TEST_FAULTS_H
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <stddef.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "weft_test.h"
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WT_HAS_TOOL 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WT_HAS_TOOL 1
+#endif
+#endif
+#ifndef WT_HAS_TOOL
+#define WT_HAS_TOOL 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+int __lsan_do_recoverable_leak_check(void);
+#define WT_LEAKS() __lsan_do_recoverable_leak_check()
+#else
+#define WT_LEAKS() 0
+#endif
+
+enum { WT_FAULT_ERRORS = 8, WT_FAULT_LIMIT_MS = 10000 * WT_TIME_SCALE };
+
+/* ---- calls and errors ---- */
+
+struct wt_call {
+    const char *name;
+    int number;
+    bool is_tools; /* a sanitizer makes it too, and takes no error */
+    int errors[WT_FAULT_ERRORS]; /* below 0: from then on always */
+};
+
+#define WT_CALL(Name, ...) {#Name, SYS_##Name, false, {__VA_ARGS__}}
+#define WT_TOOLS_CALL(Name, ...) {#Name, SYS_##Name, true, {__VA_ARGS__}}
+
+static const struct wt_call wt_calls[] = {
+    WT_TOOLS_CALL(mmap, ENOMEM, -ENOMEM),
+    WT_TOOLS_CALL(munmap, ENOMEM),
+    WT_TOOLS_CALL(mprotect, ENOMEM, -ENOMEM),
+    WT_TOOLS_CALL(madvise, ENOMEM, EAGAIN, -EINVAL),
+    WT_CALL(process_madvise, EINTR, -ENOSYS, -EPERM),
+    WT_TOOLS_CALL(clone3, EAGAIN, ENOMEM, -EAGAIN, -ENOSYS),
+    WT_TOOLS_CALL(clone, EAGAIN),
+    WT_CALL(membarrier, -ENOSYS, -EPERM),
+    WT_TOOLS_CALL(sched_getaffinity, EPERM, -ENOSYS),
+    WT_TOOLS_CALL(sched_setaffinity, EINVAL, -EPERM),
+    WT_TOOLS_CALL(sigaltstack, ENOMEM),
+    WT_TOOLS_CALL(rt_sigaction, EINVAL),
+    WT_CALL(epoll_create1, EMFILE, ENFILE, ENOMEM, -EPERM),
+    WT_CALL(epoll_ctl, ENOMEM, ENOSPC, -ENOMEM),
+#ifdef SYS_epoll_wait
+    WT_CALL(epoll_wait, EINTR),
+#endif
+    WT_CALL(epoll_pwait, EINTR),
+    WT_CALL(epoll_pwait2, EINTR, -ENOSYS, -EPERM),
+    WT_CALL(eventfd2, EMFILE, ENFILE, ENOMEM, -EMFILE),
+    WT_CALL(io_uring_setup, EMFILE, ENFILE, ENOMEM, -ENOSYS, -EPERM, -EINVAL),
+    WT_CALL(io_uring_enter, EINTR, EAGAIN, EBUSY),
+    WT_CALL(io_uring_register, EINVAL, ENOMEM, -EINVAL, -EPERM),
+    WT_CALL(socket, EMFILE, ENFILE, ENOBUFS, -EMFILE, -EAFNOSUPPORT),
+    WT_CALL(bind, EADDRINUSE, EACCES, ENOMEM),
+    WT_CALL(listen, EADDRINUSE),
+    WT_CALL(accept4, EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EINTR, EPROTO),
+    WT_CALL(connect, ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL, ENOBUFS),
+    WT_CALL(getsockname, ENOBUFS),
+    WT_CALL(getsockopt, ENOMEM),
+    WT_CALL(setsockopt, ENOMEM, -EPERM),
+    WT_CALL(recvfrom, EINTR, ECONNRESET, ENOMEM),
+    WT_CALL(recvmsg, EINTR, ECONNRESET, ENOMEM),
+    WT_CALL(sendto, EINTR, ENOBUFS, ENOMEM, EPIPE),
+    WT_CALL(sendmsg, EINTR, ENOBUFS, ENOMEM, EPIPE),
+    WT_CALL(shutdown, ENOTCONN),
+    WT_TOOLS_CALL(read, EINTR, EIO),
+    WT_TOOLS_CALL(write, EINTR, EIO, ENOSPC),
+    WT_CALL(readv, EINTR, EIO),
+    WT_CALL(writev, EINTR, EIO),
+    WT_CALL(pread64, EINTR, EIO),
+    WT_CALL(pwrite64, EINTR, EIO, ENOSPC),
+    WT_CALL(preadv2, EINTR, EIO, -EOPNOTSUPP, -ENOSYS),
+    WT_CALL(pwritev2, EINTR, EIO, ENOSPC, -EOPNOTSUPP, -ENOSYS),
+    WT_TOOLS_CALL(openat, EMFILE, ENFILE, ENOMEM, EACCES, EINTR, -EMFILE),
+    WT_CALL(openat2, EMFILE, EINTR, -ENOSYS, -EPERM),
+    WT_TOOLS_CALL(close, EINTR, EIO),
+    WT_TOOLS_CALL(fstatfs, EIO),
+    WT_TOOLS_CALL(newfstatat, ENOMEM),
+    WT_CALL(statx, ENOMEM, -ENOSYS),
+    WT_CALL(fcntl, EMFILE),
+    WT_CALL(dup3, EMFILE, EINTR),
+#ifdef SYS_dup2
+    WT_CALL(dup2, EMFILE, EINTR),
+#endif
+    WT_CALL(close_range, ENOMEM, -ENOSYS),
+    WT_CALL(pipe2, EMFILE, ENFILE),
+    WT_CALL(execve, ENOENT, EACCES, ENOMEM, E2BIG),
+    WT_CALL(pidfd_open, EMFILE, ENFILE, ENOMEM, -ENOSYS, -EPERM),
+    WT_CALL(waitid, EINTR),
+    WT_CALL(splice, EINTR, ENOMEM, EINVAL),
+    WT_CALL(sendfile, EINTR, ENOMEM, EIO),
+    WT_CALL(fsync, EINTR, EIO),
+    WT_CALL(fdatasync, EINTR, EIO),
+    WT_CALL(unlinkat, EIO),
+    WT_CALL(renameat2, EIO, -ENOSYS),
+    WT_CALL(mkdirat, ENOSPC),
+#ifdef SYS_poll
+    WT_CALL(poll, EINTR, ENOMEM),
+#endif
+    WT_CALL(ppoll, EINTR, ENOMEM),
+    WT_TOOLS_CALL(getrandom, EINTR, -ENOSYS),
+    WT_TOOLS_CALL(prctl, -EINVAL),
+};
+
+enum { WT_CALLS = sizeof wt_calls / sizeof wt_calls[0] };
+
+struct wt_fault {
+    int call;  /* in wt_calls; -1: none */
+    int error; /* as in its errors */
+    int nth;   /* from 1 */
+};
+
+struct wt_outcome {
+    int counts[WT_CALLS];
+    int injected;
+    int total;
+    int status;    /* of wait */
+    bool has_hung; /* was killed for it */
+};
+
+/* ---- what both sides share ---- */
+
+struct wt_stage {
+    atomic_int listener; /* the child's number of it, and that the parent has taken it: 0; below 0: an error */
+    atomic_bool is_armed; /* the child says when calls count */
+    atomic_int kept;      /* numbers whose close has failed */
+};
+
+static struct wt_stage *wt_stage;
+static int wt_fault_error; /* in the child: what may come out; 0: nothing */
+
+/* ---- in scenarios ---- */
+
+WT_FN bool wt_may_at(int64_t rc, const int *also, const char *file, int line, const char *text)
+{
+    bool is_known = rc >= 0 || (wt_fault_error != 0 && rc == -wt_fault_error && rc != -EINTR);
+    for (; wt_fault_error != 0 && *also != 0; also++) {
+        is_known = is_known || rc == -*also;
+    }
+    if (!is_known) {
+        fprintf(stderr, "%s:%d: %s is %s (%d)\n", file, line, text, strerror((int)-rc), (int)rc);
+    }
+    wt_check_at(is_known, file, line, text);
+    return rc >= 0;
+}
+
+/* True: it went well. Else it must have failed of the fault, by its own error or one of those that follow. */
+#define WT_MAY(Rc, ...) wt_may_at((Rc), (const int[]){__VA_ARGS__ __VA_OPT__(, ) 0}, __FILE__, __LINE__, #Rc)
+
+/* ---- the child ---- */
+
+static long wt_filter(void)
+{
+    struct sock_filter filter[WT_CALLS + 3] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    };
+    for (int i = 0; i < WT_CALLS; i++) {
+        filter[i + 1] = (struct sock_filter)BPF_JUMP(
+            BPF_JMP | BPF_JEQ | BPF_K, (unsigned)wt_calls[i].number, (uint8_t)(WT_CALLS - i), 0);
+    }
+    filter[WT_CALLS + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    filter[WT_CALLS + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+    struct sock_fprog program = {.len = WT_CALLS + 3, .filter = filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return -1;
+    }
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                   SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+                   &program);
+}
+
+static int wt_count_entries(const char *path)
+{
+    int count = 0;
+    DIR *all = opendir(path);
+    while (all != NULL && readdir(all) != NULL) {
+        count++;
+    }
+    if (all != NULL) {
+        (void)closedir(all);
+    }
+    return count;
+}
+
+/* One that has been joined may still be on its way out. */
+static bool wt_are_threads(int expected)
+{
+    int count = wt_count_entries("/proc/self/task");
+    for (int i = 0; i < 2000 && count > expected; i++) {
+        (void)sched_yield();
+        count = wt_count_entries("/proc/self/task");
+    }
+    return count == expected;
+}
+
+static void wt_play(void (*scenario)(void), bool counts)
+{
+    int descriptors = wt_count_entries("/proc/self/fd");
+    int threads = wt_count_entries("/proc/self/task");
+    atomic_store(&wt_stage->is_armed, counts);
+    scenario();
+    atomic_store(&wt_stage->is_armed, false);
+    int now = wt_count_entries("/proc/self/fd") - atomic_exchange(&wt_stage->kept, 0);
+    if (!wt_check(now == descriptors)) {
+        fprintf(stderr, "%d descriptors, %d before\n", now, descriptors);
+    }
+    wt_check(wt_are_threads(threads));
+    wt_check(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+}
+
+static _Noreturn void wt_be_child(void (*scenario)(void), int error)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    long listener = wt_filter();
+    atomic_store(&wt_stage->listener, listener >= 0 ? (int)listener : -errno);
+    if (listener < 0) {
+        _exit(WT_SKIPPED);
+    }
+    while (atomic_load(&wt_stage->listener) != 0) {
+        (void)sched_yield();
+    }
+    (void)close((int)listener);
+    wt_fault_error = error < 0 ? -error : error;
+    wt_play(scenario, true);
+    wt_fault_error = 0;
+    if (error != 0) {
+        wt_play(scenario, false);
+    }
+    wt_check(WT_LEAKS() == 0);
+    _exit(atomic_load(&wt_failures) == 0 ? 0 : 1);
+}
+
+/* ---- the parent ---- */
+
+static bool wt_has_link(const char *path, const char *expected)
+{
+    char target[PATH_MAX] = {0};
+    return readlink(path, target, sizeof target - 1) > 0 && strcmp(target, expected) == 0;
+}
+
+/* By the child, or by a process that it has made and that has not begun another program. */
+static bool wt_is_ours(pid_t child, uint32_t thread, bool *is_thread)
+{
+    static char own[PATH_MAX];
+    char path[64];
+    if (own[0] == '\0' && readlink("/proc/self/exe", own, sizeof own - 1) < 0) {
+        return false;
+    }
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%u", child, thread);
+    *is_thread = access(path, F_OK) == 0;
+    (void)snprintf(path, sizeof path, "/proc/%u/exe", thread);
+    return *is_thread || wt_has_link(path, own);
+}
+
+/* Whether this very call is one that can fail so. */
+static bool wt_is_plausible(pid_t child, const struct seccomp_data *data)
+{
+    char path[64];
+    if (data->nr == SYS_fcntl) {
+        return data->args[1] == F_DUPFD || data->args[1] == F_DUPFD_CLOEXEC;
+    }
+    if (data->nr == SYS_read || data->nr == SYS_write) {
+        (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", child, (int)data->args[0]);
+        return !wt_has_link(path, "anon_inode:[eventfd]");
+    }
+    return true;
+}
+
+/* The file is gone, the number is not: something harmless has it. */
+static void wt_close_under(int listener, const struct seccomp_notif *asked)
+{
+    int harmless = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct seccomp_notif_addfd put = {.id = asked->id,
+                                      .flags = SECCOMP_ADDFD_FLAG_SETFD,
+                                      .srcfd = (unsigned)harmless,
+                                      .newfd = (unsigned)asked->data.args[0],
+                                      .newfd_flags = O_CLOEXEC};
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &put) >= 0) {
+        atomic_fetch_add(&wt_stage->kept, 1);
+    }
+    (void)close(harmless);
+}
+
+static bool wt_fails(pid_t child, int listener, const struct seccomp_notif *asked,
+                     const struct wt_fault *fault, struct wt_outcome *outcome)
+{
+    bool is_thread = false;
+    int call = 0;
+    while (call < WT_CALLS && wt_calls[call].number != asked->data.nr) {
+        call++;
+    }
+    outcome->total++;
+    if (call == WT_CALLS || !atomic_load(&wt_stage->is_armed) ||
+        !wt_is_ours(child, asked->pid, &is_thread) || !wt_is_plausible(child, &asked->data)) {
+        return false;
+    }
+    int nth = ++outcome->counts[call];
+    bool is_it = call == fault->call &&
+                 (nth == fault->nth || (nth > fault->nth && fault->error < 0));
+    outcome->injected += is_it ? 1 : 0;
+    if (is_it && asked->data.nr == SYS_close && is_thread) {
+        wt_close_under(listener, asked);
+    }
+    return is_it;
+}
+
+static void wt_answer(pid_t child, int listener, const struct wt_fault *fault,
+                      struct wt_outcome *outcome)
+{
+    struct seccomp_notif asked;
+    memset(&asked, 0, sizeof asked);
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) {
+        return; /* who asked is gone */
+    }
+    struct seccomp_notif_resp answer = {.id = asked.id,
+                                        .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    if (wt_fails(child, listener, &asked, fault, outcome)) {
+        answer.flags = 0;
+        answer.error = fault->error < 0 ? fault->error : -fault->error;
+    }
+    (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+}
+
+static int64_t wt_now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void wt_serve(pid_t child, int pid_fd, int listener, const struct wt_fault *fault,
+                     struct wt_outcome *outcome)
+{
+    struct pollfd both[2] = {{.fd = pid_fd, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
+    int64_t end_ms = wt_now_ms() + WT_FAULT_LIMIT_MS;
+    for (;;) {
+        int64_t left_ms = end_ms - wt_now_ms();
+        if (left_ms <= 0 && !outcome->has_hung) {
+            outcome->has_hung = true;
+            (void)kill(child, SIGKILL);
+        }
+        (void)poll(both, 2, left_ms > 0 ? (int)left_ms : -1);
+        if ((both[1].revents & POLLIN) != 0) {
+            wt_answer(child, listener, fault, outcome);
+        }
+        if ((both[0].revents & POLLIN) != 0) {
+            return;
+        }
+    }
+}
+
+/* The child's listener; below 0: there can be none. */
+static int wt_take_listener(int pid_fd)
+{
+    int theirs;
+    while ((theirs = atomic_load(&wt_stage->listener)) == 0) {
+        (void)sched_yield();
+    }
+    int listener = theirs > 0 ? (int)syscall(SYS_pidfd_getfd, pid_fd, theirs, 0) : -1;
+    atomic_store(&wt_stage->listener, 0);
+    return listener;
+}
+
+/* False: filters, or this kind of them, can't be had here. */
+static bool wt_run_fault(void (*scenario)(void), const struct wt_fault *fault,
+                         struct wt_outcome *outcome)
+{
+    memset(outcome, 0, sizeof *outcome);
+    atomic_store(&wt_stage->listener, 0);
+    atomic_store(&wt_stage->kept, 0);
+    (void)fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        wt_be_child(scenario, fault->error);
+    }
+    cr_assert(child > 0);
+    int pid_fd = (int)syscall(SYS_pidfd_open, child, 0);
+    int listener = pid_fd >= 0 ? wt_take_listener(pid_fd) : -1;
+    if (listener >= 0) {
+        wt_serve(child, pid_fd, listener, fault, outcome);
+        (void)close(listener);
+    } else {
+        (void)kill(child, SIGKILL);
+    }
+    (void)close(pid_fd);
+    cr_assert_eq(waitpid(child, &outcome->status, 0), child);
+    return listener >= 0;
+}
+
+/* ---- the sweep ---- */
+
+static bool wt_went_well(const char *name, const struct wt_fault *fault,
+                         const struct wt_outcome *outcome)
+{
+    if (!outcome->has_hung && outcome->status == 0) {
+        return true;
+    }
+    fprintf(stderr, "--- %s, ", name);
+    if (fault->call >= 0) {
+        fprintf(stderr, "%s %d%s: %s: ", wt_calls[fault->call].name, fault->nth,
+                fault->error < 0 ? " and on" : "", strerror(abs(fault->error)));
+    }
+    if (outcome->has_hung) {
+        fprintf(stderr, "it hung (%d calls)\n", outcome->total);
+    } else if (WIFSIGNALED(outcome->status)) {
+        fprintf(stderr, "killed by signal %d\n", WTERMSIG(outcome->status));
+    } else {
+        fprintf(stderr, "checks failed, see above\n");
+    }
+    return false;
+}
+
+struct wt_sweep {
+    const char *name;
+    void (*scenario)(void);
+    struct wt_outcome clean;
+    uint64_t random;
+    int64_t planned, most;
+    int runs, missed, failed;
+};
+
+/* Calls `each` for all faults. */
+static void wt_each_fault(struct wt_sweep *sweep,
+                          void (*each)(struct wt_sweep *sweep, const struct wt_fault *fault))
+{
+    for (int call = 0; call < WT_CALLS; call++) {
+        bool is_left_out = WT_HAS_TOOL && wt_calls[call].is_tools;
+        for (int i = 0; i < WT_FAULT_ERRORS && wt_calls[call].errors[i] != 0; i++) {
+            for (int nth = 1; nth <= sweep->clean.counts[call] && !is_left_out; nth++) {
+                each(sweep, &(struct wt_fault){call, wt_calls[call].errors[i], nth});
+            }
+        }
+    }
+}
+
+static void wt_plan(struct wt_sweep *sweep, const struct wt_fault *fault)
+{
+    (void)fault;
+    sweep->planned++;
+}
+
+/* The first of a kind always, of the others as many as fit. */
+static void wt_try(struct wt_sweep *sweep, const struct wt_fault *fault)
+{
+    struct wt_outcome outcome;
+    bool is_drawn = sweep->most == 0 ||
+                    (int64_t)(wf_random(&sweep->random) % (uint64_t)sweep->planned) < sweep->most;
+    if (!is_drawn && fault->nth > 1) {
+        return;
+    }
+    cr_assert(wt_run_fault(sweep->scenario, fault, &outcome));
+    sweep->runs++;
+    sweep->missed += outcome.injected == 0 ? 1 : 0;
+    sweep->failed += wt_went_well(sweep->name, fault, &outcome) ? 0 : 1;
+}
+
+static void wt_sweep_faults(const char *name, void (*scenario)(void), int most)
+{
+    const char *text = getenv("WEFT_FAULT_RUNS");
+    struct wt_sweep sweep = {.name = name, .scenario = scenario, .random = wt_seed()};
+    const struct wt_fault none = {.call = -1};
+    sweep.most = text != NULL ? atoi(text) : WT_HAS_TOOL ? most / 8 : most;
+    wt_stage = mmap(NULL, sizeof *wt_stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert(wt_stage != MAP_FAILED);
+    if (!wt_run_fault(scenario, &none, &sweep.clean)) {
+        wt_skip("no filters that ask another process here");
+    }
+    cr_assert(wt_went_well(name, &none, &sweep.clean));
+    wt_each_fault(&sweep, wt_plan);
+    wt_each_fault(&sweep, wt_try);
+    fprintf(stderr, "%s: %d of %lld faults, %d of them not met\n", name, sweep.runs,
+            (long long)sweep.planned, sweep.missed);
+    cr_assert(sweep.runs > sweep.missed);
+    cr_assert_eq(sweep.failed, 0, "%s: %d faults were not dealt with, see above", name,
+                 sweep.failed);
+}
+
+#endif
