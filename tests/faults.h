@@ -7,7 +7,7 @@
  *       without a fault, which must go well.
  * Why this way: definitions that take the place of the C library's functions would see neither what it does by
  *       itself, as in making a thread, nor what goes to the kernel directly, as rings do.
- * Left out: futex, brk, signal masks and what threads do at their start, for the C library does not look at
+ * Left out: the C library's own munmap of a thread's stack, on whose failure it aborts; futex, brk, signal masks and what threads do at their start, for the C library does not look at
  *       the results; kill, for who is not killed lives on; operations inside a ring, which are no calls;
  *       EAGAIN of what is ready, EINTR of connect, and errors of an eventfd, which the kernel never gives.
  *       A close that fails has closed the file all the same, as in the kernel.
@@ -28,6 +28,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
 #include <time.h>
@@ -301,10 +302,22 @@ static bool wt_is_ours(pid_t child, uint32_t thread, bool *is_thread)
     return *is_thread || wt_has_link(path, own);
 }
 
+static bool wt_is_thread_stack(uint64_t bytes)
+{
+    pthread_attr_t attributes;
+    size_t size = 0;
+    bool is_known = pthread_attr_init(&attributes) == 0 &&
+                    pthread_attr_getstacksize(&attributes, &size) == 0;
+    return is_known && bytes >= size && bytes <= size + 65536; /* with its guard */
+}
+
 /* Whether this very call is one that can fail so. */
 static bool wt_is_plausible(pid_t child, const struct seccomp_data *data)
 {
     char path[64];
+    if (data->nr == SYS_munmap) {
+        return !wt_is_thread_stack(data->args[1]);
+    }
     if (data->nr == SYS_fcntl) {
         return data->args[1] == F_DUPFD || data->args[1] == F_DUPFD_CLOEXEC;
     }
