@@ -197,6 +197,12 @@ WT_FN bool wt_may_at(int64_t rc, const int *also, const char *file, int line, co
 /* True: it went well. Else it must have failed of the fault, by its own error or one of those that follow. */
 #define WT_MAY(Rc, ...) wt_may_at((Rc), (const int[]){__VA_ARGS__ __VA_OPT__(, ) 0}, __FILE__, __LINE__, #Rc)
 
+/* What a scenario does from here on, to clean up, neither counts nor fails. */
+WT_FN void wt_stop_faults(void)
+{
+    atomic_store(&wt_stage->is_armed, false);
+}
+
 /* ---- the child ---- */
 
 static long wt_filter(void)
@@ -219,12 +225,38 @@ static long wt_filter(void)
                    &program);
 }
 
-static int wt_count_entries(const char *path)
+static int wt_count_descriptors(void)
 {
     int count = 0;
-    DIR *all = opendir(path);
+    DIR *all = opendir("/proc/self/fd");
     while (all != NULL && readdir(all) != NULL) {
         count++;
+    }
+    if (all != NULL) {
+        (void)closedir(all);
+    }
+    return count;
+}
+
+/* A ring's threads are the kernel's, and stay for a while. */
+static bool wt_is_of_ring(const char *thread)
+{
+    char path[PATH_MAX];
+    char name[16] = "";
+    (void)snprintf(path, sizeof path, "/proc/self/task/%s/comm", thread);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, name, sizeof name - 1) : 0;
+    (void)close(fd);
+    return n > 0 && strncmp(name, "iou-", 4) == 0;
+}
+
+static int wt_count_threads(void)
+{
+    int count = 0;
+    DIR *all = opendir("/proc/self/task");
+    struct dirent *entry;
+    while (all != NULL && (entry = readdir(all)) != NULL) {
+        count += entry->d_name[0] != '.' && !wt_is_of_ring(entry->d_name) ? 1 : 0;
     }
     if (all != NULL) {
         (void)closedir(all);
@@ -235,22 +267,22 @@ static int wt_count_entries(const char *path)
 /* One that has been joined may still be on its way out. */
 static bool wt_are_threads(int expected)
 {
-    int count = wt_count_entries("/proc/self/task");
+    int count = wt_count_threads();
     for (int i = 0; i < 2000 && count > expected; i++) {
         (void)sched_yield();
-        count = wt_count_entries("/proc/self/task");
+        count = wt_count_threads();
     }
     return count == expected;
 }
 
 static void wt_play(void (*scenario)(void), bool counts)
 {
-    int descriptors = wt_count_entries("/proc/self/fd");
-    int threads = wt_count_entries("/proc/self/task");
+    int descriptors = wt_count_descriptors();
+    int threads = wt_count_threads();
     atomic_store(&wt_stage->is_armed, counts);
     scenario();
     atomic_store(&wt_stage->is_armed, false);
-    int now = wt_count_entries("/proc/self/fd") - atomic_exchange(&wt_stage->kept, 0);
+    int now = wt_count_descriptors() - atomic_exchange(&wt_stage->kept, 0);
     if (!wt_check(now == descriptors)) {
         fprintf(stderr, "%d descriptors, %d before\n", now, descriptors);
     }
