@@ -128,9 +128,9 @@ static const struct wt_call wt_calls[] = {
     WT_TOOLS_CALL(newfstatat, ENOMEM),
     WT_CALL(statx, ENOMEM, -ENOSYS),
     WT_CALL(fcntl, EMFILE),
-    WT_CALL(dup3, EMFILE, EINTR),
+    WT_CALL(dup3, EMFILE),
 #ifdef SYS_dup2
-    WT_CALL(dup2, EMFILE, EINTR),
+    WT_CALL(dup2, EMFILE),
 #endif
     WT_CALL(close_range, ENOMEM, -ENOSYS),
     WT_CALL(pipe2, EMFILE, ENFILE),
