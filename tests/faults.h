@@ -7,10 +7,6 @@
  *       without a fault, which must go well.
  * Why this way: definitions that take the place of the C library's functions would see neither what it does by
  *       itself, as in making a thread, nor what goes to the kernel directly, as rings do.
- * Left out: the C library's own munmap of a thread's stack, on whose failure it aborts; futex, brk, signal masks and what threads do at their start, for the C library does not look at
- *       the results; kill, for who is not killed lives on; operations inside a ring, which are no calls;
- *       EAGAIN of what is ready, EINTR of connect, and errors of an eventfd, which the kernel never gives.
- *       A close that fails has closed the file all the same, as in the kernel.
  * Environment: WEFT_FAULT_RUNS=N at most so many faults for each scenario, drawn by the seed; 0: all.
  */
 #ifndef WEFT_TEST_FAULTS_H
@@ -34,7 +30,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <weft.h>
+
 #include "base/random.h"
+#include "fault_calls.h"
+#include "support.h"
 #include "weft_test.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -44,17 +44,6 @@
 #define SYS_pidfd_getfd 438
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WT_HAS_TOOL 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WT_HAS_TOOL 1
-#endif
-#endif
-#ifndef WT_HAS_TOOL
-#define WT_HAS_TOOL 0
-#endif
-
 #if defined(__SANITIZE_ADDRESS__)
 int __lsan_do_recoverable_leak_check(void);
 #define WT_LEAKS() __lsan_do_recoverable_leak_check()
@@ -62,97 +51,7 @@ int __lsan_do_recoverable_leak_check(void);
 #define WT_LEAKS() 0
 #endif
 
-enum { WT_FAULT_ERRORS = 8, WT_FAULT_LIMIT_MS = 10000 * WT_TIME_SCALE };
-
-/* ---- calls and errors ---- */
-
-struct wt_call {
-    const char *name;
-    int number;
-    bool is_tools; /* a sanitizer makes it too, and takes no error */
-    int errors[WT_FAULT_ERRORS]; /* below 0: from then on always */
-};
-
-#define WT_CALL(Name, ...) {#Name, SYS_##Name, false, {__VA_ARGS__}}
-#define WT_TOOLS_CALL(Name, ...) {#Name, SYS_##Name, true, {__VA_ARGS__}}
-
-static const struct wt_call wt_calls[] = {
-    WT_TOOLS_CALL(mmap, ENOMEM, -ENOMEM),
-    WT_TOOLS_CALL(munmap, ENOMEM),
-    WT_TOOLS_CALL(mprotect, ENOMEM, -ENOMEM),
-    WT_TOOLS_CALL(madvise, ENOMEM, EAGAIN, -EINVAL),
-    WT_CALL(process_madvise, EINTR, -ENOSYS, -EPERM),
-    WT_TOOLS_CALL(clone3, EAGAIN, ENOMEM, -EAGAIN, -ENOSYS),
-    WT_TOOLS_CALL(clone, EAGAIN),
-    WT_CALL(membarrier, -ENOSYS, -EPERM),
-    WT_TOOLS_CALL(sched_getaffinity, EPERM, -ENOSYS),
-    WT_TOOLS_CALL(sched_setaffinity, EINVAL, -EPERM),
-    WT_TOOLS_CALL(sigaltstack, ENOMEM),
-    WT_TOOLS_CALL(rt_sigaction, EINVAL),
-    WT_CALL(epoll_create1, EMFILE, ENFILE, ENOMEM, -EPERM),
-    WT_CALL(epoll_ctl, ENOMEM, ENOSPC, -ENOMEM),
-#ifdef SYS_epoll_wait
-    WT_CALL(epoll_wait, EINTR),
-#endif
-    WT_CALL(epoll_pwait, EINTR),
-    WT_CALL(epoll_pwait2, EINTR, -ENOSYS, -EPERM),
-    WT_CALL(eventfd2, EMFILE, ENFILE, ENOMEM, -EMFILE),
-    WT_CALL(io_uring_setup, EMFILE, ENFILE, ENOMEM, -ENOSYS, -EPERM, -EINVAL),
-    WT_CALL(io_uring_enter, EINTR, EAGAIN, EBUSY),
-    WT_CALL(io_uring_register, EINVAL, ENOMEM, -EINVAL, -EPERM),
-    WT_CALL(socket, EMFILE, ENFILE, ENOBUFS, -EMFILE, -EAFNOSUPPORT),
-    WT_CALL(bind, EADDRINUSE, EACCES, ENOMEM),
-    WT_CALL(listen, EADDRINUSE),
-    WT_CALL(accept4, EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EINTR, EPROTO),
-    WT_CALL(connect, ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL, ENOBUFS),
-    WT_CALL(getsockname, ENOBUFS),
-    WT_CALL(getsockopt, ENOMEM),
-    WT_CALL(setsockopt, ENOMEM, -EPERM),
-    WT_CALL(recvfrom, EINTR, ECONNRESET, ENOMEM),
-    WT_CALL(recvmsg, EINTR, ECONNRESET, ENOMEM),
-    WT_CALL(sendto, EINTR, ENOBUFS, ENOMEM, EPIPE),
-    WT_CALL(sendmsg, EINTR, ENOBUFS, ENOMEM, EPIPE),
-    WT_CALL(shutdown, ENOTCONN),
-    WT_TOOLS_CALL(read, EINTR, EIO),
-    WT_TOOLS_CALL(write, EINTR, EIO, ENOSPC),
-    WT_CALL(readv, EINTR, EIO),
-    WT_CALL(writev, EINTR, EIO),
-    WT_CALL(pread64, EINTR, EIO),
-    WT_CALL(pwrite64, EINTR, EIO, ENOSPC),
-    WT_CALL(preadv2, EINTR, EIO, -EOPNOTSUPP, -ENOSYS),
-    WT_CALL(pwritev2, EINTR, EIO, ENOSPC, -EOPNOTSUPP, -ENOSYS),
-    WT_TOOLS_CALL(openat, EMFILE, ENFILE, ENOMEM, EACCES, EINTR, -EMFILE),
-    WT_CALL(openat2, EMFILE, EINTR, -ENOSYS, -EPERM),
-    WT_TOOLS_CALL(close, EINTR, EIO),
-    WT_TOOLS_CALL(fstatfs, EIO),
-    WT_TOOLS_CALL(newfstatat, ENOMEM),
-    WT_CALL(statx, ENOMEM, -ENOSYS),
-    WT_CALL(fcntl, EMFILE),
-    WT_CALL(dup3, EMFILE),
-#ifdef SYS_dup2
-    WT_CALL(dup2, EMFILE),
-#endif
-    WT_CALL(close_range, ENOMEM, -ENOSYS),
-    WT_CALL(pipe2, EMFILE, ENFILE),
-    WT_CALL(execve, ENOENT, EACCES, ENOMEM, E2BIG),
-    WT_CALL(pidfd_open, EMFILE, ENFILE, ENOMEM, -ENOSYS, -EPERM),
-    WT_CALL(waitid, EINTR),
-    WT_CALL(splice, EINTR, ENOMEM, EINVAL),
-    WT_CALL(sendfile, EINTR, ENOMEM, EIO),
-    WT_CALL(fsync, EINTR, EIO),
-    WT_CALL(fdatasync, EINTR, EIO),
-    WT_CALL(unlinkat, EIO),
-    WT_CALL(renameat2, EIO, -ENOSYS),
-    WT_CALL(mkdirat, ENOSPC),
-#ifdef SYS_poll
-    WT_CALL(poll, EINTR, ENOMEM),
-#endif
-    WT_CALL(ppoll, EINTR, ENOMEM),
-    WT_TOOLS_CALL(getrandom, EINTR, -ENOSYS),
-    WT_TOOLS_CALL(prctl, -EINVAL),
-};
-
-enum { WT_CALLS = sizeof wt_calls / sizeof wt_calls[0] };
+enum { WT_FAULT_LIMIT_MS = 10000 * WT_TIME_SCALE };
 
 struct wt_fault {
     int call;  /* in wt_calls; -1: none */
@@ -160,7 +59,7 @@ struct wt_fault {
     int nth;   /* from 1 */
 };
 
-struct wt_outcome {
+struct wt_seen {
     int counts[WT_CALLS];
     int injected;
     int total;
@@ -171,7 +70,8 @@ struct wt_outcome {
 /* ---- what both sides share ---- */
 
 struct wt_stage {
-    atomic_int listener; /* the child's number of it, and that the parent has taken it: 0; below 0: an error */
+    atomic_int
+        listener; /* the child's number of it, and that the parent has taken it: 0; below 0: an error */
     atomic_bool is_armed; /* the child says when calls count */
     atomic_int kept;      /* numbers whose close has failed */
 };
@@ -195,7 +95,27 @@ WT_FN bool wt_may_at(int64_t rc, const int *also, const char *file, int line, co
 }
 
 /* True: it went well. Else it must have failed of the fault, by its own error or one of those that follow. */
-#define WT_MAY(Rc, ...) wt_may_at((Rc), (const int[]){__VA_ARGS__ __VA_OPT__(, ) 0}, __FILE__, __LINE__, #Rc)
+#define WT_MAY(Rc, ...) \
+    wt_may_at((Rc), (const int[]){__VA_ARGS__ __VA_OPT__(, ) 0}, __FILE__, __LINE__, #Rc)
+
+/* Why a runtime may not start: pthread_create says -EAGAIN whatever it can't have, and a ring that can't be had,
+ * whyever, is -ENOSYS. */
+#define START_ERRORS ENOMEM, EAGAIN, ENOSYS
+
+/* Of a call that needs a thread, or watches a descriptor. */
+#define WAIT_ERRORS ENOMEM, EAGAIN
+
+/* Of one whose peer may have come to grief. */
+#define PEER_ERRORS WAIT_ERRORS, ECONNRESET, ECONNREFUSED, EPIPE, ENODATA, ECANCELED
+
+/* With one worker and with two; what is told has been provoked. */
+WT_FN void run_on_both(weft_fn *fn)
+{
+    for (int workers = 1; workers <= 2; workers++) {
+        const weft_options options = {.workers = workers, .diagnostic = ignore};
+        WT_MAY(weft_run(fn, NULL, &options), START_ERRORS);
+    }
+}
 
 /* What a scenario does from here on, to clean up, neither counts nor fails. */
 WT_FN void wt_stop_faults(void)
@@ -264,21 +184,29 @@ static int wt_count_threads(void)
     return count;
 }
 
+static int64_t wt_now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* One that has been joined may still be on its way out. */
 static bool wt_are_threads(int expected)
 {
+    const int64_t end_ms = wt_now_ms() + WT_FAULT_LIMIT_MS / 4;
     int count = wt_count_threads();
-    for (int i = 0; i < 2000 && count > expected; i++) {
+    while (count != expected && wt_now_ms() < end_ms) {
         (void)sched_yield();
         count = wt_count_threads();
     }
     return count == expected;
 }
 
-static void wt_play(void (*scenario)(void), bool counts)
+/* `threads` as before the first time. */
+static void wt_play(void (*scenario)(void), int threads, bool counts)
 {
     int descriptors = wt_count_descriptors();
-    int threads = wt_count_threads();
     atomic_store(&wt_stage->is_armed, counts);
     scenario();
     atomic_store(&wt_stage->is_armed, false);
@@ -302,11 +230,12 @@ static _Noreturn void wt_be_child(void (*scenario)(void), int error)
         (void)sched_yield();
     }
     (void)close((int)listener);
+    int threads = wt_count_threads();
     wt_fault_error = error < 0 ? -error : error;
-    wt_play(scenario, true);
+    wt_play(scenario, threads, true);
     wt_fault_error = 0;
     if (error != 0) {
-        wt_play(scenario, false);
+        wt_play(scenario, threads, false);
     }
     wt_check(WT_LEAKS() == 0);
     _exit(atomic_load(&wt_failures) == 0 ? 0 : 1);
@@ -338,8 +267,8 @@ static bool wt_is_thread_stack(uint64_t bytes)
 {
     pthread_attr_t attributes;
     size_t size = 0;
-    bool is_known = pthread_attr_init(&attributes) == 0 &&
-                    pthread_attr_getstacksize(&attributes, &size) == 0;
+    bool is_known =
+        pthread_attr_init(&attributes) == 0 && pthread_attr_getstacksize(&attributes, &size) == 0;
     return is_known && bytes >= size && bytes <= size + 65536; /* with its guard */
 }
 
@@ -376,66 +305,57 @@ static void wt_close_under(int listener, const struct seccomp_notif *asked)
 }
 
 static bool wt_fails(pid_t child, int listener, const struct seccomp_notif *asked,
-                     const struct wt_fault *fault, struct wt_outcome *outcome)
+                     const struct wt_fault *fault, struct wt_seen *seen)
 {
     bool is_thread = false;
     int call = 0;
     while (call < WT_CALLS && wt_calls[call].number != asked->data.nr) {
         call++;
     }
-    outcome->total++;
+    seen->total++;
     if (call == WT_CALLS || !atomic_load(&wt_stage->is_armed) ||
         !wt_is_ours(child, asked->pid, &is_thread) || !wt_is_plausible(child, &asked->data)) {
         return false;
     }
-    int nth = ++outcome->counts[call];
-    bool is_it = call == fault->call &&
-                 (nth == fault->nth || (nth > fault->nth && fault->error < 0));
-    outcome->injected += is_it ? 1 : 0;
+    int nth = ++seen->counts[call];
+    bool is_it =
+        call == fault->call && (nth == fault->nth || (nth > fault->nth && fault->error < 0));
+    seen->injected += is_it ? 1 : 0;
     if (is_it && asked->data.nr == SYS_close && is_thread) {
         wt_close_under(listener, asked);
     }
     return is_it;
 }
 
-static void wt_answer(pid_t child, int listener, const struct wt_fault *fault,
-                      struct wt_outcome *outcome)
+static void wt_answer(pid_t child, int listener, const struct wt_fault *fault, struct wt_seen *seen)
 {
     struct seccomp_notif asked;
     memset(&asked, 0, sizeof asked);
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) {
         return; /* who asked is gone */
     }
-    struct seccomp_notif_resp answer = {.id = asked.id,
-                                        .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-    if (wt_fails(child, listener, &asked, fault, outcome)) {
+    struct seccomp_notif_resp answer = {.id = asked.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    if (wt_fails(child, listener, &asked, fault, seen)) {
         answer.flags = 0;
         answer.error = fault->error < 0 ? fault->error : -fault->error;
     }
     (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
-static int64_t wt_now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void wt_serve(pid_t child, int pid_fd, int listener, const struct wt_fault *fault,
-                     struct wt_outcome *outcome)
+                     struct wt_seen *seen)
 {
     struct pollfd both[2] = {{.fd = pid_fd, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
     int64_t end_ms = wt_now_ms() + WT_FAULT_LIMIT_MS;
     for (;;) {
         int64_t left_ms = end_ms - wt_now_ms();
-        if (left_ms <= 0 && !outcome->has_hung) {
-            outcome->has_hung = true;
+        if (left_ms <= 0 && !seen->has_hung) {
+            seen->has_hung = true;
             (void)kill(child, SIGKILL);
         }
         (void)poll(both, 2, left_ms > 0 ? (int)left_ms : -1);
         if ((both[1].revents & POLLIN) != 0) {
-            wt_answer(child, listener, fault, outcome);
+            wt_answer(child, listener, fault, seen);
         }
         if ((both[0].revents & POLLIN) != 0) {
             return;
@@ -456,10 +376,9 @@ static int wt_take_listener(int pid_fd)
 }
 
 /* False: filters, or this kind of them, can't be had here. */
-static bool wt_run_fault(void (*scenario)(void), const struct wt_fault *fault,
-                         struct wt_outcome *outcome)
+static bool wt_run_fault(void (*scenario)(void), const struct wt_fault *fault, struct wt_seen *seen)
 {
-    memset(outcome, 0, sizeof *outcome);
+    memset(seen, 0, sizeof *seen);
     atomic_store(&wt_stage->listener, 0);
     atomic_store(&wt_stage->kept, 0);
     (void)fflush(NULL);
@@ -471,22 +390,21 @@ static bool wt_run_fault(void (*scenario)(void), const struct wt_fault *fault,
     int pid_fd = (int)syscall(SYS_pidfd_open, child, 0);
     int listener = pid_fd >= 0 ? wt_take_listener(pid_fd) : -1;
     if (listener >= 0) {
-        wt_serve(child, pid_fd, listener, fault, outcome);
+        wt_serve(child, pid_fd, listener, fault, seen);
         (void)close(listener);
     } else {
         (void)kill(child, SIGKILL);
     }
     (void)close(pid_fd);
-    cr_assert_eq(waitpid(child, &outcome->status, 0), child);
+    cr_assert_eq(waitpid(child, &seen->status, 0), child);
     return listener >= 0;
 }
 
 /* ---- the sweep ---- */
 
-static bool wt_went_well(const char *name, const struct wt_fault *fault,
-                         const struct wt_outcome *outcome)
+static bool wt_went_well(const char *name, const struct wt_fault *fault, const struct wt_seen *seen)
 {
-    if (!outcome->has_hung && outcome->status == 0) {
+    if (!seen->has_hung && seen->status == 0) {
         return true;
     }
     fprintf(stderr, "--- %s, ", name);
@@ -494,10 +412,10 @@ static bool wt_went_well(const char *name, const struct wt_fault *fault,
         fprintf(stderr, "%s %d%s: %s: ", wt_calls[fault->call].name, fault->nth,
                 fault->error < 0 ? " and on" : "", strerror(abs(fault->error)));
     }
-    if (outcome->has_hung) {
-        fprintf(stderr, "it hung (%d calls)\n", outcome->total);
-    } else if (WIFSIGNALED(outcome->status)) {
-        fprintf(stderr, "killed by signal %d\n", WTERMSIG(outcome->status));
+    if (seen->has_hung) {
+        fprintf(stderr, "it hung (%d calls)\n", seen->total);
+    } else if (WIFSIGNALED(seen->status)) {
+        fprintf(stderr, "killed by signal %d\n", WTERMSIG(seen->status));
     } else {
         fprintf(stderr, "checks failed, see above\n");
     }
@@ -507,7 +425,7 @@ static bool wt_went_well(const char *name, const struct wt_fault *fault,
 struct wt_sweep {
     const char *name;
     void (*scenario)(void);
-    struct wt_outcome clean;
+    struct wt_seen clean;
     uint64_t random;
     int64_t planned, most;
     int runs, missed, failed;
@@ -536,16 +454,16 @@ static void wt_plan(struct wt_sweep *sweep, const struct wt_fault *fault)
 /* The first of a kind always, of the others as many as fit. */
 static void wt_try(struct wt_sweep *sweep, const struct wt_fault *fault)
 {
-    struct wt_outcome outcome;
+    struct wt_seen seen;
     bool is_drawn = sweep->most == 0 ||
                     (int64_t)(wf_random(&sweep->random) % (uint64_t)sweep->planned) < sweep->most;
     if (!is_drawn && fault->nth > 1) {
         return;
     }
-    cr_assert(wt_run_fault(sweep->scenario, fault, &outcome));
+    cr_assert(wt_run_fault(sweep->scenario, fault, &seen));
     sweep->runs++;
-    sweep->missed += outcome.injected == 0 ? 1 : 0;
-    sweep->failed += wt_went_well(sweep->name, fault, &outcome) ? 0 : 1;
+    sweep->missed += seen.injected == 0 ? 1 : 0;
+    sweep->failed += wt_went_well(sweep->name, fault, &seen) ? 0 : 1;
 }
 
 static void wt_sweep_faults(const char *name, void (*scenario)(void), int most)
@@ -554,7 +472,8 @@ static void wt_sweep_faults(const char *name, void (*scenario)(void), int most)
     struct wt_sweep sweep = {.name = name, .scenario = scenario, .random = wt_seed()};
     const struct wt_fault none = {.call = -1};
     sweep.most = text != NULL ? atoi(text) : WT_HAS_TOOL ? most / 8 : most;
-    wt_stage = mmap(NULL, sizeof *wt_stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    wt_stage =
+        mmap(NULL, sizeof *wt_stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert(wt_stage != MAP_FAILED);
     if (!wt_run_fault(scenario, &none, &sweep.clean)) {
         wt_skip("no filters that ask another process here");

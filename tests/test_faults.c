@@ -3,32 +3,19 @@
  * by a negative errno, and nothing is left. What for is in faults.h. */
 #include <signal.h>
 
-#include <weft.h>
-
 #include "faults.h"
 #include "support.h"
 #include "weft_test.h"
-
-/* As pthread_create says whatever it can't have; and a ring that can't be opened, whyever. */
-#define START_ERRORS ENOMEM, EAGAIN, ENOSYS
-
-/* What is told here has been provoked. */
-static weft_options with(int workers)
-{
-    return (weft_options){.workers = workers, .diagnostic = ignore};
-}
 
 /* ---- start and end ---- */
 
 static void start_and_end(void)
 {
-    weft_options options = with(2);
+    weft_options options = {.workers = 2, .pin = true, .sigint = true, .diagnostic = ignore};
     intptr_t result = 0;
     weft_runtime *runtime;
     weft_task *task;
 
-    options.pin = true;
-    options.sigint = true;
     WT_MAY(weft_run(give, word(1), &options), START_ERRORS);
     options.workers = 1;
     WT_MAY(weft_run(give, word(1), &options), START_ERRORS);
@@ -66,8 +53,8 @@ static intptr_t gather_crowd(void *arg)
     int count = 0;
 
     (void)arg;
-    while (count < CROWD &&
-           WT_MAY(weft_spawn_with(&tasks[count], await_start, &start, count % 8 == 0 ? &large : NULL))) {
+    while (count < CROWD && WT_MAY(weft_spawn_with(&tasks[count], await_start, &start,
+                                                   count % 8 == 0 ? &large : NULL))) {
         count++;
     }
     wt_check(weft_yield() == 0);
@@ -81,10 +68,7 @@ static intptr_t gather_crowd(void *arg)
 
 static void crowd(void)
 {
-    for (int workers = 1; workers <= 2; workers++) {
-        weft_options options = with(workers);
-        WT_MAY(weft_run(gather_crowd, NULL, &options), START_ERRORS);
-    }
+    run_on_both(gather_crowd);
 }
 
 Test(faults, crowd, .timeout = 300 * WT_TIME_SCALE)
@@ -121,10 +105,7 @@ static intptr_t pass_time(void *arg)
 
 static void time_passes(void)
 {
-    for (int workers = 1; workers <= 2; workers++) {
-        weft_options options = with(workers);
-        WT_MAY(weft_run(pass_time, NULL, &options), START_ERRORS);
-    }
+    run_on_both(pass_time);
 }
 
 Test(faults, time, .timeout = 300 * WT_TIME_SCALE)
@@ -182,10 +163,7 @@ static intptr_t use_pool(void *arg)
 
 static void pool(void)
 {
-    for (int workers = 1; workers <= 2; workers++) {
-        weft_options options = with(workers);
-        WT_MAY(weft_run(use_pool, NULL, &options), START_ERRORS);
-    }
+    run_on_both(use_pool);
 }
 
 Test(faults, pool, .timeout = 300 * WT_TIME_SCALE)
@@ -201,7 +179,8 @@ static intptr_t await_signals(void *arg)
     int64_t rc;
 
     (void)arg;
-    wt_check(sigemptyset(&set) == 0 && sigaddset(&set, SIGUSR1) == 0 && sigaddset(&set, SIGHUP) == 0);
+    wt_check(sigemptyset(&set) == 0 && sigaddset(&set, SIGUSR1) == 0 &&
+             sigaddset(&set, SIGHUP) == 0);
     rc = weft_within(100 * WEFT_US, weft_signal_wait(&set));
     if (rc == -ETIMEDOUT) { /* they are weft's now */
         wt_check(raise(SIGHUP) == 0);
@@ -225,10 +204,7 @@ static void signals(void)
     struct sigaction after;
 
     wt_check(sigaction(SIGUSR1, &before, NULL) == 0 || wt_fault_error != 0);
-    for (int workers = 1; workers <= 2; workers++) {
-        weft_options options = with(workers);
-        WT_MAY(weft_run(await_signals, NULL, &options), START_ERRORS);
-    }
+    run_on_both(await_signals);
     wt_check(sigaction(SIGUSR1, NULL, &after) == 0 || wt_fault_error != 0);
 }
 

@@ -3,25 +3,9 @@
  * and nothing is left open. What for is in faults.h. */
 #include <sys/stat.h>
 
-#include <weft.h>
-
 #include "faults.h"
 #include "support.h"
 #include "weft_test.h"
-
-/* As pthread_create says whatever it can't have; and a ring that can't be opened, whyever. */
-#define START_ERRORS ENOMEM, EAGAIN, ENOSYS
-/* Of a call that needs a thread, or watches a descriptor. */
-#define WAIT_ERRORS ENOMEM, EAGAIN
-
-/* With one worker and with two. */
-static void run_on_both(weft_fn *fn)
-{
-    for (int workers = 1; workers <= 2; workers++) {
-        const weft_options options = {.workers = workers, .diagnostic = ignore};
-        WT_MAY(weft_run(fn, NULL, &options), START_ERRORS);
-    }
-}
 
 /* ---- a pair of sockets ---- */
 
@@ -62,7 +46,7 @@ static void pair(void)
 
 Test(faults_io, pair, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("pair", pair, 400);
+    wt_sweep_faults("pair", pair, 250);
 }
 
 /* ---- waiting for descriptors ---- */
@@ -145,13 +129,10 @@ static void waits(void)
 
 Test(faults_io, waits, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("waits", waits, 400);
+    wt_sweep_faults("waits", waits, 300);
 }
 
 /* ---- TCP ---- */
-
-/* What the other side's misfortune may be here. */
-#define PEER_ERRORS WAIT_ERRORS, ECONNRESET, ECONNREFUSED, EPIPE, ENODATA, ECANCELED
 
 static int converse(int fd)
 {
@@ -218,8 +199,9 @@ static intptr_t over_loopback(void *arg)
         (void)(listener >= 0 ? weft_close(listener) : 0);
         return 0;
     }
-    address.as.v4 = (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    address.as.v4 = (struct sockaddr_in){.sin_family = AF_INET,
+                                         .sin_port = htons((uint16_t)port),
+                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     fd = weft_connect_any(&address, 1, &quickly);
     if (WT_MAY(fd, PEER_ERRORS)) {
         WT_MAY(converse(fd), PEER_ERRORS);
@@ -238,7 +220,7 @@ static void tcp(void)
 
 Test(faults_io, tcp, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("tcp", tcp, 400);
+    wt_sweep_faults("tcp", tcp, 300);
 }
 
 /* ---- files ---- */
@@ -308,9 +290,10 @@ static void remove_directory(void)
     (void)rmdir(directory);
 }
 
-Test(faults_io, file, .init = make_directory, .fini = remove_directory, .timeout = 300 * WT_TIME_SCALE)
+Test(faults_io, file, .init = make_directory, .fini = remove_directory,
+     .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("file", file, 400);
+    wt_sweep_faults("file", file, 300);
 }
 
 /* ---- from one to another ---- */
@@ -348,5 +331,5 @@ static void moves(void)
 
 Test(faults_io, moves, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("moves", moves, 300);
+    wt_sweep_faults("moves", moves, 200);
 }

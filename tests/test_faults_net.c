@@ -1,25 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_faults_net.c - system calls fail one by one under processes, names, servers and listeners. What for is in
  * faults.h. */
-#include <weft.h>
-
 #include "faults.h"
 #include "support.h"
 #include "weft_test.h"
-
-/* As pthread_create says whatever it can't have; and a ring that can't be opened, whyever. */
-#define START_ERRORS ENOMEM, EAGAIN, ENOSYS
-/* Of a call that needs a thread, or watches a descriptor. */
-#define WAIT_ERRORS ENOMEM, EAGAIN
-
-/* With one worker and with two. */
-static void run_on_both(weft_fn *fn)
-{
-    for (int workers = 1; workers <= 2; workers++) {
-        const weft_options options = {.workers = workers, .diagnostic = ignore};
-        WT_MAY(weft_run(fn, NULL, &options), START_ERRORS);
-    }
-}
 
 /* ---- processes ---- */
 
@@ -78,13 +62,14 @@ static void processes(void)
 
 Test(faults_net, processes, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("processes", processes, 500);
+    wt_sweep_faults("processes", processes, 250);
 }
 
 /* ---- names ---- */
 
 /* Where the hosts file can't be read somebody else is asked, here where nobody answers. */
-#define NAME_ERRORS WAIT_ERRORS, ENOENT, ENODATA, ETIMEDOUT, ECONNREFUSED, EREMOTEIO, EMFILE, EBADMSG
+#define NAME_ERRORS \
+    WAIT_ERRORS, ENOENT, ENODATA, ETIMEDOUT, ECONNREFUSED, EREMOTEIO, EMFILE, EBADMSG
 
 static void look_up(const char *host, const weft_resolve_options *options)
 {
@@ -117,7 +102,7 @@ static void names(void)
 
 Test(faults_net, names, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("names", names, 400);
+    wt_sweep_faults("names", names, 250);
 }
 
 /* ---- listeners ---- */
@@ -147,12 +132,10 @@ static void listeners(void)
 
 Test(faults_net, listeners, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("listeners", listeners, 200);
+    wt_sweep_faults("listeners", listeners, 150);
 }
 
 /* ---- a server ---- */
-
-#define PEER_ERRORS WAIT_ERRORS, ECONNRESET, ECONNREFUSED, EPIPE, ENODATA, ECANCELED
 
 static intptr_t answer(weft_connection *connection, int fd, void *arg)
 {
@@ -218,5 +201,5 @@ static void serving(void)
 
 Test(faults_net, serving, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("serving", serving, 400);
+    wt_sweep_faults("serving", serving, 250);
 }
