@@ -218,6 +218,25 @@ static void wt_play(void (*scenario)(void), int threads, bool counts)
     wt_check(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 }
 
+static void *wt_name_itself(void *arg)
+{
+    (void)snprintf(arg, 64, "/proc/self/task/%ld", syscall(SYS_gettid));
+    return NULL;
+}
+
+/* A sanitizer makes a thread of its own when the first one is made. */
+static void wt_call_up_tool(void)
+{
+    pthread_t thread;
+    char path[64] = "";
+    if (WT_HAS_TOOL && wt_check(pthread_create(&thread, NULL, wt_name_itself, path) == 0)) {
+        wt_check(pthread_join(thread, NULL) == 0);
+        while (access(path, F_OK) == 0) {
+            (void)sched_yield(); /* on its way out */
+        }
+    }
+}
+
 static _Noreturn void wt_be_child(void (*scenario)(void), int error)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -230,6 +249,7 @@ static _Noreturn void wt_be_child(void (*scenario)(void), int error)
         (void)sched_yield();
     }
     (void)close((int)listener);
+    wt_call_up_tool();
     int threads = wt_count_threads();
     wt_fault_error = error < 0 ? -error : error;
     wt_play(scenario, threads, true);
