@@ -101,7 +101,7 @@ static intptr_t shares_port(void *arg)
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
     wt_check(getsockopt(fds[0], IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
-    wt_check(info.tcpi_sacked == 7);           /* of a listener: its backlog */
+    wt_check(info.tcpi_sacked == 7 || wt_is_emulated()); /* of a listener: its backlog */
     for (int i = 0; i < 40 && met != 3; i++) { /* the kernel picks by a hash: both, soon */
         int fd = reach("127.0.0.1", port, SOCK_STREAM);
         weft_case cases[] = {weft_case_fd(fds[0], WEFT_READABLE),

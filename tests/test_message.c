@@ -136,7 +136,7 @@ static intptr_t flood(void *arg)
         }
         was_short = write_all(fds[1], parts, FLOOD_PARTS) || was_short;
     }
-    wt_check(was_short);
+    wt_check(was_short || wt_is_emulated()); /* an emulator may have buffers of its own */
     wt_check(weft_close(fds[1]) == 0);
     wt_check(finish(task) == (intptr_t)sum);
     wt_check(weft_close(fds[0]) == 0);
@@ -354,6 +354,9 @@ static intptr_t refused(void *arg)
 
 Test(message, odd_datagrams)
 {
+    if (wt_is_emulated()) {
+        wt_skip("emulators know not all that the kernel says of a datagram");
+    }
     RUN(truncation, NULL, &one_worker);
     RUN(no_buffers, NULL, &one_worker);
     RUN(refused, NULL, &one_worker);

@@ -2,14 +2,11 @@
 /* test_stack.c - taking and giving stacks, their guards, and what they cost. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +16,7 @@
 #include "fiber/guard.h"
 #include "fiber/hooks.h"
 #include "fiber/stack.h"
+#include "forbid.h"
 #include "weft_test.h"
 
 /* True on bare Linux: sanitizers and valgrind keep shadows of what is touched and need the address
@@ -378,23 +376,10 @@ Test(stack, burst_memory_goes_back_in_any_order)
     check_burst(true);
 }
 
-/* As a kernel before Linux 6.15 answers. */
-static bool forbid_advice_for_many(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_madvise, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
-}
-
 Test(stack, burst_memory_goes_back_range_by_range)
 {
-    if (wt_is_emulated() || !forbid_advice_for_many()) {
+    /* as a kernel before Linux 6.15 answers */
+    if (wt_is_emulated() || !wt_forbid(SYS_process_madvise, EINVAL)) {
         wt_skip("no system call can be forbidden here");
     }
     check_burst(true);

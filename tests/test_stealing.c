@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_stealing.c - work spreads over the workers; pinned tasks stay where they are. */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +14,7 @@
 #include <weft/time.h>
 
 #include "base/clock.h"
+#include "forbid.h"
 #include "weft_test.h"
 
 /* Not kept across a call that may switch: the compiler must ask anew each time. */
@@ -343,20 +341,6 @@ Test(stealing, pinned_tasks_of_plain_threads)
 
 /* ---- a filter that comes late ---- */
 
-/* For all threads: from now on the kernel makes no fences for others. */
-static bool forbid_membarrier(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
-}
-
 static intptr_t nap(void *arg)
 {
     (void)arg;
@@ -366,7 +350,8 @@ static intptr_t nap(void *arg)
 static intptr_t work_on(void *arg)
 {
     bool *is_forbidden = arg;
-    *is_forbidden = forbid_membarrier();
+    /* from now on the kernel makes no fences for others */
+    *is_forbidden = wt_forbid(SYS_membarrier, EPERM);
     for (int round = 0; round < 50; round++) {
         weft_task *tasks[8];
         for (int i = 0; i < 8; i++) {

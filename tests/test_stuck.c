@@ -25,7 +25,7 @@ static void on_report(const weft_diagnostic *what, void *arg)
 
 /* ---- its timers ---- */
 
-enum { SLEEPERS = 60, ROUNDS = 20 };
+enum { SLEEPERS = 60, ROUNDS = 20, QUIET_ROUNDS = 4 };
 
 static int64_t late_ns[SLEEPERS];
 static int64_t
@@ -114,18 +114,21 @@ static int64_t run_a_round(void)
     return median_of(plain_late_ns) < 200 * WEFT_US ? late : -1;
 }
 
-/* The watchdog's tick of 5 ms alone makes half of them later than 2.5 ms. */
+/* The watchdog's tick of 5 ms alone makes half of them later than 2.5 ms. One round of a busy machine may look quiet
+ * by chance. */
 Test(stuck, its_timers_are_minded_by_a_sleeper, .timeout = 60 * WT_TIME_SCALE)
 {
     const int64_t enough_ns = 3 * WEFT_MS / 2;
     int64_t best_ns = INT64_MAX;
+    int quiet_rounds = 0;
 
     for (int i = 0; i < ROUNDS && best_ns > enough_ns; i++) {
         int64_t late = run_a_round();
         best_ns = late >= 0 && late < best_ns ? late : best_ns;
+        quiet_rounds += late >= 0;
     }
     wt_assert_clean();
-    if (best_ns == INT64_MAX) {
+    if (best_ns > enough_ns && quiet_rounds < QUIET_ROUNDS) {
         wt_skip("the machine is too busy");
     }
     cr_assert_leq(best_ns, enough_ns);

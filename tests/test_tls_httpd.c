@@ -104,11 +104,11 @@ Test(tls_httpd, strangers_do_no_harm, .timeout = 30)
     make_files();
     START(&server, "--tls", certificate, key, "--read-timeout", "100ms", "--grace", "600s");
     int plain = dial_and_say(&server, GET("/"));
-    while (recv(plain, bytes, sizeof bytes, 0) > 0) { /* an alert, then the end */
+    while (receive(plain, bytes, sizeof bytes, 0) > 0) { /* an alert, then the end */
     }
     close(plain);
     int slow = dial_and_say(&server, "\x16\x03\x01\x02");
-    cr_assert_leq(recv(slow, bytes, sizeof bytes, 0), 0);
+    cr_assert_leq(receive(slow, bytes, sizeof bytes, 0), 0);
     close(slow);
     int silent = dial(&server);
     hang_up(dial_and_say(&server, "\x16\x03\x01"), true);

@@ -4,14 +4,11 @@
  * WEFT_IO in the environment overrides options, so tests that choose for themselves unset it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +16,7 @@
 #include <weft.h>
 
 #include "base/atomic.h"
+#include "forbid.h"
 #include "poll/uring.h"
 #include "support.h"
 #include "weft_test.h"
@@ -87,20 +85,6 @@ Test(uring, a_dump_says_which)
     assert_io(&epoll, "epoll");
 }
 
-/* As a container's filter does. */
-static bool forbid_rings(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
 static intptr_t pass_a_byte(void *arg)
 {
     int fds[2];
@@ -116,7 +100,8 @@ static intptr_t pass_a_byte(void *arg)
 static int run_forbidden(void)
 {
     const weft_options automatic = {.workers = 2};
-    if (!forbid_rings()) {
+    /* as a container's filter does */
+    if (!wt_forbid(SYS_io_uring_setup, EPERM)) {
         return 1;
     }
     if (weft_run(pass_a_byte, NULL, &one_ring) != -ENOSYS) {

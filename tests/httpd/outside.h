@@ -190,6 +190,16 @@ struct reply {
     char body[256];
 };
 
+/* A ring that this thread had may end while it waits here, which interrupts calls that have a time limit. */
+WT_FN ssize_t receive(int fd, void *bytes, size_t size, int flags)
+{
+    ssize_t count;
+    do {
+        count = recv(fd, bytes, size, flags);
+    } while (count < 0 && errno == EINTR);
+    return count;
+}
+
 /* One byte at a time, so that nothing of the next answer is taken. */
 WT_FN void read_head(int fd, struct reply *reply)
 {
@@ -197,7 +207,7 @@ WT_FN void read_head(int fd, struct reply *reply)
     memset(reply, 0, sizeof *reply);
     while (strstr(reply->head, "\r\n\r\n") == NULL) {
         cr_assert_lt(length, sizeof reply->head - 1);
-        ssize_t count = recv(fd, reply->head + length, 1, 0);
+        ssize_t count = receive(fd, reply->head + length, 1, 0);
         cr_assert_eq(count, 1, "no answer (%s) after: %s",
                      count == 0 ? "end of stream" : strerror(errno), reply->head);
         length++;
@@ -213,7 +223,7 @@ WT_FN void read_reply(int fd, struct reply *reply)
     read_head(fd, reply);
     cr_assert_lt(reply->length, sizeof reply->body);
     if (reply->length > 0) {
-        cr_assert_eq(recv(fd, reply->body, reply->length, MSG_WAITALL), (ssize_t)reply->length);
+        cr_assert_eq(receive(fd, reply->body, reply->length, MSG_WAITALL), (ssize_t)reply->length);
     }
 }
 
@@ -230,7 +240,7 @@ WT_FN void expect_reply(int fd, int status, const char *body)
 WT_FN void expect_end(int fd)
 {
     char byte;
-    ssize_t count = recv(fd, &byte, 1, 0);
+    ssize_t count = receive(fd, &byte, 1, 0);
     cr_assert_eq(count, 0, "%s instead of the end", count > 0 ? "a byte" : strerror(errno));
     close(fd);
 }

@@ -22,6 +22,7 @@ struct pipe {
     uint64_t seed;
     weft_task *reader;
     weft_task *writer;
+    atomic_int begun; /* reader and writer: the first request would else be their end */
     atomic_bool is_over;
     atomic_long told; /* how often the reader was */
     uint64_t written;
@@ -84,6 +85,7 @@ static intptr_t read_all(void *arg)
     uint64_t random = pipe->seed;
     ssize_t n;
 
+    atomic_fetch_add(&pipe->begun, 1);
     do {
         n = read_some(pipe, &random);
         if (n == -ECANCELED || n == -ETIMEDOUT) {
@@ -120,6 +122,7 @@ static intptr_t write_all(void *arg)
     struct pipe *pipe = arg;
     uint64_t random = pipe->seed ^ 0x9e3779b97f4a7c15;
 
+    atomic_fetch_add(&pipe->begun, 1);
     while (!atomic_load(&pipe->is_over)) {
         ssize_t n = write_some(pipe, &random);
         wt_check(n > 0 || n == -ECANCELED);
@@ -179,7 +182,9 @@ static intptr_t run_pipes(void *arg)
         wt_check(setsockopt(pipe->fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room) == 0);
         wt_check(weft_spawn(&pipe->reader, read_all, pipe) == 0);
         wt_check(weft_spawn(&pipe->writer, write_all, pipe) == 0);
-        (void)!weft_yield(); /* they have begun, or else the first request would be their end */
+        while (atomic_load(&pipe->begun) < 2) {
+            (void)!weft_yield();
+        }
         wt_check(weft_spawn(&cancellers[i], cancel_both, pipe) == 0);
     }
     for (int i = 0; i < PAIRS; i++) {
