@@ -46,7 +46,7 @@ static void pair(void)
 
 Test(faults_io, pair, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("pair", pair, 250);
+    wt_sweep_faults("pair", pair, 150);
 }
 
 /* ---- waiting for descriptors ---- */
@@ -129,7 +129,7 @@ static void waits(void)
 
 Test(faults_io, waits, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("waits", waits, 300);
+    wt_sweep_faults("waits", waits, 200);
 }
 
 /* ---- TCP ---- */
@@ -220,7 +220,7 @@ static void tcp(void)
 
 Test(faults_io, tcp, .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("tcp", tcp, 300);
+    wt_sweep_faults("tcp", tcp, 200);
 }
 
 /* ---- files ---- */
@@ -293,7 +293,7 @@ static void remove_directory(void)
 Test(faults_io, file, .init = make_directory, .fini = remove_directory,
      .timeout = 300 * WT_TIME_SCALE)
 {
-    wt_sweep_faults("file", file, 300);
+    wt_sweep_faults("file", file, 200);
 }
 
 /* ---- from one to another ---- */
