@@ -17,7 +17,7 @@ static void open_all(void)
 {
     wf_stacks_init(&stacks);
     wf_stack_cache_open(&cache, &stacks);
-    cr_assert_eq(wf_fiber_adopt(&host), 0);
+    wf_fiber_adopt(&host);
 }
 
 static void close_all(void)
@@ -302,7 +302,7 @@ static void *run_relay(void *arg)
 {
     long me = (long)(intptr_t)arg;
     struct wf_fiber own;
-    wt_check(wf_fiber_adopt(&own) == 0);
+    wf_fiber_adopt(&own);
     for (;;) {
         pthread_mutex_lock(&relay.mutex);
         while (relay.turn % 2 != me && !relay.job.has_ended) {

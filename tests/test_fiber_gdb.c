@@ -55,9 +55,10 @@ __attribute__((constructor)) static void be_debugged(void)
     wf_stacks_init(&stacks);
     wf_stack_cache_open(&cache, &stacks);
     parked_fiber = wf_fiber_take(&cache, 0);
-    if (parked_fiber == NULL || wf_fiber_adopt(&host) != 0) {
+    if (parked_fiber == NULL) {
         _exit(1);
     }
+    wf_fiber_adopt(&host);
     wf_fiber_prepare(parked_fiber, park_outside, parked_fiber);
     wf_fiber_switch(&host, parked_fiber);
     stop_outside();

@@ -73,7 +73,7 @@ WEFT_API WEFT_NODISCARD int weft_process_spawn(weft_process *process, char *cons
 
 /* Waits until it has ended; *status is then as waitpid's (WIFEXITED, WEXITSTATUS, ...), and may be NULL. Any
  * number of tasks, any number of times, also after closing it. Returns 0; -ECANCELED (the process goes on);
- * -ECHILD (somebody else has taken the status); -EINVAL. Fiber only; await point. */
+ * -ECHILD (somebody else has taken the status); -ENOMEM; -EINVAL. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD int weft_process_wait(weft_process *process, int *status);
 
 /* Sends it a signal, or its group with WEFT_PROCESS_GROUP. 0; -ESRCH: it has ended; -EINVAL; -EPERM.

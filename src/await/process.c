@@ -7,6 +7,7 @@
 #include "await/process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,10 +15,13 @@
 
 #include <weft/io.h>
 #include <weft/shield.h>
+#include <weft/time.h>
 #include <weft/timeout.h>
 
 /* For C libraries whose idtype_t does not know it. */
 #define PIDFD ((idtype_t)3)
+
+#define LOOK_NS (10 * WEFT_MS)
 
 /* ---- reaping ---- */
 
@@ -136,6 +140,24 @@ static void close_ends(struct wf_process *process)
     }
 }
 
+static bool has_ended(int pid_fd)
+{
+    struct pollfd look = {.fd = pid_fd, .events = POLLIN};
+    return poll(&look, 1, 0) > 0;
+}
+
+/* Until it has ended, or a scope of the caller's says -ECANCELED; reaps nothing. Where the poller can't take the
+ * descriptor, for want of memory or of watches, this looks now and then: a close must not leave a zombie. */
+static int await_unreaped(const struct wf_process *process)
+{
+    int rc = weft_wait_fd(process->pid_fd, WEFT_READABLE);
+    while (rc < 0 && rc != -ECANCELED && !has_ended(process->pid_fd)) {
+        int slept = weft_sleep(LOOK_NS);
+        rc = slept < 0 ? slept : rc;
+    }
+    return rc == -ECANCELED ? rc : 0;
+}
+
 /* Within the grace. A leader is not reaped yet: its group is to be killed before its number is free. */
 static void ask_to_end(struct wf_process *process, weft_process *handle)
 {
@@ -146,8 +168,7 @@ static void ask_to_end(struct wf_process *process, weft_process *handle)
     /* A stopped process would not hear it. */
     (void)weft_process_signal(handle, SIGCONT);
     if (weft_timeout_enter(&grace, process->grace_ns) == 0) {
-        intptr_t rc = weft_wait_fd(process->pid_fd, WEFT_READABLE);
-        rc = weft_timeout_leave(&grace, rc < 0 ? rc : 0);
+        intptr_t rc = weft_timeout_leave(&grace, await_unreaped(process));
         (void)rc;
     }
 }
@@ -162,8 +183,8 @@ static void end_process(weft_process *handle)
     }
     ask_to_end(process, handle);
     (void)weft_process_signal(handle, SIGKILL);
-    int rc = weft_process_wait(handle, NULL);
-    (void)rc;
+    (void)await_unreaped(process);
+    (void)look_at(process, NULL);
 }
 
 int weft_process_close(weft_process *handle, int rc)

@@ -70,7 +70,10 @@ static int duplicate(int fd)
 
 static int open_null(void)
 {
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
     return fd >= 0 ? fd : -errno;
 }
 

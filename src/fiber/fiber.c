@@ -150,35 +150,33 @@ void wf_fiber_prepare(struct wf_fiber *f, void (*entry)(void *arg), void *arg)
 
 /* ---- a thread's own context ---- */
 
-static int find_thread_stack(char **lo, char **hi)
+/* Of the process's first thread the C library reads it from /proc, which may be missing, or no descriptor left for
+ * it. Then what is near the frame must do: it is for tools, and no guard of ours lies below it. */
+static void find_thread_stack(char **lo, char **hi)
 {
+    enum { NEAR_BYTES = 16384 };
     pthread_attr_t attr;
+    void *base = NULL;
+    size_t size = 0;
     int rc = pthread_getattr_np(pthread_self(), &attr);
-    if (rc != 0) {
-        return -rc;
+    if (rc == 0) {
+        rc = pthread_attr_getstack(&attr, &base, &size);
+        pthread_attr_destroy(&attr);
     }
-    void *base;
-    size_t size;
-    rc = pthread_attr_getstack(&attr, &base, &size);
-    pthread_attr_destroy(&attr);
     if (rc != 0) {
-        return -rc;
+        size = NEAR_BYTES;
+        base = (char *)__builtin_frame_address(0) - size / 2;
     }
     *lo = base;
     *hi = *lo + size;
-    return 0;
 }
 
-int wf_fiber_adopt(struct wf_fiber *host)
+void wf_fiber_adopt(struct wf_fiber *host)
 {
     memset(host, 0, sizeof *host);
-    int rc = find_thread_stack(&host->lo, &host->hi);
-    if (rc != 0) {
-        return rc;
-    }
+    find_thread_stack(&host->lo, &host->hi);
     host->promise_bytes = (size_t)(host->hi - host->lo) / WF_STACK_SCALE;
     adopt_hook(host);
-    return 0;
 }
 
 void wf_fiber_unadopt(struct wf_fiber *host)

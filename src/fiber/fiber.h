@@ -135,9 +135,8 @@ __attribute__((noreturn)) static inline void wf_fiber_switch_final(struct wf_fib
  * wf_fiber_switch_final. Never call this on the fiber that runs. */
 void wf_fiber_prepare(struct wf_fiber *f, void (*entry)(void *arg), void *arg);
 
-/* Makes `host` stand for the calling thread's own stack, so that it can take part in switches.
- * returns 0 or a negative errno (the C library could not say where the stack is). */
-__attribute__((warn_unused_result)) int wf_fiber_adopt(struct wf_fiber *host);
+/* Makes `host` stand for the calling thread's own stack, so that it can take part in switches. */
+void wf_fiber_adopt(struct wf_fiber *host);
 
 /* Ends an adoption, on the same thread, while `host` is the running one. */
 void wf_fiber_unadopt(struct wf_fiber *host);

@@ -224,7 +224,8 @@ static int open_descriptors(struct epoll_poller *self)
         return -errno;
     }
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = POKE_DATA};
-    return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->poke_fd, &event) == 0 ? 0 : -errno;
+    int rc = epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->poke_fd, &event) == 0 ? 0 : -errno;
+    return rc == -ENOSPC ? -ENOMEM : rc; /* as below */
 }
 
 int wf_epoll_create(struct wf_poller **out)

@@ -216,10 +216,11 @@ int wf_uring_enable(struct wf_uring *ring)
     int rc = enroll(ring->fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     ring->enter_fd = ring->fd;
     ring->enter_flags = 0;
-    if (rc == 0) {
-        enroll_descriptor(ring);
+    if (rc < 0) {
+        return meaning(rc);
     }
-    return rc;
+    enroll_descriptor(ring);
+    return 0;
 }
 
 void wf_uring_leave(struct wf_uring *ring)

@@ -73,6 +73,12 @@ struct weft_runtime {
     wf_au32 stand_in;
     wf_au64 outside_requests;
 
+    /* Threads of workers that were made and do not run yet: who makes one adds it, each takes itself away (acq_rel);
+     * who has made them all sleeps on it until it is 0 (acquire), and then reads the error. */
+    wf_au32 unsettled;
+    wf_aint
+        settle_error; /* of a thread that could not start: it stores (relaxed), before it goes */
+
     /* Watchdog: see watchdog.c. */
     pthread_t watchdog;
     bool has_watchdog;

@@ -273,24 +273,33 @@ static void pin_worker(const struct wf_worker *worker)
     }
 }
 
-/* The calling thread becomes the worker for as long as the runtime lives. */
-static int serve(struct wf_worker *worker)
+/* Takes back what `settle` has done, on the same thread. */
+static void unsettle(struct wf_worker *worker)
 {
-    int rc = worker->host->hi != NULL ? 0 : wf_fiber_adopt(worker->host);
-    if (rc < 0) {
-        return rc;
+    if (worker->ring != NULL) {
+        wf_uring_leave(worker->ring);
     }
-    rc = wf_overflow_enter_thread(&worker->overflow);
+    wf_overflow_leave_thread(&worker->overflow);
+    wf_fiber_unadopt(worker->host);
+}
+
+/* What only the worker's own thread can do for it, and what may fail. */
+static int settle(struct wf_worker *worker)
+{
+    wf_fiber_adopt(worker->host);
+    int rc = wf_overflow_enter_thread(&worker->overflow);
     if (rc == 0 && worker->ring != NULL) {
         rc = wf_uring_enable(worker->ring);
-        if (rc < 0) {
-            wf_overflow_leave_thread(&worker->overflow);
-        }
     }
     if (rc < 0) {
-        wf_fiber_unadopt(worker->host);
-        return rc;
+        unsettle(worker);
     }
+    return rc;
+}
+
+/* The calling thread, which has settled, becomes the worker for as long as the runtime lives. */
+static void serve(struct wf_worker *worker)
+{
     cpu_set_t former;
     bool is_pinned =
         worker->runtime->options.pin && sched_getaffinity(0, sizeof former, &former) == 0;
@@ -304,22 +313,30 @@ static int serve(struct wf_worker *worker)
         wf_worker_run(worker);
     }
     wf_here_set(NULL);
-    if (worker->ring != NULL) {
-        wf_uring_leave(worker->ring);
-    }
     if (is_pinned) {
         (void)sched_setaffinity(0, sizeof former, &former);
     }
-    wf_overflow_leave_thread(&worker->overflow);
-    wf_fiber_unadopt(worker->host);
-    return 0;
+    unsettle(worker);
+}
+
+static void tell_settled(weft_runtime *runtime, int rc)
+{
+    if (rc < 0) {
+        wf_store_rlx(&runtime->settle_error, rc);
+    }
+    if (wf_sub_acqrel(&runtime->unsettled, 1U) == 1) { /* takes the error along */
+        wf_futex_wake(&runtime->unsettled, 1);
+    }
 }
 
 static void *thread_main(void *arg)
 {
     struct wf_worker *worker = arg;
-    int rc = serve(worker);
-    WF_CHECK(rc == 0, "worker %u could not start: error %d", worker->index, -rc);
+    int rc = settle(worker);
+    tell_settled(worker->runtime, rc);
+    if (rc == 0) {
+        serve(worker);
+    }
     return NULL;
 }
 
@@ -331,24 +348,38 @@ static void join_threads(weft_runtime *runtime, uint32_t first, uint32_t end)
     }
 }
 
+/* Waits until all that were made run, or have failed to. */
+static int await_settled(weft_runtime *runtime)
+{
+    uint32_t left;
+    while ((left = wf_load_acq(&runtime->unsettled)) > 0) {
+        wf_futex_wait(&runtime->unsettled, left, INT64_MAX);
+    }
+    return wf_load_rlx(&runtime->settle_error);
+}
+
 static int start_threads(weft_runtime *runtime, uint32_t first)
 {
     int rc = wf_overflow_start(&wf_report_overflow_hooks);
     if (rc < 0 || runtime->sim != NULL) {
         return rc;
     }
-    uint32_t i = first;
-    for (; i < runtime->worker_count && rc == 0; i++) {
-        rc = -pthread_create(&runtime->workers[i].thread, NULL, thread_main, &runtime->workers[i]);
-    }
-    if (rc == 0) {
-        rc = wf_watchdog_start(runtime);
-    } else {
-        i--; /* that one has no thread */
+    uint32_t made = first;
+    while (made < runtime->worker_count && rc == 0) {
+        struct wf_worker *worker = &runtime->workers[made];
+        (void)wf_add_acqrel(&runtime->unsettled, 1U);
+        rc = -pthread_create(&worker->thread, NULL, thread_main, worker);
+        made += rc == 0 ? 1 : 0;
     }
     if (rc < 0) {
+        (void)wf_sub_acqrel(&runtime->unsettled, 1U); /* that one has no thread */
+    }
+    int settled = await_settled(runtime);
+    rc = rc == 0 ? settled : rc;
+    rc = rc == 0 ? wf_watchdog_start(runtime) : rc;
+    if (rc < 0) {
         wf_lifecycle_leave(runtime, WF_DRAINED);
-        join_threads(runtime, first, i);
+        join_threads(runtime, first, made);
         wf_overflow_stop();
     }
     return rc;
@@ -429,13 +460,11 @@ intptr_t wf_run_probed(weft_fn *fn, void *arg, const weft_options *options, stru
         runtime->main = task;
         rc = runtime->options.sigint && runtime->sim == NULL ? wf_sigint_start(runtime) : 0;
     }
-    /* Before another worker can run main: it takes a descriptor for a moment, and main may use them up. */
-    struct wf_fiber *host = runtime->workers[0].host;
-    rc = rc == 0 ? wf_fiber_adopt(host) : rc;
+    rc = rc == 0 ? settle(&runtime->workers[0]) : rc;
     if (rc == 0) {
         rc = start_threads(runtime, 1);
         if (rc < 0) {
-            wf_fiber_unadopt(host);
+            unsettle(&runtime->workers[0]);
         }
     }
     if (rc < 0) {
@@ -445,8 +474,7 @@ intptr_t wf_run_probed(weft_fn *fn, void *arg, const weft_options *options, stru
     runtime->probe = probe;
     wf_spawn_publish(runtime, &runtime->workers[0], task);
     wf_sched_submit(runtime, &runtime->workers[0], task);
-    rc = serve(&runtime->workers[0]);
-    WF_CHECK(rc == 0, "the first worker could not start: error %d", -rc);
+    serve(&runtime->workers[0]);
     return finish_run(runtime);
 }
 
