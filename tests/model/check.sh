@@ -61,7 +61,7 @@ done
 holds idle "-DPOLL -DN=2 -DSENDS=2"
 holds idle "-DPOLL -DN=3 -DSPAWNS=0 -DPROMPT"
 for broken in WITHOUT_POKE WITHOUT_POKED WITHOUT_WATCHDOG; do
-    breaks idle "-DPOLL -DN=2 -D$broken"
+    breaks idle "-DPOLL -DN=2 -DSENDS=2 -D$broken"
 done
 
 holds idle "-DCLOSE -DN=2 -DSPAWNS=1 -DPROMPT"
