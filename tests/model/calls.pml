@@ -246,6 +246,8 @@ inline hold_for_calls(file)
         fi
     :: else
     fi
+#else
+    skip
 #endif
 }
 
