@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "fiber/tools.h"
+#include "sched/sched.h"
 #include "support.h"
 #include "weft_test.h"
 
@@ -779,6 +780,71 @@ Test(runtime, a_forked_child_is_told)
     cr_assert_eq(result, -ECANCELED);
     weft_drop(parent_task);
     cr_assert_eq(weft_runtime_stop(parent_runtime), 0);
+}
+
+/* ---- a submit that is under way when closing begins ---- */
+
+static atomic_int accepted_ended;
+
+static void count_accepted(void *arg)
+{
+    (void)arg;
+    (void)atomic_fetch_add(&accepted_ended, 1);
+}
+
+static intptr_t end_accepted(void *arg)
+{
+    count_accepted(arg);
+    return 0;
+}
+
+static uint64_t sleeps_so_far(weft_runtime *runtime)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        sum += wf_load_rlx(&runtime->workers[i].counters.sleeps);
+    }
+    return sum;
+}
+
+static void *stop_runtime(void *arg)
+{
+    wt_check(weft_runtime_stop(arg) == 0);
+    return NULL;
+}
+
+/* The halves of weft_runtime_submit, between which another thread stops the runtime and a worker goes idle. */
+Test(runtime, what_is_accepted_while_closing_begins_ends)
+{
+    const weft_options options = {.workers = 2};
+    const weft_spawn_options with_drop = {.size = sizeof with_drop, .drop_arg = count_accepted};
+    weft_runtime *runtime;
+    weft_task *task;
+    pthread_t stopper;
+
+    cr_assert_eq(weft_runtime_start(&runtime, &options), 0);
+    while (sleeps_so_far(runtime) < 2 || !wf_idle_all_asleep(&runtime->idle)) {
+        (void)sched_yield();
+    }
+    wf_visit_begin(runtime);
+    cr_assert_eq(wf_spawn_prepare(runtime, NULL, "here", end_accepted, NULL, &with_drop, &task), 0);
+    cr_assert_eq(pthread_create(&stopper, NULL, stop_runtime, runtime), 0);
+    while (wf_load_acq(&runtime->phase) == WF_RUNNING) {
+        (void)sched_yield();
+    }
+    uint64_t before = sleeps_so_far(runtime);
+    wf_sched_wake_one(runtime); /* it looks around and finds nothing to do */
+    while (wf_load_acq(&runtime->phase) == WF_CLOSING && sleeps_so_far(runtime) == before) {
+        (void)sched_yield();
+    }
+    wt_check(wf_load_acq(&runtime->phase) == WF_CLOSING);
+    wf_spawn_publish(runtime, NULL, task);
+    (void)wf_state_detach(&task->word);
+    wf_sched_submit(runtime, NULL, task);
+    wf_visit_end(runtime);
+    cr_assert_eq(pthread_join(stopper, NULL), 0);
+    wt_assert_clean();
+    cr_assert_eq(atomic_load(&accepted_ended), 1);
 }
 
 /* ---- stopping under load ---- */

@@ -5,7 +5,8 @@
  *   CLOSING   --all have finished-->    DRAINED    workers leave, memory goes
  *   CLOSING   --grace is over------->   ABANDONED  weft_run only: workers leave, memory stays
  *
- * All have finished when as many tasks have finished as were spawned. The counters are per worker: a
+ * All have finished when as many tasks have finished as were spawned, and no submit is inside that was accepted
+ * and has not counted its task yet (is_sealed). The counters are per worker: a
  * worker that goes idle while closing adds them up, finished ones first, after a full fence. Of the
  * workers that finish the last tasks one comes last to its fence, and sees everything.
  */
@@ -41,6 +42,9 @@ static uint64_t sum_spawned(weft_runtime *runtime)
 
 static bool all_have_finished(weft_runtime *runtime)
 {
+    if (wf_load_acq(&runtime->is_sealed) == 0) {
+        return false; /* whoever seals it wakes all workers */
+    }
     wf_fence_full();
     uint64_t finished = sum_finished(runtime);
     return finished == sum_spawned(runtime);
@@ -107,6 +111,7 @@ void wf_lifecycle_close(weft_runtime *runtime)
     while (wf_load_sc(&runtime->visitors) > 0) {
         sched_yield(); /* a submit that saw RUNNING is about to return */
     }
+    wf_store_rel(&runtime->is_sealed, (uint8_t)1);
     wf_store_rel(&runtime->round_spawned, sum_spawned(runtime));
     cancel_round(runtime);
     unpark_all(runtime); /* so that somebody finds that nothing is left */

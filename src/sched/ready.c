@@ -413,9 +413,7 @@ void wf_ready_collect(struct wf_worker *worker)
         }
         task = next;
     }
-    if (wf_ready_count(worker) > 1) {
-        wf_sched_notify(worker->runtime);
-    }
+    tell_others(worker);
 }
 
 /* Into one's own lane, which gets the room first: what has been stolen can't be linked anywhere else. */

@@ -51,6 +51,9 @@ struct weft_runtime {
     /* Plain threads that are inside a call: closing waits for submits among them, and the memory for
      * all (wf_visit_begin). */
     wf_aint visitors;
+    /* No submit that found the runtime running is inside any more: the closer stores (release), idle workers load
+     * (acquire). Until then nobody finds that all tasks have finished: one may not be counted yet. */
+    wf_au8 is_sealed;
 
     /* The blocking pool, made by the first call. Under attach_lock. */
     struct wf_pool *pool;

@@ -1,0 +1,81 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# check.sh [DIRECTORY] - runs every model through spin, and every broken variant, which must be found wrong: a model
+# in which nothing can go wrong proves nothing. 77: spin or a compiler is missing. Work files go to the directory.
+set -u
+models=$(cd "$(dirname "$0")" && pwd) || exit 1
+for tool in spin "${CC:-cc}"; do
+    command -v "$tool" >/dev/null || { echo "model: skipped, there is no $tool"; exit 77; }
+done
+work=${1:-$(mktemp -d)} || exit 1
+[ $# -gt 0 ] || trap 'rm -rf "$work"' EXIT
+mkdir -p "$work" && cd "$work" || exit 1
+limit_s=${WEFT_MODEL_LIMIT_S:-240}
+failed=0
+
+verify() { # MODEL "MACROS" OPTIMISATION - leaves pan's report in `report`
+    rm -f pan ./*.trail
+    # shellcheck disable=SC2086
+    spin -a $2 "$models/$1.pml" >report 2>&1 &&
+        "${CC:-cc}" "$3" -w -DSAFETY -DCOLLAPSE -DMEMLIM=4096 -o pan pan.c >>report 2>&1 &&
+        timeout "$limit_s" ./pan -E -m2000000 -w24 >>report 2>&1
+}
+
+holds() { # MODEL "MACROS"
+    if verify "$1" "$2" -O1 && grep -q 'errors: 0$' report && ! grep -qE 'too small|out of memory' report; then
+        echo "$1 $2: holds,$(grep -oE '^ *[0-9.e+]+ states, stored' report | tr -s ' ')"
+    else
+        echo "$1 $2: FAILED"
+        tail -25 report
+        failed=1
+    fi
+}
+
+breaks() { # MODEL "MACROS"
+    verify "$1" "$2" -O0
+    if grep -q 'errors: 1$' report && grep -q 'assertion violated' report; then
+        echo "$1 $2: found wrong, as it must be"
+    else
+        echo "$1 $2: FAILED: the broken variant was not found wrong"
+        tail -25 report
+        failed=1
+    fi
+}
+
+# Two workers with all there is, three with less.
+holds idle "-DWORK -DN=2"
+holds idle "-DWORK -DN=3 -DSPAWNS=1 -DSENDS=0 -DPROMPT"
+holds idle "-DWORK -DN=2 -DSPAWNS=1 -DPAUSE -DPAUSE_OWN=0"
+for broken in NEVER_HEAVY ALWAYS_LAST WITHOUT_SECOND_LOOK WITHOUT_NEXT WITHOUT_NOTIFIED; do
+    breaks idle "-DWORK -DN=2 -D$broken"
+done
+breaks idle "-DWORK -DN=2 -DSPAWNS=1 -DPAUSE -DPAUSE_OWN=1"
+# With a fence of its own in each spawn the heavy one is not needed: that is all it is for.
+holds idle "-DWORK -DN=2 -DSPAWNS=1 -DSENDS=0 -DNEVER_HEAVY -DWITH_FENCE"
+
+holds idle "-DMAIL -DN=2"
+for broken in MAIL_FIRST ALARM_FIRST DROWSY_LATE; do
+    breaks idle "-DMAIL -DN=2 -D$broken"
+done
+
+holds idle "-DPOLL -DN=2 -DSENDS=2"
+holds idle "-DPOLL -DN=3 -DSPAWNS=0 -DPROMPT"
+for broken in WITHOUT_POKE WITHOUT_POKED WITHOUT_WATCHDOG; do
+    breaks idle "-DPOLL -DN=2 -DSENDS=2 -D$broken"
+done
+
+holds idle "-DCLOSE -DN=2 -DSPAWNS=1 -DPROMPT"
+# Minutes, and 73 million states:
+[ -z "${WEFT_MODEL_DEEP:-}" ] || holds idle "-DCLOSE -DN=3 -DSPAWNS=1 -DSENDS=0 -DPROMPT"
+for broken in WITHOUT_SEAL COUNT_VISITORS SPAWNED_FIRST WITHOUT_SUM_FENCE WITHOUT_UNPARK_ALL; do
+    breaks idle "-DCLOSE -DN=2 -DSPAWNS=1 -DPROMPT -D$broken"
+done
+
+holds calls ""
+holds calls "-DOPERATION"
+for broken in STAMP_FIRST PLAIN_LOAD COUNT_FIRST IGNORE_CLOSING CLOSER_UNCOUNTED WITHOUT_HOLD WITHOUT_REPLACEMENT; do
+    breaks calls "-D$broken"
+done
+breaks calls "-DOPERATION -DWITHOUT_OPS"
+
+exit $failed
