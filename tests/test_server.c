@@ -197,6 +197,59 @@ Test(server, a_first_request_on_its_way_is_served, .timeout = 60)
     RUN(first_requests, NULL, NULL);
 }
 
+/* More than an await point may find ready without a yield, and more than come while the last ones are taken. */
+enum { QUEUED = 1400 };
+
+static bool may_open(rlim_t count)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max < count) {
+        return false;
+    }
+    limit.rlim_cur = limit.rlim_cur < count ? count : limit.rlim_cur;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+static intptr_t long_queue(void *arg)
+{
+    static int fds[QUEUED];
+    const weft_listen_options deep = {.backlog = 4096};
+    struct scene scene = {.options = {.serve = answer, .grace_ns = WEFT_FOREVER}};
+    int listener = weft_listen_tcp("127.0.0.1", 0, &deep);
+    scene.port = weft_local_port(listener);
+    scene.options.arg = &scene;
+    for (int i = 0; i < QUEUED; i++) {
+        fds[i] = dial(&scene);
+        wt_check(weft_send(fds[i], "a", 1, 0) == 1);
+    }
+    wt_check(weft_server_init(&scene.server, &listener, 1, &scene.options) == 0);
+    wt_check(weft_server_stop(&scene.server) == 0);
+    wt_check(weft_spawn(&scene.task, run_server, &scene.server) == 0);
+    for (int i = 0; i < QUEUED; i++) {
+        expect_answer(fds[i], 'a');
+        weft_close(fds[i]);
+    }
+    wt_check(weft_await(scene.task, NULL) == 0);
+    *(uint64_t *)arg = counts_of(&scene).accepted;
+    return 0;
+}
+
+Test(server, a_long_queue_is_served_before_the_end, .timeout = 60)
+{
+    uint64_t accepted = 0;
+    int somaxconn = 0;
+    FILE *file = fopen("/proc/sys/net/core/somaxconn", "r");
+    if (file != NULL) {
+        (void)!fscanf(file, "%d", &somaxconn);
+        (void)fclose(file);
+    }
+    if (somaxconn < QUEUED || !may_open(2 * QUEUED + 100)) {
+        wt_skip("queues or descriptors are too few here");
+    }
+    RUN(long_queue, &accepted, NULL);
+    cr_assert_eq(accepted, QUEUED);
+}
+
 static intptr_t over_grace(void *arg)
 {
     struct scene scene = {.options = {.serve = answer, .grace_ns = 50 * WEFT_MS}};
@@ -345,6 +398,59 @@ static intptr_t at_the_limit(void *arg)
 Test(server, clients_beyond_the_limit_wait, .timeout = 20)
 {
     RUN(at_the_limit, NULL, NULL);
+}
+
+enum { LISTENERS = 4 };
+
+static void listen_at(int *listeners, int *ports)
+{
+    for (int i = 0; i < LISTENERS; i++) {
+        listeners[i] = weft_listen_tcp("127.0.0.1", 0, NULL);
+        wt_check(listeners[i] >= 0);
+        ports[i] = weft_local_port(listeners[i]);
+    }
+}
+
+/* Each listener's task waits for a client of its own, and all of them come. */
+static intptr_t at_the_limit_of_several(void *arg)
+{
+    struct scene scene = {.options = {.serve = answer, .connections_max = 1}};
+    int listeners[LISTENERS];
+    int ports[LISTENERS];
+    int fds[LISTENERS];
+    (void)arg;
+    listen_at(listeners, ports);
+    scene.options.arg = &scene;
+    wt_check(weft_server_init(&scene.server, listeners, LISTENERS, &scene.options) == 0);
+    wt_check(weft_spawn(&scene.task, run_server, &scene.server) == 0);
+    for (int i = 0; i < 20; i++) { /* on one worker: until all accept */
+        wt_check(weft_yield() == 0);
+    }
+    for (int i = 0; i < LISTENERS; i++) {
+        scene.port = ports[i];
+        fds[i] = dial(&scene);
+        wt_check(weft_send(fds[i], "a", 1, 0) == 1);
+    }
+    for (int left = LISTENERS; left > 0; left--) {
+        weft_case cases[LISTENERS];
+        for (int i = 0; i < left; i++) {
+            cases[i] = weft_case_fd(fds[i], WEFT_READABLE);
+        }
+        int chosen = weft_select(cases, (size_t)left, 0);
+        wt_check(chosen >= 0 && counts_of(&scene).active == 1);
+        expect_answer(fds[chosen], 'a');
+        weft_close(fds[chosen]);
+        fds[chosen] = fds[left - 1];
+    }
+    wt_check(end(&scene) == 0);
+    wt_check(counts_of(&scene).accepted == LISTENERS);
+    return 0;
+}
+
+Test(server, the_limit_holds_for_all_listeners, .timeout = 20)
+{
+    static const weft_options one_worker = {.workers = 1};
+    RUN(at_the_limit_of_several, NULL, &one_worker);
 }
 
 /* All that are left but for `spare`. */

@@ -88,7 +88,8 @@ WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
                                         socklen_t *address_length);
 
 /* Connects a socket (best one made with SOCK_NONBLOCK; without io_uring a blocking one is connected on the pool).
- * A local socket waits for room in its listener's queue; one with O_NONBLOCK tries again, at last every 10 ms.
+ * A local socket waits for room in its listener's queue; one with O_NONBLOCK tries again, at last every 10 ms, and a
+ * blocking one may have another SO_SNDTIMEO meanwhile.
  * Returns 0 or a negative errno. -ECANCELED: the attempt may still succeed; close the descriptor. After another
  * failure too a new socket is better: what this one says next is the kernel's affair (-ECONNABORTED, for instance).
  * Fiber only; await point. */

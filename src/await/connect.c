@@ -109,22 +109,27 @@ static int connect_attempt(const struct attempt *attempt)
     return try_connect(attempt->fd, (const struct sockaddr *)&attempt->address, attempt->length);
 }
 
-/* A local socket waits for room in its listener's queue, and no shutdown(2) ends that: it looks up now and then, unless
- * it has a time limit of its own. */
+static int64_t limit_of(const struct timeval *own)
+{
+    int64_t limit_ns = own->tv_sec * WEFT_S + own->tv_usec * WEFT_US;
+    return limit_ns > 0 ? wf_deadline_after(wf_monotonic_ns(), limit_ns) : WF_FOREVER;
+}
+
+/* A local socket waits for room in its listener's queue, and no shutdown(2) ends that: it looks up now and then. Its
+ * own time limit holds all the same. */
 static int connect_locally(struct attempt *attempt)
 {
     const struct timeval soon = {.tv_usec = 20000};
     struct timeval own = {0};
     socklen_t size = sizeof own;
     (void)getsockopt(attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &own, &size);
-    if (own.tv_sec != 0 || own.tv_usec != 0) {
-        return connect_attempt(attempt);
-    }
+    int64_t end_ns = limit_of(&own);
     (void)setsockopt(attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof soon);
     int rc;
     do {
         rc = connect_attempt(attempt);
-    } while (rc == -EAGAIN && wf_load_rlx(&attempt->is_unwanted) == 0);
+    } while (rc == -EAGAIN && wf_load_rlx(&attempt->is_unwanted) == 0 &&
+             wf_monotonic_ns() < end_ns);
     (void)setsockopt(attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof own);
     return rc;
 }

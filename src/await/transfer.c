@@ -320,7 +320,8 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
     }
     if (length == 0 &&
         !only_sockets) { /* waits for nothing, as a recv or, of some files, a read(2) would */
-        return wf_io_attempt(&io, &(uint64_t){0}, &call, try_read_nowait);
+        ssize_t n = wf_io_attempt(&io, &(uint64_t){0}, &call, try_read_nowait);
+        return n == -ENOSYS || n == -EOPNOTSUPP ? 0 : n;
     }
     ssize_t n = receive_on_socket(&io, &call);
     n = n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;

@@ -82,7 +82,11 @@ static inline bool wf_server_is_full(struct wf_server *server)
 
 /* ---- server_connection.c ---- */
 
-/* Spawns the task of a connection, which owns `fd` from here on, whatever this returns. */
+/* Counts one connection more, if there is room for it; and takes back that one was counted. */
+bool wf_server_enter(struct wf_server *server);
+void wf_server_leave(struct wf_server *server);
+
+/* Spawns the task of a connection that has been counted. It owns `fd` from here on, whatever this returns. */
 int wf_server_begin(struct wf_server *server, int fd);
 
 /* Wakes the connections that wait for their clients. */

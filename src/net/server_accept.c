@@ -73,7 +73,26 @@ static int accept_one(struct wf_server *server, int listener)
         rc = wf_server_wait_for_end(server, server->options.connections_max, WEFT_FOREVER);
     }
     int fd = rc == 0 ? weft_accept(listener, NULL, NULL) : rc;
-    return fd < 0 ? fd : wf_server_begin(server, fd);
+    rc = fd < 0 ? fd : 0;
+    while (rc == 0 && !wf_server_enter(server)) { /* another listener's client took the place */
+        rc = wf_server_wait_for_end(server, server->options.connections_max, WEFT_FOREVER);
+    }
+    if (rc < 0 && fd >= 0) {
+        weft_close(fd);
+    }
+    return rc < 0 ? rc : wf_server_begin(server, fd);
+}
+
+/* A limit of 0 ends the first call that would have to wait; and, by a yield for fairness, now and then one that
+ * has not tried. The next one has a new budget. */
+static int at_once(struct wf_server *server, int listener,
+                   int (*one)(struct wf_server *server, int listener))
+{
+    intptr_t rc = -ETIMEDOUT;
+    for (int i = 0; i < 2 && rc == -ETIMEDOUT; i++) {
+        rc = weft_within(0, one(server, listener));
+    }
+    return (int)rc;
 }
 
 /* ---- no room ---- */
@@ -115,7 +134,7 @@ static int shed_one(struct wf_server *server, int listener)
 /* Returns 0 or -ECANCELED. */
 static int shed(struct wf_server *server, int listener)
 {
-    intptr_t rc = 0;
+    int rc = 0;
     int reserve = take_reserve(server);
     if (reserve < 0) { /* another listener's task is at it, or somebody got the number */
         wf_server_open_reserve(server);
@@ -123,7 +142,7 @@ static int shed(struct wf_server *server, int listener)
     }
     close(reserve);
     for (int i = 0; i < SHED_MOST && rc == 0; i++) {
-        rc = weft_within(0, shed_one(server, listener));
+        rc = at_once(server, listener, shed_one);
     }
     wf_server_open_reserve(server);
     return rc == -ECANCELED ? -ECANCELED : 0;
@@ -162,14 +181,13 @@ int wf_server_accept(struct wf_server *server, int listener)
     }
 }
 
-/* Those whom the kernel has accepted for us may have sent their requests already. A limit of 0 ends the
- * first call that would have to wait. Not for ever: as many as there may be, for others come all the time. */
+/* Those whom the kernel has accepted for us may have sent their requests already. Not for ever: as many as there may be, for others come all the time. */
 int wf_server_accept_backlog(struct wf_server *server, int listener)
 {
-    intptr_t rc = 0;
+    int rc = 0;
     for (size_t i = 0; i < server->options.connections_max && rc == 0; i++) {
-        rc = weft_within(0, accept_one(server, listener));
-        rc = is_clients_fault((int)rc) ? 0 : rc;
+        rc = at_once(server, listener, accept_one);
+        rc = is_clients_fault(rc) ? 0 : rc;
     }
     return rc == -ECANCELED ? -ECANCELED : 0;
 }
@@ -177,8 +195,11 @@ int wf_server_accept_backlog(struct wf_server *server, int listener)
 void wf_server_accept_last(struct wf_server *server, int listener)
 {
     int rc = 0;
-    for (int i = 0; i < LAST_MOST && rc == 0 && !wf_server_is_full(server); i++) {
+    for (int i = 0; i < LAST_MOST && rc == 0 && wf_server_enter(server); i++) {
         int fd = wf_accept_now(listener);
+        if (fd < 0) {
+            wf_server_leave(server);
+        }
         rc = fd < 0 ? fd : wf_server_begin(server, fd);
         rc = is_clients_fault(rc) ? 0 : rc;
     }

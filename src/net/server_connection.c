@@ -18,10 +18,17 @@
 
 /* ---- beginning and end ---- */
 
-static void end(struct weft_connection *connection)
+bool wf_server_enter(struct wf_server *server)
 {
-    struct wf_server *server = connection->server;
-    free(connection);
+    wf_lock(&server->lock);
+    bool has_room = server->active < server->options.connections_max;
+    server->active += has_room ? 1 : 0;
+    wf_unlock(&server->lock);
+    return has_room;
+}
+
+void wf_server_leave(struct wf_server *server)
+{
     wf_lock(&server->lock);
     server->active--;
     if (server->ended != NULL) {
@@ -29,6 +36,13 @@ static void end(struct weft_connection *connection)
         server->ended = NULL;
     }
     wf_unlock(&server->lock);
+}
+
+static void end(struct weft_connection *connection)
+{
+    struct wf_server *server = connection->server;
+    free(connection);
+    wf_server_leave(server);
 }
 
 static intptr_t run(void *arg)
@@ -61,13 +75,11 @@ int wf_server_begin(struct wf_server *server, int fd)
     struct weft_connection *connection = malloc(sizeof *connection);
     if (connection == NULL) {
         weft_close(fd);
+        wf_server_leave(server);
         return -ENOMEM;
     }
     *connection = (struct weft_connection){
         .server = server, .fd = fd, .patient_until_ns = weft_now() + patience_of(server)};
-    wf_lock(&server->lock);
-    server->active++;
-    wf_unlock(&server->lock);
     int rc = weft_group_spawn(&server->connections, NULL, run, connection, &options);
     if (rc < 0) {
         drop(connection); /* a refused spawn leaves it to us */
@@ -88,7 +100,10 @@ static int wait_readable(int fd)
 /* What has come already is still read. */
 static int look_once_more(int fd)
 {
-    intptr_t rc = weft_within(0, wait_readable(fd));
+    intptr_t rc = -ETIMEDOUT;
+    for (int i = 0; i < 2 && rc == -ETIMEDOUT; i++) { /* a yield for fairness may end the first */
+        rc = weft_within(0, wait_readable(fd));
+    }
     return rc == -ETIMEDOUT ? 0 : (int)rc;
 }
 

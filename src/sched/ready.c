@@ -199,10 +199,12 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
     }
 }
 
-/* On a fiber one task in the slot wakes nobody; more in the lanes do. The host takes one itself. */
+/* On a fiber one task in the slot wakes nobody; more in the lanes do. The host takes one itself, at once unless it
+ * has another that goes first. */
 static void tell_others(struct wf_worker *worker)
 {
-    uint64_t own = worker->fiber == worker->host ? 1 : 0;
+    bool has_none_before = worker->pinned == NULL && wf_load_rlx(&worker->slot) == 0;
+    uint64_t own = worker->fiber == worker->host && has_none_before ? 1 : 0;
     if (wf_ready_count(worker) > own) {
         wf_sched_notify(worker->runtime);
     }

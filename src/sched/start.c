@@ -458,6 +458,7 @@ intptr_t wf_run_probed(weft_fn *fn, void *arg, const weft_options *options, stru
     if (rc == 0) {
         wf_task_add_flags(task, WF_TASK_MAIN);
         runtime->main = task;
+        wf_spawn_publish(runtime, &runtime->workers[0], task); /* before an interrupt may ask it */
         rc = runtime->options.sigint && runtime->sim == NULL ? wf_sigint_start(runtime) : 0;
     }
     rc = rc == 0 ? settle(&runtime->workers[0]) : rc;
@@ -472,7 +473,6 @@ intptr_t wf_run_probed(weft_fn *fn, void *arg, const weft_options *options, stru
         return rc;
     }
     runtime->probe = probe;
-    wf_spawn_publish(runtime, &runtime->workers[0], task);
     wf_sched_submit(runtime, &runtime->workers[0], task);
     serve(&runtime->workers[0]);
     return finish_run(runtime);
