@@ -27,11 +27,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weft.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "fault_calls.h"
 #include "support.h"
@@ -145,19 +145,6 @@ static long wt_filter(void)
                    &program);
 }
 
-static int wt_count_descriptors(void)
-{
-    int count = 0;
-    DIR *all = opendir("/proc/self/fd");
-    while (all != NULL && readdir(all) != NULL) {
-        count++;
-    }
-    if (all != NULL) {
-        (void)closedir(all);
-    }
-    return count;
-}
-
 /* A ring's threads are the kernel's, and stay for a while. */
 static bool wt_is_of_ring(const char *thread)
 {
@@ -184,19 +171,12 @@ static int wt_count_threads(void)
     return count;
 }
 
-static int64_t wt_now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* One that has been joined may still be on its way out. */
 static bool wt_are_threads(int expected)
 {
-    const int64_t end_ms = wt_now_ms() + WT_FAULT_LIMIT_MS / 4;
+    const int64_t end_ns = wf_monotonic_ns() + WT_FAULT_LIMIT_MS / 4 * WEFT_MS;
     int count = wt_count_threads();
-    while (count != expected && wt_now_ms() < end_ms) {
+    while (count != expected && wf_monotonic_ns() < end_ns) {
         (void)sched_yield();
         count = wt_count_threads();
     }
@@ -206,11 +186,11 @@ static bool wt_are_threads(int expected)
 /* `threads` as before the first time. */
 static void wt_play(void (*scenario)(void), int threads, bool counts)
 {
-    int descriptors = wt_count_descriptors();
+    int descriptors = count_descriptors();
     atomic_store(&wt_stage->is_armed, counts);
     scenario();
     atomic_store(&wt_stage->is_armed, false);
-    int now = wt_count_descriptors() - atomic_exchange(&wt_stage->kept, 0);
+    int now = count_descriptors() - atomic_exchange(&wt_stage->kept, 0);
     if (!wt_check(now == descriptors)) {
         fprintf(stderr, "%d descriptors, %d before\n", now, descriptors);
     }
@@ -366,9 +346,9 @@ static void wt_serve(pid_t child, int pid_fd, int listener, const struct wt_faul
                      struct wt_seen *seen)
 {
     struct pollfd both[2] = {{.fd = pid_fd, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
-    int64_t end_ms = wt_now_ms() + WT_FAULT_LIMIT_MS;
+    int64_t end_ns = wf_monotonic_ns() + WT_FAULT_LIMIT_MS * WEFT_MS;
     for (;;) {
-        int64_t left_ms = end_ms - wt_now_ms();
+        int64_t left_ms = (end_ns - wf_monotonic_ns()) / WEFT_MS;
         if (left_ms <= 0 && !seen->has_hung) {
             seen->has_hung = true;
             (void)kill(child, SIGKILL);
@@ -507,5 +487,16 @@ static void wt_sweep_faults(const char *name, void (*scenario)(void), int most)
     cr_assert_eq(sweep.failed, 0, "%s: %d faults were not dealt with, see above", name,
                  sweep.failed);
 }
+
+/* A test whose scenario is a task on one worker, and then on two. */
+#define FAULT_TEST(Suite, Name, Fn, Most)               \
+    static void Name##_on_both(void)                    \
+    {                                                   \
+        run_on_both(Fn);                                \
+    }                                                   \
+    Test(Suite, Name, .timeout = 300 * WT_TIME_SCALE)   \
+    {                                                   \
+        wt_sweep_faults(#Name, Name##_on_both, (Most)); \
+    }
 
 #endif

@@ -3,9 +3,10 @@
 #ifndef IO_TEST_H
 #define IO_TEST_H
 
+#include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -40,18 +41,43 @@ WT_FN int make_file(void)
     return fd;
 }
 
-/* Descriptors that are open in this process. */
-WT_FN int count_descriptors(void)
+/* A connected pair over loopback: [0] accepted, [1] the peer. */
+WT_FN void tcp_pair(int fds[2])
 {
-    int count = 0;
-    DIR *all = opendir("/proc/self/fd");
-    while (all != NULL && readdir(all) != NULL) {
-        count++;
-    }
-    if (all != NULL) {
-        (void)closedir(all);
-    }
-    return count;
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t length = sizeof address;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    wt_check(bind(listener, (struct sockaddr *)&address, length) == 0);
+    wt_check(listen(listener, 1) == 0);
+    wt_check(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
+    fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+    wt_check(connect(fds[1], (struct sockaddr *)&address, length) == 0);
+    fds[0] = weft_accept(listener, NULL, NULL);
+    wt_check(fds[0] >= 0);
+    wt_check(weft_close(listener) == 0);
+}
+
+union control {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr header;
+};
+
+/* A byte, and a descriptor along with it. */
+WT_FN void send_descriptor(int fd, char byte, int sent)
+{
+    struct iovec one = {.iov_base = &byte, .iov_len = 1};
+    union control control = {.bytes = {0}};
+    struct msghdr message = {.msg_iov = &one,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof sent);
+    memcpy(CMSG_DATA(header), &sent, sizeof sent);
+    wt_check(weft_sendmsg(fd, &message, 0) == 1);
 }
 
 /* ---- a storm of signals, whose handler makes system calls end early ---- */

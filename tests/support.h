@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* support.h - the small task functions and helpers that many test files want.
  *
- * All but RUN and word() are for fibers. */
+ * All but RUN, word() and count_descriptors() are for fibers. */
 #ifndef WEFT_SUPPORT_H
 #define WEFT_SUPPORT_H
+
+#include <dirent.h>
 
 #include <weft.h>
 
@@ -18,6 +20,22 @@
         cr_assert_eq(wt_rc, 0, "the main task ended with %" PRIdPTR, wt_rc); \
         wt_assert_clean();                                                   \
     } while (0)
+
+/* ---- the process ---- */
+
+/* Descriptors that are open in this process. */
+WT_FN int count_descriptors(void)
+{
+    int count = 0;
+    DIR *all = opendir("/proc/self/fd");
+    while (all != NULL && readdir(all) != NULL) {
+        count++;
+    }
+    if (all != NULL) {
+        (void)closedir(all);
+    }
+    return count;
+}
 
 /* ---- arguments ---- */
 

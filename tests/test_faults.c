@@ -66,15 +66,7 @@ static intptr_t gather_crowd(void *arg)
     return 0;
 }
 
-static void crowd(void)
-{
-    run_on_both(gather_crowd);
-}
-
-Test(faults, crowd, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("crowd", crowd, 300);
-}
+FAULT_TEST(faults, crowd, gather_crowd, 300)
 
 /* ---- time ---- */
 
@@ -103,15 +95,7 @@ static intptr_t pass_time(void *arg)
     return 0;
 }
 
-static void time_passes(void)
-{
-    run_on_both(pass_time);
-}
-
-Test(faults, time, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("time", time_passes, 200);
-}
+FAULT_TEST(faults, time, pass_time, 200)
 
 /* ---- the pool ---- */
 
@@ -161,15 +145,7 @@ static intptr_t use_pool(void *arg)
     return 0;
 }
 
-static void pool(void)
-{
-    run_on_both(use_pool);
-}
-
-Test(faults, pool, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("pool", pool, 300);
-}
+FAULT_TEST(faults, pool, use_pool, 300)
 
 /* ---- signals ---- */
 

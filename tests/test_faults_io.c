@@ -39,15 +39,7 @@ static intptr_t talk(void *arg)
     return 0;
 }
 
-static void pair(void)
-{
-    run_on_both(talk);
-}
-
-Test(faults_io, pair, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("pair", pair, 150);
-}
+FAULT_TEST(faults_io, pair, talk, 150)
 
 /* ---- waiting for descriptors ---- */
 
@@ -122,15 +114,7 @@ static intptr_t wait_for_some(void *arg)
     return 0;
 }
 
-static void waits(void)
-{
-    run_on_both(wait_for_some);
-}
-
-Test(faults_io, waits, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("waits", waits, 200);
-}
+FAULT_TEST(faults_io, waits, wait_for_some, 200)
 
 /* ---- TCP ---- */
 
@@ -213,15 +197,7 @@ static intptr_t over_loopback(void *arg)
     return 0;
 }
 
-static void tcp(void)
-{
-    run_on_both(over_loopback);
-}
-
-Test(faults_io, tcp, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("tcp", tcp, 200);
-}
+FAULT_TEST(faults_io, tcp, over_loopback, 200)
 
 /* ---- files ---- */
 
@@ -324,12 +300,4 @@ static intptr_t move_bytes(void *arg)
     return 0;
 }
 
-static void moves(void)
-{
-    run_on_both(move_bytes);
-}
-
-Test(faults_io, moves, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("moves", moves, 200);
-}
+FAULT_TEST(faults_io, moves, move_bytes, 200)

@@ -55,15 +55,7 @@ static intptr_t use_processes(void *arg)
     return 0;
 }
 
-static void processes(void)
-{
-    run_on_both(use_processes);
-}
-
-Test(faults_net, processes, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("processes", processes, 250);
-}
+FAULT_TEST(faults_net, processes, use_processes, 250)
 
 /* ---- names ---- */
 
@@ -95,15 +87,7 @@ static intptr_t look_up_some(void *arg)
     return 0;
 }
 
-static void names(void)
-{
-    run_on_both(look_up_some);
-}
-
-Test(faults_net, names, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("names", names, 250);
-}
+FAULT_TEST(faults_net, names, look_up_some, 250)
 
 /* ---- listeners ---- */
 
@@ -194,12 +178,4 @@ static intptr_t be_served(void *arg)
     return 0;
 }
 
-static void serving(void)
-{
-    run_on_both(be_served);
-}
-
-Test(faults_net, serving, .timeout = 300 * WT_TIME_SCALE)
-{
-    wt_sweep_faults("serving", serving, 250);
-}
+FAULT_TEST(faults_net, serving, be_served, 250)

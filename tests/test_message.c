@@ -430,28 +430,6 @@ Test(message, local_datagrams, .timeout = 60)
 
 /* ---- descriptors as control data ---- */
 
-union control {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr header;
-};
-
-static void send_descriptor(int fd, int sent)
-{
-    char byte[1] = "d";
-    struct iovec one = part(byte, 1);
-    union control control = {.bytes = {0}};
-    struct msghdr message = {.msg_iov = &one,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof sent);
-    memcpy(CMSG_DATA(header), &sent, sizeof sent);
-    wt_check(weft_sendmsg(fd, &message, 0) == 1);
-}
-
 static intptr_t take_descriptor(void *arg)
 {
     char byte[1];
@@ -489,7 +467,7 @@ static intptr_t rights(void *arg)
         make_pair(ends, SOCK_STREAM);
         wt_check(weft_spawn(&task, take_descriptor, &fds[0]) == 0);
         until_parked(mark, 1);
-        send_descriptor(fds[1], ends[0]);
+        send_descriptor(fds[1], 'd', ends[0]);
         int got = (int)finish(task);
         wt_check((fcntl(got, F_GETFD) & FD_CLOEXEC) != 0);
         mark = parks_now();

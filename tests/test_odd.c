@@ -1,33 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* test_odd.c - calls on descriptors that are not what one expects there. */
 #include <netinet/in.h>
-#include <string.h>
 #include <sys/inotify.h>
 
 #include "io_test.h"
 
 /* ---- a local read that is short, and is not the end of what there is ---- */
-
-union control {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr header;
-};
-
-static void send_with_descriptor(int fd, char byte)
-{
-    struct iovec one = {.iov_base = &byte, .iov_len = 1};
-    union control control = {.bytes = {0}};
-    struct msghdr message = {.msg_iov = &one,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    wt_check(weft_sendmsg(fd, &message, 0) == 1);
-}
 
 /* The kernel ends a read where descriptors were sent along, and no event will tell of the rest. */
 static intptr_t short_local_reads(void *arg)
@@ -38,7 +16,7 @@ static intptr_t short_local_reads(void *arg)
     make_pair(fds, SOCK_STREAM | SOCK_NONBLOCK);
     wt_check(weft_within(WEFT_MS, weft_read(fds[0], got, sizeof got)) == -ETIMEDOUT);
     for (int i = 0; i < 100; i++) {
-        send_with_descriptor(fds[1], 'a');
+        send_descriptor(fds[1], 'a', fds[1]);
         wt_check(weft_write(fds[1], "b", 1) == 1);
         wt_check(weft_wait_fd(fds[0], WEFT_READABLE) == WEFT_READABLE);
         wt_check(weft_sleep(0) == 0); /* the events of both are told by now, nearly always */
@@ -58,25 +36,13 @@ Test(odd, short_local_reads, .timeout = 60)
 
 /* ---- urgent data ---- */
 
-static void make_tcp_pair(int fds[2])
-{
-    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)weft_local_port(listener)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    wt_check(weft_connect(fds[0], (struct sockaddr *)&address, sizeof address) == 0);
-    fds[1] = weft_accept(listener, NULL, NULL);
-    wt_check(fds[1] >= 0 && weft_close(listener) == 0);
-}
-
 /* That a read was short says nothing of what other reads would find. */
 static intptr_t urgent_data(void *arg)
 {
     int fds[2];
     char got[64];
     (void)arg;
-    make_tcp_pair(fds);
+    tcp_pair(fds);
     for (int i = 0; i < 20; i++) {
         wt_check(weft_send(fds[0], "abc", 3, 0) == 3);
         wt_check(weft_read(fds[1], got, sizeof got) == 3);

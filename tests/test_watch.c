@@ -9,28 +9,7 @@
 
 #include <weft.h>
 
-#include "support.h"
-#include "weft_test.h"
-
-static const weft_options one_worker = {.workers = 1};
-static const weft_options four_workers = {.workers = 4};
-
-/* A connected pair over loopback: [0] accepted, [1] the peer. */
-static void tcp_pair(int fds[2])
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t length = sizeof address;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    wt_check(bind(listener, (struct sockaddr *)&address, length) == 0);
-    wt_check(listen(listener, 1) == 0);
-    wt_check(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
-    fds[1] = socket(AF_INET, SOCK_STREAM, 0);
-    wt_check(connect(fds[1], (struct sockaddr *)&address, length) == 0);
-    fds[0] = weft_accept(listener, NULL, NULL);
-    wt_check(fds[0] >= 0);
-    wt_check(weft_close(listener) == 0);
-}
+#include "io_test.h"
 
 static void local_pair(int fds[2])
 {

@@ -18,6 +18,8 @@
 #include <weft/time.h>
 #include <weft/timeout.h>
 
+#include "await/io.h"
+
 /* For C libraries whose idtype_t does not know it. */
 #define PIDFD ((idtype_t)3)
 
@@ -140,18 +142,12 @@ static void close_ends(struct wf_process *process)
     }
 }
 
-static bool has_ended(int pid_fd)
-{
-    struct pollfd look = {.fd = pid_fd, .events = POLLIN};
-    return poll(&look, 1, 0) > 0;
-}
-
 /* Until it has ended, or a scope of the caller's says -ECANCELED; reaps nothing. Where the poller can't take the
  * descriptor, for want of memory or of watches, this looks now and then: a close must not leave a zombie. */
 static int await_unreaped(const struct wf_process *process)
 {
     int rc = weft_wait_fd(process->pid_fd, WEFT_READABLE);
-    while (rc < 0 && rc != -ECANCELED && !has_ended(process->pid_fd)) {
+    while (rc < 0 && rc != -ECANCELED && wf_io_poll(process->pid_fd, POLLIN) <= 0) {
         int slept = weft_sleep(LOOK_NS);
         rc = slept < 0 ? slept : rc;
     }

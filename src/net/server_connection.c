@@ -10,6 +10,7 @@
 #include <weft/task.h>
 #include <weft/time.h>
 
+#include "base/clock.h"
 #include "net/server.h"
 
 /* A client that has just been accepted has its first request on the way, which would be lost if the server hung
@@ -122,12 +123,6 @@ static void hurry(struct wf_idle_wait *wait)
     (void)rc; /* -EINVAL: its own limit is over */
 }
 
-static int64_t deadline_after(int64_t delay_ns)
-{
-    int64_t now_ns = weft_now();
-    return delay_ns < WEFT_FOREVER - now_ns ? now_ns + delay_ns : WEFT_FOREVER;
-}
-
 static int wait_listed(struct wf_server_idle *shard, struct wf_server *server,
                        struct wf_idle_wait *wait, int fd)
 {
@@ -155,7 +150,7 @@ int weft_connection_wait(weft_connection *connection, int fd, int64_t delay_ns)
     struct wf_server *server = connection->server;
     struct wf_server_idle *shard = &server->idle[(unsigned)fd % WF_SERVER_SHARDS];
     wait.patient_until_ns = connection->patient_until_ns;
-    wait.limit_ns = wait.patient_until_ns != 0 ? deadline_after(delay_ns) : 0;
+    wait.limit_ns = wait.patient_until_ns != 0 ? wf_deadline_after(weft_now(), delay_ns) : 0;
     intptr_t rc = weft_timeout_enter(&wait.limit, delay_ns);
     if (rc < 0) {
         return (int)rc;
