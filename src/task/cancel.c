@@ -124,9 +124,8 @@ static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
     }
 }
 
-/* The child that runs inside, with a hold; NULL if there is none by now. It is of the same runtime, so its
- * slot can be read. */
-static weft_task *hold_inside(weft_task *task)
+/* It is of the same runtime, so its slot can be read. */
+weft_task *wf_inside_hold(weft_task *task, bool *is_for_all)
 {
     uint64_t joins = wf_load_sc(&task->joins);
     if ((joins & WF_JOINS_INSIDE) == 0) {
@@ -136,20 +135,33 @@ static weft_task *hold_inside(weft_task *task)
     if (!wf_task_try_hold(child)) {
         return NULL;
     }
-    if (wf_task_token(child) == (joins & ~WF_JOINS_INSIDE)) {
+    if (wf_task_token(child) == (joins & ~WF_JOINS_KINDS)) {
+        *is_for_all = (joins & WF_JOINS_ALL) != 0;
         return child;
     }
     wf_task_let_go(child, NULL);
     return NULL;
 }
 
+/* A request to `task` goes on; false: nobody is left to take it. The owner of a child is there as long as its
+ * task can't leave that child. */
+static bool ask_inside(weft_task *task, weft_task *child, bool is_for_all, struct wf_later *later)
+{
+    int cause = wf_cancel_cause(task);
+    if (!is_for_all) {
+        return wf_cancel(child, 1, cause, later) == 1;
+    }
+    child->owner->calls->request(child->owner, cause, later);
+    return true;
+}
+
 /* Under the lock, and the mark of wf_state_keep_inside. */
-static void hand_inside(weft_task *task, weft_task *child, struct wf_later *later)
+static void hand_inside(weft_task *task, weft_task *child, bool is_for_all,
+                        struct wf_later *later)
 {
     uint32_t taken;
     while ((taken = wf_state_take(&task->word)) > 0) {
-        if (later->handed++ >= HANDED_MAX ||
-            wf_cancel(child, 1, wf_cancel_cause(task), later) != 1) {
+        if (later->handed++ >= HANDED_MAX || !ask_inside(task, child, is_for_all, later)) {
             give_back(task, taken); /* it has ended */
             return;
         }
@@ -168,9 +180,10 @@ void wf_cancel_inside(weft_task *task, struct wf_later *later)
     /* The mark keeps the task from leaving the child that the second look at `joins` finds. */
     if (wf_state_keep_inside(&task->word)) {
         wf_fence_after_rmw();
-        child = hold_inside(task);
+        bool is_for_all;
+        child = wf_inside_hold(task, &is_for_all);
         if (child != NULL) {
-            hand_inside(task, child, later);
+            hand_inside(task, child, is_for_all, later);
         } else {
             wf_state_looked(&task->word);
         }
