@@ -139,8 +139,9 @@ static const struct wf_owner_calls calls = {
 /* ---- spawning ---- */
 
 /* From here on the child can be cancelled with the others. */
-static inline __attribute__((always_inline)) int add_child(struct wf_worker *worker, struct wf_group *g, weft_task *task,
-                     bool wants_handle)
+static inline __attribute__((always_inline)) int add_child(struct wf_worker *worker,
+                                                           struct wf_group *g, weft_task *task,
+                                                           bool wants_handle)
 {
     int rc = 0;
     wf_lock(&g->lock);

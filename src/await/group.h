@@ -25,12 +25,7 @@
 
 enum { WF_GROUP_INLINE_CODES = 6 };
 
-enum wf_group_phase {
-    WF_GROUP_CREATED = 0,
-    WF_GROUP_PRECANCELLED,
-    WF_GROUP_OPEN,
-    WF_GROUP_CLOSED
-};
+enum wf_group_phase { WF_GROUP_CREATED = 0, WF_GROUP_PRECANCELLED, WF_GROUP_OPEN, WF_GROUP_CLOSED };
 
 struct wf_group {
     struct wf_scope scope;

@@ -66,9 +66,8 @@ static bool claim_slowly(struct wf_worker *worker, weft_task *self, const struct
     if (!wf_inside_look_closer(worker, offer->entry, &dead)) {
         return false;
     }
-    bool is_ours =
-        wf_inside_claim(worker, self, offer->entry, WF_JOINS_INSIDE | WF_JOINS_ALL, offer->seen,
-                        wf_deque_bottom(&worker->deque), dead);
+    bool is_ours = wf_inside_claim(worker, self, offer->entry, WF_JOINS_INSIDE | WF_JOINS_ALL,
+                                   offer->seen, wf_deque_bottom(&worker->deque), dead);
     if (is_ours && worker->sim != NULL) {
         wf_sim_begin(worker->sim, offer->task, true);
     }

@@ -163,8 +163,7 @@ static inline bool claim_at_once(struct wf_worker *worker, weft_task *self, weft
     uint64_t bottom = wf_deque_bottom(&worker->deque);
     if (__builtin_expect(wf_deque_at(&worker->deque, bottom - 1) == entry,
                          1)) { /* of this runtime */
-        return WF_LIKELY(bottom > worker->odd_below) &&
-               claim(worker, self, entry, seen, bottom, 1);
+        return WF_LIKELY(bottom > worker->odd_below) && claim(worker, self, entry, seen, bottom, 1);
     }
     return claim_in_order(worker, self, task, entry, seen, bottom);
 }

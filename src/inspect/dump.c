@@ -88,7 +88,8 @@ static void tell_task(struct dump *dump, size_t at)
         if (dump->scene.sights[at].inside != 0) {
             wf_scene_tell(&dump->scene, at, true, text);
             bool is_one_of_many = (dump->scene.sights[at].inside & WF_JOINS_ALL) != 0;
-            wf_text_add(text, is_one_of_many ? ", one of them on its own stack" : " on its own stack");
+            wf_text_add(text,
+                        is_one_of_many ? ", one of them on its own stack" : " on its own stack");
         }
         break;
     case WF_PARKED:

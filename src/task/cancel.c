@@ -156,8 +156,7 @@ static bool ask_inside(weft_task *task, weft_task *child, bool is_for_all, struc
 }
 
 /* Under the lock, and the mark of wf_state_keep_inside. */
-static void hand_inside(weft_task *task, weft_task *child, bool is_for_all,
-                        struct wf_later *later)
+static void hand_inside(weft_task *task, weft_task *child, bool is_for_all, struct wf_later *later)
 {
     uint32_t taken;
     while ((taken = wf_state_take(&task->word)) > 0) {

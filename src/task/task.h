@@ -155,7 +155,7 @@ struct weft_task {
  * about to be. */
 #define WF_JOINS_GATHER UINT64_C(1) /* the rest is the address of a struct wf_edges */
 #define WF_JOINS_INSIDE UINT64_C(2) /* the rest is the token of a child that runs on its stack */
-#define WF_JOINS_ALL UINT64_C(4)    /* ... and that child's owner is waited for: for all its tasks */
+#define WF_JOINS_ALL UINT64_C(4) /* ... and that child's owner is waited for: for all its tasks */
 #define WF_JOINS_KINDS (WF_JOINS_INSIDE | WF_JOINS_ALL)
 
 enum {
