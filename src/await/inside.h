@@ -47,7 +47,8 @@ static inline __attribute__((always_inline)) bool wf_inside_claim(struct wf_work
                                                                   uint64_t joins, uint64_t seen,
                                                                   uint64_t bottom, uint64_t dead)
 {
-    wf_store_rlx(&self->joins, entry ^ (WF_READY_NEW | joins));
+    /* release: who finds the child there sees the record as it was spawned */
+    wf_store_rel(&self->joins, entry ^ (WF_READY_NEW | joins));
     if (__builtin_expect(!wf_ready_claim(worker, wf_token_task(entry), seen, bottom, dead), 0)) {
         wf_inside_stand_back(self);
         return false;

@@ -141,7 +141,7 @@ struct weft_task {
     struct wf_wait *wait;
 
     /* Whom it joins or gathers, and hands its requests on to, as one of WF_JOINS_*: see await/cycle.c and
-     * await/inside.c. The task itself stores (seq_cst, or relaxed before and after a full fence) around the
+     * await/inside.c. The task itself stores (seq_cst, or release before and relaxed ahead of a full fence) around the
      * wait, those who look for a cycle and cancellers load (seq_cst). */
     wf_au64 joins;
 

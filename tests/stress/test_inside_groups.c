@@ -130,12 +130,14 @@ static intptr_t tell_all(void *arg)
     weft_group group;
 
     atomic_store(&is_over, false);
+    for (int i = 0; i < VICTIMS; i++) {
+        rounds[i] = (struct round){.random = draw(&random) | 1};
+    }
     for (int i = 0; i < ASKERS; i++) {
         wt_check(pthread_create(&threads[i], NULL, ask, as_arg(draw(&random))) == 0);
     }
     wt_check(weft_group_open(&group, 0) == 0);
     for (int i = 0; i < VICTIMS; i++) {
-        rounds[i] = (struct round){.random = draw(&random) | 1};
         wt_check(weft_group_spawn(&group, NULL, be_a_victim, &rounds[i], NULL) == 0);
     }
     wt_check(weft_group_close(&group, 0) == 0);
@@ -241,15 +243,15 @@ static void *disturb_outside(void *arg)
 
 static intptr_t be_a_node(void *arg);
 
-/* Into its own group, or, as a helper, into that of its parent. */
-static void spawn_node(struct family *into, struct node *node)
+/* The node is the task's from here on. */
+static void spawn_node(struct family *into, struct node *node, uint64_t chance)
 {
     weft_spawn_options options = {.drop_arg = drop_node};
     weft_task *task = NULL;
-    bool keeps = draw(&node->random) % 4 == 0;
+    bool keeps = chance % 4 == 0;
 
     node->family = into;
-    options.pinned = draw(&node->random) % 32 == 0;
+    options.pinned = (chance >> 8) % 32 == 0;
     int rc = weft_group_spawn(&into->group, keeps ? &task : NULL, be_a_node, node, &options);
     if (rc < 0) {
         wt_check(rc == -ESHUTDOWN);
@@ -258,7 +260,7 @@ static void spawn_node(struct family *into, struct node *node)
     }
     atomic_fetch_add(&nodes, 1);
     if (keeps) {
-        post(task, draw(&node->random));
+        post(task, chance >> 16);
         weft_drop(task);
     }
 }
@@ -306,7 +308,7 @@ static intptr_t be_many(struct node *node)
         children[i] = (struct node){.random = draw(&node->random) | 1,
                                     .depth = node->depth - 1,
                                     .may_fail = node->may_fail};
-        spawn_node(&family, &children[i]);
+        spawn_node(&family, &children[i], draw(&node->random));
         if (draw(&node->random) % 2 == 0) {
             plain += weft_group_spawn(&family.group, NULL, be_plain, &family, NULL) == 0;
         }
@@ -343,7 +345,7 @@ static void grow_one(uint64_t *random)
     node.may_fail = draw(random) % 4 == 0;
     atomic_store(&family.state, IN_USE);
     wt_check(weft_group_open(&family.group, 0) == 0);
-    spawn_node(&family, &node);
+    spawn_node(&family, &node, draw(random));
     intptr_t rc = weft_group_close(&family.group, 0);
     wt_check(rc == 0 || (rc == -EIO && node.may_fail));
     wt_check(atomic_load(&family.gone) == 1 && weft_cancelling(weft_self()) == 0);
