@@ -236,12 +236,11 @@ static void begin(struct wf_group *g, weft_task *self)
 int weft_group_open(weft_group *group, unsigned flags)
 {
     int rc = 0;
-    struct wf_worker *worker = wf_fiber_worker(&rc);
+    weft_task *self = wf_door_running(wf_here());
     const unsigned known = WEFT_GROUP_INDEPENDENT | WEFT_GROUP_ZEROED;
-    if (worker == NULL || group == NULL || (flags & ~known) != 0) {
-        return worker == NULL ? rc : -EINVAL;
+    if (self == NULL || group == NULL || (flags & ~known) != 0) {
+        return wf_fiber_worker(&rc) == NULL ? rc : -EINVAL;
     }
-    weft_task *self = wf_self_on(worker);
     if (self->scope != NULL && wf_scope_is_open(self, group)) {
         return -EBUSY;
     }

@@ -191,14 +191,10 @@ static void see_off_children(struct wf_group *g, bool *absorbed)
 intptr_t weft_group_close(weft_group *group, intptr_t rc)
 {
     int error = 0;
-    struct wf_worker *worker = wf_fiber_worker(&error);
-    if (worker == NULL) {
-        return error;
-    }
-    weft_task *self = wf_self_on(worker);
+    weft_task *self = wf_door_running(wf_here());
     struct wf_group *g = wf_group_of(group);
-    if (group == NULL || self->scope != &g->scope) {
-        return -EINVAL;
+    if (self == NULL || group == NULL || self->scope != &g->scope) {
+        return wf_fiber_worker(&error) == NULL ? error : -EINVAL;
     }
     bool absorbed = wf_door_observe(self, __func__) < 0;
     if (absorbed && !weft_is_error(rc)) {
