@@ -74,16 +74,25 @@ static bool claim_slowly(struct wf_worker *worker, weft_task *self, const struct
     return is_ours;
 }
 
-/* Others have their turn first, now and then (sched/pause.c). May switch. */
-static bool claim(struct wf_group *g, const struct offer *offer)
+/* Others have their turn first, now and then (sched/pause.c); an offer does not outlast that. May switch. False:
+ * there is no child any more. */
+static bool let_others_in(struct wf_worker *worker, struct wf_group *g, struct offer *offer)
+{
+    bool must_pause = --worker->until_pause < 0 || wf_load_rlx(&worker->slot) != 0;
+    if (__builtin_expect(!must_pause || worker->sim != NULL, 1)) {
+        return true;
+    }
+    wf_sched_pause(worker);
+    return find_first(g, offer);
+}
+
+static bool claim(struct wf_group *g, struct offer *offer)
 {
     weft_task *self = g->scope.task;
-    struct wf_worker *worker = wf_here();
-    bool must_pause = --worker->until_pause < 0 || wf_load_rlx(&worker->slot) != 0;
-    if (__builtin_expect(must_pause, 0) && worker->sim == NULL) {
-        wf_sched_pause(worker);
-        worker = wf_here();
+    if (!let_others_in(wf_here(), g, offer)) {
+        return false;
     }
+    struct wf_worker *worker = wf_here();
     if (!is_fit(worker, g)) {
         return false;
     }
