@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_inside_group.c - groups whose children run on the stack of the task that closes: as if they ran anywhere
  * else, only faster. */
+#include <stdatomic.h>
+
 #include <weft/dump.h>
 #include <weft/local.h>
 
@@ -421,16 +423,14 @@ static intptr_t ask_when_done(void *arg)
     return (intptr_t)arg;
 }
 
-/* No child is left to take it, but closing has not ended either. */
+/* No child is left to take it, but closing has not ended before the callback has. */
 static intptr_t ask_by_the_last(void *arg)
 {
     (void)arg;
     note_parent();
     wt_check(weft_group_open(&group, 0) == 0);
     add(ask_when_done, NULL);
-    closed = weft_group_close(&group, 0);
-    wt_check(closed == 0 || closed == -ECANCELED);
-    wt_check(closed == -ECANCELED || weft_yield() == -ECANCELED);
+    wt_check(close_now(0) == -ECANCELED);
     wt_check(weft_cancelling(parent) == 1 && weft_uncancel(parent) == 0);
     wt_check(weft_yield() == 0); /* told once */
     return 0;
@@ -461,6 +461,97 @@ static intptr_t ask_before(void *arg)
 Test(inside_group, requests_and_errors_before_the_close, .init = open_all)
 {
     RUN(ask_before, NULL, &alone);
+}
+
+/* ---- a slot that lives on ---- */
+
+/* Two workers. While the closer leaves for a woken task, right before it would claim its child, the other worker runs
+ * that child, and gives its slot so many lives that the record's word is the same again. Then it is a task that is
+ * none of the group's. */
+enum { LIVES = 1 << 18 };
+
+static atomic_bool thief_waits, thief_may_go, child_ran, slot_is_back, has_closed;
+static weft_task *child_slot;
+static weft_event wake_up;
+
+static intptr_t keep_the_thief(void *arg)
+{
+    (void)arg;
+    atomic_store(&thief_waits, true);
+    while (!atomic_load(&thief_may_go)) {
+    }
+    return 0;
+}
+
+static intptr_t note_slot(void *arg)
+{
+    (void)arg;
+    child_slot = weft_self();
+    atomic_store(&child_ran, true);
+    return 0;
+}
+
+static intptr_t be_a_stranger(void *arg)
+{
+    wt_check(fiber_here() != parent_fiber);
+    return (intptr_t)arg;
+}
+
+static intptr_t live_often(void *arg)
+{
+    weft_task *task;
+    intptr_t value = 0;
+
+    (void)arg;
+    for (int i = 0; atomic_load(&child_ran) && i < LIVES - 1; i++) {
+        wt_check(weft_spawn(&task, give, NULL) == 0 && weft_await(task, NULL) == 0);
+    }
+    wt_check(weft_spawn(&task, be_a_stranger, word(5)) == 0);
+    wt_check(!atomic_load(&child_ran) || task == child_slot);
+    atomic_store(&slot_is_back, true);
+    while (!atomic_load(&has_closed)) {
+    }
+    wt_check(weft_await(task, &value) == 0 && value == 5);
+    return 0;
+}
+
+static intptr_t hold_the_closer_up(void *arg)
+{
+    (void)arg;
+    wt_check(weft_event_wait(&wake_up) == 0);
+    atomic_store(&thief_may_go, true);
+    while (!atomic_load(&slot_is_back)) {
+    }
+    return 0;
+}
+
+static intptr_t close_late(void *arg)
+{
+    weft_task *holder, *thief, *other;
+
+    (void)arg;
+    note_parent();
+    wt_check(weft_spawn(&holder, hold_the_closer_up, NULL) == 0);
+    until_parked(0, 1);
+    wt_check(weft_spawn(&thief, keep_the_thief, NULL) == 0);
+    while (!atomic_load(&thief_waits)) {
+    }
+    wt_check(weft_group_open(&group, 0) == 0);
+    add(note_slot, NULL);
+    wt_check(weft_spawn(&other, live_often, NULL) == 0);
+    weft_event_set(&wake_up);
+    wt_check(close_now(0) == 0);
+    atomic_store(&has_closed, true);
+    wt_check(finish(other) == 0 && finish(thief) == 0);
+    return finish(holder);
+}
+
+Test(inside_group, the_slot_of_a_child_that_was_offered_lives_on, .init = open_all)
+{
+    const weft_options two = {.workers = 2};
+
+    cr_assert_eq(weft_event_init(&wake_up), 0);
+    RUN(close_late, NULL, &two);
 }
 
 /* ---- a shield, a nested group ---- */

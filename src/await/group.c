@@ -30,8 +30,8 @@ static bool make_room(struct wf_group *g)
         free(g->codes);
     }
     g->codes = codes;
+    g->scope.memory = codes;
     g->code_cap = cap;
-    wf_group_own_codes(g);
     return true;
 }
 
@@ -180,16 +180,18 @@ static __attribute__((noinline)) int spawn_fully(const char *site, weft_group *g
     if (rc < 0) {
         return rc;
     }
+    (void)wf_task_try_hold(made); /* the group may close, run it and free it before it is queued */
     rc = add_child(worker, wf_group_of(group), made, task != NULL);
-    if (rc < 0) {
+    if (rc == 0) {
+        if (task != NULL) {
+            *task = made;
+        }
+        wf_sched_submit(worker->runtime, worker, made);
+    } else {
         wf_spawn_abandon(worker, made);
-        return rc;
     }
-    if (task != NULL) {
-        *task = made;
-    }
-    wf_sched_submit(worker->runtime, worker, made);
-    return 0;
+    wf_task_let_go(made, &worker->tasks);
+    return rc;
 }
 
 int weft_group_spawn_at(const char *site, weft_group *group, weft_task **task, weft_fn *fn,

@@ -40,7 +40,7 @@ struct wf_group {
     uint32_t live; /* children that have not left: unfinished, or their callbacks are running */
     struct wf_list children;
     struct wf_wait *wait; /* of the task, in close or drain */
-    /* Codes in the order of recording: inline, then on the heap with room for every child. */
+    /* Codes in the order of recording: inline, then on the heap (scope.memory) with room for every child. */
     uint32_t error_count;
     uint32_t code_cap;
     int *codes;
@@ -52,15 +52,6 @@ _Static_assert(sizeof(struct wf_group) <= sizeof(weft_group), "weft_group is too
 static inline struct wf_group *wf_group_of(const weft_group *group)
 {
     return (struct wf_group *)(uintptr_t)group;
-}
-
-/* The wait in close or drain owns the codes on the heap: children spawn too, and move them. Under the
- * lock. */
-static inline void wf_group_own_codes(struct wf_group *g)
-{
-    if (g->wait != NULL) {
-        g->wait->memory = g->codes != g->inline_codes ? g->codes : NULL;
-    }
 }
 
 /* Notes an error of a child or of the body. Under the lock. */

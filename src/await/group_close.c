@@ -30,7 +30,6 @@ static enum wf_verdict wait_once(struct wf_group *g, struct wf_wait *wait, int64
     wf_lock(&g->lock);
     bool must_wait = g->live > 0;
     g->wait = must_wait ? wait : NULL;
-    wf_group_own_codes(g);
     wf_unlock(&g->lock);
     if (!must_wait) {
         return WF_GRANTED;
@@ -49,6 +48,16 @@ static enum wf_verdict wait_once(struct wf_group *g, struct wf_wait *wait, int64
     return verdict;
 }
 
+/* The task has taken a request of its own. */
+static void absorb_now(struct wf_group *g, bool *absorbed)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    *absorbed = true;
+    wf_group_cancel_once(g, wf_cancel_cause(g->scope.task), &later);
+    wf_later_run(&later);
+}
+
 /* Waits until no child is live; `absorbed` becomes true if a request comes meanwhile. Requests are taken
  * on the canceller's thread, or, where everything has its turn, by the task when it is its turn. */
 static void wait_for_children(struct wf_group *g, bool *absorbed)
@@ -60,11 +69,7 @@ static void wait_for_children(struct wf_group *g, bool *absorbed)
     wait.hand_on = has_turns ? NULL : absorb;
     wait.list = list_children;
     while (wait_once(g, &wait, WF_FOREVER) != WF_GRANTED) {
-        struct wf_later later;
-        wf_later_init(&later);
-        *absorbed = true;
-        wf_group_cancel_once(g, wf_cancel_cause(g->scope.task), &later);
-        wf_later_run(&later);
+        absorb_now(g, absorbed);
     }
     *absorbed = *absorbed || wait.handed_on;
 }
@@ -181,6 +186,10 @@ static void see_off_children(struct wf_group *g, bool *absorbed)
     *absorbed = wf_group_run_inside(g) || *absorbed;
     if (g->phase == WF_GROUP_CLOSED) {
         return; /* they have all run inside; nobody else sets it */
+    }
+    /* What came at a moment when nobody was inside, such as by a callback, came to the wait. */
+    if (wf_door_observe(g->scope.task, NULL) < 0) {
+        absorb_now(g, absorbed);
     }
     wait_for_children(g, absorbed);
     wf_lock(&g->lock);

@@ -52,12 +52,13 @@ static bool find_first(struct wf_group *g, struct offer *offer)
 
 /* ---- the claim ---- */
 
-/* What a deadlock in a simulation would leave behind on the heap is a wait's to give back: not inside then. */
-static inline bool is_fit(const struct wf_worker *worker, const struct wf_group *g)
+/* Its id is looked at right before the claim: the slot would have to have 2^18 other lives in between. */
+static inline bool is_fit(const struct wf_worker *worker, weft_task *self,
+                          const struct offer *offer)
 {
     uint64_t word;
-    return wf_inside_is_quiet(g->scope.task, WF_RUN, &word) && wf_fiber_has_room(worker->fiber) &&
-           (worker->sim == NULL || g->codes == g->inline_codes);
+    return wf_inside_is_quiet(self, WF_RUN, &word) && wf_fiber_has_room(worker->fiber) &&
+           (wf_task_token(offer->task) | WF_READY_NEW) == offer->entry;
 }
 
 static bool claim_slowly(struct wf_worker *worker, weft_task *self, const struct offer *offer)
@@ -93,7 +94,7 @@ static bool claim(struct wf_group *g, struct offer *offer)
         return false;
     }
     struct wf_worker *worker = wf_here();
-    if (!is_fit(worker, g)) {
+    if (!is_fit(worker, self, offer)) {
         return false;
     }
     uint64_t bottom = wf_deque_bottom(&worker->deque);

@@ -71,8 +71,8 @@ static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worke
         worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
         return false;
     }
+    wf_fence_after_rmw();
     if (dead > 0) {
-        wf_fence_after_rmw();
         wf_deque_settle(&worker->deque, before, dead);
     }
     return true;

@@ -113,7 +113,7 @@ void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind)
 }
 
 /* The last reference is gone. */
-static void release(weft_task *task, struct wf_task_cache *cache)
+void wf_task_release(weft_task *task, struct wf_task_cache *cache)
 {
     struct wf_registry *registry = wf_task_registry(task);
     uint64_t word = wf_load_acq(&task->word);
@@ -137,7 +137,7 @@ static void release(weft_task *task, struct wf_task_cache *cache)
 void wf_task_let_go(weft_task *task, struct wf_task_cache *cache)
 {
     if (wf_task_unhold(task) == 0) {
-        release(task, cache);
+        wf_task_release(task, cache);
     }
 }
 
@@ -309,6 +309,6 @@ void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later 
         }
         wf_task_let_go(task, cache);
     } else if (is_last && (seen & WF_HOLDS_MASK) == 0) {
-        release(task, cache);
+        wf_task_release(task, cache);
     }
 }

@@ -35,6 +35,8 @@ struct wf_scope {
     bool is_deferred; /* ... and waits in a shield */
     uint32_t baseline; /* delivered requests at entry that nobody took back */
     uint32_t fired_at; /* the word's deliveries when the request became undelivered */
+    void *
+        memory; /* on the heap, for a simulation whose deadlock leaves the scope open; NULL: none */
 };
 
 struct wf_shield {
@@ -107,6 +109,7 @@ static inline void wf_scope_open_with(struct wf_scope *scope, enum wf_scope_kind
     scope->is_deferred = false;
     scope->baseline = tally.visible - tally.undelivered;
     scope->fired_at = 0;
+    scope->memory = NULL;
     wf_store_rel(&scope->phase, WF_SCOPE_ACTIVE);
     task->scope = scope;
 }
