@@ -22,7 +22,7 @@ CHAPTERS = [
         "fork",
         "Trees of tasks with nothing or little to do in them. Everybody does the same work; Boost.Fiber, Go, Tokio "
         "and Python do smaller trees, and what is compared is the time of one task.",
-        ["fib", "skynet", "nqueens", "matmul"],
+        ["fib", "fib_group", "skynet", "nqueens", "matmul"],
     ),
     (
         "Tasks",
