@@ -42,13 +42,14 @@ static void run_side(struct row *row, struct side *side, bool is_warmup)
                       .operations = side->operations,
                       .workers = side->workers,
                       .is_quick = bench_run.is_quick,
-                      .is_warmup = is_warmup};
+                      .is_warmup = is_warmup,
+                      .program = side->program};
     if (side->is_out || (is_warmup && side->program != NULL)) {
         return; /* a program is started for each repetition and warms itself up */
     }
     current_case = b.name;
     alarm((unsigned)bench_run.timeout_s);
-    if (side->program != NULL) {
+    if (side->program != NULL && side->body == NULL) {
         bench_run_program(row, side, &b);
     } else if ((row->what->flags & BENCH_ISOLATED) != 0) {
         bench_run_isolated(row, side, &b);
@@ -114,7 +115,9 @@ static void add_peers(struct row *row)
         const char *name;
         const char *program = bench_program(i, row->what, row->workers, &name);
         if (program != NULL && bench_is_wanted_peer(name)) {
-            add_side(row, name, row->workers)->program = program;
+            struct side *side = add_side(row, name, row->workers);
+            side->program = program;
+            side->body = row->what->serve_program;
         }
     }
 }
