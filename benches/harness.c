@@ -36,14 +36,19 @@ static void keep(struct side *side, const struct bench_metric *metric)
     }
 }
 
+static struct bench repetition_of(const struct row *row, const struct side *side, bool is_warmup)
+{
+    return (struct bench){.name = row->what->name,
+                          .operations = side->operations,
+                          .workers = side->workers,
+                          .is_quick = bench_run.is_quick,
+                          .is_warmup = is_warmup,
+                          .program = side->program};
+}
+
 static void run_side(struct row *row, struct side *side, bool is_warmup)
 {
-    struct bench b = {.name = row->what->name,
-                      .operations = side->operations,
-                      .workers = side->workers,
-                      .is_quick = bench_run.is_quick,
-                      .is_warmup = is_warmup,
-                      .program = side->program};
+    struct bench b = repetition_of(row, side, is_warmup);
     if (side->is_out || (is_warmup && side->program != NULL)) {
         return; /* a program is started for each repetition and warms itself up */
     }
@@ -162,6 +167,14 @@ static void pin_process(int workers)
     }
 }
 
+static void prepare(const struct row *row)
+{
+    struct bench b = repetition_of(row, &row->sides[0], true);
+    if (row->what->prepare != NULL) {
+        row->what->prepare(&b);
+    }
+}
+
 /* Each row has one counted repetition, and more while there is time. */
 static void repeat(struct row *row)
 {
@@ -187,6 +200,7 @@ static void run_row(const struct bench_case *what, int workers)
     }
     pin_process(workers);
     open_sides(&row);
+    prepare(&row);
     repeat(&row);
     bench_print_row(&row);
     if (bench_run.out != NULL) {

@@ -79,6 +79,7 @@ struct bench_case {
     int workers;   /* 0: one row for each count of --workers */
     int reps_most; /* 0: as many as --reps says */
     unsigned flags;
+    bench_fn *prepare; /* once for each row, before it, in the harness's process; may be NULL */
     const char *programs_as; /* what peer programs call the case; NULL: as we do */
     bench_fn *serve_program; /* starts b->program, a server, and measures it; NULL: programs measure
                               * themselves */
