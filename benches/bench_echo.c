@@ -10,7 +10,6 @@
  */
 #include "harness.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -70,15 +69,18 @@ static void start_meter(void *arg)
 /* What programs call it: PROGRAM echo_serve DESCRIPTOR WORKERS. */
 static const char program_case[] = "echo_serve";
 
-static void exec_server(const struct bench *b, int listener)
+/* The listening socket's number in the server, and the last that every process may have: the kernel's table of
+ * descriptors is then as large as it will be. To enlarge it, accept waits for an RCU grace period in a process
+ * of several threads, and that takes seconds where a real-time class has all processors. */
+enum { LISTENER = 1023 };
+
+static void exec_server(const struct bench *b)
 {
     char descriptor[12];
     char workers[12];
-    snprintf(descriptor, sizeof descriptor, "%d", listener);
+    snprintf(descriptor, sizeof descriptor, "%d", LISTENER);
     snprintf(workers, sizeof workers, "%d", b->workers);
-    if (fcntl(listener, F_SETFD, 0) == 0) { /* or it would be closed */
-        execl(b->program, b->program, program_case, descriptor, workers, (char *)NULL);
-    }
+    execl(b->program, b->program, program_case, descriptor, workers, (char *)NULL);
 }
 
 /* `server` is NULL for a program. */
@@ -91,10 +93,12 @@ static pid_t start_server(struct bench *b, echo_server *server, int listener)
     }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin(0);
-    if (server != NULL) {
-        _exit(-server(listener));
+    if (dup2(listener, LISTENER) == LISTENER && close(listener) == 0) {
+        if (server != NULL) {
+            _exit(-server(LISTENER));
+        }
+        exec_server(b);
     }
-    exec_server(b, listener);
     _exit(1);
 }
 
