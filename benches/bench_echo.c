@@ -4,8 +4,7 @@
  * Each repetition forks a server, pins it, lets the load run against it, and kills it. The main figure is the
  * time per request at saturation, the others the server's processor time per request and the load's
  * latencies. Peer programs get the listening socket as a descriptor, so that all sides have the same load
- * and the same clocks. The raw loops are peers of the load too: beside the fastest servers it is what saturates,
- * and the server's processor time says more.
+ * and the same clocks.
  * --set seconds=N: how long each repetition measures (1.5).
  */
 #include "harness.h"
