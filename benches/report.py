@@ -65,7 +65,7 @@ CHAPTERS = [
         "Servers and files",
         "servers",
         "64 bytes sent back over TCP to 64 or 1000 connections. The server has one processor, the load another, and it is "
-        "the same load for all; `server` is the server's processor time for each request, of ours the kernel takes nine tenths. "
+        "the same load for all; `server` is the server's processor time for each request; of ours the kernel takes nine tenths. "
         "Then 4 KiB read from a file that is in the page cache, 64 reads at a time: processor time of each, and the time "
         "that passes; `pread` is the plain call.",
         ["echo_64", "echo_64.server", "echo_64.p99", "echo_1000", "echo_1000.server", "echo_1000.p99",
