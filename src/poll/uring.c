@@ -353,14 +353,13 @@ static int64_t bounded(const struct wf_uring *ring, int64_t timeout_ns)
     return has_waiting(ring) && timeout_ns > soon_ns ? soon_ns : timeout_ns;
 }
 
-/* Until there are `least` completions. */
-static void sleep_in(struct wf_uring *ring, int64_t timeout_ns, uint32_t least)
+static void sleep_in(struct wf_uring *ring, int64_t timeout_ns)
 {
     struct __kernel_timespec limit = {.tv_sec = timeout_ns / 1000000000,
                                       .tv_nsec = timeout_ns % 1000000000};
     struct io_uring_getevents_arg arg = {
         .sigmask_sz = 8, .ts = timeout_ns == WF_FOREVER ? 0 : (uint64_t)(uintptr_t)&limit};
-    long rc = enter(ring, least, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
+    long rc = enter(ring, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
     wf_let_signals_in();
     if (rc == -EBUSY || rc == -EAGAIN) {
         /* It takes nothing now, for lack of memory or because completions wait to be taken; and so it has
@@ -391,12 +390,13 @@ int wf_uring_look(struct wf_uring *ring, struct wf_later *later)
     return look_now(ring, later);
 }
 
-/* Takes alarms that come before anything else: the timers that they were for have been looked at. */
-static void reap_alarms(struct wf_uring *ring)
+/* Takes alarms that come before anything else. True: there was one, and nothing else. */
+static bool reap_alarms(struct wf_uring *ring)
 {
-    uint32_t head = wf_load_rlx(ring->cq_head); /* ours */
-    uint32_t first = head;
-    for (uint32_t tail = wf_load_acq(ring->cq_tail); head != tail; head++) {
+    uint32_t first = wf_load_rlx(ring->cq_head); /* ours */
+    uint32_t head = first;
+    uint32_t tail = wf_load_acq(ring->cq_tail);
+    for (; head != tail; head++) {
         const struct io_uring_cqe *completion = &ring->completions[head & ring->cq_mask];
         if (completion->user_data < FIRST_ALARM || completion->user_data > LAST_ALARM) {
             break;
@@ -406,20 +406,23 @@ static void reap_alarms(struct wf_uring *ring)
     if (head != first) {
         wf_store_rel(ring->cq_head, head);
     }
+    return head != first && head == tail;
 }
 
+/* An alarm may ring for nothing: its timers are gone, or it has rung while the worker was awake. */
 int wf_uring_sleep(struct wf_uring *ring, const struct wf_uring_limit *limit,
                    struct wf_later *later)
 {
+    struct wf_uring_limit rest = *limit;
     place_all(ring);
-    reap_alarms(ring);
-    if (has_completions(ring) || limit->deadline_ns <= limit->now_ns) {
+    (void)reap_alarms(ring);
+    if (has_completions(ring)) {
         return look_now(ring, later);
     }
-    bool is_set = limit->deadline_ns == WF_FOREVER || wf_uring_set_alarms(ring, limit);
-    int64_t timeout_ns = is_set ? WF_FOREVER : limit->deadline_ns - limit->now_ns;
-    /* Who has rung while the worker was awake ends no sleep. */
-    sleep_in(ring, bounded(ring, timeout_ns), 1 + wf_uring_count_rung(ring, limit->now_ns));
+    do {
+        bool is_set = rest.deadline_ns == WF_FOREVER || wf_uring_set_alarms(ring, &rest);
+        sleep_in(ring, bounded(ring, is_set ? WF_FOREVER : rest.deadline_ns - rest.now_ns));
+    } while (reap_alarms(ring) && (rest.now_ns = wf_monotonic_ns()) < rest.deadline_ns);
     return reap(ring, later);
 }
 

@@ -169,7 +169,8 @@ static inline bool wf_uring_has_mail(struct wf_uring *ring)
 /* Submits, and takes what has completed: who has ended is in `later`. Returns how many. */
 int wf_uring_look(struct wf_uring *ring, struct wf_later *later);
 
-/* When to end a sleep: it is `now_ns`; WF_FOREVER: no limit. The next sleep is likely to end at `following_ns`. */
+/* When to end a sleep: it is `now_ns`, and earlier; WF_FOREVER: no limit. The sleep after it is likely to end at
+ * `following_ns`. */
 struct wf_uring_limit {
     int64_t now_ns;
     int64_t deadline_ns;
@@ -201,9 +202,6 @@ static inline bool wf_uring_has_free_alarm(const struct wf_uring *ring)
 {
     return ring->alarms_ns[0] == WF_FOREVER || ring->alarms_ns[1] == WF_FOREVER;
 }
-
-/* How many have rung by now, and the ring has not seen it yet. */
-uint32_t wf_uring_count_rung(const struct wf_uring *ring, int64_t now_ns);
 
 /* One has rung, or was refused. */
 void wf_uring_end_alarm(struct wf_uring *ring, uint32_t which, int32_t result);

@@ -62,15 +62,6 @@ bool wf_uring_set_alarms(struct wf_uring *ring, const struct wf_uring_limit *lim
     return true;
 }
 
-uint32_t wf_uring_count_rung(const struct wf_uring *ring, int64_t now_ns)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < WF_URING_ALARMS; i++) {
-        count += ring->alarms_ns[i] <= now_ns ? 1 : 0;
-    }
-    return count;
-}
-
 void wf_uring_end_alarm(struct wf_uring *ring, uint32_t which, int32_t result)
 {
     ring->alarms_ns[which] = WF_FOREVER;
