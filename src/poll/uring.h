@@ -110,8 +110,9 @@ struct wf_uring {
     bool is_watching; /* a poll of it is there */
     bool was_ready;   /* ... and has fired */
 
-    /* uring_alarm.c: when the kernel's timers of this ring ring, WF_FOREVER: that one is not set. */
-    int64_t alarms_ns[WF_URING_ALARMS];
+    /* uring_alarm.c: when the kernel's timers of this ring ring, WF_FOREVER: that one is not set. The owner writes
+     * (relaxed), reports load (relaxed). */
+    wf_ai64 alarms_ns[WF_URING_ALARMS];
     struct __kernel_timespec alarm_delays[WF_URING_ALARMS]; /* until their submission */
     bool has_no_alarms; /* the kernel has refused one */
 
@@ -200,7 +201,14 @@ bool wf_uring_set_alarms(struct wf_uring *ring, const struct wf_uring_limit *lim
 /* Whether setting them would set the second one, too: then the limit wants to know what follows. */
 static inline bool wf_uring_has_free_alarm(const struct wf_uring *ring)
 {
-    return ring->alarms_ns[0] == WF_FOREVER || ring->alarms_ns[1] == WF_FOREVER;
+    return wf_load_rlx(&ring->alarms_ns[0]) == WF_FOREVER ||
+           wf_load_rlx(&ring->alarms_ns[1]) == WF_FOREVER;
+}
+
+static inline bool wf_uring_has_alarm_any(const struct wf_uring *ring)
+{
+    return wf_load_rlx(&ring->alarms_ns[0]) != WF_FOREVER ||
+           wf_load_rlx(&ring->alarms_ns[1]) != WF_FOREVER;
 }
 
 /* One has rung, or was refused. */

@@ -8,7 +8,9 @@
  *       that way at each sleep, and again when something else ends it. An alarm stays set, and the next
  *       one is set before the first rings: the interrupt of the first writes it, as it must write something.
  * An alarm whose timers were disarmed rings for nothing, once. Correctness hangs on one thing: a sleep has an alarm
- * at its deadline or before, or a limit.
+ * at its deadline or before, or a limit. What the kernel takes late, since the worker lost its processor on the way or
+ * memory was short, is late by that, as a limit would be. Delays are relative: an absolute time would have to be
+ * told in the clock of the time namespace that the process is in.
  */
 #include <errno.h>
 
@@ -34,15 +36,16 @@ static uint32_t have_alarm(struct wf_uring *ring, int64_t now_ns, int64_t at_ns,
 {
     uint32_t unset = WF_URING_ALARMS;
     for (uint32_t i = 0; i < WF_URING_ALARMS; i++) {
-        if (i != other && ring->alarms_ns[i] <= at_ns && ring->alarms_ns[i] > now_ns) {
+        int64_t alarm_ns = wf_load_rlx(&ring->alarms_ns[i]);
+        if (i != other && alarm_ns <= at_ns && alarm_ns > now_ns) {
             return i;
         }
-        unset = ring->alarms_ns[i] == WF_FOREVER ? i : unset;
+        unset = alarm_ns == WF_FOREVER ? i : unset;
     }
     if (unset == WF_URING_ALARMS || !place_alarm(ring, unset, at_ns - now_ns)) {
         return WF_URING_ALARMS;
     }
-    ring->alarms_ns[unset] = at_ns;
+    wf_store_rlx(&ring->alarms_ns[unset], at_ns);
     return unset;
 }
 
@@ -64,6 +67,6 @@ bool wf_uring_set_alarms(struct wf_uring *ring, const struct wf_uring_limit *lim
 
 void wf_uring_end_alarm(struct wf_uring *ring, uint32_t which, int32_t result)
 {
-    ring->alarms_ns[which] = WF_FOREVER;
+    wf_store_rlx(&ring->alarms_ns[which], WF_FOREVER);
     ring->has_no_alarms = ring->has_no_alarms || result != -ETIME;
 }

@@ -189,7 +189,7 @@ int wf_uring_create(struct wf_uring **out)
     ring->wake_fd = -1;
     ring->watch_fd = -1;
     for (int i = 0; i < WF_URING_ALARMS; i++) {
-        ring->alarms_ns[i] = WF_FOREVER;
+        wf_store_rlx(&ring->alarms_ns[i], WF_FOREVER);
     }
     wf_list_init(&ring->backlog);
     wf_list_init(&ring->cancels);
