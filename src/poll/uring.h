@@ -114,7 +114,7 @@ struct wf_uring {
      * (relaxed), reports load (relaxed). */
     wf_ai64 alarms_ns[WF_URING_ALARMS];
     struct __kernel_timespec alarm_delays[WF_URING_ALARMS]; /* until their submission */
-    bool has_no_alarms; /* the kernel has refused one */
+    bool has_no_alarms;                                     /* the kernel has refused one */
 
     void *rings;
     size_t rings_bytes;
