@@ -3,14 +3,18 @@
  *
  * Each repetition forks a server, pins it, lets the load run against it, and kills it. The main figure is the
  * time per request at saturation, the others the server's processor time per request and the load's
- * latencies.
+ * latencies. Peer programs get the listening socket as a descriptor, so that all sides have the same load
+ * and the same clocks.
+ * --set seconds=N: how long each repetition measures (1.5).
  */
 #include "harness.h"
 
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,10 +54,51 @@ static double server_s(const struct meter *meter)
     return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
 }
 
+static int64_t duration_ns(const struct bench *b)
+{
+    return (int64_t)(1e9 * bench_setting("seconds", b->is_quick ? 0.2 : 1.5));
+}
+
 static void start_meter(void *arg)
 {
     struct meter *meter = arg;
     meter->started_s = server_s(meter);
+}
+
+/* What programs call it: PROGRAM echo_serve DESCRIPTOR WORKERS. */
+static const char program_case[] = "echo_serve";
+
+/* The listening socket's number in the server, and the last that every process may have: the kernel's table of
+ * descriptors is then as large as it will be. To enlarge it, accept waits for an RCU grace period in a process
+ * of several threads, and that takes seconds where a real-time class has all processors. */
+enum { LISTENER = 1023 };
+
+static void exec_server(const struct bench *b)
+{
+    char descriptor[12];
+    char workers[12];
+    snprintf(descriptor, sizeof descriptor, "%d", LISTENER);
+    snprintf(workers, sizeof workers, "%d", b->workers);
+    execl(b->program, b->program, program_case, descriptor, workers, (char *)NULL);
+}
+
+/* `server` is NULL for a program. */
+static pid_t start_server(struct bench *b, echo_server *server, int listener)
+{
+    pid_t child = fork();
+    bench_require(b, child >= 0, "fork");
+    if (child > 0) {
+        return child;
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pin(0);
+    if (dup2(listener, LISTENER) == LISTENER && close(listener) == 0) {
+        if (server != NULL) {
+            _exit(-server(LISTENER));
+        }
+        exec_server(b);
+    }
+    _exit(1);
 }
 
 static void measure(struct bench *b, echo_server *server, int connections)
@@ -61,18 +106,14 @@ static void measure(struct bench *b, echo_server *server, int connections)
     int port = 0;
     int listener = open_listener(&port);
     bench_require(b, listener >= 0, "listen");
-    pid_t child = fork();
-    bench_require(b, child >= 0, "fork");
-    if (child == 0) {
-        pin(0);
-        _exit(-server(listener));
-    }
+    pid_t child = start_server(b, server, listener);
+    (void)close(listener); /* the server's alone: when it ends, the load fails */
     cpu_set_t former;
     (void)sched_getaffinity(0, sizeof former, &former);
     pin(1);
     struct meter meter = {.started_s = 0};
     struct echo_load load = {.connections = connections,
-                             .duration_ns = b->is_quick ? 200000000 : 1500000000,
+                             .duration_ns = duration_ns(b),
                              .begin = start_meter,
                              .arg = &meter};
     bool ok = clock_getcpuclockid(child, &meter.clock) == 0 && echo_run_load(port, &load);
@@ -80,7 +121,6 @@ static void measure(struct bench *b, echo_server *server, int connections)
     (void)kill(child, SIGKILL);
     int status = 0;
     (void)waitpid(child, &status, 0);
-    (void)close(listener);
     (void)sched_setaffinity(0, sizeof former, &former);
     if (!ok || load.requests == 0) {
         bench_skip(b, "the server could not run");
@@ -118,6 +158,10 @@ static void measure(struct bench *b, echo_server *server, int connections)
     static void raw_epoll_##Connections(struct bench *b) \
     {                                                    \
         measure(b, echo_raw_epoll, Connections);         \
+    }                                                    \
+    static void program_##Connections(struct bench *b)   \
+    {                                                    \
+        measure(b, NULL, Connections);                   \
     }
 
 SIDES(64)
@@ -129,6 +173,8 @@ static const struct bench_case cases[] = {
      .body = auto_64,
      .workers = 1,
      .flags = BENCH_PLAIN | BENCH_ONCE,
+     .programs_as = program_case,
+     .serve_program = program_64,
      .peers = {{"raw_uring", .body = raw_uring_64}, {"raw_epoll", .body = raw_epoll_64}}},
     {.name = "echo_64_uring",
      .operations = 1,
@@ -153,6 +199,8 @@ static const struct bench_case cases[] = {
      .body = auto_1000,
      .workers = 1,
      .flags = BENCH_PLAIN | BENCH_ONCE,
+     .programs_as = program_case,
+     .serve_program = program_1000,
      .peers = {{"raw_uring", .body = raw_uring_1000}, {"raw_epoll", .body = raw_epoll_1000}}},
     {.name = "echo_1000_uring",
      .operations = 1,

@@ -3,6 +3,7 @@
  *
  * What: fib(n) spawns fib(n - 1), calls fib(n - 2) and awaits the child. An operation is a spawn, of
  *       which there are fib(n + 1) - 1; --operations N sets n, --full makes it 39.
+ *       fib_group       the same by a group in each call, with a child for each of the two.
  *       fib_64_workers has far more workers than processors: beside two workers it should lose little.
  * Peers: the same function calls, as they would be without tasks; with more workers, one worker.
  */
@@ -27,6 +28,31 @@ static intptr_t fib(void *arg)
         abort();
     }
     return left_value + right_value;
+}
+
+struct half {
+    intptr_t n;
+    intptr_t value;
+};
+
+static intptr_t fib_of_half(void *arg)
+{
+    struct half *half = arg;
+    if (half->n < 2) {
+        half->value = half->n;
+        return 0;
+    }
+    struct half left = {.n = half->n - 1};
+    struct half right = {.n = half->n - 2};
+    weft_group group;
+    if (weft_group_open(&group, 0) != 0 ||
+        weft_group_spawn(&group, NULL, fib_of_half, &left, NULL) != 0 ||
+        weft_group_spawn(&group, NULL, fib_of_half, &right, NULL) != 0 ||
+        weft_group_close(&group, 0) != 0) {
+        abort();
+    }
+    half->value = left.value + right.value;
+    return 0;
 }
 
 __attribute__((noinline)) static intptr_t fib_by_calls(intptr_t n)
@@ -63,6 +89,17 @@ static void by_tasks(struct bench *b)
     finish(b, value);
 }
 
+/* Twice as many spawns. */
+static void by_groups(struct bench *b)
+{
+    struct half all = {.n = (intptr_t)b->operations};
+    bench_start(b);
+    (void)fib_of_half(&all);
+    bench_stop(b);
+    finish(b, all.value);
+    b->done *= 2;
+}
+
 static void by_calls(struct bench *b)
 {
     bench_start(b);
@@ -80,6 +117,14 @@ static const struct bench_case cases[] = {
      .reps_most = 7,
      .peers = {{.name = "one worker", .body = by_tasks, .in_runtime = true, .workers = 1},
                {.name = "calls", .body = by_calls, .workers = 1}}},
+    {.name = "fib_group",
+     .operations = 30,
+     .quick_operations = 20,
+     .full_operations = 36,
+     .body = by_groups,
+     .reps_most = 7,
+     .programs_as = "fib",
+     .peers = {{.name = "await each", .body = by_tasks, .in_runtime = true}}},
     {.name = "fib_64_workers",
      .operations = 32,
      .quick_operations = 22,

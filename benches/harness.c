@@ -36,19 +36,25 @@ static void keep(struct side *side, const struct bench_metric *metric)
     }
 }
 
+static struct bench repetition_of(const struct row *row, const struct side *side, bool is_warmup)
+{
+    return (struct bench){.name = row->what->name,
+                          .operations = side->operations,
+                          .workers = side->workers,
+                          .is_quick = bench_run.is_quick,
+                          .is_warmup = is_warmup,
+                          .program = side->program};
+}
+
 static void run_side(struct row *row, struct side *side, bool is_warmup)
 {
-    struct bench b = {.name = row->what->name,
-                      .operations = side->operations,
-                      .workers = side->workers,
-                      .is_quick = bench_run.is_quick,
-                      .is_warmup = is_warmup};
+    struct bench b = repetition_of(row, side, is_warmup);
     if (side->is_out || (is_warmup && side->program != NULL)) {
         return; /* a program is started for each repetition and warms itself up */
     }
     current_case = b.name;
     alarm((unsigned)bench_run.timeout_s);
-    if (side->program != NULL) {
+    if (side->program != NULL && side->body == NULL) {
         bench_run_program(row, side, &b);
     } else if ((row->what->flags & BENCH_ISOLATED) != 0) {
         bench_run_isolated(row, side, &b);
@@ -114,7 +120,9 @@ static void add_peers(struct row *row)
         const char *name;
         const char *program = bench_program(i, row->what, row->workers, &name);
         if (program != NULL && bench_is_wanted_peer(name)) {
-            add_side(row, name, row->workers)->program = program;
+            struct side *side = add_side(row, name, row->workers);
+            side->program = program;
+            side->body = row->what->serve_program;
         }
     }
 }
@@ -159,6 +167,14 @@ static void pin_process(int workers)
     }
 }
 
+static void prepare(const struct row *row)
+{
+    struct bench b = repetition_of(row, &row->sides[0], true);
+    if (row->what->prepare != NULL) {
+        row->what->prepare(&b);
+    }
+}
+
 /* Each row has one counted repetition, and more while there is time. */
 static void repeat(struct row *row)
 {
@@ -184,6 +200,7 @@ static void run_row(const struct bench_case *what, int workers)
     }
     pin_process(workers);
     open_sides(&row);
+    prepare(&row);
     repeat(&row);
     bench_print_row(&row);
     if (bench_run.out != NULL) {

@@ -41,6 +41,7 @@ struct bench {
     int workers;
     bool is_quick;
     bool is_warmup;
+    const char *program; /* of a server case: the peer's path; NULL: it is a function */
 
     /* What the calls below record. */
     int64_t started_ns;
@@ -78,7 +79,10 @@ struct bench_case {
     int workers;   /* 0: one row for each count of --workers */
     int reps_most; /* 0: as many as --reps says */
     unsigned flags;
-    const char *programs_as;              /* what peer programs call the case; NULL: as we do */
+    bench_fn *prepare; /* once for each row, before it, in the harness's process; may be NULL */
+    const char *programs_as; /* what peer programs call the case; NULL: as we do */
+    bench_fn *serve_program; /* starts b->program, a server, and measures it; NULL: programs measure
+                              * themselves */
     struct bench_peer peers[BENCH_PEERS]; /* up to the first without a name */
 };
 

@@ -17,7 +17,7 @@ enum {
     BENCH_MOST_FILTERS = 16,
     BENCH_MOST_SETTINGS = 16,
     BENCH_MOST_PEERS = 16,
-    BENCH_PROGRAMS = 7,
+    BENCH_PROGRAMS = 8,
     BENCH_MOST_REPS = 1000,
     BENCH_EXIT_FAILED = 1,
     BENCH_EXIT_USAGE = 2,
@@ -67,7 +67,7 @@ struct series {
 struct side {
     const char *name;
     const char *program; /* its path; NULL: a function */
-    bench_fn *body;
+    bench_fn *body;      /* of a program: what starts and measures it; NULL: it does so itself */
     bool is_ours;
     bool in_runtime;
     int workers;

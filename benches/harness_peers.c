@@ -18,9 +18,13 @@ struct program {
 };
 
 static struct program programs[BENCH_PROGRAMS] = {
-    {.name = "tbb", .file = "peer_tbb"},       {.name = "boost.fiber", .file = "peer_boost"},
-    {.name = "libuv", .file = "peer_uv"},      {.name = "go", .file = "peer_go"},
-    {.name = "tokio", .file = "peer_tokio"},   {.name = "asyncio", .file = "peer_asyncio"},
+    {.name = "tbb", .file = "peer_tbb"},
+    {.name = "boost.fiber", .file = "peer_boost"},
+    {.name = "libuv", .file = "peer_uv"},
+    {.name = "go", .file = "peer_go"},
+    {.name = "tokio", .file = "peer_tokio"},
+    {.name = "tokio.current", .file = "peer_tokio_current"},
+    {.name = "asyncio", .file = "peer_asyncio"},
     {.name = "uvloop", .file = "peer_uvloop"},
 };
 

@@ -12,6 +12,7 @@ COLOURS = {
     "libuv": "#6b8e23",
     "go": "#3aa6a0",
     "tokio": "#b07aa1",
+    "tokio.current": "#8f5a7f",
     "asyncio": "#9a9a9a",
     "uvloop": "#c7b446",
 }

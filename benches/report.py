@@ -13,7 +13,7 @@ import sys
 
 import plots
 
-PROGRAMS = ["tbb", "boost.fiber", "libuv", "go", "tokio", "asyncio", "uvloop"]
+PROGRAMS = ["tbb", "boost.fiber", "libuv", "go", "tokio", "tokio.current", "asyncio", "uvloop"]
 
 # Title, file of its picture, what it is, and the figures: "case", or "case.figure".
 CHAPTERS = [
@@ -22,7 +22,7 @@ CHAPTERS = [
         "fork",
         "Trees of tasks with nothing or little to do in them. Everybody does the same work; Boost.Fiber, Go, Tokio "
         "and Python do smaller trees, and what is compared is the time of one task.",
-        ["fib", "skynet", "nqueens", "matmul"],
+        ["fib", "fib_group", "skynet", "nqueens", "matmul"],
     ),
     (
         "Tasks",
@@ -60,6 +60,16 @@ CHAPTERS = [
         ["storm", "storm_detached", "hog.task_late", "hog.timer_late", "hog.io_late",
          "hog.held_late", "hog.held_calls", "hog.held_counted",
          "idle_wake.p50", "idle_wake.p99", "idle_cpu"],
+    ),
+    (
+        "Servers and files",
+        "servers",
+        "64 bytes sent back over TCP to 64 or 1000 connections. The server has one processor, the load another, and it is "
+        "the same load for all; `server` is the server's processor time for each request; of ours the kernel takes nine tenths. "
+        "Then 4 KiB read from a file that is in the page cache, 64 reads at a time: processor time of each, and the time "
+        "that passes; `pread` is the plain call.",
+        ["echo_64", "echo_64.server", "echo_64.p99", "echo_1000", "echo_1000.server", "echo_1000.p99",
+         "file_read", "file_read.wall"],
     ),
     (
         "Crowds",
@@ -214,7 +224,7 @@ def head(peers):
             versions = "; ".join(line.strip() for line in file if line.strip())
     return f"""# Benchmarks
 
-This page and its pictures are written by `./dev bench --docs`, in about eight minutes. The programs are in
+This page and its pictures are written by `./dev bench --docs`, in about ten minutes. The programs are in
 [benches](../benches), the peers' in [benches/peers](../benches/peers): idiomatic programs that do the same work,
 started by turns with ours, so that ratios hold where absolute times drift.
 

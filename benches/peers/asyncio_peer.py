@@ -4,6 +4,7 @@
 is reported is the time of one. One thread."""
 import asyncio
 import resource
+import socket
 import sys
 import time
 
@@ -298,6 +299,23 @@ async def skynet(n):
     return (now() - start) / n
 
 
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+async def echo_serve(descriptor):
+    """Serves a listening socket that was inherited, for ever. Its connections have TCP_NODELAY, as all of a loop's."""
+    listener = socket.socket(fileno=descriptor)
+    listener.setblocking(False)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Echo, sock=listener, backlog=4096)
+    await server.serve_forever()
+
+
 CASES = {
     "spawn_await": spawn_await,
     "spawn_many_cold": spawn_many,
@@ -323,9 +341,10 @@ CASES = {
     "wake_crowd": wake_crowd,
     "fib": fib,
     "skynet": skynet,
+    "echo_serve": echo_serve,
 }
-COLD = ("spawn_many_cold", "lateness", "wake_crowd", "timer_arm_cancel_million", "fib", "skynet")
-SIZES = ("lateness", "fib", "skynet")  # not a number of operations
+COLD = ("spawn_many_cold", "lateness", "wake_crowd", "timer_arm_cancel_million", "fib", "skynet", "echo_serve")
+SIZES = ("lateness", "fib", "skynet", "echo_serve")  # not a number of operations
 
 
 async def run(name, n):

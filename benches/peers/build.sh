@@ -34,6 +34,8 @@ build_tokio() {
     mkdir -p "$out/tokio/src" && cp "$here/tokio/Cargo.toml" "$out/tokio/" &&
         cp "$here"/tokio/src/*.rs "$out/tokio/src/" &&
         cargo build --release --manifest-path "$out/tokio/Cargo.toml" &&
+        printf '#!/bin/sh\nexec "%s" current "$@"\n' "$out/peer_tokio" >"$out/peer_tokio_current" &&
+        chmod +x "$out/peer_tokio_current" &&
         cp "$out/tokio/target/release/peer_tokio" "$out/peer_tokio"
 }
 

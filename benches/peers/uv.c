@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* uv.c - the libuv peer: peer_uv CASE [OPERATIONS [WORKERS]] prints lines "CASE NUMBER"; see
- * ../README.md. Timers and files; a loop has one thread. */
+ * ../README.md. Timers, files, and a server; a loop has one thread. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,12 +177,95 @@ static void file_read(long n)
     printf("file_read.wall %f\n", (double)(uv_hrtime() - start_ns) / (double)n);
 }
 
+/* ---- a server that sends back what comes: an answer is tried at once, the rest of it is queued ---- */
+
+struct connection {
+    uv_tcp_t socket;
+    uv_write_t request; /* nothing is read while it is under way */
+    char buffer[1024];
+};
+
+static void allocate(uv_handle_t *socket, size_t hint, uv_buf_t *buffer)
+{
+    struct connection *c = socket->data;
+    (void)hint;
+    *buffer = uv_buf_init(c->buffer, sizeof c->buffer);
+}
+
+static void was_closed(uv_handle_t *socket)
+{
+    free(socket->data);
+}
+
+static void came(uv_stream_t *socket, ssize_t n, const uv_buf_t *buffer);
+
+static void was_written(uv_write_t *request, int status)
+{
+    uv_stream_t *socket = request->handle;
+    if (status != 0 || uv_read_start(socket, allocate, came) != 0) {
+        uv_close((uv_handle_t *)socket, was_closed);
+    }
+}
+
+static void write_rest(struct connection *c, uv_buf_t rest)
+{
+    uv_stream_t *socket = (uv_stream_t *)&c->socket;
+    uv_read_stop(socket);
+    if (uv_write(&c->request, socket, &rest, 1, was_written) != 0) {
+        uv_close((uv_handle_t *)socket, was_closed);
+    }
+}
+
+static void came(uv_stream_t *socket, ssize_t n, const uv_buf_t *buffer)
+{
+    if (n < 0) {
+        uv_close((uv_handle_t *)socket, was_closed);
+    } else if (n > 0) {
+        uv_buf_t answer = uv_buf_init(buffer->base, (unsigned)n);
+        int sent = uv_try_write(socket, &answer, 1);
+        sent = sent < 0 ? 0 : sent; /* what is wrong, uv_write finds too */
+        if (sent < n) {
+            write_rest(socket->data, uv_buf_init(buffer->base + sent, (unsigned)(n - sent)));
+        }
+    }
+}
+
+static void was_connected(uv_stream_t *listener, int status)
+{
+    struct connection *c = status == 0 ? malloc(sizeof *c) : NULL;
+    if (c == NULL) {
+        return;
+    }
+    uv_tcp_init(listener->loop, &c->socket);
+    c->socket.data = c;
+    uv_stream_t *socket = (uv_stream_t *)&c->socket;
+    if (uv_accept(listener, socket) != 0 || uv_tcp_nodelay(&c->socket, 1) != 0 ||
+        uv_read_start(socket, allocate, came) != 0) {
+        uv_close((uv_handle_t *)socket, was_closed);
+    }
+}
+
+/* Of a listening socket that was inherited; for ever. */
+static int echo_serve(int descriptor)
+{
+    uv_tcp_t listener;
+    uv_tcp_init(uv_default_loop(), &listener);
+    int rc = uv_tcp_open(&listener, descriptor);
+    rc = rc != 0 ? rc : uv_listen((uv_stream_t *)&listener, 4096, was_connected);
+    if (rc == 0) {
+        uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+    }
+    fprintf(stderr, "peer_uv: echo_serve: %s\n", rc != 0 ? uv_strerror(rc) : "ended");
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     long n = argc > 2 ? atol(argv[2]) : 10000;
     if (argc < 2) {
-        puts("timer_arm_cancel 1\ntimer_arm_cancel_million 1\nlateness 1");
+        puts("timer_arm_cancel 1\ntimer_arm_cancel_million 1\nlateness 1\nfile_read 1\n"
+             "echo_serve 1");
         return 0;
     }
     if (argc > 3 && atol(argv[3]) > 1) {
@@ -197,6 +280,8 @@ int main(int argc, char **argv)
         file_read(n);
     } else if (strcmp(name, "lateness") == 0) {
         lateness(n);
+    } else if (strcmp(name, "echo_serve") == 0) {
+        return echo_serve((int)n);
     } else {
         return 77;
     }

@@ -68,7 +68,8 @@ WEFT_API WEFT_NODISCARD int weft_group_drain(weft_group *group, int64_t delay_ns
  *          -EPERM
  * cancel   observed first, as if the body had ended with it; then the whole work is done: requests
  *          while waiting cancel the children once and are returned at the end
- * context  the task that opened it; await point, but one that always closes */
+ * context  the task that opened it; await point, but one that always closes. Children that have not started
+ *          run inside this call, the newest first, where weft_await would run them so (task.h) */
 WEFT_API WEFT_NODISCARD intptr_t weft_group_close(weft_group *group, intptr_t rc);
 
 /* The errors of a closed group in the order in which they were recorded: writes up to `cap` codes,

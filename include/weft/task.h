@@ -29,7 +29,7 @@ typedef struct weft_spawn_options {
 } weft_spawn_options;
 
 /* Queues a new task; it never runs inside this call. First runs are in spawn order on one worker, but
- * a task that is awaited before it has started runs then.
+ * a task that is awaited before it has started runs then, and so does a child when its group closes.
  *
  * task     receives a handle; NULL detaches the task: the runtime owns it
  * fn, arg  what runs; arg stays the caller's when the spawn fails

@@ -45,11 +45,19 @@ static uint32_t generation_of(const weft_task *task)
     return WF_REFS_GENERATION(wf_load_acq(&((weft_task *)(uintptr_t)task)->refs));
 }
 
+/* What a task waits for, as far as that is followed: a group that closes is not, whether a child of it runs inside
+ * or not. A report names such a cycle (sched/waits.c). */
+static uint64_t joins_of(weft_task *task)
+{
+    uint64_t joins = wf_load_sc(&task->joins);
+    return (joins & WF_JOINS_ALL) != 0 ? 0 : joins;
+}
+
 /* True if the chain of joins from `task` comes to an end, or is too long to be followed. */
 static bool comes_to_an_end(const weft_task *self, weft_task *task)
 {
     for (int hops = 0; hops < WAITS_MAX; hops++) {
-        uint64_t joins = wf_load_sc(&task->joins);
+        uint64_t joins = joins_of(task);
         if (joins == 0) {
             return true;
         }
@@ -87,7 +95,7 @@ static bool meets_self(struct search *search, weft_task *task, uint32_t generati
         search->last = from;
         return true;
     }
-    if (wf_load_sc(&task->joins) != 0) {
+    if (joins_of(task) != 0) {
         add_place(search, task, generation, from);
     }
     return false;
@@ -113,7 +121,7 @@ static bool leave_by_gather(struct search *search, uint32_t from)
 {
     struct place *place = &search->places[from];
     wf_lock(&place->task->lock);
-    uint64_t joins = wf_load_sc(&place->task->joins);
+    uint64_t joins = joins_of(place->task);
     const struct wf_edges *edges = (const struct wf_edges *)(uintptr_t)(joins & ~WF_JOINS_GATHER);
     bool found = false;
     if ((joins & WF_JOINS_GATHER) != 0 && generation_of(place->task) == place->generation &&
@@ -132,13 +140,13 @@ static bool leave_by_join(struct search *search, uint32_t from, uint64_t joins)
     weft_task *task = wf_token_task(joins);
     uint32_t generation = generation_of(task);
     bool is_same =
-        wf_load_sc(&place->task->joins) == joins && generation_of(place->task) == place->generation;
+        joins_of(place->task) == joins && generation_of(place->task) == place->generation;
     return is_same && meets_self(search, task, generation, from);
 }
 
 static bool leave_place(struct search *search, uint32_t from)
 {
-    uint64_t joins = wf_load_sc(&search->places[from].task->joins);
+    uint64_t joins = joins_of(search->places[from].task);
     if (joins == 0) {
         return false;
     }
@@ -223,7 +231,7 @@ bool wf_cycle_gather(weft_task *self, struct wf_edges *edges)
     edges->number = (++worker->gathers << 16) + worker->index; /* fewer workers than that */
     wf_store_sc(&self->joins, (uint64_t)(uintptr_t)edges | WF_JOINS_GATHER);
     for (size_t i = 0; i < edges->count; i++) {
-        if (wf_load_sc(&edges->tasks[i]->joins) != 0) {
+        if (joins_of(edges->tasks[i]) != 0) {
             return closes(self, edges);
         }
     }

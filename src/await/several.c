@@ -120,7 +120,7 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
     struct member *member = WF_CONTAINER(waiter, struct member, waiter);
     struct several *all = member->all;
     count_down(all, member);
-    wf_fence_full(); /* pairs with wait_until_over: it stores the epoch, then reads the counts */
+    wf_fence_after_rmw(); /* pairs with wait_once: it stores the epoch, then reads the counts */
     if (is_over(all)) {
         (void)wf_wait_claim(&all->wait, WF_GRANTED, later);
     }
@@ -261,10 +261,12 @@ static int check(weft_task *const *tasks, size_t count, const weft_task *self)
 static void collect(struct several *all, intptr_t *results)
 {
     for (size_t i = 0; i < all->edges.count; i++) {
-        wf_state_set(&all->edges.tasks[i]->word, WF_SEEN);
-        if (wf_word_has_ended(wf_load_acq(&all->edges.tasks[i]->word))) {
-            wf_task_look(all->edges.tasks[i], results != NULL ? &results[i] : NULL);
+        weft_task *task = all->edges.tasks[i];
+        if (wf_word_has_ended(wf_load_acq(&task->word))) {
+            wf_task_look(task, results != NULL ? &results[i] : NULL);
+            continue;
         }
+        wf_state_set(&task->word, WF_SEEN);
     }
 }
 

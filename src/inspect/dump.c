@@ -87,7 +87,9 @@ static void tell_task(struct dump *dump, size_t at)
         wf_text_add(text, dump->scene.sights[at].inside != 0 ? ": " : ": running or ready");
         if (dump->scene.sights[at].inside != 0) {
             wf_scene_tell(&dump->scene, at, true, text);
-            wf_text_add(text, " on its own stack");
+            bool is_one_of_many = (dump->scene.sights[at].inside & WF_JOINS_ALL) != 0;
+            wf_text_add(text,
+                        is_one_of_many ? ", one of them on its own stack" : " on its own stack");
         }
         break;
     case WF_PARKED:

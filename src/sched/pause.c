@@ -12,7 +12,9 @@
 enum {
     JOINS = 61,
     JOINS_MOST = 4 * JOINS,
+    JOINS_LEAST = 4,
     SHORT_NS = 4000,
+    LONG_NS = 500 * 1000,
     LOOK_NS = 50 * 1000,
     OLD_NS = 10 * 1000 * 1000
 };
@@ -36,7 +38,8 @@ void wf_sched_pause(struct wf_worker *worker)
 {
     int64_t now_ns = wf_monotonic_ns();
     wf_bump_own(&worker->turns, 1);
-    worker->until_pause = now_ns - worker->paused_ns < SHORT_NS ? JOINS_MOST : JOINS;
+    int64_t took_ns = now_ns - worker->paused_ns;
+    worker->until_pause = took_ns < SHORT_NS ? JOINS_MOST : took_ns > LONG_NS ? JOINS_LEAST : JOINS;
     worker->paused_ns = now_ns;
     bool is_closing = false;
     if (now_ns - worker->looked_ns >= LOOK_NS) {

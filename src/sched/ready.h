@@ -56,12 +56,6 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
  * those of tasks that were claimed elsewhere in it before. */
 uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest);
 
-/* Is it the newest in the deque? A fast first look: true also if a thief has just taken it. */
-static inline bool wf_ready_is_newest(struct wf_worker *worker, uint64_t token)
-{
-    return wf_deque_newest(&worker->deque, 0) == (token | WF_READY_NEW);
-}
-
 /* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
  * entries at the bottom of the deque, which is at `before`, go with it. Contains a full fence, before and after which the caller may
  * do its part. False: somebody else has it. */
@@ -77,8 +71,8 @@ static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worke
         worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
         return false;
     }
+    wf_fence_after_rmw();
     if (dead > 0) {
-        wf_fence_after_rmw();
         wf_deque_settle(&worker->deque, before, dead);
     }
     return true;

@@ -11,6 +11,7 @@
 #include "poll/uring.h"
 #include "sched/walk.h"
 #include "task/end.h"
+#include "task/scope.h"
 
 static void describe(weft_diagnostic_kind kind, weft_task *task, int error, char *text, size_t size)
 {
@@ -234,20 +235,29 @@ static void drop_owned(weft_task *task, uint64_t word)
     }
 }
 
-/* It will never go on; its stack is still there. */
-static void free_wait(const weft_task *task, uint64_t word)
+static void free_wait(struct wf_wait *wait)
 {
-    struct wf_wait *wait = task->wait;
-    bool is_alive = wf_word_life(word) == WF_PARKED || wf_word_life(word) == WF_RUN;
-    if (!is_alive || wait == NULL) {
-        return;
-    }
     free(wait->memory);
     wait->memory = NULL;
     if (wait->leave != NULL) {
         wait->leave(wait);
     } else if (wait->waiter != NULL && wait->waiter->link.next != NULL) {
         wf_list_remove(&wait->waiter->link);
+    }
+}
+
+/* It will never go on; its stack is still there. */
+static void free_left(const weft_task *task, uint64_t word)
+{
+    if (wf_word_life(word) != WF_PARKED && wf_word_life(word) != WF_RUN) {
+        return;
+    }
+    for (struct wf_scope *scope = task->scope; scope != NULL; scope = scope->outer) {
+        free(scope->memory);
+        scope->memory = NULL;
+    }
+    if (task->wait != NULL) {
+        free_wait(task->wait);
     }
 }
 
@@ -261,7 +271,7 @@ static void free_owned(weft_task *task, void *arg)
         if (task->extra != NULL) {
             drop_owned(task, word);
         }
-        free_wait(task, word);
+        free_left(task, word);
         free(task->extra);
         free(task->errors);
         task->extra = NULL;

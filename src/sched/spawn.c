@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hint.h"
-#include "sched/ready.h"
+#include "sched/spawn.h"
 #include "task/context.h"
 #include "task/end.h"
 
@@ -59,15 +58,6 @@ static weft_context *values_for(const struct wf_worker *worker, const weft_spawn
     return spawner != NULL ? wf_context_retain(spawner->context) : NULL;
 }
 
-/* What the slot's last task has not left ready. */
-static inline void fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
-{
-    task->fn = fn;
-    task->arg = arg;
-    task->site = site;
-    wf_store_rlx(&task->early, 0U);
-}
-
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
                      void *arg, const weft_spawn_options *options, weft_task **out)
 {
@@ -90,7 +80,7 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
         free(extra);
         return -ENOMEM;
     }
-    fill(task, site, fn, arg);
+    wf_spawn_fill(task, site, fn, arg);
     task->extra = extra;
     if (extra != NULL && extra->stack_bytes != 0) {
         wf_task_add_flags(task, WF_TASK_APART);
@@ -147,36 +137,29 @@ static __attribute__((noinline)) int spawn_fully(const char *site, weft_task **t
     return rc;
 }
 
-static __attribute__((noinline)) int spawned_for_another(weft_runtime *runtime)
+__attribute__((noinline)) int wf_spawn_wake(struct wf_worker *worker)
 {
-    wf_sched_wake_one(runtime);
+    wf_sched_wake_one(worker->runtime);
     return 0;
 }
 
-/* Nearly every spawn: without options or values, with a slot and a place in the deque at hand. In the order
- * of launch(). */
+/* In the order of launch(). */
 int weft_spawn_at(const char *site, weft_task **task, weft_fn *fn, void *arg,
                   const weft_spawn_options *options)
 {
     struct wf_worker *worker = wf_here_quick();
-    const weft_task *self = wf_load_rlx(&worker->running);
-    if (WF_UNLIKELY(self->context != NULL) || WF_UNLIKELY(wf_load_rlx(&worker->is_open) == 0) ||
-        WF_UNLIKELY(options != NULL) || WF_UNLIKELY(fn == NULL) || WF_UNLIKELY(task == NULL) ||
-        WF_UNLIKELY(!wf_deque_has_room(&worker->deque))) {
-        return spawn_fully(site, task, fn, arg, options);
-    }
     uint64_t token;
-    weft_task *made = wf_task_alloc_quickly(&worker->tasks, &token);
+    weft_task *made = NULL;
+    if (WF_LIKELY(options == NULL) && WF_LIKELY(task != NULL)) {
+        made = wf_spawn_make_quickly(worker, site, fn, arg, &token);
+    }
     if (__builtin_expect(made == NULL, 0)) {
         return spawn_fully(site, task, fn, arg, options);
     }
-    fill(made, site, fn, arg);
     wf_state_spawn(&made->word, false);
     wf_spawn_count(worker->runtime, worker);
     *task = made;
-    wf_deque_add(&worker->deque, token | WF_READY_NEW);
-    bool is_needed = wf_idle_needs(&worker->runtime->idle, true);
-    return __builtin_expect(is_needed, 0) ? spawned_for_another(worker->runtime) : 0;
+    return wf_spawn_queue_quickly(worker, token);
 }
 
 int weft_runtime_submit_at(const char *site, weft_runtime *runtime, weft_task **task, weft_fn *fn,

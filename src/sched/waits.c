@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "task/cancel.h"
+
 enum { NAMED_AT_MOST = 8 }; /* of those that one task waits for */
 
 /* ---- memory ---- */
@@ -76,8 +78,42 @@ static void keep_token(uint64_t token, void *arg)
     scene->token_count++;
 }
 
+/* All that it waits for while one of them runs inside it: WF_BUSY keeps it from leaving. */
+static void list_all_inside(struct wf_scene *scene, weft_task *task, weft_task **held)
+{
+    if (!wf_state_look_inside(&task->word)) {
+        return;
+    }
+    wf_fence_after_rmw(); /* as in wf_cancel_inside */
+    bool is_for_all = false;
+    weft_task *child = wf_inside_hold(task, &is_for_all, held);
+    if (child != NULL && is_for_all) {
+        child->owner->calls->list(child->owner, keep_token, scene);
+    }
+    wf_state_looked(&task->word);
+}
+
+/* It runs, or is ready: perhaps a child inside does, and it waits for that. */
+static void look_inside(struct wf_scene *scene, weft_task *task, struct wf_sight *sight,
+                        weft_task **held)
+{
+    uint64_t joins = wf_load_sc(&task->joins);
+    if ((joins & WF_JOINS_INSIDE) == 0) {
+        return;
+    }
+    sight->inside = joins;
+    if ((joins & WF_JOINS_ALL) != 0) {
+        sight->reason = WF_WAIT_GROUP;
+        list_all_inside(scene, task, held);
+    } else {
+        sight->reason = WF_WAIT_JOIN;
+        keep_token(joins & ~WF_JOINS_KINDS, scene);
+    }
+}
+
 static void look_once(struct wf_scene *scene, weft_task *task, struct wf_sight *sight)
 {
+    weft_task *held = NULL;
     scene->token_count = 0;
     wf_lock(&task->lock);
     if (wf_state_look(&task->word, &sight->word)) {
@@ -90,13 +126,10 @@ static void look_once(struct wf_scene *scene, weft_task *task, struct wf_sight *
             wait->list(wait, keep_token, scene);
         }
         wf_state_looked(&task->word);
-    } else if (wf_word_life(sight->word) == WF_RUN &&
-               (wf_load_sc(&task->joins) & WF_JOINS_INSIDE) != 0) {
-        sight->inside = wf_load_sc(&task->joins);
-        sight->reason = WF_WAIT_JOIN;
-        keep_token(sight->inside & ~WF_JOINS_INSIDE, scene);
+    } else if (wf_word_life(sight->word) == WF_RUN) {
+        look_inside(scene, task, sight, &held);
     }
-    wf_unlock(&task->lock);
+    wf_inside_unlock(task, held);
 }
 
 /* What it waits for to `sight`, for whom to scene->tokens. */

@@ -23,10 +23,11 @@
 struct wf_sight {
     weft_task *task; /* with a hold */
     uint64_t word;   /* its state then */
-    uint64_t inside; /* the child that it joined by running it on its own stack (WF_JOINS_INSIDE) */
-    uint8_t reason;  /* enum wf_reason; WF_WAIT_NONE unless it waited */
-    int32_t number;  /* of a descriptor; -1: none */
-    uint32_t serial; /* of the wait */
+    uint64_t
+        inside; /* `joins`, while it waits for a child that runs on its own stack (WF_JOINS_INSIDE) */
+    uint8_t reason;     /* enum wf_reason; WF_WAIT_NONE unless it waited */
+    int32_t number;     /* of a descriptor; -1: none */
+    uint32_t serial;    /* of the wait */
     const void *target; /* only to be printed */
     size_t object;      /* in a simulation: its number among those that are waited for, from 1 */
     size_t first;       /* scene->whom[first] to [first + count - 1]: whom it waits for */

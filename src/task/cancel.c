@@ -124,11 +124,11 @@ static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
     }
 }
 
-/* The child that runs inside, with a hold; NULL if there is none by now. It is of the same runtime, so its
- * slot can be read. */
-static weft_task *hold_inside(weft_task *task)
+/* It is of the same runtime, so its slot can be read. */
+weft_task *wf_inside_hold(weft_task *task, bool *is_for_all, weft_task **held)
 {
     uint64_t joins = wf_load_sc(&task->joins);
+    *held = NULL;
     if ((joins & WF_JOINS_INSIDE) == 0) {
         return NULL;
     }
@@ -136,20 +136,41 @@ static weft_task *hold_inside(weft_task *task)
     if (!wf_task_try_hold(child)) {
         return NULL;
     }
-    if (wf_task_token(child) == (joins & ~WF_JOINS_INSIDE)) {
-        return child;
+    *held = child;
+    *is_for_all = (joins & WF_JOINS_ALL) != 0;
+    /* Once more: the slot may have had so many lives meanwhile that its id looks the same. */
+    bool is_it =
+        wf_task_token(child) == (joins & ~WF_JOINS_KINDS) && wf_load_sc(&task->joins) == joins;
+    return is_it ? child : NULL;
+}
+
+void wf_inside_unlock(weft_task *task, weft_task *held)
+{
+    bool is_last = held != NULL && wf_task_unhold(held) == 0;
+    wf_unlock(&task->lock);
+    if (is_last) {
+        wf_task_release(held, NULL);
     }
-    wf_task_let_go(child, NULL);
-    return NULL;
+}
+
+/* A request to `task` goes on; false: nobody is left to take it. The owner of a child is there as long as its
+ * task can't leave that child. */
+static bool ask_inside(weft_task *task, weft_task *child, bool is_for_all, struct wf_later *later)
+{
+    int cause = wf_cancel_cause(task);
+    if (!is_for_all) {
+        return wf_cancel(child, 1, cause, later) == 1;
+    }
+    child->owner->calls->request(child->owner, cause, later);
+    return true;
 }
 
 /* Under the lock, and the mark of wf_state_keep_inside. */
-static void hand_inside(weft_task *task, weft_task *child, struct wf_later *later)
+static void hand_inside(weft_task *task, weft_task *child, bool is_for_all, struct wf_later *later)
 {
     uint32_t taken;
     while ((taken = wf_state_take(&task->word)) > 0) {
-        if (later->handed++ >= HANDED_MAX ||
-            wf_cancel(child, 1, wf_cancel_cause(task), later) != 1) {
+        if (later->handed++ >= HANDED_MAX || !ask_inside(task, child, is_for_all, later)) {
             give_back(task, taken); /* it has ended */
             return;
         }
@@ -163,22 +184,20 @@ void wf_cancel_inside(weft_task *task, struct wf_later *later)
     if ((wf_load_sc(&task->joins) & WF_JOINS_INSIDE) == 0) {
         return; /* it will see the request by itself */
     }
-    weft_task *child = NULL;
+    weft_task *held = NULL;
     wf_lock(&task->lock);
     /* The mark keeps the task from leaving the child that the second look at `joins` finds. */
     if (wf_state_keep_inside(&task->word)) {
         wf_fence_after_rmw();
-        child = hold_inside(task);
+        bool is_for_all;
+        weft_task *child = wf_inside_hold(task, &is_for_all, &held);
         if (child != NULL) {
-            hand_inside(task, child, later);
+            hand_inside(task, child, is_for_all, later);
         } else {
             wf_state_looked(&task->word);
         }
     }
-    if (child != NULL) {
-        wf_task_let_go(child, NULL); /* never the last: its joiner waits for the lock (end_fully) */
-    }
-    wf_unlock(&task->lock);
+    wf_inside_unlock(task, held);
 }
 
 /* `again`: how many more times it has been pushed, in turns. */

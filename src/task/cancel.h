@@ -34,6 +34,15 @@ void wf_kick_all(struct wf_later *later);
  * held. */
 void wf_cancel_inside(weft_task *task, struct wf_later *later);
 
+/* The child that runs inside `task`, with a hold; NULL if there is none by now. The task's lock is held, and
+ * WF_BUSY set: the task does not leave the child. `is_for_all`: it waits for all tasks of the child's owner. */
+weft_task *wf_inside_hold(weft_task *task, bool *is_for_all, weft_task **held);
+
+/* Gives up that hold, `held` (NULL for none), and the task's lock: in this order, for a joiner that finds the lock
+ * free has nobody's hold to fear. Where somebody else has run the child it may be the last one: it is released
+ * without the lock. */
+void wf_inside_unlock(weft_task *task, weft_task *held);
+
 /* Adds `count` requests from outside and ends the task's wait, or lists the task for kicking: 1 accepted,
  * 0 ended, -EOVERFLOW. `cause`: WEFT_CAUSE_* or the user's. Locks may be held. */
 int wf_cancel(weft_task *task, uint32_t count, int cause, struct wf_later *later);

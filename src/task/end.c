@@ -113,7 +113,7 @@ void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind)
 }
 
 /* The last reference is gone. */
-static void release(weft_task *task, struct wf_task_cache *cache)
+void wf_task_release(weft_task *task, struct wf_task_cache *cache)
 {
     struct wf_registry *registry = wf_task_registry(task);
     uint64_t word = wf_load_acq(&task->word);
@@ -137,7 +137,7 @@ static void release(weft_task *task, struct wf_task_cache *cache)
 void wf_task_let_go(weft_task *task, struct wf_task_cache *cache)
 {
     if (wf_task_unhold(task) == 0) {
-        release(task, cache);
+        wf_task_release(task, cache);
     }
 }
 
@@ -162,8 +162,8 @@ static void run_callbacks(weft_task *task, struct wf_callback *newest)
 
 static void tell_owner(weft_task *task, struct wf_later *later)
 {
-    task->owner->ended(task->owner, task, later);
-    task->owner->left(task->owner, task, later);
+    task->owner->calls->ended(task->owner, task, later);
+    task->owner->calls->left(task->owner, task, later);
 }
 
 void wf_task_owner_turn(weft_task *task, struct wf_later *later)
@@ -212,7 +212,7 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
         if (queue_owner(task, later)) {
             owner = NULL;
         } else {
-            owner->ended(owner, task, later);
+            owner->calls->ended(owner, task, later);
         }
         wf_lock(&task->lock);
     }
@@ -226,7 +226,7 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
     wf_unlock(&task->lock);
     run_callbacks(task, callbacks);
     if (owner != NULL) {
-        owner->left(owner, task, later);
+        owner->calls->left(owner, task, later);
     }
 }
 
@@ -309,6 +309,6 @@ void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later 
         }
         wf_task_let_go(task, cache);
     } else if (is_last && (seen & WF_HOLDS_MASK) == 0) {
-        release(task, cache);
+        wf_task_release(task, cache);
     }
 }

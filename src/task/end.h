@@ -41,6 +41,9 @@ void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later 
 /* Gives up one hold. */
 void wf_task_let_go(weft_task *task, struct wf_task_cache *cache);
 
+/* After wf_task_unhold has returned 0: the last reference is gone. No locks held. */
+void wf_task_release(weft_task *task, struct wf_task_cache *cache);
+
 /* Links `waiter` to the task's end; false if it has ended (nothing is linked). */
 bool wf_task_watch(weft_task *task, struct wf_waiter *waiter);
 

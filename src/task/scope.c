@@ -16,35 +16,12 @@ static struct wf_tally tally_locked(const weft_task *task)
     return tally;
 }
 
-struct wf_tally wf_scope_tally(weft_task *task)
+struct wf_tally wf_scope_tally_shielded(weft_task *task)
 {
-    if (task->shield == NULL) {
-        return tally_locked(task);
-    }
     wf_lock(&task->shield_lock);
     struct wf_tally tally = tally_locked(task);
     wf_unlock(&task->shield_lock);
     return tally;
-}
-
-static void open_scope(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task,
-                       struct wf_tally tally)
-{
-    scope->outer = task->scope;
-    scope->task = task;
-    scope->kind = (uint8_t)kind;
-    scope->level = wf_shield_level(task);
-    scope->has_request = false;
-    scope->is_deferred = false;
-    scope->baseline = tally.visible - tally.undelivered;
-    scope->fired_at = 0;
-    wf_store_rel(&scope->phase, WF_SCOPE_ACTIVE);
-    task->scope = scope;
-}
-
-void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task)
-{
-    open_scope(scope, kind, task, wf_scope_tally(task));
 }
 
 bool wf_scope_is_open(const weft_task *task, const void *scope)
@@ -123,7 +100,7 @@ static void mark_scopes(struct wf_scope *first, uint8_t level, bool to_deferred,
 void wf_shield_open(struct wf_shield *shield, weft_task *task)
 {
     wf_lock(&task->shield_lock);
-    open_scope(&shield->scope, WF_SCOPE_SHIELD, task, tally_locked(task));
+    wf_scope_open_with(&shield->scope, WF_SCOPE_SHIELD, task, tally_locked(task));
     mark_scopes(shield->scope.outer, 0, true, wf_load_acq(&task->word));
     shield->deferred = wf_state_defer(&task->word, 0, false, true);
     shield->outer_shield = (struct wf_shield *)task->shield;

@@ -35,6 +35,8 @@ struct wf_scope {
     bool is_deferred; /* ... and waits in a shield */
     uint32_t baseline; /* delivered requests at entry that nobody took back */
     uint32_t fired_at; /* the word's deliveries when the request became undelivered */
+    void *
+        memory; /* on the heap, for a simulation whose deadlock leaves the scope open; NULL: none */
 };
 
 struct wf_shield {
@@ -50,11 +52,18 @@ struct wf_tally {
     uint32_t undelivered;
 };
 
-/* The task itself. */
-struct wf_tally wf_scope_tally(weft_task *task);
+/* Where a shield is open. The task itself. */
+struct wf_tally wf_scope_tally_shielded(weft_task *task);
 
-/* Opens `scope` as the task's innermost. The task itself. */
-void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task);
+/* The task itself. */
+static inline struct wf_tally wf_scope_tally(weft_task *task)
+{
+    if (__builtin_expect(task->shield != NULL, 0)) {
+        return wf_scope_tally_shielded(task);
+    }
+    uint64_t word = wf_load_acq(&task->word);
+    return (struct wf_tally){wf_word_count(word), wf_word_undelivered(word)};
+}
 
 /* Sends the scope's own request, once, if it is active; later.h's kick list gets the task. Under the
  * trigger's lock. */
@@ -86,6 +95,28 @@ uint32_t wf_shield_deferred(const weft_task *task);
 static inline uint8_t wf_shield_level(const weft_task *task)
 {
     return task->shield != NULL ? task->shield->level : 0;
+}
+
+/* Opens `scope` as the task's innermost, with what counts at this moment. The task itself. */
+static inline void wf_scope_open_with(struct wf_scope *scope, enum wf_scope_kind kind,
+                                      weft_task *task, struct wf_tally tally)
+{
+    scope->outer = task->scope;
+    scope->task = task;
+    scope->kind = (uint8_t)kind;
+    scope->level = wf_shield_level(task);
+    scope->has_request = false;
+    scope->is_deferred = false;
+    scope->baseline = tally.visible - tally.undelivered;
+    scope->fired_at = 0;
+    scope->memory = NULL;
+    wf_store_rel(&scope->phase, WF_SCOPE_ACTIVE);
+    task->scope = scope;
+}
+
+static inline void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task)
+{
+    wf_scope_open_with(scope, kind, task, wf_scope_tally(task));
 }
 
 #endif

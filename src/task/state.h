@@ -326,6 +326,18 @@ static inline bool wf_state_keep_inside(wf_au64 *word)
     return true;
 }
 
+/* The same for whoever only wants to see what the task waits for. False: it does not run. */
+static inline bool wf_state_look_inside(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    do {
+        if (wf_word_life(seen) != WF_RUN) {
+            return false;
+        }
+    } while (!wf_cas_sc(word, &seen, seen | WF_BUSY));
+    return true;
+}
+
 /* While WF_BUSY: takes what is undelivered, to be handed on; from here on it counts as delivered. Returns
  * how much that was; 0: there is nothing (left), and WF_BUSY has ended. */
 static inline uint32_t wf_state_take(wf_au64 *word)

@@ -36,13 +36,25 @@ struct wf_extra {
     char name[64];
 };
 
-/* Whoever owns a task and wants to know when it ends: a group. Both run on the finishing worker, without
- * locks: `ended` when the outcome is there, `left` when the task's callbacks have run as well, after which
- * the owner is not touched any more. `left` must give up the owner's reference. */
-struct wf_owner {
+struct wf_owner;
+
+/* What an owner does. */
+struct wf_owner_calls {
+    /* Both on the finishing worker, without locks: `ended` when the outcome is there, `left` when the task's
+     * callbacks have run as well, after which the owner is not touched any more. `left` must give up the
+     * owner's reference. */
     void (*ended)(struct wf_owner *owner, weft_task *task, struct wf_later *later);
     void (*left)(struct wf_owner *owner, weft_task *task, struct wf_later *later);
-    bool is_queued; /* it hears of it in a turn of its own (simulation) */
+    /* While one of the tasks runs inside the owner's (WF_JOINS_ALL), under the lock of that one: a request to
+     * it goes to all of them; and their tokens, for reports. */
+    void (*request)(struct wf_owner *owner, int cause, struct wf_later *later);
+    void (*list)(struct wf_owner *owner, void (*each)(uint64_t token, void *arg), void *arg);
+};
+
+/* Whoever owns tasks and wants to know when they end: a group. */
+struct wf_owner {
+    const struct wf_owner_calls *calls;
+    bool is_queued; /* it hears of an end in a turn of its own (simulation) */
 };
 
 struct weft_task {
@@ -129,7 +141,7 @@ struct weft_task {
     struct wf_wait *wait;
 
     /* Whom it joins or gathers, and hands its requests on to, as one of WF_JOINS_*: see await/cycle.c and
-     * await/inside.c. The task itself stores (seq_cst, or relaxed before and after a full fence) around the
+     * await/inside.c. The task itself stores (seq_cst, or release before and relaxed ahead of a full fence) around the
      * wait, those who look for a cycle and cancellers load (seq_cst). */
     wf_au64 joins;
 
@@ -143,6 +155,8 @@ struct weft_task {
  * about to be. */
 #define WF_JOINS_GATHER UINT64_C(1) /* the rest is the address of a struct wf_edges */
 #define WF_JOINS_INSIDE UINT64_C(2) /* the rest is the token of a child that runs on its stack */
+#define WF_JOINS_ALL UINT64_C(4) /* ... and that child's owner is waited for: for all its tasks */
+#define WF_JOINS_KINDS (WF_JOINS_INSIDE | WF_JOINS_ALL)
 
 enum {
     WF_TASK_PINNED = 1,    /* runs on worker `home` only */

@@ -4,7 +4,7 @@
 #
 # PROGRAM is the built cost.c, BUILD says how it was built ("GNU 12 x86_64 Release"): a budget holds for one
 # kind of build. The count of an operation is the slope between two runs. What a worker looks at by the clock is in it,
-# so on a machine that does other things it may be more: what is too much is counted again, five times at most, and
+# so on a machine that does other things it may be more: what is too much is counted again, nine times at most, and
 # each run's least counts.
 # More than 5 % above the budget fails; --write makes what was counted the budget. Ends with 77 where
 # nothing can be counted.
@@ -59,7 +59,7 @@ for name in $("$program"); do
         continue
     fi
     allowed=$(written "$name")
-    for again in 1 2 3 4 5; do
+    for again in 1 2 3 4 5 6 7 8 9; do
         is_too_much "$now" "${allowed:-0}" || break
         measure "$name"
     done

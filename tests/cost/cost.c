@@ -50,6 +50,31 @@ static void spawn_batch(long count)
     }
 }
 
+/* A hundred children of a group. */
+static void group_batch(long count)
+{
+    enum { BATCH = 100 };
+    for (long done = 0; done < count; done += BATCH) {
+        weft_group group;
+        require(weft_group_open(&group, 0) == 0, "open");
+        for (int i = 0; i < BATCH; i++) {
+            require(weft_group_spawn(&group, NULL, empty, NULL, NULL) == 0, "spawn");
+        }
+        require(weft_group_close(&group, 0) == 0, "close");
+    }
+}
+
+/* A group with one child. */
+static void group_of_one(long count)
+{
+    for (long i = 0; i < count; i++) {
+        weft_group group;
+        require(weft_group_open(&group, 0) == 0, "open");
+        require(weft_group_spawn(&group, NULL, empty, NULL, NULL) == 0, "spawn");
+        require(weft_group_close(&group, 0) == 0, "close");
+    }
+}
+
 /* A task that nobody awaits runs on a fiber of its own. */
 static void spawn_detached(long count)
 {
@@ -145,6 +170,7 @@ static const struct {
     cost_fn *run;
 } cases[] = {
     {"spawn_await", spawn_await},       {"spawn_batch", spawn_batch},
+    {"group_batch", group_batch},       {"group_of_one", group_of_one},
     {"spawn_detached", spawn_detached}, {"yield", yield},
     {"park_wake", park_wake},           {"timer", timer},
     {"cancel_reap", cancel_reap},

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// The Tokio peer: peer_tokio CASE [OPERATIONS [WORKERS]] prints lines "CASE NUMBER"; see
-// ../../../README.md.
+// The Tokio peer: peer_tokio [current] CASE [OPERATIONS [WORKERS]] prints lines "CASE NUMBER"; see
+// ../../../README.md. With `current` it is the runtime of one thread, which knows fewer cases.
+mod echo;
 mod fork;
 mod spread;
 
@@ -314,6 +315,10 @@ async fn run(name: &str, n: usize) -> Option<Duration> {
         "parked" => spread::parked(n).await?,
         "wake_crowd" => spread::wake_crowd(n).await?,
         "timeout_park" => spread::timeout_park(n).await?,
+        "echo_serve" => {
+            eprintln!("peer_tokio: echo_serve: {}", echo::serve(n as i32).await.unwrap_err());
+            std::process::exit(1)
+        }
         _ => return None,
     })
 }
@@ -321,7 +326,15 @@ async fn run(name: &str, n: usize) -> Option<Duration> {
 async fn run_and_print(name: String, n: usize) {
     let is_cold = matches!(
         name.as_str(),
-        "spawn_many_cold" | "lateness" | "fib" | "skynet" | "nqueens" | "hog" | "parked" | "wake_crowd"
+        "spawn_many_cold"
+            | "lateness"
+            | "fib"
+            | "skynet"
+            | "nqueens"
+            | "hog"
+            | "parked"
+            | "wake_crowd"
+            | "echo_serve"
     );
     if !is_cold {
         run(&name, n / 10 + 1).await;
@@ -360,10 +373,16 @@ const CASES: &[&str] = &[
     "parked",
     "wake_crowd",
     "timeout_park",
+    "echo_serve",
 ];
 
 fn main() {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args().skip(1).peekable();
+    let is_current = args.next_if_eq("current").is_some();
+    if is_current && args.len() == 0 {
+        println!("echo_serve 1");
+        return;
+    }
     if args.len() == 0 {
         for name in CASES {
             println!("{} {}", name, 0); // with any number of workers
@@ -374,6 +393,10 @@ fn main() {
     let mut number = |otherwise| args.next().and_then(|a| a.parse().ok()).unwrap_or(otherwise);
     let operations = number(100000);
     let workers = number(1);
+    if is_current {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(run_and_print(name, operations));
+    }
     let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
     // As a task, so that it runs on a worker.
     runtime.block_on(async move { tokio::spawn(run_and_print(name, operations)).await.unwrap() });

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/* group.h - a scope that owns tasks: what its parts share.
+ *
+ * What: group.c opens, fills and cancels it; group_close.c waits for the children and ends it; group_inside.c runs
+ *       children that have not started on the stack of the task that closes.
+ *
+ * Everything that decides (a child's end, spawn, cancel, close) is serialised by the group's lock, so
+ * a spawn that races with an abort is either refused or in the list that is cancelled. The group lives
+ * in its task's frame: a child's end does all it does under the lock, and closing ends only when it has seen,
+ * under the lock, that no child is live: so nobody is in the group any more when it returns.
+ *
+ * Lock order: the task's own lock (hand_on, list, and the calls of the owner), then the group's, then shield locks
+ * (wf_group_cancel_children). Nobody takes a task's lock under a group's.
+ *
+ * Aborting sends one request to every unfinished child in the order of spawning and one, the scope's
+ * own, to the task. At the exit the scope's request is taken back; what is then above the baseline
+ * belongs to somebody else and lives on.
+ */
+#ifndef WF_AWAIT_GROUP_H
+#define WF_AWAIT_GROUP_H
+
+#include <weft/group.h>
+
+#include "await/door.h"
+
+enum { WF_GROUP_INLINE_CODES = 6 };
+
+enum wf_group_phase { WF_GROUP_CREATED = 0, WF_GROUP_PRECANCELLED, WF_GROUP_OPEN, WF_GROUP_CLOSED };
+
+struct wf_group {
+    struct wf_scope scope;
+    struct wf_owner owner; /* of the children */
+    struct wf_lock lock;   /* guards all below */
+    uint32_t phase;        /* enum wf_group_phase */
+    bool is_independent;
+    bool is_aborting;   /* children were cancelled, spawn refuses */
+    bool is_draining;   /* spawn refuses */
+    bool was_cancelled; /* by weft_group_cancel: the group's own -ECANCELED is dropped */
+    bool is_closing;
+    uint32_t live; /* children that have not left: unfinished, or their callbacks are running */
+    struct wf_list children;
+    struct wf_wait *wait; /* of the task, in close or drain */
+    /* Codes in the order of recording: inline, then on the heap (scope.memory) with room for every child. */
+    uint32_t error_count;
+    uint32_t code_cap;
+    int *codes;
+    int inline_codes[WF_GROUP_INLINE_CODES]; /* the first error_count of them */
+};
+
+_Static_assert(sizeof(struct wf_group) <= sizeof(weft_group), "weft_group is too small");
+
+static inline struct wf_group *wf_group_of(const weft_group *group)
+{
+    return (struct wf_group *)(uintptr_t)group;
+}
+
+/* Notes an error of a child or of the body. Under the lock. */
+void wf_group_record(struct wf_group *g, int code);
+
+/* Cancels the unfinished children once; under the lock. */
+void wf_group_cancel_children(struct wf_group *g, int cause, struct wf_later *later);
+
+/* The same if that has not been done. Takes the lock. */
+void wf_group_cancel_once(struct wf_group *g, int cause, struct wf_later *later);
+
+/* Calls `each` with the children's tokens. Takes the lock. */
+void wf_group_list(struct wf_group *g, wf_each *each, void *arg);
+
+/* The task closes its group and children are live: those of them that have not started run on its stack, the
+ * newest first, as long as nothing else is asked of it. True: a request to the task went to the children
+ * meanwhile. May switch. */
+bool wf_group_run_inside(struct wf_group *g);
+
+#endif

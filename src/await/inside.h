@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/* inside.h - the parts of running a child on the waiter's own stack: claim it, call it, come back.
+ *
+ * What: inside.c puts them together for a join of one task, group_inside.c for a group that closes. The protocol
+ *       with cancellers, and why it is sound, is in inside.c.
+ * Threads: the task that waits, on its worker; each may find itself on another one after the call.
+ */
+#ifndef WF_AWAIT_INSIDE_H
+#define WF_AWAIT_INSIDE_H
+
+#include "await/limit.h"
+#include "base/hint.h"
+#include "sched/ready.h"
+
+/* Nothing is undelivered, and it has not started, or runs. */
+#define WF_INSIDE_QUIET (WF_LIFE_MASK | WF_UNDELIVERED_MASK)
+
+static inline bool wf_inside_is_quiet(weft_task *task, enum wf_life life, uint64_t *word)
+{
+    *word = wf_load_acq(&task->word);
+    return (*word & WF_INSIDE_QUIET) == (uint64_t)life;
+}
+
+/* How many entries of the deque go with the claim of the task of that entry, when it is not just that of the
+ * newest. False: not inside. */
+bool wf_inside_look_closer(struct wf_worker *worker, uint64_t entry, uint64_t *dead);
+
+/* A request has come before the child was claimed: it is handed on to it. */
+void wf_inside_hand_on(weft_task *self);
+
+/* Somebody else has the child. A request may have gone on to it already: WF_HANDED then stays for whatever the
+ * task waits in next. */
+void wf_inside_stand_back(weft_task *self);
+
+/* `joins` says 0. A canceller may still be at it, with a hold on the child that must not be the last: who drops
+ * the result is the task that waited, before it goes on. */
+void wf_inside_wait_for_cancellers(weft_task *self, weft_task *child);
+
+/* WF_BUSY or WF_HANDED was seen after `joins` became 0: true if some request was handed on. */
+bool wf_inside_was_handed(weft_task *self);
+
+/* `entry` is the child's, `joins` what is to be seen meanwhile (WF_JOINS_*), `seen` the child's word: NEW, with
+ * nothing undelivered. The `dead` newest entries of the deque, which is at `bottom`, go with the claim. The
+ * child may have ended by now, and its slot be another's: the claim then fails. */
+static inline __attribute__((always_inline)) bool wf_inside_claim(struct wf_worker *worker,
+                                                                  weft_task *self, uint64_t entry,
+                                                                  uint64_t joins, uint64_t seen,
+                                                                  uint64_t bottom, uint64_t dead)
+{
+    /* release: who finds the child there sees the record as it was spawned */
+    wf_store_rel(&self->joins, entry ^ (WF_READY_NEW | joins));
+    if (__builtin_expect(!wf_ready_claim(worker, wf_token_task(entry), seen, bottom, dead), 0)) {
+        wf_inside_stand_back(self);
+        return false;
+    }
+    return true;
+}
+
+/* The claimed child's function; what it returned. */
+static inline intptr_t wf_inside_call(struct wf_worker *worker, weft_task *self, weft_task *child)
+{
+    struct wf_fiber *fiber = worker->fiber;
+    uint64_t word;
+    wf_store_rlx(&child->fiber, fiber);
+    fiber->task = child;
+    wf_store_rlx(&worker->running, child);
+    if (__builtin_expect(!wf_inside_is_quiet(self, WF_RUN, &word), 0)) {
+        wf_inside_hand_on(self);
+    }
+    intptr_t raw = child->fn(child->arg);
+    wf_store_rlx(&self->joins, UINT64_C(0));
+    return raw;
+}
+
+/* The fiber's task is `self` again. */
+static inline void wf_inside_come_back(struct wf_worker *worker, weft_task *self)
+{
+    worker->fiber->task = self;
+    wf_store_rlx(&worker->running, self);
+}
+
+/* A child that ended with a value and has nothing but what every task has: nobody is to be told of its end, if its
+ * references and its word say so too (wf_inside_end_unseen). */
+static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task *child,
+                                      unsigned more, intptr_t raw)
+{
+    uintptr_t apart = (uintptr_t)child->scope | (wf_task_flags(child) & (more | WF_TASK_WALKS));
+    return WF_LIKELY(apart == 0) && WF_LIKELY(!weft_is_error(raw)) &&
+           WF_LIKELY(worker->tasks.hot_count != WF_TASK_BATCH);
+}
+
+/* Takes the last two references, one handle (or owner) and the run's; false, with nothing changed: there are
+ * others, or somebody is to be told. `word` receives the child's. */
+static inline bool wf_inside_end_unseen(weft_task *child, uint64_t *word)
+{
+    const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
+    uint64_t refs = wf_load_rlx(&child->refs);
+    if (WF_UNLIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole) ||
+        WF_UNLIKELY(!wf_cas_sc(&child->refs, &refs, refs - sole))) {
+        return false;
+    }
+    const uint64_t told = WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK;
+    *word = wf_load_acq(&child->word);
+    if (__builtin_expect((*word & told) != 0, 0)) {
+        wf_store_rel(&child->refs, refs); /* nobody can have taken a reference meanwhile */
+        return false;
+    }
+    return true;
+}
+
+#endif
