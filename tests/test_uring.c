@@ -16,6 +16,7 @@
 #include <weft.h>
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "forbid.h"
 #include "poll/uring.h"
 #include "support.h"
@@ -430,4 +431,81 @@ Test(uring, bytes_order_what_tasks_do)
 {
     NEEDS_RING();
     RUN(pass_parcels, NULL, &two_rings);
+}
+
+/* ---- alarms: a ring without a runtime, slept in by the test's thread ---- */
+
+enum { US = 1000 };
+
+static struct wf_uring *open_own_ring(void)
+{
+    struct wf_uring *ring = NULL;
+    cr_assert_eq(wf_uring_create(&ring), 0);
+    cr_assert_eq(wf_uring_enable(ring), 0);
+    return ring;
+}
+
+static void close_own_ring(struct wf_uring *ring)
+{
+    wf_uring_leave(ring);
+    wf_uring_destroy(ring);
+}
+
+/* Returns how many entries the sleep has queued. */
+static uint32_t sleep_until(struct wf_uring *ring, int64_t deadline_ns, int64_t following_ns)
+{
+    struct wf_uring_limit limit = {wf_monotonic_ns(), deadline_ns, following_ns};
+    struct wf_later later;
+    wf_later_init(&later);
+    uint32_t before = ring->tail;
+    cr_assert_eq(wf_uring_sleep(ring, &limit, &later), 0);
+    cr_assert(wf_monotonic_ns() >= deadline_ns, "the sleep has ended early");
+    return ring->tail - before;
+}
+
+Test(uring, an_alarm_for_the_next_sleep_is_there, .timeout = 10)
+{
+    NEEDS_RING();
+    struct wf_uring *ring = open_own_ring();
+    int64_t start_ns = wf_monotonic_ns();
+    (void)sleep_until(ring, start_ns + 100 * US, WF_FOREVER); /* the ring's own poll is there now */
+    start_ns = wf_monotonic_ns();
+    cr_assert_eq(sleep_until(ring, start_ns + 500 * US, start_ns + 3500 * US), 2U);
+    cr_assert(wf_uring_has_alarm_any(ring));
+    if (wf_monotonic_ns() < start_ns + 3500 * US) { /* this machine has not been away for so long */
+        cr_assert_eq(sleep_until(ring, start_ns + 3500 * US, WF_FOREVER), 0U);
+        cr_assert_not(wf_uring_has_alarm_any(ring));
+    }
+    close_own_ring(ring);
+}
+
+Test(uring, an_alarm_for_nothing_ends_no_sleep, .timeout = 10)
+{
+    NEEDS_RING();
+    struct wf_uring *ring = open_own_ring();
+    for (int i = 0; i < 20; i++) {
+        int64_t start_ns = wf_monotonic_ns();
+        (void)sleep_until(ring, start_ns + 100 * US, start_ns + 200 * US);
+        if (i % 2 == 0) { /* one that has rung while the thread was awake */
+            while (wf_monotonic_ns() < start_ns + 300 * US) {
+            }
+        }
+        (void)sleep_until(ring, start_ns + 900 * US, WF_FOREVER);
+    }
+    close_own_ring(ring);
+}
+
+/* Each of these sleeps would last for ever if it had neither. */
+Test(uring, without_an_alarm_there_is_a_limit, .timeout = 10)
+{
+    NEEDS_RING();
+    struct wf_uring *ring = open_own_ring();
+    (void)sleep_until(ring, wf_monotonic_ns() + 6000 * US, WF_FOREVER); /* too far away for one */
+    cr_assert_not(wf_uring_has_alarm_any(ring));
+    wf_uring_end_alarm(ring, 0, -EINVAL);
+    for (int i = 0; i < 3; i++) {
+        int64_t start_ns = wf_monotonic_ns();
+        cr_assert_eq(sleep_until(ring, start_ns + 500 * US, start_ns + 600 * US), 0U);
+    }
+    close_own_ring(ring);
 }

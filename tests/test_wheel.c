@@ -297,6 +297,31 @@ Test(wheel, moved_and_disarmed_timers_do_not_fire)
     cr_assert(!wf_timer_disarm(&models[0].timer));
 }
 
+/* What follows is what comes next once the first slot has gone, and asking changes nothing. */
+Test(wheel, what_follows_the_next)
+{
+    open_wheel(1000 * TICK_NS, false);
+    cr_assert_eq(wf_wheel_following(&wheel), WF_FOREVER);
+    arm(&models[0], 1003 * TICK_NS);
+    cr_assert_eq(wf_wheel_following(&wheel), WF_FOREVER);
+    arm(&models[1], 1003 * TICK_NS - 5); /* the same slot */
+    cr_assert_eq(wf_wheel_following(&wheel), WF_FOREVER);
+    arm(&models[2], 5000 * TICK_NS);
+    int64_t far_ns = wf_wheel_following(&wheel);
+    cr_assert(far_ns > 1003 * TICK_NS && far_ns <= 5000 * TICK_NS);
+    arm(&models[3], 1009 * TICK_NS);
+    cr_assert_eq(wf_wheel_following(&wheel), 1009 * TICK_NS);
+    cr_assert_eq(wf_wheel_next(&wheel), 1003 * TICK_NS);
+    expire(1003 * TICK_NS);
+    cr_assert_eq(fired_now, 2U);
+    cr_assert_eq(wf_wheel_next(&wheel), 1009 * TICK_NS);
+    cr_assert_eq(wf_wheel_following(&wheel), far_ns);
+    disarm(&models[3]);
+    cr_assert_eq(wf_wheel_following(&wheel), WF_FOREVER);
+    expire(5000 * TICK_NS);
+    cr_assert_eq(fired_now, 1U);
+}
+
 /* ---- arming and disarming from within a callback's lock is for wf_timer_arm_locked ---- */
 
 static int rearmed;

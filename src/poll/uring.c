@@ -22,10 +22,11 @@
 /* The low bits of a completion's user data; the rest is the operation. */
 enum { TAG_OP = 0, TAG_CANCEL = 1, TAG_OWN = 2, TAG_MASK = 3 };
 
-/* With TAG_OWN. */
-#define DATA_NOTHING ((0U << 2) | TAG_OWN)
-#define DATA_WAKE ((1U << 2) | TAG_OWN)
-#define DATA_WATCH ((2U << 2) | TAG_OWN)
+/* With TAG_OWN: enum wf_own above the tag. */
+enum { OWN_SHIFT = 2 };
+#define DATA_OF(own) ((uint64_t)(own) << OWN_SHIFT | TAG_OWN)
+#define FIRST_ALARM DATA_OF(WF_OWN_ALARM)
+#define LAST_ALARM DATA_OF(WF_OWN_ALARM + WF_URING_ALARMS - 1)
 
 CK_STACK_CONTAINER(struct wf_op, mail, op_of_mail)
 
@@ -154,38 +155,44 @@ static void place_waiting(struct wf_uring *ring)
     }
 }
 
-/* ---- the ring's own polls ---- */
+/* ---- the ring's own ---- */
 
-static bool place_poll(struct wf_uring *ring, int fd, uint64_t data, uint32_t flags)
+bool wf_uring_place_own(struct wf_uring *ring, const struct io_uring_sqe *entry, enum wf_own own)
 {
-    struct io_uring_sqe *entry = next_entry(ring);
-    if (entry == NULL) {
+    struct io_uring_sqe *place = next_entry(ring);
+    if (place == NULL) {
         return false;
     }
-    memset(entry, 0, sizeof *entry);
-    entry->opcode = IORING_OP_POLL_ADD;
-    entry->fd = fd;
-    entry->len = flags;
-    entry->poll32_events = POLLIN;
-    entry->user_data = data;
+    *place = *entry;
+    place->user_data = DATA_OF(own);
     publish(ring);
     return true;
+}
+
+static bool place_poll(struct wf_uring *ring, int fd, enum wf_own own, uint32_t flags)
+{
+    struct io_uring_sqe entry = {
+        .opcode = IORING_OP_POLL_ADD, .fd = fd, .len = flags, .poll32_events = POLLIN};
+    return wf_uring_place_own(ring, &entry, own);
 }
 
 void wf_uring_watch(struct wf_uring *ring, int fd)
 {
     ring->watch_fd = fd;
     if (!ring->is_watching) {
-        ring->is_watching = place_poll(ring, fd, DATA_WATCH, 0);
+        ring->is_watching = place_poll(ring, fd, WF_OWN_WATCH, 0);
     }
 }
 
-static void see_own(struct wf_uring *ring, uint64_t data, uint32_t flags)
+static void see_own(struct wf_uring *ring, const struct io_uring_cqe *completion)
 {
-    if (data == DATA_WATCH) {
+    uint32_t own = (uint32_t)(completion->user_data >> OWN_SHIFT);
+    if (own == WF_OWN_WATCH) {
         ring->is_watching = false;
         ring->was_ready = true;
-    } else if (data == DATA_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
+    } else if (own >= WF_OWN_ALARM) {
+        wf_uring_end_alarm(ring, own - WF_OWN_ALARM, completion->res);
+    } else if ((completion->flags & IORING_CQE_F_MORE) == 0) {
         ring->is_awake = false; /* to be renewed */
     }
 }
@@ -266,7 +273,7 @@ static void take_completion(struct wf_uring *ring, const struct io_uring_cqe *co
         end_cancel(ring, op, completion->res, later);
         break;
     default:
-        see_own(ring, completion->user_data, completion->flags);
+        see_own(ring, completion);
         break;
     }
 }
@@ -361,17 +368,61 @@ static void sleep_in(struct wf_uring *ring, int64_t timeout_ns)
     }
 }
 
-int wf_uring_wait(struct wf_uring *ring, int64_t timeout_ns, struct wf_later *later)
+static void place_all(struct wf_uring *ring)
 {
     place_waiting(ring);
     if (!ring->is_awake) {
-        ring->is_awake = place_poll(ring, ring->wake_fd, DATA_WAKE, IORING_POLL_ADD_MULTI);
+        ring->is_awake = place_poll(ring, ring->wake_fd, WF_OWN_WAKE, IORING_POLL_ADD_MULTI);
     }
-    if (timeout_ns > 0 && !has_completions(ring)) {
-        sleep_in(ring, bounded(ring, timeout_ns));
-    } else if (must_enter(ring)) {
+}
+
+static int look_now(struct wf_uring *ring, struct wf_later *later)
+{
+    if (must_enter(ring)) {
         (void)enter(ring, 0, IORING_ENTER_GETEVENTS, NULL, 0);
     }
+    return reap(ring, later);
+}
+
+int wf_uring_look(struct wf_uring *ring, struct wf_later *later)
+{
+    place_all(ring);
+    return look_now(ring, later);
+}
+
+/* Takes alarms that come before anything else. True: there was one, and nothing else. */
+static bool reap_alarms(struct wf_uring *ring)
+{
+    uint32_t first = wf_load_rlx(ring->cq_head); /* ours */
+    uint32_t head = first;
+    uint32_t tail = wf_load_acq(ring->cq_tail);
+    for (; head != tail; head++) {
+        const struct io_uring_cqe *completion = &ring->completions[head & ring->cq_mask];
+        if (completion->user_data < FIRST_ALARM || completion->user_data > LAST_ALARM) {
+            break;
+        }
+        see_own(ring, completion);
+    }
+    if (head != first) {
+        wf_store_rel(ring->cq_head, head);
+    }
+    return head != first && head == tail;
+}
+
+/* An alarm may ring for nothing: its timers are gone, or it has rung while the worker was awake. */
+int wf_uring_sleep(struct wf_uring *ring, const struct wf_uring_limit *limit,
+                   struct wf_later *later)
+{
+    struct wf_uring_limit rest = *limit;
+    place_all(ring);
+    (void)reap_alarms(ring);
+    if (has_completions(ring)) {
+        return look_now(ring, later);
+    }
+    do {
+        bool is_set = rest.deadline_ns == WF_FOREVER || wf_uring_set_alarms(ring, &rest);
+        sleep_in(ring, bounded(ring, is_set ? WF_FOREVER : rest.deadline_ns - rest.now_ns));
+    } while (reap_alarms(ring) && (rest.now_ns = wf_monotonic_ns()) < rest.deadline_ns);
     return reap(ring, later);
 }
 

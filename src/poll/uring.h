@@ -21,6 +21,7 @@
 #include <linux/io_uring.h>
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "task/wait.h"
 
@@ -34,6 +35,11 @@ enum {
 };
 
 #define WF_OP_NOT_PLACED UINT64_MAX
+
+enum { WF_URING_ALARMS = 2 };
+
+/* What the ring itself has in the kernel: WF_OWN_ALARM is the first of the alarms. */
+enum wf_own { WF_OWN_WAKE, WF_OWN_WATCH, WF_OWN_ALARM };
 
 struct wf_op {
     const struct io_uring_sqe *entry; /* the fiber's; stays until the operation ends */
@@ -104,6 +110,12 @@ struct wf_uring {
     bool is_watching; /* a poll of it is there */
     bool was_ready;   /* ... and has fired */
 
+    /* uring_alarm.c: when the kernel's timers of this ring ring, WF_FOREVER: that one is not set. The owner writes
+     * (relaxed), reports load (relaxed). */
+    wf_ai64 alarms_ns[WF_URING_ALARMS];
+    struct __kernel_timespec alarm_delays[WF_URING_ALARMS]; /* until their submission */
+    bool has_no_alarms;                                     /* the kernel has refused one */
+
     void *rings;
     size_t rings_bytes;
     size_t entries_bytes;
@@ -155,9 +167,20 @@ static inline bool wf_uring_has_mail(struct wf_uring *ring)
     return wf_load_acq((_Atomic(ck_stack_entry_t *) *)(void *)&ring->inbox.head) != NULL;
 }
 
-/* Submits, sleeps for up to `timeout_ns` (0: not at all, WF_FOREVER: no limit) if there are no
- * completions, and takes those that there are: who has ended is in `later`. Returns how many. */
-int wf_uring_wait(struct wf_uring *ring, int64_t timeout_ns, struct wf_later *later);
+/* Submits, and takes what has completed: who has ended is in `later`. Returns how many. */
+int wf_uring_look(struct wf_uring *ring, struct wf_later *later);
+
+/* When to end a sleep: it is `now_ns`, and earlier; WF_FOREVER: no limit. The sleep after it is likely to end at
+ * `following_ns`. */
+struct wf_uring_limit {
+    int64_t now_ns;
+    int64_t deadline_ns;
+    int64_t following_ns;
+};
+
+/* The same, and sleeps if nothing has completed yet. May end before the deadline, for nothing. */
+int wf_uring_sleep(struct wf_uring *ring, const struct wf_uring_limit *limit,
+                   struct wf_later *later);
 
 /* Has the ring's sleep end when descriptor `fd` is readable (wf_uring.was_ready), once. */
 void wf_uring_watch(struct wf_uring *ring, int fd);
@@ -168,6 +191,31 @@ void wf_uring_poke_any(struct wf_uring *ring);
 /* Asks an operation to end, unless it is done: `why` WF_OP_ASKED, with WF_OP_CLOSED or without. The
  * caller sees to it that the operation does not go meanwhile. */
 void wf_uring_ask_any(struct wf_op *op, uint32_t why);
+
+/* ---- uring_alarm.c ---- */
+
+/* Sees to it that a timer ends the ring's sleep at the deadline at the latest. False: the call that sleeps
+ * must. */
+bool wf_uring_set_alarms(struct wf_uring *ring, const struct wf_uring_limit *limit);
+
+/* Whether setting them would set the second one, too: then the limit wants to know what follows. */
+static inline bool wf_uring_has_free_alarm(const struct wf_uring *ring)
+{
+    return wf_load_rlx(&ring->alarms_ns[0]) == WF_FOREVER ||
+           wf_load_rlx(&ring->alarms_ns[1]) == WF_FOREVER;
+}
+
+static inline bool wf_uring_has_alarm_any(const struct wf_uring *ring)
+{
+    return wf_load_rlx(&ring->alarms_ns[0]) != WF_FOREVER ||
+           wf_load_rlx(&ring->alarms_ns[1]) != WF_FOREVER;
+}
+
+/* One has rung, or was refused. */
+void wf_uring_end_alarm(struct wf_uring *ring, uint32_t which, int32_t result);
+
+/* uring.c: queues an entry of the ring's own. False: there is no room, and the kernel takes nothing. */
+bool wf_uring_place_own(struct wf_uring *ring, const struct io_uring_sqe *entry, enum wf_own own);
 
 /* Whether the kernel has resolved the operation's descriptor. */
 bool wf_uring_is_submitted_any(const struct wf_op *op);

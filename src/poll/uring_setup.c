@@ -188,6 +188,9 @@ int wf_uring_create(struct wf_uring **out)
     ring->fd = -1;
     ring->wake_fd = -1;
     ring->watch_fd = -1;
+    for (int i = 0; i < WF_URING_ALARMS; i++) {
+        wf_store_rlx(&ring->alarms_ns[i], WF_FOREVER);
+    }
     wf_list_init(&ring->backlog);
     wf_list_init(&ring->cancels);
     ck_stack_init(&ring->inbox);

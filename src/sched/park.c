@@ -140,22 +140,37 @@ static bool is_behind(struct wf_worker *worker)
            ((was_stuck || ring->is_behind) && wf_uring_has_ended_any(ring));
 }
 
-static void look_in_ring(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *later)
+/* Sleeps until then, if it is not over. */
+static int wait_in_ring(struct wf_worker *worker, int64_t now_ns, int64_t deadline_ns,
+                        struct wf_later *later)
+{
+    struct wf_uring_limit limit = {now_ns, deadline_ns, WF_FOREVER};
+    if (deadline_ns <= now_ns) {
+        return wf_uring_look(worker->ring, later);
+    }
+    if (deadline_ns != WF_FOREVER && wf_uring_has_free_alarm(worker->ring)) {
+        limit.following_ns = wf_wheel_following(&worker->wheel);
+    }
+    return wf_uring_sleep(worker->ring, &limit, later);
+}
+
+/* `deadline_ns` 0: without sleeping. */
+static void look_in_ring(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     struct wf_uring *ring = worker->ring;
     int64_t now_ns = wf_monotonic_ns();
     uint64_t turns = wf_load_rlx(&worker->turns);
     ring->is_prompt = is_prompt(ring, now_ns, turns);
     ring->is_behind = is_behind(worker);
-    timeout_ns = ring->is_behind ? 0 : timeout_ns;
+    deadline_ns = ring->is_behind ? 0 : deadline_ns;
     /* Of what is queued the last may be the busy task's own. */
     uint64_t before = wf_load_rlx(&ring->in_use) - (wf_uring_has_queued(ring) ? 1 : 0);
-    int events = wf_uring_wait(ring, timeout_ns, later);
+    int events = wait_in_ring(worker, now_ns, deadline_ns, later);
     uint64_t after = wf_load_rlx(&ring->in_use);
     if (ring->is_behind && after < before) {
         wf_bump_own(&worker->counters.held, before - after);
     }
-    ring->looked_ns = timeout_ns == 0 ? now_ns : wf_monotonic_ns();
+    ring->looked_ns = deadline_ns <= now_ns ? now_ns : wf_monotonic_ns();
     ring->looked_turns = turns;
     wf_bump_own(&worker->counters.polls, 1);
     wf_bump_own(&worker->counters.events, (uint64_t)events);
@@ -186,7 +201,7 @@ static void sleep_in_ring(struct wf_worker *worker, int64_t deadline_ns, struct 
         wf_uring_watch(worker->ring, watched);
     }
     if (wf_cas_acqrel(&worker->parker, &expected, (uint32_t)IN_RING)) {
-        look_in_ring(worker, time_until(deadline_ns), later);
+        look_in_ring(worker, deadline_ns, later);
         look_behind_ring(worker, has_lock, later);
     }
     if (has_lock) {

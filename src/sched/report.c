@@ -99,8 +99,10 @@ void wf_report_ring(struct wf_worker *worker, struct wf_text *text)
     const struct wf_uring *ring = worker->ring;
     uint64_t count = ring != NULL ? wf_load_rlx(&ring->in_use) : 0;
     if (count > 0) {
+        /* Where an alarm is set, that may be what the kernel has put off. */
+        bool has_ended = wf_uring_has_ended_any(ring) && !wf_uring_has_alarm_any(ring);
         wf_text_add(text, "%" PRIu64 " %s in its ring%s", count, count == 1 ? "call" : "calls",
-                    wf_uring_has_ended_any(ring) ? ", some of which have ended" : "");
+                    has_ended ? ", some of which have ended" : "");
     }
 }
 

@@ -126,6 +126,24 @@ static void publish_next(struct wf_wheel *wheel)
     wf_store_rel(&wheel->next_ns, next);
 }
 
+int64_t wf_wheel_following(struct wf_wheel *wheel)
+{
+    struct due_slot first;
+    struct due_slot second;
+    int64_t following_ns = WF_FOREVER;
+    wf_lock(&wheel->lock);
+    if (first_slot(wheel, &first)) {
+        uint64_t bit = UINT64_C(1) << first.slot;
+        wheel->occupied[first.level] &= ~bit;
+        if (first_slot(wheel, &second)) {
+            following_ns = (int64_t)(second.tick << WF_TICK_SHIFT);
+        }
+        wheel->occupied[first.level] |= bit;
+    }
+    wf_unlock(&wheel->lock);
+    return following_ns;
+}
+
 /* Takes an armed timer out of its slot. */
 static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
 {

@@ -93,6 +93,9 @@ uint64_t wf_timer_arm_soon_locked(struct wf_timer *timer);
 /* Fires the timer with that number; false when it was disarmed. In the order of the numbers. */
 bool wf_wheel_fire_soon(struct wf_wheel *wheel, uint64_t number, void *context);
 
+/* When to look for the second time from now, if nothing changes until then; WF_FOREVER: there is no such time. */
+int64_t wf_wheel_following(struct wf_wheel *wheel);
+
 /* When to look next. Any thread. */
 static inline int64_t wf_wheel_next(struct wf_wheel *wheel)
 {
