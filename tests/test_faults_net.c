@@ -93,10 +93,12 @@ FAULT_TEST(faults_net, names, look_up_some, 250)
 
 static intptr_t open_listeners(void *arg)
 {
+    char name[64]; /* of this process alone: others run the same test */
+    snprintf(name, sizeof name, "@weft faults %d", (int)getpid());
     const int fds[] = {
         weft_listen_tcp(NULL, 0, NULL),
         weft_bind_udp("127.0.0.1", 0, NULL),
-        weft_listen_unix("@weft faults", NULL),
+        weft_listen_unix(name, NULL),
     };
 
     (void)arg;
