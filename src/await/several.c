@@ -264,9 +264,9 @@ static void collect(struct several *all, intptr_t *results)
         weft_task *task = all->edges.tasks[i];
         if (wf_word_has_ended(wf_load_acq(&task->word))) {
             wf_task_look(task, results != NULL ? &results[i] : NULL);
-            continue;
+        } else {
+            wf_state_set(&task->word, WF_SEEN);
         }
-        wf_state_set(&task->word, WF_SEEN);
     }
 }
 

@@ -181,7 +181,8 @@ int wf_server_accept(struct wf_server *server, int listener)
     }
 }
 
-/* Those whom the kernel has accepted for us may have sent their requests already. Not for ever: as many as there may be, for others come all the time. */
+/* Those whom the kernel has accepted for us may have sent their requests already. Not for ever: as many as there
+ * may be, for others come all the time. */
 int wf_server_accept_backlog(struct wf_server *server, int listener)
 {
     int rc = 0;

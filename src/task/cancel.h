@@ -35,7 +35,8 @@ void wf_kick_all(struct wf_later *later);
 void wf_cancel_inside(weft_task *task, struct wf_later *later);
 
 /* The child that runs inside `task`, with a hold; NULL if there is none by now. The task's lock is held, and
- * WF_BUSY set: the task does not leave the child. `is_for_all`: it waits for all tasks of the child's owner. */
+ * WF_BUSY set: the task does not leave the child. `is_for_all`: it waits for all tasks of the child's owner.
+ * `held` receives what wf_inside_unlock is to give up, also where this returns NULL. */
 weft_task *wf_inside_hold(weft_task *task, bool *is_for_all, weft_task **held);
 
 /* Gives up that hold, `held` (NULL for none), and the task's lock: in this order, for a joiner that finds the lock

@@ -6,49 +6,26 @@
  * trees   fork and join with cancels, timeouts, handles and snapshots at random: every task ends once, every
  *         argument goes to fn or to drop_arg, the counters of weft_stats agree
  * slots   the record of a child that has gone is at once that of a pinned task: it runs once, at home */
-#include <weft/dump.h>
 #include <weft/stats.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
 
 #include "sched/worker.h"
-#include "stress.h"
-
-static atomic_bool is_over;
+#include "disturb.h"
 
 /* ---- told: one request for each join ---- */
 
-enum { VICTIMS = 6, ASKERS = 2, ROUNDS = 20000 };
+enum { ROUNDS = 20000 };
 
 struct round {
-    _Atomic(weft_task *) victim; /* the victim stores, an asker takes */
-    atomic_bool was_asked;
+    struct target *target;
     uint64_t random;
     uint64_t child_random;
     bool is_endless; /* the child ends by the request alone */
 };
 
-static struct round rounds[VICTIMS];
+static struct round rounds[TARGETS];
 static atomic_long told_by_join, told_later;
-
-static void *ask(void *arg)
-{
-    uint64_t random = as_seed(arg);
-
-    while (!atomic_load(&is_over)) {
-        struct round *round = &rounds[draw(&random) % VICTIMS];
-        weft_task *victim = atomic_exchange(&round->victim, NULL);
-
-        if (victim == NULL) {
-            sched_yield();
-            continue;
-        }
-        dither(&random);
-        wt_check(weft_cancel(victim) == 1);
-        atomic_store(&round->was_asked, true);
-    }
-    return NULL;
-}
 
 static intptr_t be_joined(void *arg)
 {
@@ -80,28 +57,21 @@ static intptr_t be_between(void *arg)
     return rc < 0 ? rc : value;
 }
 
-static void wait_for_asker(struct round *round)
-{
-    while (!atomic_load(&round->was_asked)) {
-        sched_yield(); /* no await: that would be told */
-    }
-}
-
 static void be_told_once(struct round *round)
 {
     weft_task *child;
     intptr_t value = 0;
     int rc;
 
-    atomic_store(&round->was_asked, false);
+    atomic_store(&round->target->was_asked, false);
     round->is_endless = draw(&round->random) % 2 == 0;
     round->child_random = draw(&round->random);
     wt_check(weft_spawn(&child, draw(&round->random) % 2 == 0 ? be_joined : be_between, round) ==
              0);
-    atomic_store(&round->victim, weft_self());
+    atomic_store(&round->target->victim, weft_self());
     dither(&round->random);
     rc = weft_await(child, &value);
-    wait_for_asker(round);
+    wait_for_asker(round->target);
     wt_check((rc == -ECANCELED) == (value == -ECANCELED));
     if (rc == 0) {
         wt_check(value == 1);
@@ -125,27 +95,20 @@ static intptr_t be_a_victim(void *arg)
 
 static intptr_t tell_all(void *arg)
 {
-    weft_task *tasks[VICTIMS];
-    pthread_t threads[ASKERS];
+    weft_task *tasks[TARGETS];
     uint64_t random = as_seed(arg);
 
-    atomic_store(&is_over, false);
-    for (int i = 0; i < VICTIMS; i++) {
-        rounds[i] = (struct round){.random = draw(&random) | 1};
+    for (int i = 0; i < TARGETS; i++) {
+        rounds[i] = (struct round){.target = &targets[i], .random = draw(&random) | 1};
     }
-    for (int i = 0; i < ASKERS; i++) {
-        wt_check(pthread_create(&threads[i], NULL, ask, as_arg(draw(&random))) == 0);
-    }
-    for (int i = 0; i < VICTIMS; i++) {
+    start_askers(&random);
+    for (int i = 0; i < TARGETS; i++) {
         wt_check(weft_spawn(&tasks[i], be_a_victim, &rounds[i]) == 0);
     }
-    for (int i = 0; i < VICTIMS; i++) {
+    for (int i = 0; i < TARGETS; i++) {
         wt_check(weft_await(tasks[i], NULL) == 0);
     }
-    atomic_store(&is_over, true);
-    for (int i = 0; i < ASKERS; i++) {
-        wt_check(pthread_join(threads[i], NULL) == 0);
-    }
+    stop_askers();
     fprintf(stderr, "told by the join %ld times, later %ld times\n", atomic_load(&told_by_join),
             atomic_load(&told_later));
     wt_check(atomic_load(&told_by_join) > 0 && atomic_load(&told_later) > 0);
@@ -156,20 +119,11 @@ STRESS_TEST(inside, joiners_are_told_once, tell_all);
 
 /* ---- trees ---- */
 
-enum { BOARD = 64, DEPTH = 7, CHILDREN = 4 };
+enum { DEPTH = 7, CHILDREN = 4 };
 #define BUDGET_NS (INT64_C(1500) * WEFT_MS)
 
-static struct spin board_lock;
-static weft_weak board[BOARD];
-static atomic_long spawned, ran, ended, asked;
+static atomic_long spawned, ran, ended;
 static atomic_long args_given, args_taken, args_dropped, results_made, results_dropped;
-
-static void post(weft_task *task, uint64_t at)
-{
-    spin_lock(&board_lock);
-    board[at % BOARD] = weft_weak_of(task);
-    spin_unlock(&board_lock);
-}
 
 static void drop_arg(void *arg)
 {
@@ -181,54 +135,6 @@ static void drop_result(intptr_t value)
 {
     wt_check(value > 0);
     atomic_fetch_add(&results_dropped, 1);
-}
-
-/* Somebody has a handle for a while, and does something with it. */
-static void disturb(uint64_t *random)
-{
-    weft_weak weak;
-    weft_task *task;
-
-    spin_lock(&board_lock);
-    weak = board[draw(random) % BOARD];
-    spin_unlock(&board_lock);
-    task = weft_upgrade(weak);
-    if (task == NULL) {
-        return;
-    }
-    wt_check(weft_task_id(task) == weak.id);
-    if (draw(random) % 4 == 0 && weft_cancel(task) == 1) {
-        atomic_fetch_add(&asked, 1);
-    }
-    dither(random);
-    wt_check(weft_task_id(task) == weak.id);
-    weft_drop(task);
-}
-
-static void take_no_line(const char *text, void *arg)
-{
-    (void)text;
-    (void)arg;
-}
-
-static weft_runtime *runtime_now;
-
-static void *disturb_outside(void *arg)
-{
-    uint64_t random = as_seed(arg);
-
-    while (!atomic_load(&is_over)) {
-        weft_weak weak[16];
-
-        disturb(&random);
-        if (draw(&random) % 256 == 0) {
-            wt_check(weft_tasks(runtime_now, weak, 16) >= 0);
-        }
-        if (draw(&random) % 1024 == 0) {
-            wt_check(weft_dump(runtime_now, take_no_line, NULL) >= 0);
-        }
-    }
-    return NULL;
 }
 
 /* In the argument of a node: its depth, whether it has a drop_arg, and its chance. */
@@ -348,12 +254,9 @@ static intptr_t grow_trees(void *arg)
 {
     uint64_t random = as_seed(arg);
     int64_t end_ns = weft_now() + BUDGET_NS;
-    pthread_t thread;
     int trees = 0;
 
-    atomic_store(&is_over, false);
-    runtime_now = weft_runtime_current();
-    wt_check(pthread_create(&thread, NULL, disturb_outside, as_arg(draw(&random))) == 0);
+    start_disturber(&random);
     for (; weft_now() < end_ns && atomic_load(&wt_failures) == 0; trees++) {
         weft_task *tree;
 
@@ -361,8 +264,7 @@ static intptr_t grow_trees(void *arg)
             (void)join_node(tree, draw(&random) | 15);
         }
     }
-    atomic_store(&is_over, true);
-    wt_check(pthread_join(thread, NULL) == 0);
+    stop_disturber();
     while (!counters_agree() && weft_now() < end_ns + 10 * WEFT_S) {
         wt_check(weft_yield() == 0);
     }

@@ -6,23 +6,19 @@
  *         and no child is left behind that would wait for ever
  * trees   groups within groups with cancels, limits, errors, handles and snapshots at random: when a group has
  *         closed every child has run to its end or was dropped, and nobody is in its frame any more */
-#include <weft/dump.h>
 #include <weft/group.h>
 #include <weft/stats.h>
 #include <weft/time.h>
 #include <weft/timeout.h>
 
-#include "stress.h"
-
-static atomic_bool is_over;
+#include "disturb.h"
 
 /* ---- told ---- */
 
-enum { VICTIMS = 6, ASKERS = 2, ROUNDS = 10000, MEMBERS = 3 };
+enum { ROUNDS = 10000, MEMBERS = 3 };
 
 struct round {
-    _Atomic(weft_task *) victim; /* the victim stores, an asker takes */
-    atomic_bool was_asked;
+    struct target *target;
     atomic_int running; /* children that have begun and not ended */
     uint64_t random;
 };
@@ -33,27 +29,8 @@ struct member {
     bool is_endless; /* it ends by the request alone */
 };
 
-static struct round rounds[VICTIMS];
+static struct round rounds[TARGETS];
 static atomic_long told_by_close, told_later;
-
-static void *ask(void *arg)
-{
-    uint64_t random = as_seed(arg);
-
-    while (!atomic_load(&is_over)) {
-        struct round *round = &rounds[draw(&random) % VICTIMS];
-        weft_task *victim = atomic_exchange(&round->victim, NULL);
-
-        if (victim == NULL) {
-            sched_yield();
-            continue;
-        }
-        dither(&random);
-        wt_check(weft_cancel(victim) == 1);
-        atomic_store(&round->was_asked, true);
-    }
-    return NULL;
-}
 
 static intptr_t wait_a_little(struct member *member)
 {
@@ -91,7 +68,7 @@ static intptr_t close_members(struct round *round, bool is_endless)
         members[i] = (struct member){round, draw(&round->random), is_endless && i % 2 == 0};
         wt_check(weft_group_spawn(&group, NULL, be_a_member, &members[i], NULL) == 0);
     }
-    atomic_store(&round->victim, weft_self());
+    atomic_store(&round->target->victim, weft_self());
     dither(&round->random);
     intptr_t rc = weft_group_close(&group, 0);
     wt_check(atomic_load(&round->running) == 0);
@@ -102,11 +79,9 @@ static void be_told_once(struct round *round)
 {
     bool is_endless = draw(&round->random) % 2 == 0;
 
-    atomic_store(&round->was_asked, false);
+    atomic_store(&round->target->was_asked, false);
     intptr_t rc = close_members(round, is_endless);
-    while (!atomic_load(&round->was_asked)) {
-        sched_yield(); /* no await: that would be told */
-    }
+    wait_for_asker(round->target);
     wt_check(rc == 0 || rc == -ECANCELED);
     wt_check(rc == -ECANCELED || !is_endless);
     atomic_fetch_add(rc == 0 ? &told_later : &told_by_close, 1);
@@ -125,26 +100,19 @@ static intptr_t be_a_victim(void *arg)
 
 static intptr_t tell_all(void *arg)
 {
-    pthread_t threads[ASKERS];
     uint64_t random = as_seed(arg);
     weft_group group;
 
-    atomic_store(&is_over, false);
-    for (int i = 0; i < VICTIMS; i++) {
-        rounds[i] = (struct round){.random = draw(&random) | 1};
+    for (int i = 0; i < TARGETS; i++) {
+        rounds[i] = (struct round){.target = &targets[i], .random = draw(&random) | 1};
     }
-    for (int i = 0; i < ASKERS; i++) {
-        wt_check(pthread_create(&threads[i], NULL, ask, as_arg(draw(&random))) == 0);
-    }
+    start_askers(&random);
     wt_check(weft_group_open(&group, 0) == 0);
-    for (int i = 0; i < VICTIMS; i++) {
+    for (int i = 0; i < TARGETS; i++) {
         wt_check(weft_group_spawn(&group, NULL, be_a_victim, &rounds[i], NULL) == 0);
     }
     wt_check(weft_group_close(&group, 0) == 0);
-    atomic_store(&is_over, true);
-    for (int i = 0; i < ASKERS; i++) {
-        wt_check(pthread_join(threads[i], NULL) == 0);
-    }
+    stop_askers();
     fprintf(stderr, "told by the close %ld times, later %ld times\n", atomic_load(&told_by_close),
             atomic_load(&told_later));
     wt_check(atomic_load(&told_by_close) > 0 && atomic_load(&told_later) > 0);
@@ -155,13 +123,10 @@ STRESS_TEST(inside_groups, closers_are_told_once, tell_all);
 
 /* ---- trees ---- */
 
-enum { BOARD = 64, DEPTH = 6, CHILDREN = 4 };
+enum { DEPTH = 6, CHILDREN = 4 };
 #define BUDGET_NS (INT64_C(1500) * WEFT_MS)
 
-static struct spin board_lock;
-static weft_weak board[BOARD];
-static atomic_long nodes, ran, dropped, asked, failed;
-static weft_runtime *runtime_now;
+static atomic_long nodes, ran, dropped, failed;
 
 enum { IN_USE = 0x600d, CLOSED = 0xdead };
 
@@ -191,54 +156,6 @@ static void drop_node(void *arg)
 
     atomic_fetch_add(&dropped, 1);
     leave_family(node->family);
-}
-
-static void post(weft_task *task, uint64_t at)
-{
-    spin_lock(&board_lock);
-    board[at % BOARD] = weft_weak_of(task);
-    spin_unlock(&board_lock);
-}
-
-static void disturb(uint64_t *random)
-{
-    spin_lock(&board_lock);
-    weft_weak weak = board[draw(random) % BOARD];
-    spin_unlock(&board_lock);
-    weft_task *task = weft_upgrade(weak);
-
-    if (task == NULL) {
-        return;
-    }
-    if (draw(random) % 8 == 0 && weft_cancel(task) == 1) {
-        atomic_fetch_add(&asked, 1);
-    }
-    dither(random);
-    weft_drop(task);
-}
-
-static void take_no_line(const char *text, void *arg)
-{
-    (void)text;
-    (void)arg;
-}
-
-static void *disturb_outside(void *arg)
-{
-    uint64_t random = as_seed(arg);
-
-    while (!atomic_load(&is_over)) {
-        weft_weak weak[16];
-
-        disturb(&random);
-        if (draw(&random) % 256 == 0) {
-            wt_check(weft_tasks(runtime_now, weak, 16) >= 0);
-        }
-        if (draw(&random) % 512 == 0) {
-            wt_check(weft_dump(runtime_now, take_no_line, NULL) >= 0);
-        }
-    }
-    return NULL;
 }
 
 static intptr_t be_a_node(void *arg);
@@ -364,17 +281,13 @@ static intptr_t grow_trees(void *arg)
 {
     uint64_t random = as_seed(arg);
     int64_t end_ns = weft_now() + BUDGET_NS;
-    pthread_t thread;
     int trees = 0;
 
-    atomic_store(&is_over, false);
-    runtime_now = weft_runtime_current();
-    wt_check(pthread_create(&thread, NULL, disturb_outside, as_arg(draw(&random))) == 0);
+    start_disturber(&random);
     for (; weft_now() < end_ns && atomic_load(&wt_failures) == 0; trees++) {
         grow_one(&random);
     }
-    atomic_store(&is_over, true);
-    wt_check(pthread_join(thread, NULL) == 0);
+    stop_disturber();
     while (!all_finished() && weft_now() < end_ns + 10 * WEFT_S) {
         wt_check(weft_yield() == 0);
     }
