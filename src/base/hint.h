@@ -7,4 +7,7 @@
 #define WF_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define WF_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
+/* What holds here, and the compiler can't see: a caller that is inline need not ask again. */
+#define WF_HOLDS(condition) ((condition) ? (void)0 : __builtin_unreachable())
+
 #endif
