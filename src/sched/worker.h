@@ -89,6 +89,7 @@ struct wf_worker {
         *ring; /* poll/uring.h; NULL: the runtime does without. Set before the thread starts */
 
     struct wf_wheel wheel; /* own lock: any worker may expire it */
+    int64_t following_ns;  /* when the sleep after the one that begins is likely to end */
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
     struct wf_counters counters;
