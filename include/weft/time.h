@@ -17,7 +17,10 @@ WEFT_API WEFT_NODISCARD int weft_sleep(int64_t delay_ns);
 /* Suspends until `deadline_ns`; a deadline that has passed is weft_yield. As above. */
 WEFT_API WEFT_NODISCARD int weft_sleep_until(int64_t deadline_ns);
 
-/* Lets the other ready tasks run first. Returns 0, -ECANCELED, -EPERM. Fiber only; await point. */
+/* Lets others run: all that have not started yet or have yielded here before, and by turns with them, or with the
+ * caller where there are none, one each of those that were woken. In a simulation with seed 0 all that are ready.
+ * Who waits for what others do had better wait for it than yield until it is there.
+ * Returns 0, -ECANCELED, -EPERM. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD int weft_yield(void);
 
 /* Only observes: returns -ECANCELED for an undelivered request, else 0. Fiber only; never switches. */
