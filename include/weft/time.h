@@ -17,9 +17,8 @@ WEFT_API WEFT_NODISCARD int weft_sleep(int64_t delay_ns);
 /* Suspends until `deadline_ns`; a deadline that has passed is weft_yield. As above. */
 WEFT_API WEFT_NODISCARD int weft_sleep_until(int64_t deadline_ns);
 
-/* Lets others run: all that have not started yet or have yielded here before, and by turns with them, or with the
- * caller where there are none, one each of those that were woken. In a simulation with seed 0 all that are ready.
- * Who waits for what others do had better wait for it than yield until it is there.
+/* Lets others of the same worker run first: those that have not started or have yielded before, and those that
+ * were woken, by turns; where there are none of the former, all of the latter.
  * Returns 0, -ECANCELED, -EPERM. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD int weft_yield(void);
 

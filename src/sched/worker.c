@@ -95,7 +95,7 @@ static inline __attribute__((always_inline)) void arrive_yielded(struct wf_worke
     weft_task *task = worker->left->task;
     wf_bump_own(&worker->counters.yields, 1);
     bool is_plain = worker->sim == NULL && (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
-                    wf_deque_has_room(&worker->deque);
+                    !worker->has_woken && wf_deque_has_room(&worker->deque);
     if (__builtin_expect(is_plain, 1)) {
         wf_deque_add(&worker->deque, wf_task_token(task));
     } else {
