@@ -41,7 +41,7 @@ static inline __attribute__((always_inline)) void wf_go_arrive_parked(struct wf_
 
 static inline __attribute__((always_inline)) void wf_go_arrive_yielded(struct wf_worker *worker)
 {
-    if (WF_UNLIKELY(!wf_deque_has_room(&worker->deque))) {
+    if (WF_UNLIKELY(worker->has_woken) || WF_UNLIKELY(!wf_deque_has_room(&worker->deque))) {
         wf_go_arrive_otherwise(worker, WF_LEAVE_YIELD);
         return;
     }

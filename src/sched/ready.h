@@ -136,7 +136,8 @@ static inline __attribute__((always_inline)) weft_task *wf_ready_take_started(
                                          : wf_ready_take_by_turns(worker);
 }
 
-/* Queues a task that yields, on the calling worker, behind those that have not started. */
+/* Queues a task that yields, on the calling worker, behind those that have not started, or, if there are none, behind
+ * those that were woken. */
 void wf_ready_push_yielded(struct wf_worker *worker, weft_task *task);
 
 /* Queues a task that was woken, on the calling worker. */

@@ -59,7 +59,8 @@ struct wf_worker {
     struct wf_fiber *left;
 
     /* Two lanes, served by turns: tasks that have not started, and those that yield; and tasks that were woken. So
-     * what is woken does not wait for all that was spawned before it. */
+     * what is woken does not wait for all that was spawned before it. Who yields where only the other lane has
+     * something goes there. */
     struct wf_deque deque;
     struct wf_deque woken;
     bool
