@@ -773,9 +773,11 @@ static intptr_t join_pairs(void *arg)
         wt_check(weft_spawn(&b, join_peer, &left) == 0);
         atomic_store(&left, a);
         atomic_store(&right, b);
-        wt_check(weft_await(a, &a_refused) == 0);
-        wt_check(weft_await(b, &b_refused) == 0);
+        wt_check(weft_join(a, &a_refused) == 0);
+        wt_check(weft_join(b, &b_refused) == 0);
         wt_check(a_refused + b_refused >= 1);
+        weft_drop(a); /* not before b has ended, which may just be joining it */
+        weft_drop(b);
     }
     return 0;
 }

@@ -25,6 +25,7 @@ struct ledger {
     atomic_long cancelled, took_back, taken_back; /* ended, begun, ended */
     atomic_long credit; /* accepted, and nobody is about to take it back */
     atomic_long told;
+    atomic_bool has_begun; /* the victim: the first request would else be its end */
     atomic_bool is_over;
 };
 
@@ -84,6 +85,7 @@ static intptr_t be_victim(void *arg)
     const struct mover *self = arg;
     uint64_t random = self->seed;
 
+    atomic_store(&self->ledger->has_begun, true);
     while (!atomic_load(&self->ledger->is_over)) {
         heard(self->ledger, move_on(&random));
     }
@@ -205,7 +207,9 @@ static void storm_once(int base, uint64_t *random)
     if (!wt_check(weft_spawn(&ledger.victim, be_victim, &victim) == 0)) {
         return;
     }
-    wt_check(weft_yield() == 0);
+    while (!atomic_load(&ledger.has_begun)) {
+        wt_check(weft_yield() == 0);
+    }
     while (base > 0 && atomic_load(&ledger.told) == 0) { /* else it might never begin */
         if (weft_cancelling(ledger.victim) == 0) {
             wt_check(weft_sleep(100 * WEFT_US) == 0);
