@@ -48,9 +48,9 @@ static int sleep_until(int64_t deadline_ns, const char *call)
     }
     struct wf_wait wait;
     struct wf_alarm alarm;
-    wf_wait_begin(&wait, self, WF_WAIT_SLEEP);
+    wf_wait_begin_here(&wait, self, WF_WAIT_SLEEP);
     wf_alarm_set(&alarm, &wait, deadline_ns, WF_GRANTED);
-    if (wf_door_park(&wait) == WF_GRANTED) {
+    if (wf_door_park_here(&wait) == WF_GRANTED) {
         return 0; /* by the alarm, which does not touch itself after that */
     }
     wf_alarm_clear(&alarm);

@@ -54,6 +54,14 @@ static inline int wf_cancel_cause(const weft_task *task)
     return wf_load_rlx(&((weft_task *)(uintptr_t)task)->cause);
 }
 
+/* The same with one request, for a task that is parked and takes it at once; the caller must queue it. False: ask
+ * wf_cancel; no request has been made. */
+static inline bool wf_cancel_parked(weft_task *task, int cause)
+{
+    wf_store_rlx(&task->cause, (int16_t)cause); /* before: who sees the request sees it too */
+    return wf_state_cancel_parked(&task->word);
+}
+
 /* Takes one request back; returns the remainder. */
 uint32_t wf_uncancel(weft_task *task);
 
