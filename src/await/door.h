@@ -17,6 +17,7 @@
 #ifndef WF_AWAIT_DOOR_H
 #define WF_AWAIT_DOOR_H
 
+#include "sched/go.h"
 #include "sched/probe.h"
 #include "sched/sched.h"
 #include "sched/simulate.h"
@@ -131,7 +132,7 @@ static inline void wf_wait_begin_here(struct wf_wait *wait, weft_task *self, enu
     wait->list = NULL;
 }
 
-static inline enum wf_verdict wf_door_park_here(struct wf_wait *wait)
+static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait)
 {
     weft_task *self = wait->task;
     if (__builtin_expect(self->scope != NULL, 0)) {
@@ -142,7 +143,7 @@ static inline enum wf_verdict wf_door_park_here(struct wf_wait *wait)
     wf_store_rlx(&self->reason, wait->reason);
     struct wf_worker *worker = wf_here();
     wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
-    wf_sched_park(worker);
+    wf_go_park(worker);
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
         word = wf_door_let_read(self);

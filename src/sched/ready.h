@@ -101,18 +101,23 @@ enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 6 };
  * come next will touch is fetched (fetch.c). */
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at);
 
-/* The oldest of a lane if it has started; `at` receives its place. NULL: ask wf_ready_take. */
+/* The oldest of a lane if it has started, where the slot is empty; `at` receives its place. NULL: ask
+ * wf_ready_take. */
 static inline __attribute__((always_inline)) weft_task *wf_ready_take_oldest(
     struct wf_worker *worker, struct wf_deque *lane, uint64_t *at)
 {
-    uint64_t entry = wf_deque_oldest(lane, at);
-    if (WF_UNLIKELY(entry == 0) || WF_UNLIKELY((entry & WF_READY_NEW) != 0) ||
-        WF_UNLIKELY(worker->pinned != NULL) || WF_UNLIKELY(wf_load_rlx(&worker->slot) != 0) ||
+    if (WF_UNLIKELY(!wf_deque_has_oldest(lane, at))) {
+        return NULL;
+    }
+    uint64_t entry = wf_deque_at(lane, *at);
+    if (WF_UNLIKELY((entry & WF_READY_NEW) != 0) || WF_UNLIKELY(worker->pinned != NULL) ||
         WF_UNLIKELY(!wf_deque_take_at(lane, *at, worker->is_alone))) {
         return NULL;
     }
     worker->slot_streak = 0;
-    return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    WF_HOLDS(task != NULL);
+    return task;
 }
 
 /* The same from the lane whose turn it is, where something has been woken. */
@@ -123,9 +128,8 @@ weft_task *wf_ready_take_by_turns(struct wf_worker *worker);
 static inline __attribute__((always_inline)) weft_task *wf_ready_take_started(
     struct wf_worker *worker)
 {
-    weft_task *woken = wf_ready_take_slot(worker);
-    if (woken != NULL) {
-        return woken;
+    if (wf_load_rlx(&worker->slot) != 0) {
+        return wf_ready_take_slot(worker);
     }
     uint64_t at;
     return WF_LIKELY(!worker->has_woken) ? wf_ready_take_oldest(worker, &worker->deque, &at)

@@ -27,10 +27,11 @@ struct wf_uring;
 /* What the worker owes to the fiber that it has just left: done on arrival, by the next stack. */
 enum wf_leave {
     WF_LEAVE_NOTHING = 0,
-    WF_LEAVE_PARK,  /* publish the wait, or queue the fiber if it was decided meanwhile */
-    WF_LEAVE_YIELD, /* queue it at the tail */
-    WF_LEAVE_SOON,  /* back into the slot, if that is free: it goes on right after the one woken */
-    WF_LEAVE_END,   /* the stack is free */
+    WF_LEAVE_PARK,         /* publish the wait, or queue the fiber if it was decided meanwhile */
+    WF_LEAVE_YIELD,        /* queue it at the tail: not pinned, no simulation */
+    WF_LEAVE_YIELD_SLOWLY, /* queue it at the tail of where it belongs */
+    WF_LEAVE_SOON, /* back into the slot, if that is free: it goes on right after the one woken */
+    WF_LEAVE_END,  /* the stack is free */
 };
 
 /* Counters: the worker writes (no locked instruction), weft_stats reads. */

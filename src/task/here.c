@@ -17,6 +17,7 @@ extern _Thread_local HERE struct wf_worker *wf_here_always;
 _Thread_local HERE struct wf_worker *wf_here_always = &wf_no_worker;
 
 struct weft_task wf_no_task = {.context = (weft_context *)(uintptr_t)&wf_no_task,
+                               .flags = WF_TASK_PROBED,
                                .budget_spent = UINT8_MAX};
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) weft_context *lent;

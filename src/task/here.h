@@ -15,7 +15,7 @@ struct wf_worker;
 /* The worker of threads that are none (worker.c). Nobody writes to it. */
 extern struct wf_worker wf_no_worker;
 
-/* What runs where no fiber does: it has no life, no budget (which await points look at), and values (which
+/* What runs where no fiber does: it has no life, no budget and points that count (await points look at both), and values (which
  * spawning looks at) that nobody may touch. */
 extern struct weft_task wf_no_task;
 
