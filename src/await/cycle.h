@@ -24,13 +24,20 @@ struct wf_edges {
     uint64_t number; /* no other gather of its runtime has it: set when it is published */
 };
 
-/* Self, which has published that it waits for `task`, follows what that waits for: as wf_cycle_join. */
+/* Publishes that self waits for `task`. A locked operation comes next, then wf_cycle_closes: the two look at each other
+ * as by seq_cst operations, and one such store less is made. */
+static inline void wf_cycle_join(weft_task *self, weft_task *task)
+{
+    wf_store_rel(&self->joins, (uint64_t)(uintptr_t)task);
+}
+
+/* As wf_cycle_closes, where `task` itself joins or gathers. */
 bool wf_cycle_follow(weft_task *self, weft_task *task);
 
-/* Publishes that self waits for `task`. True, with nothing published: that closes a cycle. */
-static inline bool wf_cycle_join(weft_task *self, weft_task *task)
+/* Follows what `task` waits for. True, with nothing published any more: self closes a cycle. */
+static inline bool wf_cycle_closes(weft_task *self, weft_task *task)
 {
-    wf_store_sc(&self->joins, (uint64_t)(uintptr_t)task);
+    wf_fence_after_rmw();
     return WF_UNLIKELY(wf_load_sc(&task->joins) != 0) && wf_cycle_follow(self, task);
 }
 

@@ -65,6 +65,14 @@ static inline int wf_door_enter_quickly(weft_task *self, const char *call)
 /* Only the entry rule: 0 or -ECANCELED. Never switches. */
 int wf_door_observe(weft_task *self, const char *call);
 
+/* The same, in a few instructions while there is nothing to do. */
+static inline int wf_door_observe_here(weft_task *self, const char *call)
+{
+    bool is_plain = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
+                    (wf_task_flags(self) & WF_TASK_PROBED) == 0;
+    return WF_LIKELY(is_plain) ? 0 : wf_door_observe(self, call);
+}
+
 /* Only the budget, for calls that hand their requests on. May switch. */
 void wf_door_spend(weft_task *self, const char *call);
 

@@ -39,8 +39,11 @@ static __attribute__((noinline)) int tell(weft_task *self, weft_task *task, bool
     return -ECANCELED;
 }
 
-static __attribute__((noinline)) int refuse_cycle(weft_task *self, bool was_handed)
+/* The wait has begun, and may have been decided: nobody will park in it. */
+static __attribute__((noinline)) int refuse_cycle(weft_task *self, weft_task *task,
+                                                  struct wf_waiter *waiter, bool was_handed)
 {
+    wf_task_unwatch(task, waiter);
     if (was_handed) {
         wf_state_rearm(&self->word); /* it goes back to the joiner */
     }
@@ -49,16 +52,17 @@ static __attribute__((noinline)) int refuse_cycle(weft_task *self, bool was_hand
 
 static inline int wait_plainly(weft_task *self, weft_task *task, bool was_handed)
 {
-    if (wf_cycle_join(self, task)) {
-        return refuse_cycle(self, was_handed);
-    }
     struct wf_wait wait;
     struct wf_waiter waiter = {.wait = &wait};
     wf_wait_begin_here(&wait, self, WF_WAIT_JOIN);
     wait.hand_on = hand_to_task;
     wait.target = task;
     wait.list = list_joined;
+    wf_cycle_join(self, task);
     if (wf_task_watch_here(task, &waiter)) {
+        if (wf_cycle_closes(self, task)) {
+            return refuse_cycle(self, task, &waiter, was_handed);
+        }
         (void)wf_door_park_here(&wait);
         if (WF_UNLIKELY(wait.was_early)) {
             wf_task_unwatch(task, &waiter); /* the finisher may still hold the lock */

@@ -166,31 +166,26 @@ void wf_ready_push_woken(struct wf_worker *worker, weft_task *task)
     }
 }
 
-/* Into the slot, if that is free. */
-static inline bool fill_slot(struct wf_worker *worker, weft_task *task)
-{
-    if (wf_load_rlx(&worker->slot) != 0) {
-        return false;
-    }
-    wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
-    return true;
-}
-
 /* A task woken by the running fiber runs next: what it was sent is still warm. The one that was there
  * goes to its lane. */
 static inline void push_slot(struct wf_worker *worker, weft_task *task)
 {
-    if (!fill_slot(worker, task)) {
-        uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
-        if (WF_LIKELY(before != 0)) {
-            push_woken(worker, before);
-        }
+    uint64_t before = wf_load_rlx(&worker->slot);
+    if (before == 0 || worker->is_alone) {
+        wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it, or takes it */
+    } else {
+        before = wf_swap_acqrel(&worker->slot, entry_of(task, false)); /* 0: stolen meanwhile */
+    }
+    if (before != 0) {
+        push_woken(worker, before);
     }
 }
 
 void wf_ready_push_soon(struct wf_worker *worker, weft_task *task)
 {
-    if (!fill_slot(worker, task)) {
+    if (wf_load_rlx(&worker->slot) == 0) {
+        wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it */
+    } else {
         push_woken(worker, entry_of(task, false));
     }
 }
