@@ -349,7 +349,8 @@ static bool take_pinned(struct wf_worker *worker, struct wf_pick *pick)
 
 static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
 {
-    pick->task = wf_ready_take_slot(worker);
+    uint64_t seen = wf_load_rlx(&worker->slot);
+    pick->task = seen != 0 ? wf_ready_take_seen(worker, seen) : NULL;
     pick->is_new = false;
     if (pick->task == NULL) {
         worker->slot_streak = 0;

@@ -30,13 +30,10 @@ struct wf_pick {
 
 enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others here have their turn */
 
-/* The task that was woken last, if it may run now; it has started. NULL: ask wf_ready_take. */
-static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
+/* The task that was woken last, whose entry was seen in the slot, if it may run now; it has started. NULL: ask
+ * wf_ready_take. */
+static inline weft_task *wf_ready_take_seen(struct wf_worker *worker, uint64_t entry)
 {
-    uint64_t entry = wf_load_rlx(&worker->slot);
-    if (entry == 0) {
-        return NULL;
-    }
     if (__builtin_expect(worker->slot_streak >= WF_SLOT_STREAK, 0)) {
         if (worker->pinned != NULL || !wf_sched_has_none(worker)) {
             return NULL;
@@ -45,11 +42,13 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
     }
     if (worker->is_alone) {
         wf_store_rlx(&worker->slot, UINT64_C(0));
-    } else {
-        entry = wf_swap_acqrel(&worker->slot, UINT64_C(0)); /* 0: stolen meanwhile */
+    } else if ((entry = wf_swap_acqrel(&worker->slot, UINT64_C(0))) == 0) {
+        return NULL; /* stolen meanwhile */
     }
-    worker->slot_streak += entry != 0 ? 1U : 0U;
-    return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    worker->slot_streak++;
+    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    WF_HOLDS(task != NULL);
+    return task;
 }
 
 /* How many entries at the bottom of the deque go with the claim of a task: its own, if it lies there, and
@@ -128,8 +127,9 @@ weft_task *wf_ready_take_by_turns(struct wf_worker *worker);
 static inline __attribute__((always_inline)) weft_task *wf_ready_take_started(
     struct wf_worker *worker)
 {
-    if (wf_load_rlx(&worker->slot) != 0) {
-        return wf_ready_take_slot(worker);
+    uint64_t seen = wf_load_rlx(&worker->slot);
+    if (seen != 0) {
+        return wf_ready_take_seen(worker, seen);
     }
     uint64_t at;
     return WF_LIKELY(!worker->has_woken) ? wf_ready_take_oldest(worker, &worker->deque, &at)

@@ -48,6 +48,9 @@ struct wf_worker *wf_here_quick(void);
 #endif
 void wf_here_set(struct wf_worker *worker);
 
+/* In a forked child: no short ways any more on this thread, its only one. */
+void wf_here_cut_short_ways(void);
+
 /* While user code runs that has no task of its own: what it sees as its values (context.h), borrowed; NULL
  * ends that. Such code does not switch, and does not nest. */
 void wf_here_lend(weft_context *values);
