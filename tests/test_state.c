@@ -364,6 +364,57 @@ Test(state, a_request_ends_a_private_wait)
     cr_assert_eq(wf_state_deliver(&word, false), WF_DELIVER_NOTHING);
 }
 
+/* Request and kick in one step leave the same word as the two. */
+Test(state, a_parked_task_takes_a_request_in_one_step)
+{
+    uint8_t epoch = make_parked(false);
+    uint64_t parked = now();
+
+    for (unsigned flags = 0; flags < 4; flags++) {
+        uint64_t before = parked | ((flags & 1U) != 0 ? WF_BUSY : 0) |
+                          ((flags & 2U) != 0 ? WF_JOINED | WF_SEEN | WF_DETACHED : 0) |
+                          WF_TOLLS_MASK | 5 * WF_COUNT_ONE;
+        wf_store_rlx(&word, before);
+        request(1);
+        cr_assert_eq(wf_state_deliver(&word, false), WF_DELIVER_READY);
+        uint64_t in_two = now();
+        wf_store_rlx(&word, before);
+        cr_assert(wf_state_cancel_parked(&word));
+        cr_assert_eq(now(), in_two);
+    }
+    cr_assert_eq(wf_word_verdict(now()), WF_TOLD_OFF);
+    cr_assert_eq(wf_state_wake(&word, epoch, WF_GRANTED), WF_WAKE_LOST);
+}
+
+/* Where it takes two steps, or is refused, the one step changes nothing. */
+Test(state, the_one_step_is_for_plainly_parked_tasks)
+{
+    (void)make_parked(false);
+    uint64_t parked = now();
+    (void)make_parked(true);
+    uint64_t delegating = now();
+    make_running();
+    const uint64_t refused[] = {
+        delegating,
+        now(),
+        parked | WF_SHIELDED,
+        parked | WF_UNDELIVERED_ONE | WF_COUNT_ONE, /* somebody else's, whose kick is on its way */
+        parked | WF_COUNT_MASK,
+        wf_word_with_life(parked, WF_NEW),
+        wf_word_with_life(parked, WF_OK),
+        wf_word_with_life(parked, WF_FREE),
+    };
+
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        wf_store_rlx(&word, refused[i]);
+        cr_assert(!wf_state_cancel_parked(&word), "row %zu", i);
+        cr_assert_eq(now(), refused[i]);
+    }
+    wf_store_rlx(&word, parked | (WF_COUNT_MASK - WF_COUNT_ONE));
+    cr_assert(wf_state_cancel_parked(&word));
+    cr_assert_eq(count(), WF_COUNT_MAX);
+}
+
 /* The grant rule: a request after the grant stays for the next await point. */
 Test(state, a_request_after_the_grant_stays)
 {
@@ -727,11 +778,12 @@ Test(state, joined_tasks_finish_under_the_lock)
     uint64_t before = 0;
 
     make_running();
-    wf_state_set(&word, WF_JOINED);
+    cr_assert(wf_state_join(&word) && wf_state_join(&word));
     cr_assert(!wf_state_finish(&word, false, false, false, &before));
     cr_assert_eq(life(), WF_RUN);
     cr_assert(wf_state_finish(&word, false, false, true, &before));
     cr_assert_eq(life(), WF_OK);
+    cr_assert(!wf_state_join(&word));
 }
 
 Test(state, nothing_wakes_or_kicks_an_ended_task)

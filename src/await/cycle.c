@@ -215,9 +215,8 @@ static bool closes(weft_task *self, const struct wf_edges *edges)
 
 /* ---- publishing ---- */
 
-bool wf_cycle_join(weft_task *self, weft_task *task)
+bool wf_cycle_follow(weft_task *self, weft_task *task)
 {
-    wf_store_sc(&self->joins, (uint64_t)(uintptr_t)task);
     if (comes_to_an_end(self, task)) {
         return false;
     }

@@ -65,8 +65,28 @@ static inline int wf_door_enter_quickly(weft_task *self, const char *call)
 /* Only the entry rule: 0 or -ECANCELED. Never switches. */
 int wf_door_observe(weft_task *self, const char *call);
 
+/* The same, in a few instructions while there is nothing to do. */
+static inline int wf_door_observe_here(weft_task *self, const char *call)
+{
+    bool is_plain = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
+                    (wf_task_flags(self) & WF_TASK_PROBED) == 0;
+    return WF_LIKELY(is_plain) ? 0 : wf_door_observe(self, call);
+}
+
 /* Only the budget, for calls that hand their requests on. May switch. */
 void wf_door_spend(weft_task *self, const char *call);
+
+/* The same, in a few instructions while there is nothing to do. */
+static inline void wf_door_spend_here(weft_task *self, const char *call)
+{
+    bool is_plain =
+        (wf_task_flags(self) & WF_TASK_PROBED) == 0 && self->budget_spent < WF_BUDGET - 1;
+    if (WF_LIKELY(is_plain)) {
+        self->budget_spent++;
+    } else {
+        wf_door_spend(self, call);
+    }
+}
 
 /* Only the sweep's count. Never switches. */
 static inline void wf_door_count(weft_task *self, const char *call)
@@ -151,7 +171,12 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
 /* weft_cancel with any cause (task.c). */
 int wf_cancel_now(weft_task *task, int cause);
 
-/* weft_join and its like, by the name of `call`; never inside (inside.h). */
+/* A plain join by the running task, by the name of `call`; never inside (inside.h). `drops`: and then weft_drop, if
+ * the task has ended. */
+int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool drops,
+                    const char *call);
+
+/* weft_join and its like, likewise, with the errors of a call. */
 int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *call);
 
 /* Runs `later` (see wait.h), from any thread. */

@@ -191,14 +191,14 @@ static inline __attribute__((always_inline)) int run(struct wf_worker *worker, w
 
 /* ---- the calls ---- */
 
+/* Not inside. */
 static __attribute__((noinline)) int join_elsewhere(weft_task *task, intptr_t *result, bool drops,
                                                     const char *call)
 {
-    int rc = wf_join(task, result, false, call);
-    if (drops && (rc == 0 || rc == -ECANCELED)) {
-        weft_drop(task);
-    }
-    return rc;
+    weft_task *self = wf_door_running(wf_here());
+    return WF_LIKELY(self != NULL) && WF_LIKELY(task != NULL)
+               ? wf_join_plainly(self, task, result, drops, call)
+               : wf_join(task, result, false, call); /* which says why not */
 }
 
 /* Inside, if it is still possible once others have had their turn. */
@@ -246,19 +246,30 @@ int weft_join(weft_task *task, intptr_t *result)
     return join_plainly(task, result, false, __func__);
 }
 
-/* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. */
-int weft_await(weft_task *task, intptr_t *result)
+/* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. `seen` is the task's
+ * word: NEW, with nothing undelivered. */
+static __attribute__((noinline)) int await_new(weft_task *task, intptr_t *result, uint64_t seen,
+                                               const char *name)
 {
     struct wf_worker *worker = wf_here_quick();
     weft_task *self = wf_load_rlx(&worker->running);
-    uint64_t seen;
     uint64_t word;
-    if (WF_LIKELY(task != NULL) && WF_LIKELY(wf_inside_is_quiet(task, WF_NEW, &seen)) &&
-        WF_LIKELY(wf_inside_is_quiet(self, WF_RUN, &word)) && WF_LIKELY(self->scope == NULL) &&
+    if (WF_LIKELY(wf_inside_is_quiet(self, WF_RUN, &word)) && WF_LIKELY(self->scope == NULL) &&
         WF_LIKELY(wf_fiber_has_room(worker->fiber)) && WF_LIKELY(wf_load_rlx(&worker->slot) == 0) &&
         WF_LIKELY(--worker->until_pause >= 0) &&
         WF_LIKELY(claim_at_once(worker, self, task, seen))) {
         return run(worker, self, task, result, true);
     }
-    return join_plainly(task, result, true, __func__);
+    return join_plainly(task, result, true, name);
+}
+
+/* Without a frame: which way it goes is seen first. */
+int weft_await(weft_task *task, intptr_t *result)
+{
+    uint64_t seen = WF_FREE;
+    if (WF_LIKELY(task != NULL) && WF_LIKELY(wf_inside_is_quiet(task, WF_NEW, &seen))) {
+        return await_new(task, result, seen, __func__);
+    }
+    return wf_word_life(seen) == WF_NEW ? join_plainly(task, result, true, __func__)
+                                        : join_elsewhere(task, result, true, __func__);
 }

@@ -30,7 +30,7 @@ static bool take_handed(weft_task *self)
 }
 
 /* The task has ended: what the plain join returns. */
-static int tell(weft_task *self, weft_task *task, bool was_handed)
+static __attribute__((noinline)) int tell(weft_task *self, weft_task *task, bool was_handed)
 {
     if (!was_handed || wf_word_life(wf_load_acq(&task->word)) != WF_CANCELLED) {
         return 0;
@@ -39,28 +39,37 @@ static int tell(weft_task *self, weft_task *task, bool was_handed)
     return -ECANCELED;
 }
 
-static int join_plain(weft_task *self, weft_task *task, bool was_handed)
+/* The wait has begun, and may have been decided: nobody will park in it. */
+static __attribute__((noinline)) int refuse_cycle(weft_task *self, weft_task *task,
+                                                  struct wf_waiter *waiter, bool was_handed)
 {
-    if (wf_cycle_join(self, task)) {
-        if (was_handed) {
-            wf_state_rearm(&self->word); /* it goes back to the joiner */
-        }
-        return -EDEADLK;
+    wf_task_unwatch(task, waiter);
+    if (was_handed) {
+        wf_state_rearm(&self->word); /* it goes back to the joiner */
     }
+    return -EDEADLK;
+}
+
+static inline int wait_plainly(weft_task *self, weft_task *task, bool was_handed)
+{
     struct wf_wait wait;
     struct wf_waiter waiter = {.wait = &wait};
-    wf_wait_begin(&wait, self, WF_WAIT_JOIN);
+    wf_wait_begin_here(&wait, self, WF_WAIT_JOIN);
     wait.hand_on = hand_to_task;
     wait.target = task;
     wait.list = list_joined;
-    if (wf_task_watch(task, &waiter)) {
-        (void)wf_door_park(&wait);
-        if (wait.was_early) {
+    wf_cycle_join(self, task);
+    if (wf_task_watch_here(task, &waiter)) {
+        if (wf_cycle_closes(self, task)) {
+            return refuse_cycle(self, task, &waiter, was_handed);
+        }
+        (void)wf_door_park_here(&wait);
+        if (WF_UNLIKELY(wait.was_early)) {
             wf_task_unwatch(task, &waiter); /* the finisher may still hold the lock */
         }
     }
-    wf_cycle_leave(self);
-    return tell(self, task, wait.handed_on || was_handed);
+    wf_cycle_leave_join(self);
+    return WF_UNLIKELY(wait.handed_on || was_handed) ? tell(self, task, true) : 0;
 }
 
 static void grant_in_turn(struct wf_waiter *waiter, struct wf_later *later)
@@ -68,7 +77,7 @@ static void grant_in_turn(struct wf_waiter *waiter, struct wf_later *later)
     (void)wf_wait_claim(waiter->wait, WF_GRANTED, later);
 }
 
-static int join_shielded(weft_task *self, weft_task *task)
+static int wait_shielded(weft_task *self, weft_task *task)
 {
     struct wf_wait wait;
     struct wf_waiter waiter = {.wait = &wait, .is_queued = wf_has_turns(self)};
@@ -90,6 +99,55 @@ static int join_shielded(weft_task *self, weft_task *task)
     return verdict == WF_GRANTED ? 0 : -ECANCELED;
 }
 
+/* What weft_drop does: nearly always the last handle of a task of this runtime. */
+static inline void drop_joined(weft_task *task)
+{
+    struct wf_worker *worker = wf_here();
+    bool is_near = wf_runtime_of(task) == worker->runtime;
+    if (WF_UNLIKELY(!is_near || !wf_task_drop_ended(task, &worker->tasks))) {
+        weft_drop(task);
+    }
+}
+
+int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool drops,
+                    const char *call)
+{
+    int rc = 0;
+    wf_door_spend_here(self, call);
+    bool was_handed = take_handed(self);
+    if (WF_UNLIKELY(task == self)) {
+        return -EDEADLK;
+    }
+    if (!wf_word_has_ended(wf_load_acq(&task->word))) {
+        rc = wait_plainly(self, task, was_handed);
+    } else if (WF_UNLIKELY(was_handed)) {
+        rc = tell(self, task, true);
+    }
+    if (WF_UNLIKELY(rc == -EDEADLK)) {
+        return rc;
+    }
+    wf_task_look(task, result);
+    if (drops) {
+        drop_joined(task);
+    }
+    return rc;
+}
+
+static int join_shielded(weft_task *self, weft_task *task, intptr_t *result, const char *call)
+{
+    int rc = wf_door_enter(self, call);
+    if (rc == 0 && task == self) {
+        return -EDEADLK;
+    }
+    if (rc == 0 && !wf_word_has_ended(wf_load_acq(&task->word))) {
+        rc = wait_shielded(self, task);
+    }
+    if (rc == 0) {
+        wf_task_look(task, result);
+    }
+    return rc;
+}
+
 int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *call)
 {
     int rc = 0;
@@ -98,24 +156,8 @@ int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *cal
         return worker == NULL ? rc : -EINVAL;
     }
     weft_task *self = wf_self_on(worker);
-    if (is_shielded) {
-        rc = wf_door_enter(self, call);
-    } else {
-        wf_door_spend(self, call);
-    }
-    if (rc == 0 && task == self) {
-        rc = -EDEADLK;
-    }
-    bool was_handed = !is_shielded && take_handed(self);
-    if (rc == 0 && !wf_word_has_ended(wf_load_acq(&task->word))) {
-        rc = is_shielded ? join_shielded(self, task) : join_plain(self, task, was_handed);
-    } else if (rc == 0 && !is_shielded) {
-        rc = tell(self, task, was_handed);
-    }
-    if (wf_word_has_ended(wf_load_acq(&task->word)) && rc != -EDEADLK && !(is_shielded && rc < 0)) {
-        wf_task_look(task, result);
-    }
-    return rc;
+    return is_shielded ? join_shielded(self, task, result, call)
+                       : wf_join_plainly(self, task, result, false, call);
 }
 
 int weft_join_shielded(weft_task *task, intptr_t *result)

@@ -35,6 +35,14 @@ static void leave(weft_runtime *guest_of)
     }
 }
 
+/* A task calls for one of its own runtime: what the short ways ask first. */
+static inline bool is_near(const struct wf_worker *worker, const weft_task *task)
+{
+    return WF_LIKELY(task != NULL) && WF_LIKELY(wf_runtime_of(task) == worker->runtime) &&
+           WF_LIKELY(wf_load_rlx(&worker->running) != &wf_no_task) &&
+           !wf_runtime_is_forked(worker->runtime);
+}
+
 static int check(const weft_task *task)
 {
     if (task == NULL) {
@@ -57,7 +65,7 @@ weft_task *weft_retain(weft_task *task)
     return wf_task_upgrade(task, (uint32_t)wf_task_id(task)) ? task : NULL;
 }
 
-void weft_drop(weft_task *task)
+static __attribute__((noinline)) void drop_slowly(weft_task *task)
 {
     if (check(task) < 0) {
         return;
@@ -68,6 +76,14 @@ void weft_drop(weft_task *task)
     wf_task_drop(task, cache_for(task), &later);
     wf_later_run(&later);
     leave(guest_of);
+}
+
+void weft_drop(weft_task *task)
+{
+    struct wf_worker *worker = wf_here_quick();
+    if (!is_near(worker, task) || !wf_task_drop_ended(task, &worker->tasks)) {
+        drop_slowly(task);
+    }
 }
 
 void weft_drop_all(weft_task *const *tasks, size_t count)
@@ -90,7 +106,7 @@ int weft_detach(weft_task *task)
     return 0;
 }
 
-int wf_cancel_now(weft_task *task, int cause)
+static __attribute__((noinline)) int cancel_slowly(weft_task *task, int cause)
 {
     int rc = check(task);
     if (rc < 0) {
@@ -113,6 +129,19 @@ int wf_cancel_now(weft_task *task, int cause)
     }
     leave(guest_of);
     return rc;
+}
+
+/* One task cancels another that is parked: nearly every cancellation. */
+int wf_cancel_now(weft_task *task, int cause)
+{
+    struct wf_worker *worker = wf_here_quick();
+    if (WF_LIKELY(is_near(worker, task)) && WF_LIKELY(wf_cancel_parked(task, cause))) {
+        wf_bump_own(&worker->counters.requests, 1);
+        wf_bump_own(&worker->counters.delivered, 1);
+        wf_sched_wake(worker, task);
+        return 1;
+    }
+    return cancel_slowly(task, cause);
 }
 
 int weft_cancel(weft_task *task)

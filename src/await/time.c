@@ -34,24 +34,20 @@ static int yield(const char *call)
 
 static int sleep_until(int64_t deadline_ns, const char *call)
 {
-    int rc = 0;
-    struct wf_worker *worker = wf_fiber_worker(&rc);
-    if (worker == NULL) {
-        return rc;
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_door_running(worker);
+    if (WF_UNLIKELY(self == NULL) || deadline_ns <= wf_runtime_now(worker->runtime)) {
+        return yield(call); /* which says why not */
     }
-    if (deadline_ns <= wf_runtime_now(worker->runtime)) {
-        return yield(call);
-    }
-    weft_task *self = wf_self_on(worker);
-    rc = wf_door_observe(self, call);
-    if (rc < 0) {
+    int rc = wf_door_observe_here(self, call);
+    if (WF_UNLIKELY(rc < 0)) {
         return rc;
     }
     struct wf_wait wait;
     struct wf_alarm alarm;
-    wf_wait_begin(&wait, self, WF_WAIT_SLEEP);
+    wf_wait_begin_here(&wait, self, WF_WAIT_SLEEP);
     wf_alarm_set(&alarm, &wait, deadline_ns, WF_GRANTED);
-    if (wf_door_park(&wait) == WF_GRANTED) {
+    if (wf_door_park_here(&wait) == WF_GRANTED) {
         return 0; /* by the alarm, which does not touch itself after that */
     }
     wf_alarm_clear(&alarm);

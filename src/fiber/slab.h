@@ -37,6 +37,9 @@ struct wf_slab {
 
 static inline unsigned wf_bits_count(uint64_t bits)
 {
+    if (bits == 0 || ~bits == 0) {
+        return bits == 0 ? 0 : 64; /* most sets; else it is a call on many processors */
+    }
     return (unsigned)__builtin_popcountll(bits);
 }
 

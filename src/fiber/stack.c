@@ -81,20 +81,33 @@ static void give_to_depot(struct wf_stacks *stacks, unsigned class_index, struct
     }
 }
 
-static void push(struct wf_stack_cache *cache, struct wf_fiber *f)
+static inline void put(struct wf_stack_shelf *shelf, uint32_t n, struct wf_fiber *f)
 {
-    struct wf_stack_shelf *shelf = &cache->shelves[f->class_index];
-    unsigned most = wf_stack_limits[f->class_index].cached;
-    uint32_t n = wf_load_rlx(&shelf->count);
-    if (__builtin_expect(n == most, 0)) {
-        unsigned oldest = most / 2;
-        give_to_depot(cache->stacks, f->class_index, shelf->items, oldest);
-        n -= oldest;
-        shelf->cold_count = 0; /* enough of the others have been used since */
-        memmove(shelf->items, shelf->items + oldest, n * sizeof *shelf->items);
-    }
     shelf->items[n] = f;
     wf_store_rlx(&shelf->count, n + 1);
+}
+
+/* Of a full shelf the oldest half goes to the depot. */
+static __attribute__((noinline)) void push_full(struct wf_stack_cache *cache, struct wf_fiber *f)
+{
+    struct wf_stack_shelf *shelf = &cache->shelves[f->class_index];
+    uint32_t oldest = wf_load_rlx(&shelf->count) / 2;
+    uint32_t left = wf_load_rlx(&shelf->count) - oldest;
+    give_to_depot(cache->stacks, f->class_index, shelf->items, oldest);
+    shelf->cold_count = 0; /* enough of the others have been used since */
+    memmove(shelf->items, shelf->items + oldest, left * sizeof *shelf->items);
+    put(shelf, left, f);
+}
+
+static inline void push(struct wf_stack_cache *cache, struct wf_fiber *f)
+{
+    struct wf_stack_shelf *shelf = &cache->shelves[f->class_index];
+    uint32_t n = wf_load_rlx(&shelf->count);
+    if (__builtin_expect(n == wf_stack_limits[f->class_index].cached, 0)) {
+        push_full(cache, f);
+    } else {
+        put(shelf, n, f);
+    }
 }
 
 struct wf_fiber *wf_fiber_take(struct wf_stack_cache *cache, size_t promise_bytes)
@@ -127,9 +140,9 @@ static void check_canary(const struct wf_fiber *f)
              (size_t)(f->hi - f->lo) >> 10, f->promise_bytes >> 10);
 }
 
-void wf_fiber_give(struct wf_stack_cache *cache, struct wf_fiber *f)
+/* Its guard does not fault, or it has a mapping of its own. */
+static __attribute__((noinline)) void give_apart(struct wf_stack_cache *cache, struct wf_fiber *f)
 {
-    WF_ASSERT(f->slab != NULL);
     if (f->guard == WF_GUARD_CANARY) {
         check_canary(f);
     }
@@ -139,6 +152,17 @@ void wf_fiber_give(struct wf_stack_cache *cache, struct wf_fiber *f)
     } else {
         push(cache, f);
     }
+}
+
+void wf_fiber_give(struct wf_stack_cache *cache, struct wf_fiber *f)
+{
+    WF_ASSERT(f->slab != NULL);
+    if (__builtin_expect(f->guard == WF_GUARD_CANARY || f->class_index == WF_STACK_OWN, 0)) {
+        give_apart(cache, f);
+        return;
+    }
+    wf_hook_end_life(f);
+    push(cache, f);
 }
 
 /* ---- opening, closing, counting ---- */

@@ -2,8 +2,8 @@
 /* fetch.c - what the next tasks will touch is fetched into the cache while others run.
  *
  * What: whoever takes an entry of the deque looks a few entries further. Of the farther one the record is
- *       fetched; of the nearer one, whose record is there by now, the top of its stack: as many lines as
- *       a task has used that waits in a call of the library.
+ *       fetched, every line of which a task needs that ends, and who joins it; of the nearer one, whose record is there
+ *       by now, the top of its stack: as many lines as a task has used that waits in a call of the library.
  * Why this way: a task that has waited for long finds none of its lines in a cache, and touches them one
  *       after the other: a page to translate, a descriptor, a saved frame, the frames above it. Fetched
  *       together and early they cost less than half (docs/decisions.md). Tasks that yield are still warm,
@@ -32,5 +32,5 @@ void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
     fetch_lines(top);
     fetch_lines(top - (ptrdiff_t)3 * LINE_BYTES);
     fetch_lines(top - (ptrdiff_t)6 * LINE_BYTES);
-    __builtin_prefetch((const void *)(uintptr_t)(far & WF_READY_ADDRESS), 1);
+    fetch_lines((const char *)(uintptr_t)(far & WF_READY_ADDRESS) + (ptrdiff_t)2 * LINE_BYTES);
 }

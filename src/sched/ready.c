@@ -103,24 +103,35 @@ static void send_home(weft_runtime *runtime, weft_task *task)
     }
 }
 
-/* The entry of a task that has started, or is being spawned: nobody else can claim it. */
-static void push_entry(struct wf_worker *worker, struct wf_deque *lane, uint64_t entry)
+/* The lane may have to grow. If there is no memory for that, the inject stack links through the task itself. A new
+ * task in it keeps its state, so the kind is found again. */
+static __attribute__((noinline)) void push_far(struct wf_worker *worker, struct wf_deque *lane,
+                                               uint64_t entry)
 {
-    if (__builtin_expect(!wf_deque_push(lane, entry), 0)) {
-        /* No memory to grow: the inject stack links through the task itself. A new task in it keeps
-         * its state, so the kind is found again. */
-        weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
-        if ((entry & WF_READY_NEW) != 0) {
-            wf_task_add_flags(task, WF_TASK_APART);
-            if (!wf_state_link(&task->word)) {
-                return;
-            }
+    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    if (wf_deque_push(lane, entry)) {
+        return;
+    }
+    if ((entry & WF_READY_NEW) != 0) {
+        wf_task_add_flags(task, WF_TASK_APART);
+        if (!wf_state_link(&task->word)) {
+            return;
         }
-        push_inject(worker->runtime, task);
+    }
+    push_inject(worker->runtime, task);
+}
+
+/* The entry of a task that has started, or is being spawned: nobody else can claim it. */
+static inline void push_entry(struct wf_worker *worker, struct wf_deque *lane, uint64_t entry)
+{
+    if (WF_LIKELY(wf_deque_bottom(lane) < lane->limit)) {
+        wf_deque_add(lane, entry);
+    } else {
+        push_far(worker, lane, entry);
     }
 }
 
-static void push_woken(struct wf_worker *worker, uint64_t entry)
+static inline void push_woken(struct wf_worker *worker, uint64_t entry)
 {
     worker->has_woken = true;
     push_entry(worker, &worker->woken, entry);
@@ -162,9 +173,14 @@ void wf_ready_push_woken(struct wf_worker *worker, weft_task *task)
 
 /* A task woken by the running fiber runs next: what it was sent is still warm. The one that was there
  * goes to its lane. */
-static void push_slot(struct wf_worker *worker, weft_task *task)
+static inline void push_slot(struct wf_worker *worker, weft_task *task)
 {
-    uint64_t before = wf_swap_acqrel(&worker->slot, entry_of(task, false));
+    uint64_t before = wf_load_rlx(&worker->slot);
+    if (before == 0 || worker->is_alone) {
+        wf_store_rel(&worker->slot, entry_of(task, false)); /* nobody else fills it, or takes it */
+    } else {
+        before = wf_swap_acqrel(&worker->slot, entry_of(task, false)); /* 0: stolen meanwhile */
+    }
     if (before != 0) {
         push_woken(worker, before);
     }
@@ -177,6 +193,18 @@ void wf_ready_push_soon(struct wf_worker *worker, weft_task *task)
     } else {
         push_woken(worker, entry_of(task, false));
     }
+}
+
+/* On a fiber: a task of its runtime that may run anywhere runs next. False: nothing has been done. */
+static inline bool wake_next(struct wf_worker *worker, weft_task *task)
+{
+    if (WF_UNLIKELY(worker->sim != NULL) ||
+        WF_UNLIKELY((wf_task_flags(task) & WF_TASK_PINNED) != 0)) {
+        return false;
+    }
+    wf_bump_own(&worker->counters.wakes, 1);
+    push_slot(worker, task);
+    return true;
 }
 
 static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
@@ -195,23 +223,37 @@ static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_ta
         wf_visit_end(runtime);
         return;
     }
-    wf_bump_own(&worker->counters.wakes, 1);
-    bool on_fiber = worker->fiber != worker->host && worker->sim == NULL;
-    if (on_fiber && (wf_task_flags(task) & WF_TASK_PINNED) == 0) {
-        push_slot(worker, task);
-    } else {
+    bool on_fiber = worker->fiber != worker->host;
+    if (!on_fiber || !wake_next(worker, task)) {
+        wf_bump_own(&worker->counters.wakes, 1);
         wf_ready_push_woken(worker, task);
     }
 }
 
 /* On a fiber one task in the slot wakes nobody; more in the lanes do. The host takes one itself, at once unless it
  * has another that goes first. */
-static void tell_others(struct wf_worker *worker)
+static __attribute__((noinline)) void tell_if_more(struct wf_worker *worker)
 {
     bool has_none_before = worker->pinned == NULL && wf_load_rlx(&worker->slot) == 0;
     uint64_t own = worker->fiber == worker->host && has_none_before ? 1 : 0;
     if (wf_ready_count(worker) > own) {
-        wf_sched_notify(worker->runtime);
+        wf_sched_wake_one(worker->runtime);
+    }
+}
+
+/* What lies in the lanes was published before. */
+static inline void tell_others(struct wf_worker *worker)
+{
+    if (wf_sched_needs(worker->runtime)) {
+        tell_if_more(worker);
+    }
+}
+
+/* The same after wake_next: for the slot alone nobody is needed. */
+static inline void tell_of_lanes(struct wf_worker *worker)
+{
+    if (WF_UNLIKELY(!wf_sched_has_none(worker))) {
+        tell_others(worker);
     }
 }
 
@@ -239,19 +281,33 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
     }
 }
 
-/* Nearly always one task and nothing else. */
+/* Nearly always one task, or none, and nothing else. */
 void wf_sched_flush(struct wf_later *later)
 {
     struct wf_worker *worker = wf_here();
     uintptr_t entry = later->ready;
-    bool is_one = entry != 0 && entry == later->ready_tail && (entry & WF_READY_KINDS) == 0 &&
-                  later->kicks == NULL && later->delivered == 0;
-    if (is_one && worker != NULL && worker->fiber != worker->host &&
-        wf_sched_wake_quickly(worker, (weft_task *)entry)) {
+    if (WF_UNLIKELY(later->kicks != NULL) || WF_UNLIKELY(later->delivered != 0) ||
+        WF_UNLIKELY(worker == NULL) || WF_UNLIKELY(worker->fiber == worker->host)) {
+        flush_all(worker, later);
+    } else if (entry == 0) {
+        tell_others(worker);
+    } else if (WF_LIKELY(entry == later->ready_tail && (entry & WF_READY_KINDS) == 0) &&
+               WF_LIKELY(wf_runtime_of((weft_task *)entry) == worker->runtime) &&
+               wake_next(worker, (weft_task *)entry)) {
         later->ready = 0;
-        return;
+        tell_of_lanes(worker);
+    } else {
+        flush_all(worker, later);
     }
-    flush_all(worker, later);
+}
+
+void wf_sched_wake(struct wf_worker *worker, weft_task *task)
+{
+    if (WF_LIKELY(wake_next(worker, task))) {
+        tell_of_lanes(worker);
+    } else {
+        (void)wf_sched_wake_slowly(task);
+    }
 }
 
 __attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)

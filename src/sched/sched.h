@@ -54,14 +54,23 @@ void wf_sched_rouse(weft_runtime *runtime, uint32_t worker);
 
 void wf_sched_wake_one(weft_runtime *runtime);
 
+/* Something has been queued: is somebody to be woken for it? */
+static inline bool wf_sched_needs(weft_runtime *runtime)
+{
+    return __builtin_expect(
+        wf_idle_needs(&runtime->idle, wf_load_rlx(&runtime->idle.is_asymmetric) != 0), 0);
+}
+
 /* Something has been queued: wakes somebody if there is need. */
 static inline void wf_sched_notify(weft_runtime *runtime)
 {
-    if (__builtin_expect(
-            wf_idle_needs(&runtime->idle, wf_load_rlx(&runtime->idle.is_asymmetric) != 0), 0)) {
+    if (wf_sched_needs(runtime)) {
         wf_sched_wake_one(runtime);
     }
 }
+
+/* On a fiber: queues a task of its runtime whose wait has just been decided. */
+void wf_sched_wake(struct wf_worker *worker, weft_task *task);
 
 /* On a fiber, where wf_sched_wake_quickly has done nothing. Returns 0, so that it can be the last act of a call. */
 int wf_sched_wake_slowly(weft_task *task);

@@ -212,12 +212,34 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
     }
 }
 
+/* The next started task if it is at hand; its turn is counted. */
+static inline __attribute__((always_inline)) weft_task *take_at_hand(struct wf_worker *worker)
+{
+    weft_task *next = worker->until_poll > 1 ? wf_ready_take_started(worker) : NULL;
+    if (WF_LIKELY(next != NULL)) {
+        worker->until_poll--;
+    }
+    return next;
+}
+
 /* Whether the stack of the fiber that runs, whose task has ended, will do for a picked task as it is. */
 static bool fits_this_stack(const struct wf_worker *worker, struct wf_pick pick)
 {
     return pick.task != NULL && pick.is_new &&
            (pick.task->extra == NULL || pick.task->extra->stack_bytes == 0) &&
            worker->fiber->promise_bytes == worker->runtime->options.stack_bytes;
+}
+
+/* Where to go from that fiber when no started task is at hand: a new one that its stack will do for stays on it. */
+static __attribute__((noinline)) struct wf_fiber *find_heir(struct wf_worker *worker,
+                                                            struct wf_fiber *self)
+{
+    struct wf_pick pick = take_next(worker);
+    if (!fits_this_stack(worker, pick)) {
+        return fiber_or_host(worker, pick);
+    }
+    give_fiber(worker, pick.task, self);
+    return self;
 }
 
 static void fiber_main(void *unused)
@@ -233,17 +255,14 @@ static void fiber_main(void *unused)
         wf_task_end_on(worker, task, raw);
         struct wf_fiber *self = worker->fiber;
         self->task = NULL;
-        struct wf_pick pick = take_next(worker);
-        if (fits_this_stack(worker, pick)) {
-            give_fiber(worker, pick.task, self);
-            wf_go_begin_turn(worker, self);
-            continue;
-        }
-        struct wf_fiber *to = fiber_or_host(worker, pick);
-        worker->leave = WF_LEAVE_END;
-        worker->left = self;
+        weft_task *next = take_at_hand(worker);
+        struct wf_fiber *to = next != NULL ? wf_load_rlx(&next->fiber) : find_heir(worker, self);
         wf_go_begin_turn(worker, to);
-        wf_fiber_switch_final(self, to);
+        if (to != self) {
+            worker->leave = WF_LEAVE_END;
+            worker->left = self;
+            wf_fiber_switch_final(self, to);
+        }
     }
 }
 

@@ -72,7 +72,7 @@ struct wf_worker {
     /* The task that was woken last, runs next. A queue entry, 0 = empty. The owner alone fills it: an empty
      * one by a store (release), else by a swap (acq_rel), and takes it by a swap. A thief on its last pass
      * takes it by CAS (acq_rel, with the owner's store). With one worker there are no thieves, and the owner
-     * takes by a store (relaxed). */
+     * takes by a store (relaxed), replaces by one (release). */
     wf_au64 slot;
     /* Below this index of the deque entries of claimed tasks may lie; all of them in a simulation, which has its
      * own list (UINT64_MAX). See await/inside.c. */

@@ -273,7 +273,13 @@ void wf_kick_all(struct wf_later *later)
 int wf_cancel(weft_task *task, uint32_t count, int cause, struct wf_later *later)
 {
     bool is_deferred;
-    wf_store_rlx(&task->cause, (int16_t)cause); /* before: who sees the request sees it too */
+    bool is_first = later->kicks == NULL && !later->is_walking; /* as in wf_kick_soon */
+    if (count == 1 && is_first && wf_cancel_parked(task, cause)) {
+        later->delivered++;
+        wf_later_wake(later, task);
+        return 1;
+    }
+    wf_store_rlx(&task->cause, (int16_t)cause); /* as in wf_cancel_parked */
     switch (add(task, count, &is_deferred)) {
     case WF_REQUEST_ADDED:
         if (!is_deferred) {

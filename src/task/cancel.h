@@ -4,7 +4,8 @@
  * What: every cancellation is two steps. First the request is added to the victim's state word
  *       (count and undelivered); then the victim is kicked: if it is parked, its wait is ended, or
  *       the request is handed on to what it waits for, which is kicked in turn. A task that runs, is
- *       queued or has not started finds the request by itself.
+ *       queued or has not started finds the request by itself. Where it is parked and takes the request
+ *       at once, the two steps are one (wf_cancel_parked).
  * Why this way: a kick is idempotent and harmless for any slot at any time, so it needs no reference
  *       and no particular moment. The walk is a loop over an intrusive list: no recursion, no bound.
  * Threads: any. A task is on at most one kick list (WF_MARK_KICKED); whoever takes it off clears the mark
@@ -52,6 +53,14 @@ int wf_cancel(weft_task *task, uint32_t count, int cause, struct wf_later *later
 static inline int wf_cancel_cause(const weft_task *task)
 {
     return wf_load_rlx(&((weft_task *)(uintptr_t)task)->cause);
+}
+
+/* The same with one request, for a task that is parked and takes it at once; the caller must queue it. False: ask
+ * wf_cancel; no request has been made. */
+static inline bool wf_cancel_parked(weft_task *task, int cause)
+{
+    wf_store_rlx(&task->cause, (int16_t)cause); /* before: who sees the request sees it too */
+    return wf_state_cancel_parked(&task->word);
 }
 
 /* Takes one request back; returns the remainder. */

@@ -13,14 +13,7 @@
 
 bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
 {
-    wf_lock(&task->lock);
-    wf_state_set(&task->word, WF_JOINED);
-    bool is_open = !wf_word_has_ended(wf_load_acq(&task->word));
-    if (is_open) {
-        wf_list_push(&task->waiters, &waiter->link);
-    }
-    wf_unlock(&task->lock);
-    return is_open;
+    return wf_task_watch_here(task, waiter);
 }
 
 void wf_task_unwatch(weft_task *task, struct wf_waiter *waiter)
@@ -64,8 +57,7 @@ static void link_turn(weft_task *task, struct wf_callback *callback)
 bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
 {
     wf_lock(&task->lock);
-    wf_state_set(&task->word, WF_JOINED);
-    bool is_open = !wf_word_has_ended(wf_load_acq(&task->word));
+    bool is_open = wf_state_join(&task->word);
     if (is_open) {
         callback->next = task->callbacks;
         task->callbacks = callback;
@@ -73,19 +65,6 @@ bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
     }
     wf_unlock(&task->lock);
     return is_open;
-}
-
-void wf_task_look(weft_task *task, intptr_t *result)
-{
-    uint64_t word = wf_load_acq(&task->word);
-    bool takes = result != NULL && wf_word_life(word) == WF_OK;
-    uint64_t seen = takes ? WF_SEEN | WF_TAKEN : WF_SEEN;
-    if ((word & seen) != seen) {
-        (void)wf_or_acqrel(&task->word, seen);
-    }
-    if (result != NULL) {
-        *result = wf_task_outcome(task, word);
-    }
 }
 
 /* The user's drop may look at them, and may even set others. */
@@ -112,10 +91,9 @@ void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind)
     }
 }
 
-/* The last reference is gone. */
-void wf_task_release(weft_task *task, struct wf_task_cache *cache)
+/* It failed, or has more than every task has. */
+static __attribute__((noinline)) void release_more(weft_task *task, struct wf_task_cache *cache)
 {
-    struct wf_registry *registry = wf_task_registry(task);
     uint64_t word = wf_load_acq(&task->word);
     wf_task_report_error(task, WEFT_DIAG_ERROR_AT_SHUTDOWN);
     wf_task_report_error(task, WEFT_DIAG_ERROR_NEVER_RETRIEVED);
@@ -131,7 +109,17 @@ void wf_task_release(weft_task *task, struct wf_task_cache *cache)
     }
     free(task->errors);
     task->errors = NULL;
-    wf_task_free(registry, cache, task);
+    wf_task_free(wf_task_registry(task), cache, task);
+}
+
+void wf_task_release(weft_task *task, struct wf_task_cache *cache)
+{
+    bool has_failed = wf_word_life(wf_load_acq(&task->word)) == WF_ERROR;
+    if (WF_UNLIKELY(has_failed || task->extra != NULL || task->errors != NULL)) {
+        release_more(task, cache);
+    } else {
+        wf_task_free(wf_task_registry(task), cache, task);
+    }
 }
 
 void wf_task_let_go(weft_task *task, struct wf_task_cache *cache)
@@ -191,7 +179,7 @@ static bool queue_owner(weft_task *task, struct wf_later *later)
 }
 
 /* Under the task's lock. */
-static void grant_waiters(weft_task *task, struct wf_later *later)
+static inline void grant_waiters(weft_task *task, struct wf_later *later)
 {
     struct wf_list *waiters = &task->waiters;
     while (!wf_list_is_empty(waiters)) {
@@ -200,12 +188,9 @@ static void grant_waiters(weft_task *task, struct wf_later *later)
     }
 }
 
-/* The terminal transition with waiters or callbacks linked: under the lock that closes their list. */
-static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t *before,
-                       struct wf_later *later)
+/* Under the task's lock, which is given back: besides its waiters it has an owner, or callbacks. */
+static __attribute__((noinline)) void tell_all(weft_task *task, struct wf_later *later)
 {
-    wf_lock(&task->lock);
-    (void)wf_state_finish(&task->word, is_error, is_cancel, true, before);
     struct wf_owner *owner = task->owner;
     if (owner != NULL) {
         wf_unlock(&task->lock);
@@ -230,6 +215,20 @@ static void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t 
     }
 }
 
+/* The terminal transition with waiters or callbacks linked: under the lock that closes their list. */
+static inline void end_joined(weft_task *task, bool is_error, bool is_cancel, uint64_t *before,
+                              struct wf_later *later)
+{
+    wf_lock(&task->lock);
+    (void)wf_state_finish(&task->word, is_error, is_cancel, true, before);
+    if (WF_UNLIKELY(task->owner != NULL) || WF_UNLIKELY(task->callbacks != NULL)) {
+        tell_all(task, later);
+    } else {
+        grant_waiters(task, later);
+        wf_unlock(&task->lock);
+    }
+}
+
 /* ---- the end ---- */
 
 void wf_task_forget(weft_task *task)
@@ -250,9 +249,10 @@ static void drop_arg(weft_task *task)
     wf_here_lend(NULL);
 }
 
-static void report_swallowed(weft_task *task, uint64_t before)
+/* It was told. */
+static __attribute__((noinline)) void report_swallowed(weft_task *task, uint64_t before)
 {
-    if ((before & WF_TOLD) != 0 && wf_word_count(before) > 0 && wf_word_undelivered(before) == 0) {
+    if (wf_word_count(before) > 0 && wf_word_undelivered(before) == 0) {
         struct wf_registry *registry = wf_task_registry(task);
         registry->report(registry, WEFT_DIAG_CANCEL_SWALLOWED, task, 0);
     }
@@ -261,7 +261,7 @@ static void report_swallowed(weft_task *task, uint64_t before)
 void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
                     struct wf_later *later)
 {
-    if ((wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0 && task->extra != NULL &&
+    if (WF_UNLIKELY((wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0) && task->extra != NULL &&
         task->extra->drop_arg != NULL) {
         drop_arg(task);
     }
@@ -280,10 +280,10 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
     } else if (task->owner != NULL && !queue_owner(task, later)) {
         tell_owner(task, later);
     }
-    if (!is_error) {
+    if (WF_UNLIKELY((before & WF_TOLD) != 0) && !is_error) {
         report_swallowed(task, before);
     }
-    if ((before & WF_DETACHED) != 0) {
+    if (WF_UNLIKELY((before & WF_DETACHED) != 0)) {
         (void)wf_task_disown(task); /* the run's hold still keeps the record */
     }
     wf_task_let_go(task, cache);

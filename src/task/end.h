@@ -38,14 +38,40 @@ void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind);
 /* Gives up one handle: what weft_drop does. `cache` NULL on plain threads. */
 void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later *later);
 
-/* Gives up one hold. */
-void wf_task_let_go(weft_task *task, struct wf_task_cache *cache);
-
 /* After wf_task_unhold has returned 0: the last reference is gone. No locks held. */
 void wf_task_release(weft_task *task, struct wf_task_cache *cache);
 
+/* wf_task_drop for the last handle of a task that has ended, which is nearly every one. False: ask wf_task_drop; nothing
+ * has been done. */
+static inline bool wf_task_drop_ended(weft_task *task, struct wf_task_cache *cache)
+{
+    uint64_t refs = wf_load_acq(&task->refs);
+    bool is_last = (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == WF_OWNER_ONE &&
+                   wf_word_has_ended(wf_load_acq(&task->word));
+    if (WF_UNLIKELY(!is_last) || !wf_cas_acqrel(&task->refs, &refs, refs - WF_OWNER_ONE)) {
+        return false;
+    }
+    wf_task_release(task, cache);
+    return true;
+}
+
+/* Gives up one hold. */
+void wf_task_let_go(weft_task *task, struct wf_task_cache *cache);
+
 /* Links `waiter` to the task's end; false if it has ended (nothing is linked). */
 bool wf_task_watch(weft_task *task, struct wf_waiter *waiter);
+
+/* The same inline. */
+static inline bool wf_task_watch_here(weft_task *task, struct wf_waiter *waiter)
+{
+    wf_lock(&task->lock);
+    bool is_open = wf_state_join(&task->word);
+    if (WF_LIKELY(is_open)) {
+        wf_list_push(&task->waiters, &waiter->link);
+    }
+    wf_unlock(&task->lock);
+    return is_open;
+}
 
 /* Unlinks a waiter that may still be linked. */
 void wf_task_unwatch(weft_task *task, struct wf_waiter *waiter);
@@ -59,7 +85,20 @@ void wf_task_forget(weft_task *task);
 
 /* The outcome for somebody who looks at it: counts as seen, and a value as taken unless `result` is
  * NULL. */
-void wf_task_look(weft_task *task, intptr_t *result);
+static inline void wf_task_look(weft_task *task, intptr_t *result)
+{
+    uint64_t word = wf_load_acq(&task->word);
+    enum wf_life end = wf_word_life(word);
+    /* Noted only where somebody asks: who reports what failed unseen, who drops what was not taken. */
+    bool takes = end == WF_OK && result != NULL && task->extra != NULL;
+    uint64_t seen = end == WF_ERROR ? WF_SEEN : takes ? WF_TAKEN : 0;
+    if (WF_UNLIKELY((word & seen) != seen)) {
+        (void)wf_or_acqrel(&task->word, seen);
+    }
+    if (result != NULL) {
+        *result = wf_task_outcome(task, word);
+    }
+}
 
 /* The task that a token names, with a hold; NULL when it is gone, or of another runtime: what several
  * runtimes use keeps tokens of those whose memory has gone. The registry must stay. */

@@ -216,35 +216,47 @@ weft_task *wf_task_alloc(struct wf_registry *registry, struct wf_task_cache *cac
     return task;
 }
 
+static __attribute__((noinline)) void free_outside(struct wf_registry *registry, weft_task *task,
+                                                   uint64_t word)
+{
+    wf_store_rel(&task->word, wf_word_freed(word));
+    wf_lock(&registry->lock);
+    task->next = registry->loose;
+    registry->loose = task;
+    wf_unlock(&registry->lock);
+}
+
+/* Where the hot batch is full: it goes to the cold place, what lies there to the depot. */
+static __attribute__((noinline)) void free_to_new_batch(struct wf_task_cache *cache,
+                                                        weft_task *task, uint64_t word)
+{
+    struct wf_registry *registry = cache->registry;
+    if (cache->cold != NULL) {
+        wf_lock(&registry->lock);
+        cache->cold->arg = registry->batches;
+        registry->batches = cache->cold;
+        wf_unlock(&registry->lock);
+    }
+    cache->cold = cache->hot;
+    cache->hot = NULL;
+    cache->hot_count = 0;
+    wf_task_free_quickly(cache, task, word);
+}
+
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task)
 {
     WF_ASSERT(task->scope == NULL && task->wait == NULL && task->extra == NULL &&
               task->errors == NULL && task->context == NULL && wf_load_rlx(&task->joins) == 0);
     task->owner = NULL;
     wf_task_unmark(task);
-    /* Nobody else refers to the slot. */
-    wf_store_rel(&task->word, wf_word_freed(wf_load_rlx(&task->word)));
-    if (cache == NULL) {
-        wf_lock(&registry->lock);
-        task->next = registry->loose;
-        registry->loose = task;
-        wf_unlock(&registry->lock);
-        return;
+    uint64_t word = wf_load_rlx(&task->word); /* nobody else refers to the slot */
+    if (WF_UNLIKELY(cache == NULL)) {
+        free_outside(registry, task, word);
+    } else if (WF_UNLIKELY(cache->hot_count == WF_TASK_BATCH)) {
+        free_to_new_batch(cache, task, word);
+    } else {
+        wf_task_free_quickly(cache, task, word);
     }
-    if (cache->hot_count == WF_TASK_BATCH) {
-        if (cache->cold != NULL) {
-            wf_lock(&registry->lock);
-            cache->cold->arg = registry->batches;
-            registry->batches = cache->cold;
-            wf_unlock(&registry->lock);
-        }
-        cache->cold = cache->hot;
-        cache->hot = NULL;
-        cache->hot_count = 0;
-    }
-    task->next = cache->hot;
-    cache->hot = task;
-    cache->hot_count++;
 }
 
 void wf_registry_walk(struct wf_registry *registry, void (*visit)(weft_task *, void *), void *arg)

@@ -308,6 +308,20 @@ static inline enum wf_deliver wf_state_deliver(wf_au64 *word, bool is_locked)
     }
 }
 
+/* One request to a task that is parked in a wait of its own, with no shield, which is nearly always: counts it, and ends
+ * the wait with it, in one step. False: ask wf_state_request, then wf_state_deliver; nothing has changed. */
+static inline bool wf_state_cancel_parked(wf_au64 *word)
+{
+    const uint64_t apart = WF_LIFE_MASK | WF_DELEGATES | WF_SHIELDED | WF_UNDELIVERED_MASK;
+    uint64_t seen = wf_load_acq(word);
+    if (__builtin_expect((seen & apart) != WF_PARKED || seen >= WF_COUNT_MASK, 0)) {
+        return false;
+    }
+    uint64_t next = (seen & ~(WF_LIFE_MASK | WF_VERDICT_MASK)) | WF_RUN | WF_TOLD;
+    next |= (uint64_t)WF_TOLD_OFF << WF_VERDICT_SHIFT;
+    return wf_cas_acqrel(word, &seen, wf_word_tolled(next) + WF_COUNT_ONE);
+}
+
 /* The joiner claims a child to run it on its own stack. False: somebody else has it, or it is to be
  * cancelled. `seen` was NEW, with nothing undelivered. Sequentially consistent: it is the full fence between
  * what the joiner has published and its next look at its own requests (await/inside.c). */
@@ -509,6 +523,18 @@ static inline void wf_state_set(wf_au64 *word, uint64_t flag)
     if ((wf_load_acq(word) & flag) == 0) {
         (void)wf_or_acqrel(word, flag);
     }
+}
+
+/* A waiter or a callback is about to be linked, under the task's lock. False: it has ended. */
+static inline bool wf_state_join(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    do {
+        if (__builtin_expect(wf_word_has_ended(seen), 0)) {
+            return false;
+        }
+    } while ((seen & WF_JOINED) == 0 && !wf_cas_weak_acqrel(word, &seen, seen | WF_JOINED));
+    return true;
 }
 
 /* The runtime takes a handle over; false when it has one, or when the task has ended. */

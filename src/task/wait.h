@@ -122,18 +122,23 @@ static inline void wf_later_init(struct wf_later *later)
     later->handed = 0;
 }
 
-/* Where an entry keeps the next one. */
+/* Where what is to be queued keeps the next one. */
+static inline uintptr_t *wf_ready_link_in(void *what, enum wf_ready_kind kind)
+{
+    return kind == WF_READY_NOTICE ? &((struct wf_waiter *)what)->chain
+                                   : &((weft_task *)what)->next_ready;
+}
+
 static inline uintptr_t *wf_ready_link(uintptr_t entry)
 {
     uintptr_t address = entry & ~(uintptr_t)WF_READY_KINDS;
-    return (entry & WF_READY_KINDS) == WF_READY_NOTICE ? &((struct wf_waiter *)address)->chain
-                                                       : &((weft_task *)address)->next_ready;
+    return wf_ready_link_in((void *)address, (enum wf_ready_kind)(entry & WF_READY_KINDS));
 }
 
 static inline void wf_later_add(struct wf_later *later, void *what, enum wf_ready_kind kind)
 {
     uintptr_t entry = (uintptr_t)what | (uintptr_t)kind;
-    *wf_ready_link(entry) = 0;
+    *wf_ready_link_in(what, kind) = 0;
     if (later->ready == 0) {
         later->ready = entry;
     } else {
