@@ -15,9 +15,9 @@ static const weft_options one_worker = {.workers = 1};
 static const weft_options two_workers = {.workers = 2};
 
 static weft_future gates[WOKEN];
-static atomic_int started;        /* of the fresh ones */
-static atomic_int came;           /* of the woken ones */
-static int started_before[WOKEN]; /* how many had started when the n-th woken one came */
+static atomic_int started;            /* of the fresh ones */
+static atomic_int came;               /* of the woken ones */
+static int started_before[2 * WOKEN]; /* how many had started when the n-th woken one came */
 
 static intptr_t start(void *arg)
 {
@@ -86,6 +86,35 @@ static intptr_t wake_behind_many(void *arg)
 Test(lanes, woken_tasks_and_new_ones_take_turns, .timeout = 20)
 {
     cr_assert_eq(weft_run(wake_behind_many, NULL, &one_worker), 0);
+    wt_assert_clean();
+}
+
+/* ---- who yields alone, among those that were woken ---- */
+
+static intptr_t yield_behind_woken(void *arg)
+{
+    weft_task *waiters[WOKEN];
+
+    (void)arg;
+    line_up(waiters);
+    open_gates();
+    wt_check(weft_yield() == 0);
+    wt_check(atomic_load(&came) == WOKEN);
+    await_all(waiters, WOKEN);
+    /* With something new both hold: that starts first, and not all woken ones are waited for. */
+    line_up(waiters);
+    spawn_fresh(2);
+    open_gates();
+    wt_check(weft_yield() == 0);
+    wt_check(atomic_load(&started) == 2);
+    wt_check(atomic_load(&came) < 2 * WOKEN);
+    await_all(waiters, WOKEN);
+    return 0;
+}
+
+Test(lanes, a_yield_lets_all_run_that_were_woken, .timeout = 20)
+{
+    cr_assert_eq(weft_run(yield_behind_woken, NULL, &one_worker), 0);
     wt_assert_clean();
 }
 

@@ -337,6 +337,47 @@ Test(server, a_listener_that_fails_ends_it_in_order, .timeout = 20)
     RUN(lost_listener, NULL, NULL);
 }
 
+/* ---- what is told of a connection that fails ---- */
+
+static intptr_t fail(weft_connection *connection, int fd, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    weft_close(fd);
+    return -EPROTO;
+}
+
+static void expect_here(const weft_diagnostic *what, void *arg)
+{
+    if (what->kind == WEFT_DIAG_GROUP_ERROR) {
+        wt_check(what->error == -EPROTO);
+        wt_check(strcmp(what->name, "connection") == 0);
+        wt_check(strstr(what->site, "test_server.c:") != NULL);
+        atomic_fetch_add((atomic_int *)arg, 1);
+    }
+}
+
+static intptr_t one_that_fails(void *arg)
+{
+    struct scene scene = {.options = {.serve = fail}};
+    (void)arg;
+    begin(&scene);
+    expect_end(dial(&scene));
+    wt_check(end(&scene) == 0);
+    return 0;
+}
+
+Test(server, a_report_names_the_place_of_the_server)
+{
+    atomic_int told = 0;
+    const weft_options options = {.workers = 2, .diagnostic = expect_here, .diagnostic_arg = &told};
+    cr_assert_eq(weft_run(one_that_fails, NULL, &options), 0);
+    cr_assert_eq(told, 1);
+    wt_assert_clean();
+}
+
+/* ---- misuse ---- */
+
 static intptr_t misuse(void *arg)
 {
     weft_server server;

@@ -297,29 +297,107 @@ Test(wheel, moved_and_disarmed_timers_do_not_fire)
     cr_assert(!wf_timer_disarm(&models[0].timer));
 }
 
-/* What follows is what comes next once the first slot has gone, and asking changes nothing. */
-Test(wheel, what_follows_the_next)
+static void expect_plan(int64_t window_ns, int64_t next_ns, int64_t following_ns)
+{
+    struct wf_wheel_plan plan = wf_wheel_plan(&wheel, window_ns);
+    cr_assert_eq(plan.next_ns, next_ns, "%" PRId64 ", not %" PRId64, plan.next_ns, next_ns);
+    cr_assert_eq(plan.following_ns, following_ns, "%" PRId64 ", not %" PRId64, plan.following_ns,
+                 following_ns);
+}
+
+/* What follows is what comes next once the first has gone, and asking changes nothing. */
+Test(wheel, a_plan_names_the_next_two)
 {
     open_wheel(1000 * TICK_NS, false);
-    cr_assert_eq(wf_wheel_following(&wheel), WF_FOREVER);
+    expect_plan(0, WF_FOREVER, WF_FOREVER);
     arm(&models[0], 1003 * TICK_NS);
-    cr_assert_eq(wf_wheel_following(&wheel), WF_FOREVER);
+    expect_plan(0, 1003 * TICK_NS, WF_FOREVER);
     arm(&models[1], 1003 * TICK_NS - 5); /* the same slot */
-    cr_assert_eq(wf_wheel_following(&wheel), WF_FOREVER);
+    expect_plan(0, 1003 * TICK_NS - 5, 1003 * TICK_NS);
     arm(&models[2], 5000 * TICK_NS);
-    int64_t far_ns = wf_wheel_following(&wheel);
+    expect_plan(0, 1003 * TICK_NS - 5, 1003 * TICK_NS);
+    expire(1003 * TICK_NS - 5);
+    cr_assert_eq(fired_now, 1U);
+    int64_t far_ns = wf_wheel_plan(&wheel, 0).following_ns; /* its slot is to be emptied then */
     cr_assert(far_ns > 1003 * TICK_NS && far_ns <= 5000 * TICK_NS);
     arm(&models[3], 1009 * TICK_NS);
-    cr_assert_eq(wf_wheel_following(&wheel), 1009 * TICK_NS);
-    cr_assert_eq(wf_wheel_next(&wheel), 1003 * TICK_NS);
+    expect_plan(0, 1003 * TICK_NS, 1009 * TICK_NS);
     expire(1003 * TICK_NS);
-    cr_assert_eq(fired_now, 2U);
-    cr_assert_eq(wf_wheel_next(&wheel), 1009 * TICK_NS);
-    cr_assert_eq(wf_wheel_following(&wheel), far_ns);
+    expect_plan(0, 1009 * TICK_NS, far_ns);
     disarm(&models[3]);
-    cr_assert_eq(wf_wheel_following(&wheel), WF_FOREVER);
     expire(5000 * TICK_NS);
     cr_assert_eq(fired_now, 1U);
+    expect_plan(0, WF_FOREVER, WF_FOREVER);
+}
+
+/* Who follows the first within the window is waited for, and not who follows those. */
+Test(wheel, a_plan_gathers)
+{
+    open_wheel(1000 * TICK_NS, false);
+    const int64_t start_ns = 1001 * TICK_NS + 7;
+    const int64_t after_ns[] = {0, TICK_NS / 2, TICK_NS, 2 * TICK_NS, 5 * TICK_NS, 6 * TICK_NS};
+    for (int i = 0; i < 6; i++) {
+        arm(&models[i], start_ns + after_ns[i]);
+    }
+    expect_plan(0, start_ns, start_ns + TICK_NS / 2);
+    expect_plan(TICK_NS, start_ns + TICK_NS, start_ns + 2 * TICK_NS);
+    expect_plan(3 * TICK_NS, start_ns + 2 * TICK_NS, start_ns + 6 * TICK_NS);
+    expire(start_ns + 2 * TICK_NS);
+    cr_assert_eq(fired_now, 4U);
+    expect_plan(TICK_NS, start_ns + 6 * TICK_NS, WF_FOREVER);
+}
+
+/* Few timers of a tick fire at their deadlines, never before, and a crowd all together when it is over. */
+Test(wheel, few_timers_need_not_wait_for_their_tick)
+{
+    open_wheel(1000 * TICK_NS, false);
+    for (int i = 0; i < 5; i++) {
+        arm(&models[i], 1000 * TICK_NS + 100 * (i + 1));
+    }
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(wf_wheel_next(&wheel), 1000 * TICK_NS + 100 * (i + 1));
+        expire(1000 * TICK_NS + 100 * (i + 1) - 1);
+        cr_assert_eq(fired_now, 0U);
+        expire(1000 * TICK_NS + 100 * (i + 1));
+        cr_assert_eq(fired_now, 1U);
+    }
+    for (int i = 0; i < 40; i++) {
+        arm(&models[i], 1002 * TICK_NS + 100 + i);
+    }
+    expire(1002 * TICK_NS + 100);
+    cr_assert_eq(fired_now, 1U); /* who looks at it anyway */
+    cr_assert_eq(wf_wheel_next(&wheel), 1003 * TICK_NS);
+    expect_plan(0, 1003 * TICK_NS, WF_FOREVER);
+    expire(1003 * TICK_NS);
+    cr_assert_eq(fired_now, 39U);
+}
+
+/* Whoever sleeps as planned finds something to do each time, but for what has been disarmed or has to be filed
+ * again. */
+Test(wheel, plans_against_the_model)
+{
+    uint64_t random = wt_seed() | 1;
+
+    open_wheel(77 * TICK_NS, false);
+    for (int round = 0; round < 3000; round++) {
+        for (int i = (int)(draw(&random) % 4); i > 0; i--) {
+            arm(&models[draw(&random) % TIMERS],
+                now_ns + (int64_t)(draw(&random) % (UINT64_C(1) << (10 + draw(&random) % 14))));
+        }
+        int64_t window_ns = (int64_t)(draw(&random) % (4 * TICK_NS));
+        struct wf_wheel_plan plan = wf_wheel_plan(&wheel, window_ns);
+        int64_t first_ns = first_deadline();
+        if (first_ns == WF_FOREVER) {
+            cr_assert_eq(plan.next_ns, WF_FOREVER);
+            continue;
+        }
+        int64_t latest_ns = first_ns + window_ns;
+        latest_ns = latest_ns > round_up(first_ns) ? latest_ns : round_up(first_ns);
+        cr_assert_leq(plan.next_ns, latest_ns > now_ns + TICK_NS ? latest_ns : now_ns + TICK_NS);
+        cr_assert(plan.following_ns > plan.next_ns || plan.following_ns == WF_FOREVER);
+        expire(plan.next_ns > now_ns ? plan.next_ns : now_ns);
+        cr_assert(fired_now > 0 || plan.next_ns < first_ns);
+    }
 }
 
 /* ---- arming and disarming from within a callback's lock is for wf_timer_arm_locked ---- */

@@ -55,8 +55,9 @@ typedef struct weft_options {
     uint64_t seed; /* simulation: 0 = strict first in, first out */
     bool sigint;   /* weft_run: a SIGINT cancels main, a second one ends the run at once */
     int64_t shutdown_grace_ns; /* how long leftover tasks may clean up; 0 = as long as they like */
-    /* Told what would otherwise go unseen; NULL prints a line on standard error. Any worker or
-     * thread may call it, it must neither await nor block. */
+    /* Told what would otherwise go unseen. Any worker or thread may call it, it must neither await nor
+     * block. NULL prints a line on standard error: of lines alike in kind, error and place of spawn ten a
+     * second, and then how many others there were; of what is left at shutdown, deadlocks and cycles all. */
     void (*diagnostic)(const weft_diagnostic *what, void *arg);
     void *diagnostic_arg;
 } weft_options;

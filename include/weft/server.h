@@ -57,11 +57,18 @@ typedef struct weft_server_options {
 
 enum { WEFT_SERVER_LISTENERS_MAX = 16 };
 
-/* Prepares a server on `count` listening sockets, which it owns if this returns 0, and closes when it stops.
- * They should be non-blocking (weft_listen_tcp and its like are). Nobody is accepted yet.
- * Returns 0 or -EINVAL. Any thread; never switches. */
-WEFT_API WEFT_NODISCARD int weft_server_init(weft_server *server, const int *listeners,
-                                             size_t count, const weft_server_options *options);
+/* Prepares a server: weft_server_init(&server, listeners, count, &options). Reports name the place of this call as
+ * that at which the connections' tasks were spawned.
+ *
+ * listeners  `count` listening sockets. The server owns them if this returns 0, and closes them when it stops: one
+ *            that is not to run after all is stopped, and then run. They should be non-blocking
+ *            (weft_listen_tcp and its like are). Nobody is accepted yet
+ * returns    0 or -EINVAL
+ * context    any thread; never switches */
+#define weft_server_init(...) weft_server_init_at(WEFT_SITE, __VA_ARGS__)
+WEFT_API WEFT_NODISCARD int weft_server_init_at(const char *site, weft_server *server,
+                                                const int *listeners, size_t count,
+                                                const weft_server_options *options);
 
 /* Serves until it is stopped and all connections have ended. Once for each weft_server_init.
  *
@@ -95,7 +102,8 @@ WEFT_API weft_server *weft_connection_server(const weft_connection *connection);
 
 /* Waits, idle, until `fd` has something to read, or its end; holds no buffer, so this is the way to wait
  * for a request. When the server stops it does not wait any longer, but for the first request of a client that
- * has just come (see above).
+ * has just come (see above). It looks at the descriptor alone: what a stream or TLS has taken out of it already is
+ * to be asked for first, by weft_within(0, weft_stream_wait(&stream)), say, which is 0 then.
  *
  * returns  1: something to read; 0: nothing, and the server stops: the end; -ETIMEDOUT; -ECANCELED; -EBADF;
  *          what else weft_wait_fd returns

@@ -17,7 +17,9 @@ WEFT_API WEFT_NODISCARD int weft_sleep(int64_t delay_ns);
 /* Suspends until `deadline_ns`; a deadline that has passed is weft_yield. As above. */
 WEFT_API WEFT_NODISCARD int weft_sleep_until(int64_t deadline_ns);
 
-/* Lets the other ready tasks run first. Returns 0, -ECANCELED, -EPERM. Fiber only; await point. */
+/* Lets others of the same worker run first: those that have not started or have yielded before, and those that
+ * were woken, by turns; where there are none of the former, all of the latter.
+ * Returns 0, -ECANCELED, -EPERM. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD int weft_yield(void);
 
 /* Only observes: returns -ECANCELED for an undelivered request, else 0. Fiber only; never switches. */

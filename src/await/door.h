@@ -17,6 +17,7 @@
 #ifndef WF_AWAIT_DOOR_H
 #define WF_AWAIT_DOOR_H
 
+#include "sched/go.h"
 #include "sched/probe.h"
 #include "sched/sched.h"
 #include "sched/simulate.h"
@@ -39,20 +40,20 @@ int wf_door_enter(weft_task *self, const char *call);
  * wf_no_task too, which has no budget. */
 static inline bool wf_door_pass(weft_task *self)
 {
-    bool is_plain = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
-                    (wf_task_flags(self) & WF_TASK_PROBED) == 0 &&
-                    self->budget_spent < WF_BUDGET - 1;
-    if (__builtin_expect(is_plain, 1)) {
-        self->budget_spent++;
+    if (WF_UNLIKELY((wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0) ||
+        WF_UNLIKELY((wf_task_flags(self) & WF_TASK_PROBED) != 0) ||
+        WF_UNLIKELY(self->budget_spent >= WF_BUDGET - 1)) {
+        return false;
     }
-    return is_plain;
+    self->budget_spent++;
+    return true;
 }
 
-/* What a call's beginning does on the short way: the calling task, or NULL for the long one. */
+/* What a call's beginning does on the short way, on wf_here_quick(): the calling task, or NULL for the long one. */
 static inline weft_task *wf_door_enter_here(const struct wf_worker *worker)
 {
     weft_task *self = wf_load_rlx(&worker->running);
-    return wf_door_pass(self) && !wf_runtime_is_forked(worker->runtime) ? self : NULL;
+    return wf_door_pass(self) ? self : NULL;
 }
 
 /* The same, in a few instructions while there is nothing to do: for calls that are over in nanoseconds. */
@@ -119,7 +120,7 @@ static inline void wf_wait_begin_here(struct wf_wait *wait, weft_task *self, enu
     wait->list = NULL;
 }
 
-static inline enum wf_verdict wf_door_park_here(struct wf_wait *wait)
+static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait)
 {
     weft_task *self = wait->task;
     if (__builtin_expect(self->scope != NULL, 0)) {
@@ -130,7 +131,7 @@ static inline enum wf_verdict wf_door_park_here(struct wf_wait *wait)
     wf_store_rlx(&self->reason, wait->reason);
     struct wf_worker *worker = wf_here();
     wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
-    wf_sched_park(worker);
+    wf_go_park(worker);
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
         word = wf_door_let_read(self);
@@ -138,7 +139,10 @@ static inline enum wf_verdict wf_door_park_here(struct wf_wait *wait)
     self->wait = NULL;
     wf_store_rlx(&self->reason, (uint8_t)WF_WAIT_NONE);
     enum wf_verdict verdict = wf_word_verdict(word);
-    if (__builtin_expect(verdict == WF_TOLD_OFF, 0)) {
+    if (WF_LIKELY(verdict == WF_GRANTED)) {
+        return WF_GRANTED;
+    }
+    if (verdict == WF_TOLD_OFF) {
         (void)wf_state_observe(&self->word); /* what came since merges into the same delivery */
     }
     return verdict;

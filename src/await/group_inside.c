@@ -67,8 +67,9 @@ static bool claim_slowly(struct wf_worker *worker, weft_task *self, const struct
     if (!wf_inside_look_closer(worker, offer->entry, &dead)) {
         return false;
     }
-    bool is_ours = wf_inside_claim(worker, self, offer->entry, WF_JOINS_INSIDE | WF_JOINS_ALL,
-                                   offer->seen, wf_deque_bottom(&worker->deque), dead);
+    bool is_ours =
+        wf_inside_claim(worker, self, offer->task, offer->entry, WF_JOINS_INSIDE | WF_JOINS_ALL,
+                        offer->seen, wf_deque_bottom(&worker->deque), dead);
     if (is_ours && worker->sim != NULL) {
         wf_sim_begin(worker->sim, offer->task, true);
     }
@@ -100,8 +101,8 @@ static bool claim(struct wf_group *g, struct offer *offer)
     uint64_t bottom = wf_deque_bottom(&worker->deque);
     if (WF_LIKELY(wf_deque_at(&worker->deque, bottom - 1) == offer->entry) &&
         WF_LIKELY(bottom > worker->odd_below) && WF_LIKELY(worker->sim == NULL)) {
-        return wf_inside_claim(worker, self, offer->entry, WF_JOINS_INSIDE | WF_JOINS_ALL,
-                               offer->seen, bottom, 1);
+        return wf_inside_claim(worker, self, offer->task, offer->entry,
+                               WF_JOINS_INSIDE | WF_JOINS_ALL, offer->seen, bottom, 1);
     }
     return claim_slowly(worker, self, offer);
 }
@@ -158,6 +159,9 @@ static bool run(struct wf_group *g, struct offer *offer)
     weft_task *task = offer->task;
     bool is_found;
     intptr_t raw = wf_inside_call(wf_here(), self, task);
+    WF_FORGET(self);
+    WF_FORGET(task);
+    wf_inside_left(self);
     struct wf_worker *worker = wf_here(); /* it may have moved */
     if (__builtin_expect(end_quickly(worker, g, task, raw, offer, &is_found), 1)) {
         return is_found;

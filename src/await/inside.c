@@ -137,10 +137,11 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
 /* ---- running it ---- */
 
 static inline __attribute__((always_inline)) bool claim(struct wf_worker *worker, weft_task *self,
-                                                        uint64_t entry, uint64_t seen,
-                                                        uint64_t bottom, uint64_t dead)
+                                                        weft_task *task, uint64_t entry,
+                                                        uint64_t seen, uint64_t bottom,
+                                                        uint64_t dead)
 {
-    return wf_inside_claim(worker, self, entry, WF_JOINS_INSIDE, seen, bottom, dead);
+    return wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom, dead);
 }
 
 /* In the order of spawning: no entry goes, and its own stays until a join comes to it from above. */
@@ -152,7 +153,7 @@ static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, wef
         return false;
     }
     worker->odd_below = bottom;
-    return claim(worker, self, entry, seen, bottom, 0);
+    return claim(worker, self, task, entry, seen, bottom, 0);
 }
 
 /* Without a look at more than the newest entry. False: look closer, if it is still NEW. */
@@ -163,7 +164,8 @@ static inline bool claim_at_once(struct wf_worker *worker, weft_task *self, weft
     uint64_t bottom = wf_deque_bottom(&worker->deque);
     if (__builtin_expect(wf_deque_at(&worker->deque, bottom - 1) == entry,
                          1)) { /* of this runtime */
-        return WF_LIKELY(bottom > worker->odd_below) && claim(worker, self, entry, seen, bottom, 1);
+        return WF_LIKELY(bottom > worker->odd_below) &&
+               claim(worker, self, task, entry, seen, bottom, 1);
     }
     return claim_in_order(worker, self, task, entry, seen, bottom);
 }
@@ -173,6 +175,9 @@ static inline __attribute__((always_inline)) int run(struct wf_worker *worker, w
                                                      weft_task *task, intptr_t *result, bool drops)
 {
     intptr_t raw = wf_inside_call(worker, self, task);
+    WF_FORGET(self);
+    WF_FORGET(task);
+    wf_inside_left(self);
     worker = wf_here(); /* it may have moved */
     if (__builtin_expect(!drops || !end_quickly(worker, task, raw), 0)) {
         return leave(self, end_fully(worker, self, task, raw, result, drops));
@@ -206,7 +211,7 @@ static bool claim_slowly(struct wf_worker *worker, weft_task *self, weft_task *t
     return wf_inside_is_quiet(task, WF_NEW, &seen) && wf_inside_is_quiet(self, WF_RUN, &word) &&
            (wf_task_flags(task) & WF_TASK_APART) == 0 && wf_fiber_has_room(worker->fiber) &&
            wf_runtime_of(task) == worker->runtime && wf_inside_look_closer(worker, entry, &dead) &&
-           claim(worker, self, entry, seen, wf_deque_bottom(&worker->deque), dead);
+           claim(worker, self, task, entry, seen, wf_deque_bottom(&worker->deque), dead);
 }
 
 /* Any plain join. May switch. */

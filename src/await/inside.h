@@ -39,17 +39,18 @@ void wf_inside_wait_for_cancellers(weft_task *self, weft_task *child);
 /* WF_BUSY or WF_HANDED was seen after `joins` became 0: true if some request was handed on. */
 bool wf_inside_was_handed(weft_task *self);
 
-/* `entry` is the child's, `joins` what is to be seen meanwhile (WF_JOINS_*), `seen` the child's word: NEW, with
+/* `entry` names the child, `joins` what is to be seen meanwhile (WF_JOINS_*), `seen` the child's word: NEW, with
  * nothing undelivered. The `dead` newest entries of the deque, which is at `bottom`, go with the claim. The
  * child may have ended by now, and its slot be another's: the claim then fails. */
 static inline __attribute__((always_inline)) bool wf_inside_claim(struct wf_worker *worker,
-                                                                  weft_task *self, uint64_t entry,
-                                                                  uint64_t joins, uint64_t seen,
-                                                                  uint64_t bottom, uint64_t dead)
+                                                                  weft_task *self, weft_task *child,
+                                                                  uint64_t entry, uint64_t joins,
+                                                                  uint64_t seen, uint64_t bottom,
+                                                                  uint64_t dead)
 {
     /* release: who finds the child there sees the record as it was spawned */
     wf_store_rel(&self->joins, entry ^ (WF_READY_NEW | joins));
-    if (__builtin_expect(!wf_ready_claim(worker, wf_token_task(entry), seen, bottom, dead), 0)) {
+    if (__builtin_expect(!wf_ready_claim(worker, child, seen, bottom, dead), 0)) {
         wf_inside_stand_back(self);
         return false;
     }
@@ -67,9 +68,13 @@ static inline intptr_t wf_inside_call(struct wf_worker *worker, weft_task *self,
     if (__builtin_expect(!wf_inside_is_quiet(self, WF_RUN, &word), 0)) {
         wf_inside_hand_on(self);
     }
-    intptr_t raw = child->fn(child->arg);
+    return child->fn(child->arg);
+}
+
+/* Comes next: from here on no canceller finds the child there. */
+static inline void wf_inside_left(weft_task *self)
+{
     wf_store_rlx(&self->joins, UINT64_C(0));
-    return raw;
 }
 
 /* The fiber's task is `self` again. */

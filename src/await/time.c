@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "await/door.h"
+#include "sched/go.h"
 
 int64_t weft_now(void)
 {
@@ -59,18 +60,17 @@ static int sleep_until(int64_t deadline_ns, const char *call)
 
 int weft_yield(void)
 {
-    struct wf_worker *worker = wf_here();
-    weft_task *self = wf_running_on(worker);
-    bool is_plain = self != NULL && self->scope == NULL &&
-                    (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
-                    (wf_task_flags(self) & WF_TASK_PROBED) == 0;
-    if (__builtin_expect(!is_plain, 0)) {
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_load_rlx(&worker->running);
+    if (WF_UNLIKELY(self->scope != NULL) ||
+        WF_UNLIKELY((wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0) ||
+        WF_UNLIKELY((wf_task_flags(self) & (WF_TASK_PROBED | WF_TASK_PINNED)) != 0)) {
         return yield(__func__);
     }
-    wf_sched_yield(worker);
+    wf_go_yield(worker);
     self->budget_spent = 0;
     bool is_told = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0;
-    return __builtin_expect(is_told, 0) ? wf_door_observe(self, NULL) : 0;
+    return WF_UNLIKELY(is_told) ? wf_door_observe(self, NULL) : 0;
 }
 
 int weft_sleep_until(int64_t deadline_ns)

@@ -7,4 +7,11 @@
 #define WF_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define WF_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
+/* What holds here, and the compiler can't see: a caller that is inline need not ask again. */
+#define WF_HOLDS(condition) ((condition) ? (void)0 : __builtin_unreachable())
+
+/* The compiler computes addresses in the object anew from here on, instead of keeping one in a register of its own
+ * over a call. */
+#define WF_FORGET(pointer) __asm__("" : "+r"(pointer))
+
 #endif

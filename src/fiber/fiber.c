@@ -73,7 +73,7 @@ WF_NO_SANITIZE __attribute__((noinline)) void wf_fiber_switch(struct wf_fiber *f
 {
     void *sp = to->sp;
     __tsan_switch_to_fiber(to->tsan, 0); /* 0: what we did happens before what `to` does */
-    wf_context_switch(&from->sp, sp);
+    wf_context_go(&from->sp, sp);
 }
 
 void wf_fiber_switch_final(struct wf_fiber *from, struct wf_fiber *to)
@@ -97,7 +97,7 @@ WF_NO_SANITIZE __attribute__((noinline)) void wf_fiber_switch(struct wf_fiber *f
                                                               struct wf_fiber *to)
 {
     __sanitizer_start_switch_fiber(&from->fake_stack, to->lo, (size_t)(to->hi - to->lo));
-    wf_context_switch(&from->sp, to->sp);
+    wf_context_go(&from->sp, to->sp);
     __sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
 }
 
@@ -106,7 +106,7 @@ WF_NO_SANITIZE __attribute__((noinline)) void wf_fiber_switch_final(struct wf_fi
                                                                     struct wf_fiber *to)
 {
     __sanitizer_start_switch_fiber(NULL, to->lo, (size_t)(to->hi - to->lo));
-    wf_context_switch(&from->sp, to->sp);
+    wf_context_go(&from->sp, to->sp);
     __builtin_trap();
 }
 

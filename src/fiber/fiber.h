@@ -67,13 +67,45 @@ struct wf_fiber {
 _Static_assert(sizeof(struct wf_fiber) <= 64, "one cache line to fetch when a fiber goes on");
 #endif
 
-/* switch_<machine>.S: pushes the callee-saved registers, stores the stack pointer in *save_sp,
- * loads load_sp and continues there. For this room only: others call wf_fiber_switch. */
-void wf_context_switch(void **save_sp, void *load_sp);
-
 /* switch_<machine>.S: writes a first frame below `top` (16-byte aligned) so that a switch to the
  * returned stack pointer calls wf_fiber_begin(entry, arg) on an empty stack. */
 void *wf_context_make(void *top, void (*entry)(void *arg), void *arg);
+
+/* Stores the running context's stack pointer in *save_sp, loads load_sp and continues there. For this room only:
+ * others call wf_fiber_switch. */
+#if defined(__x86_64__)
+/* Written out at each switch. A call that ends in a jump leaves its return address on the processor's return stack,
+ * so that every return of the frames above it is predicted wrongly: measured, a yield costs 27 ns with the call and
+ * 16 without it. And of the registers that a call must preserve, the compiler saves only those that the function
+ * around the switch has not saved already. Whoever includes this is compiled without a red zone (CMakeLists.txt),
+ * which the pushes would run over. */
+static inline __attribute__((always_inline)) void wf_context_go(void **save_sp, void *load_sp)
+{
+    __asm__ __volatile__("leaq 1f(%%rip), %%rax\n\t"
+                         "pushq %%rax\n\t"
+                         "pushq %%rbp\n\t"
+                         "movq %%rsp, (%%rdi)\n\t"
+                         "movq %%rsi, %%rsp\n\t"
+                         "popq %%rbp\n\t"
+                         "popq %%rcx\n\t"
+                         "notrack jmp *%%rcx\n"
+                         "1:"
+                         : "+D"(save_sp), "+S"(load_sp)
+                         :
+                         : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
+                           "r14", "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+                           "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+                           "xmm15", "memory", "cc");
+}
+#else
+/* switch_<machine>.S: pushes the registers that a call must preserve first. */
+void wf_context_switch(void **save_sp, void *load_sp);
+
+static inline void wf_context_go(void **save_sp, void *load_sp)
+{
+    wf_context_switch(save_sp, load_sp);
+}
+#endif
 
 #if WF_SWITCH_HOOKS
 
@@ -81,36 +113,6 @@ void wf_fiber_switch(struct wf_fiber *from, struct wf_fiber *to);
 __attribute__((noreturn)) void wf_fiber_switch_final(struct wf_fiber *from, struct wf_fiber *to);
 
 #else
-
-#if defined(__x86_64__)
-/* wf_context_switch without the call, and the same stack layout. A call that ends in a jump leaves its return
- * address on the processor's return stack, so that every return of the frames above it is predicted wrongly:
- * measured, a yield costs 27 ns with the call and 16 without it. Whoever includes this is compiled without a
- * red zone (CMakeLists.txt), which the pushes would run over. */
-static inline void wf_context_go(void **save_sp, void *load_sp)
-{
-    __asm__ __volatile__(
-        "leaq 1f(%%rip), %%rax\n\t"
-        "pushq %%rax\n\t"
-        "pushq %%rbp\n\tpushq %%rbx\n\tpushq %%r12\n\tpushq %%r13\n\tpushq %%r14\n\tpushq %%r15\n\t"
-        "movq %%rsp, (%%rdi)\n\t"
-        "movq %%rsi, %%rsp\n\t"
-        "popq %%r15\n\tpopq %%r14\n\tpopq %%r13\n\tpopq %%r12\n\tpopq %%rbx\n\tpopq %%rbp\n\t"
-        "popq %%rcx\n\t"
-        "notrack jmp *%%rcx\n"
-        "1:"
-        : "+D"(save_sp), "+S"(load_sp)
-        :
-        : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
-          "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-          "xmm15", "memory", "cc");
-}
-#else
-static inline void wf_context_go(void **save_sp, void *load_sp)
-{
-    wf_context_switch(save_sp, load_sp);
-}
-#endif
 
 /* Suspends `from`, which is the running one, and continues `to`. Returns when somebody switches to
  * `from` again, perhaps on another thread: nothing thread-local may be kept across it. Inline: the

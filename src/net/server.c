@@ -24,10 +24,10 @@ static bool are_good(const weft_server_options *options)
            options->serve != NULL && options->grace_ns >= 0 && options->shed_after_ns >= 0;
 }
 
-int weft_server_init(weft_server *out, const int *listeners, size_t count,
-                     const weft_server_options *options)
+int weft_server_init_at(const char *site, weft_server *out, const int *listeners, size_t count,
+                        const weft_server_options *options)
 {
-    bool is_good = out != NULL && listeners != NULL && count > 0 &&
+    bool is_good = site != NULL && out != NULL && listeners != NULL && count > 0 &&
                    count <= WEFT_SERVER_LISTENERS_MAX && are_good(options);
     for (size_t i = 0; is_good && i < count; i++) {
         is_good = listeners[i] >= 0;
@@ -37,6 +37,7 @@ int weft_server_init(weft_server *out, const int *listeners, size_t count,
     }
     struct wf_server *server = wf_server_inside(out);
     memset(out, 0, sizeof *out);
+    server->site = site;
     server->options = *options;
     server->options.connections_max =
         options->connections_max != 0 ? options->connections_max : CONNECTIONS_MAX;

@@ -32,6 +32,7 @@ struct wf_idle_wait {
 
 struct wf_server {
     /* set by weft_server_init */
+    const char *site;
     weft_server_options options;
     int listeners[WEFT_SERVER_LISTENERS_MAX]; /* -1 once closed, by the task that runs it */
     size_t listener_count;

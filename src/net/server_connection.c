@@ -81,7 +81,8 @@ int wf_server_begin(struct wf_server *server, int fd)
     }
     *connection = (struct weft_connection){
         .server = server, .fd = fd, .patient_until_ns = weft_now() + patience_of(server)};
-    int rc = weft_group_spawn(&server->connections, NULL, run, connection, &options);
+    int rc =
+        weft_group_spawn_at(server->site, &server->connections, NULL, run, connection, &options);
     if (rc < 0) {
         drop(connection); /* a refused spawn leaves it to us */
         return rc;

@@ -199,13 +199,6 @@ void wf_uring_ask_any(struct wf_op *op, uint32_t why);
  * must. */
 bool wf_uring_set_alarms(struct wf_uring *ring, const struct wf_uring_limit *limit);
 
-/* Whether setting them would set the second one, too: then the limit wants to know what follows. */
-static inline bool wf_uring_has_free_alarm(const struct wf_uring *ring)
-{
-    return wf_load_rlx(&ring->alarms_ns[0]) == WF_FOREVER ||
-           wf_load_rlx(&ring->alarms_ns[1]) == WF_FOREVER;
-}
-
 static inline bool wf_uring_has_alarm_any(const struct wf_uring *ring)
 {
     return wf_load_rlx(&ring->alarms_ns[0]) != WF_FOREVER ||

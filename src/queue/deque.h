@@ -90,11 +90,17 @@ static inline uint64_t wf_deque_at(struct wf_deque *deque, uint64_t at)
     return wf_load_rlx(&deque->slots[at & deque->mask]);
 }
 
+/* Owner: is there one? `at` receives the place of the oldest. */
+static inline bool wf_deque_has_oldest(struct wf_deque *deque, uint64_t *at)
+{
+    *at = wf_load_acq(&deque->top);
+    return *at < wf_load_rlx(&deque->bottom);
+}
+
 /* Owner: the oldest entry, which stays, 0 if there is none; `at` receives its place. */
 static inline uint64_t wf_deque_oldest(struct wf_deque *deque, uint64_t *at)
 {
-    *at = wf_load_acq(&deque->top);
-    return *at < wf_load_rlx(&deque->bottom) ? wf_deque_at(deque, *at) : 0;
+    return wf_deque_has_oldest(deque, at) ? wf_deque_at(deque, *at) : 0;
 }
 
 /* Owner: takes what wf_deque_oldest has found, unless a thief has. `is_alone`: there are none. */

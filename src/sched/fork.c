@@ -17,6 +17,7 @@ static void in_child(void)
     (void)wf_add_rlx(&wf_forks, 1U);
     if (worker != NULL) {
         /* No short ways, also when it comes back from a child inside. */
+        wf_here_cut_short_ways();
         wf_store_rlx(&worker->running, &wf_no_task);
         wf_store_rlx(&worker->is_open, (uint8_t)0);
         wf_fiber_set_no_room(worker->fiber);

@@ -144,12 +144,9 @@ static bool is_behind(struct wf_worker *worker)
 static int wait_in_ring(struct wf_worker *worker, int64_t now_ns, int64_t deadline_ns,
                         struct wf_later *later)
 {
-    struct wf_uring_limit limit = {now_ns, deadline_ns, WF_FOREVER};
+    struct wf_uring_limit limit = {now_ns, deadline_ns, worker->following_ns};
     if (deadline_ns <= now_ns) {
         return wf_uring_look(worker->ring, later);
-    }
-    if (deadline_ns != WF_FOREVER && wf_uring_has_free_alarm(worker->ring)) {
-        limit.following_ns = wf_wheel_following(&worker->wheel);
     }
     return wf_uring_sleep(worker->ring, &limit, later);
 }

@@ -141,10 +141,15 @@ static bool push_apart(struct wf_worker *worker, weft_task *task)
     return true;
 }
 
+/* Behind what has not started. Where nothing waits in that lane, behind those that were woken: else who yields
+ * again and again would have every second turn, however many these are. */
 void wf_ready_push_yielded(struct wf_worker *worker, weft_task *task)
 {
     if (!push_apart(worker, task)) {
-        push_entry(worker, &worker->deque, entry_of(task, false));
+        bool is_behind_woken = worker->has_woken && wf_deque_count(&worker->deque) == 0 &&
+                               wf_deque_count(&worker->woken) > 0;
+        push_entry(worker, is_behind_woken ? &worker->woken : &worker->deque,
+                   entry_of(task, false));
     }
 }
 
@@ -293,7 +298,8 @@ static bool take_pinned(struct wf_worker *worker, struct wf_pick *pick)
 
 static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
 {
-    pick->task = wf_ready_take_slot(worker);
+    uint64_t seen = wf_load_rlx(&worker->slot);
+    pick->task = seen != 0 ? wf_ready_take_seen(worker, seen) : NULL;
     pick->is_new = false;
     if (pick->task == NULL) {
         worker->slot_streak = 0;

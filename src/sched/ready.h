@@ -30,13 +30,10 @@ struct wf_pick {
 
 enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others here have their turn */
 
-/* The task that was woken last, if it may run now; it has started. NULL: ask wf_ready_take. */
-static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
+/* The task that was woken last, whose entry was seen in the slot, if it may run now; it has started. NULL: ask
+ * wf_ready_take. */
+static inline weft_task *wf_ready_take_seen(struct wf_worker *worker, uint64_t entry)
 {
-    uint64_t entry = wf_load_rlx(&worker->slot);
-    if (entry == 0) {
-        return NULL;
-    }
     if (__builtin_expect(worker->slot_streak >= WF_SLOT_STREAK, 0)) {
         if (worker->pinned != NULL || !wf_sched_has_none(worker)) {
             return NULL;
@@ -45,11 +42,13 @@ static inline weft_task *wf_ready_take_slot(struct wf_worker *worker)
     }
     if (worker->is_alone) {
         wf_store_rlx(&worker->slot, UINT64_C(0));
-    } else {
-        entry = wf_swap_acqrel(&worker->slot, UINT64_C(0)); /* 0: stolen meanwhile */
+    } else if ((entry = wf_swap_acqrel(&worker->slot, UINT64_C(0))) == 0) {
+        return NULL; /* stolen meanwhile */
     }
-    worker->slot_streak += entry != 0 ? 1U : 0U;
-    return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    worker->slot_streak++;
+    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    WF_HOLDS(task != NULL);
+    return task;
 }
 
 /* How many entries at the bottom of the deque go with the claim of a task: its own, if it lies there, and
@@ -101,18 +100,23 @@ enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 6 };
  * come next will touch is fetched (fetch.c). */
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at);
 
-/* The oldest of a lane if it has started; `at` receives its place. NULL: ask wf_ready_take. */
+/* The oldest of a lane if it has started, where the slot is empty; `at` receives its place. NULL: ask
+ * wf_ready_take. */
 static inline __attribute__((always_inline)) weft_task *wf_ready_take_oldest(
     struct wf_worker *worker, struct wf_deque *lane, uint64_t *at)
 {
-    uint64_t entry = wf_deque_oldest(lane, at);
-    if (WF_UNLIKELY(entry == 0) || WF_UNLIKELY((entry & WF_READY_NEW) != 0) ||
-        WF_UNLIKELY(worker->pinned != NULL) || WF_UNLIKELY(wf_load_rlx(&worker->slot) != 0) ||
+    if (WF_UNLIKELY(!wf_deque_has_oldest(lane, at))) {
+        return NULL;
+    }
+    uint64_t entry = wf_deque_at(lane, *at);
+    if (WF_UNLIKELY((entry & WF_READY_NEW) != 0) || WF_UNLIKELY(worker->pinned != NULL) ||
         WF_UNLIKELY(!wf_deque_take_at(lane, *at, worker->is_alone))) {
         return NULL;
     }
     worker->slot_streak = 0;
-    return (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    WF_HOLDS(task != NULL);
+    return task;
 }
 
 /* The same from the lane whose turn it is, where something has been woken. */
@@ -123,16 +127,17 @@ weft_task *wf_ready_take_by_turns(struct wf_worker *worker);
 static inline __attribute__((always_inline)) weft_task *wf_ready_take_started(
     struct wf_worker *worker)
 {
-    weft_task *woken = wf_ready_take_slot(worker);
-    if (woken != NULL) {
-        return woken;
+    uint64_t seen = wf_load_rlx(&worker->slot);
+    if (seen != 0) {
+        return wf_ready_take_seen(worker, seen);
     }
     uint64_t at;
     return WF_LIKELY(!worker->has_woken) ? wf_ready_take_oldest(worker, &worker->deque, &at)
                                          : wf_ready_take_by_turns(worker);
 }
 
-/* Queues a task that yields, on the calling worker, behind those that have not started. */
+/* Queues a task that yields, on the calling worker, behind those that have not started, or, if there are none, behind
+ * those that were woken. */
 void wf_ready_push_yielded(struct wf_worker *worker, weft_task *task);
 
 /* Queues a task that was woken, on the calling worker. */

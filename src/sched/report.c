@@ -44,13 +44,16 @@ static void describe(weft_diagnostic_kind kind, weft_task *task, int error, char
     }
 }
 
+/* Lines of a list, each of which is needed. */
+static bool is_listing(weft_diagnostic_kind kind)
+{
+    return kind == WEFT_DIAG_LEFT_AT_SHUTDOWN || kind == WEFT_DIAG_DEADLOCK ||
+           kind == WEFT_DIAG_CYCLE;
+}
+
 void wf_report_text(weft_runtime *runtime, weft_diagnostic_kind kind, const weft_task *task,
                     int error, const char *text)
 {
-    if (runtime == NULL || runtime->options.diagnostic == NULL) {
-        wf_say("%s", text);
-        return;
-    }
     const weft_diagnostic what = {
         .kind = kind,
         .error = error,
@@ -59,7 +62,13 @@ void wf_report_text(weft_runtime *runtime, weft_diagnostic_kind kind, const weft
         .site = task != NULL && task->site != NULL ? task->site : "?",
         .text = text,
     };
-    runtime->options.diagnostic(&what, runtime->options.diagnostic_arg);
+    if (runtime != NULL && runtime->options.diagnostic != NULL) {
+        runtime->options.diagnostic(&what, runtime->options.diagnostic_arg);
+    } else if (runtime == NULL || is_listing(kind)) {
+        wf_say("%s", text);
+    } else {
+        wf_flood_say(&runtime->flood, wf_runtime_now(runtime), &what);
+    }
 }
 
 void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_task *task, int error)
@@ -214,6 +223,7 @@ void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind)
 {
     struct left left = {.runtime = runtime, .kind = kind};
     struct wf_text text = {0};
+    wf_flood_tell(&runtime->flood, WF_FOREVER);
     wf_scene_take(runtime, &left.scene);
     for (size_t i = 0; i < left.scene.listed; i++) {
         tell_left(&left, i, &text);
@@ -284,6 +294,7 @@ void wf_report_unseen(weft_runtime *runtime)
 {
     report_all(runtime, has_failed, wf_task_report_error, WEFT_DIAG_ERROR_AT_SHUTDOWN);
     report_all(runtime, has_failed, wf_task_report_error, WEFT_DIAG_ERROR_NEVER_RETRIEVED);
+    wf_flood_tell(&runtime->flood, WF_FOREVER);
     wf_registry_walk(&runtime->registry, free_owned, NULL);
 }
 

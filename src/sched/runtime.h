@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "poll/poller.h"
+#include "sched/flood.h"
 #include "sched/idle.h"
 #include "sched/worker.h"
 
@@ -81,6 +82,8 @@ struct weft_runtime {
     wf_au32 unsettled;
     wf_aint
         settle_error; /* of a thread that could not start: it stores (relaxed), before it goes */
+
+    struct wf_flood flood; /* lines on standard error, without a diagnostics hook */
 
     /* Watchdog: see watchdog.c. */
     pthread_t watchdog;

@@ -30,9 +30,6 @@ void wf_task_die_of_scopes(const weft_task *task);
  * another worker. */
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave);
 
-/* The same for WF_LEAVE_PARK: the wait is in the task's record. */
-void wf_sched_park(struct wf_worker *worker);
-
 /* The running task is about to run a child inside and has done so often enough: lets others in if there is
  * need. May switch. */
 void wf_sched_pause(struct wf_worker *worker);

@@ -4,7 +4,8 @@
  * What: every TICK it looks whether each worker has turned. A worker that has not, with somebody else
  *       asleep, gets a helper woken: thieves take its queue, its slot, its overdue timers and the
  *       poller. While it is stuck one of those that go to sleep stands in for its timers: it sleeps
- *       no longer than to the next of them. After REPORT_TICKS the task is named once.
+ *       no longer than to the next of them. After REPORT_TICKS the task is named once. It also tells
+ *       how many lines of a flood were left out.
  * Why this way: no preemption (C code may hold a lock of the C library). While all workers sleep the
  *       watchdog sleeps too; the first worker that wakes after that pays one futex call.
  */
@@ -100,7 +101,9 @@ static void *watch(void *arg)
         if (quiet_ticks <= 1) { /* once more when it gets quiet: nobody is stuck then */
             look_at_all(runtime, seen);
         }
+        wf_flood_tell(&runtime->flood, wf_monotonic_ns());
         if (quiet_ticks >= QUIET_TICKS) {
+            wf_flood_tell(&runtime->flood, WF_FOREVER);
             rest(runtime);
             quiet_ticks = 0;
         }

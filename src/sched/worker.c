@@ -13,7 +13,7 @@
 
 #include "poll/uring.h"
 #include "queue/inbox.h"
-#include "sched/held.h"
+#include "sched/go.h"
 #include "sched/park.h"
 #include "sched/ready.h"
 #include "sched/simulate.h"
@@ -21,6 +21,10 @@
 #include "task/end.h"
 
 enum { SOON_NS = 1000000 };
+
+/* So long a sleeper's timers wait for others that follow: a sleep and its end cost as much as a hundred timers do.
+ * The kernel takes 50 us more for that itself, but with a ring's alarms. */
+enum { GATHER_NS = 50000, GATHER_MORE_NS = 50000 };
 
 /* What a joiner and the library may put on a stack besides what a child that runs inside was promised. */
 enum { INSIDE_BYTES = 8 * 1024 };
@@ -56,10 +60,9 @@ struct wf_worker wf_no_worker = {.running = &wf_no_task};
 
 /* ---- switching ---- */
 
-/* Somebody has been at the wait, or at the task, that was left. */
-static __attribute__((noinline)) void park_slowly(struct wf_worker *worker, weft_task *task)
+__attribute__((noinline)) void wf_go_park_slowly(struct wf_worker *worker, weft_task *task)
 {
-    struct wf_wait *wait = task->wait; /* as in arrive_parked */
+    struct wf_wait *wait = task->wait; /* as in wf_go_arrive_parked */
     struct wf_later later;
     switch (wf_state_park(&task->word, wf_load_rlx(&wait->epoch), wait->hand_on != NULL)) {
     case WF_PARK_DONE:
@@ -76,11 +79,10 @@ static __attribute__((noinline)) void park_slowly(struct wf_worker *worker, weft
     }
 }
 
-/* It is ready again, or has ended. */
-static __attribute__((noinline)) void arrive_otherwise(struct wf_worker *worker,
-                                                       enum wf_leave leave)
+__attribute__((noinline)) void wf_go_arrive_otherwise(struct wf_worker *worker, enum wf_leave leave)
 {
-    if (leave == WF_LEAVE_YIELD) {
+    if (leave == WF_LEAVE_YIELD || leave == WF_LEAVE_YIELD_SLOWLY) {
+        wf_bump_own(&worker->counters.yields, 1);
         wf_ready_push_yielded(worker, worker->left->task);
     } else if (leave == WF_LEAVE_SOON) {
         wf_bump_own(&worker->counters.yields, 1);
@@ -88,52 +90,6 @@ static __attribute__((noinline)) void arrive_otherwise(struct wf_worker *worker,
     } else if (leave == WF_LEAVE_END) {
         wf_fiber_give(&worker->stacks, worker->left);
     }
-}
-
-static inline __attribute__((always_inline)) void arrive_yielded(struct wf_worker *worker)
-{
-    weft_task *task = worker->left->task;
-    wf_bump_own(&worker->counters.yields, 1);
-    bool is_plain = worker->sim == NULL && (wf_task_flags(task) & WF_TASK_PINNED) == 0 &&
-                    wf_deque_has_room(&worker->deque);
-    if (__builtin_expect(is_plain, 1)) {
-        wf_deque_add(&worker->deque, wf_task_token(task));
-    } else {
-        arrive_otherwise(worker, WF_LEAVE_YIELD);
-    }
-}
-
-static inline __attribute__((always_inline)) void arrive_parked(struct wf_worker *worker)
-{
-    weft_task *task = worker->left->task;
-    wf_bump_own(&worker->counters.parks, 1);
-    const struct wf_wait *wait = task->wait; /* ours to read: nobody else runs the fiber yet */
-    bool delegates = wait->hand_on != NULL;
-    if (__builtin_expect(!wf_state_park_quickly(&task->word, wf_load_rlx(&wait->epoch), delegates),
-                         0)) {
-        park_slowly(worker, task);
-    }
-}
-
-/* Does what this worker owes to the fiber that it has just left. */
-static inline __attribute__((always_inline)) void arrive(struct wf_worker *worker)
-{
-    enum wf_leave leave = worker->leave;
-    worker->leave = WF_LEAVE_NOTHING;
-    if (leave == WF_LEAVE_PARK) {
-        arrive_parked(worker);
-    } else if (leave == WF_LEAVE_YIELD) {
-        arrive_yielded(worker);
-    } else {
-        arrive_otherwise(worker, leave);
-    }
-}
-
-static void begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
-{
-    worker->fiber = fiber;
-    wf_bump_own(&worker->turns, 1);
-    wf_store_rlx(&worker->running, (weft_task *)fiber->task);
 }
 
 /* A task that is pinned runs no children inside: they may park, and go on anywhere. */
@@ -190,45 +146,12 @@ static inline struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf
     return fiber != NULL ? fiber : worker->host;
 }
 
-/* Where to go when no started task is at hand. */
-static __attribute__((noinline)) struct wf_fiber *find_other(struct wf_worker *worker)
+__attribute__((noinline)) struct wf_fiber *wf_go_find_other(struct wf_worker *worker)
 {
     return fiber_or_host(worker, take_next(worker));
 }
 
-static inline struct wf_fiber *find_next(struct wf_worker *worker)
-{
-    weft_task *next = worker->until_poll > 1 ? wf_ready_take_started(worker) : NULL;
-    if (__builtin_expect(next == NULL, 0)) {
-        return find_other(worker);
-    }
-    worker->until_poll--;
-    return wf_load_rlx(&next->fiber);
-}
-
-static inline __attribute__((always_inline)) void go(struct wf_worker *worker, struct wf_fiber *to,
-                                                     enum wf_leave leave)
-{
-    struct wf_fiber *from = worker->fiber;
-    wf_held_check(worker);
-    worker->leave = leave;
-    worker->left = from;
-    begin_turn(worker, to);
-    wf_fiber_switch(from, to);
-    arrive(wf_here());
-}
-
-void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
-{
-    go(worker, find_next(worker), leave);
-}
-
-void wf_sched_park(struct wf_worker *worker)
-{
-    go(worker, find_next(worker), WF_LEAVE_PARK);
-}
-
-static __attribute__((noinline)) void yield_otherwise(struct wf_worker *worker)
+__attribute__((noinline)) void wf_go_yield_otherwise(struct wf_worker *worker)
 {
     wf_held_check(worker);
     if (worker->until_poll > 1 && wf_ready_is_empty(worker)) {
@@ -237,18 +160,23 @@ static __attribute__((noinline)) void yield_otherwise(struct wf_worker *worker)
         wf_bump_own(&worker->counters.yields, 1);
         return;
     }
-    wf_sched_leave(worker, WF_LEAVE_YIELD);
+    bool is_plain =
+        worker->sim == NULL && (wf_task_flags(wf_self_on(worker)) & WF_TASK_PINNED) == 0;
+    wf_sched_leave(worker, is_plain ? WF_LEAVE_YIELD : WF_LEAVE_YIELD_SLOWLY);
+}
+
+void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
+{
+    wf_go(worker, wf_go_find(worker), leave);
 }
 
 void wf_sched_yield(struct wf_worker *worker)
 {
-    weft_task *next = worker->until_poll > 1 ? wf_ready_take_started(worker) : NULL;
-    if (__builtin_expect(next == NULL, 0)) {
-        yield_otherwise(worker);
-        return;
+    if ((wf_task_flags(wf_self_on(worker)) & WF_TASK_PINNED) != 0) {
+        wf_go_yield_otherwise(worker);
+    } else {
+        wf_go_yield(worker);
     }
-    worker->until_poll--;
-    go(worker, wf_load_rlx(&next->fiber), WF_LEAVE_YIELD);
 }
 
 /* ---- running tasks ---- */
@@ -295,7 +223,7 @@ static bool fits_this_stack(const struct wf_worker *worker, struct wf_pick pick)
 static void fiber_main(void *unused)
 {
     (void)unused;
-    arrive(wf_here());
+    wf_go_arrive(wf_here(), WF_LEAVE_PARK);
     for (;;) {
         struct wf_worker *worker = wf_here();
         weft_task *task = worker->fiber->task;
@@ -308,13 +236,13 @@ static void fiber_main(void *unused)
         struct wf_pick pick = take_next(worker);
         if (fits_this_stack(worker, pick)) {
             give_fiber(worker, pick.task, self);
-            begin_turn(worker, self);
+            wf_go_begin_turn(worker, self);
             continue;
         }
         struct wf_fiber *to = fiber_or_host(worker, pick);
         worker->leave = WF_LEAVE_END;
         worker->left = self;
-        begin_turn(worker, to);
+        wf_go_begin_turn(worker, to);
         wf_fiber_switch_final(self, to);
     }
 }
@@ -381,7 +309,10 @@ static void stand_down(struct wf_worker *worker)
 static int64_t sleep_deadline(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
-    int64_t next_ns = wf_wheel_next(&worker->wheel);
+    int64_t window_ns = GATHER_NS + (worker->ring != NULL ? GATHER_MORE_NS : 0);
+    struct wf_wheel_plan plan = wf_wheel_plan(&worker->wheel, window_ns);
+    int64_t next_ns = plan.next_ns;
+    worker->following_ns = plan.following_ns;
     if (__builtin_expect(wf_load_rlx(&runtime->stuck_count) != 0, 0)) {
         int64_t other_ns = stand_in(worker);
         next_ns = other_ns < next_ns ? other_ns : next_ns;
@@ -528,10 +459,10 @@ void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
         return;
     }
     worker->leave = WF_LEAVE_NOTHING;
-    begin_turn(worker, fiber);
+    wf_go_begin_turn(worker, fiber);
     wf_fiber_switch(worker->host, fiber);
     wf_store_rlx(&worker->running, &wf_no_task);
-    arrive(worker);
+    wf_go_arrive(worker, WF_LEAVE_PARK);
 }
 
 void wf_worker_run(struct wf_worker *worker)

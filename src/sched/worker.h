@@ -27,10 +27,11 @@ struct wf_uring;
 /* What the worker owes to the fiber that it has just left: done on arrival, by the next stack. */
 enum wf_leave {
     WF_LEAVE_NOTHING = 0,
-    WF_LEAVE_PARK,  /* publish the wait, or queue the fiber if it was decided meanwhile */
-    WF_LEAVE_YIELD, /* queue it at the tail */
-    WF_LEAVE_SOON,  /* back into the slot, if that is free: it goes on right after the one woken */
-    WF_LEAVE_END,   /* the stack is free */
+    WF_LEAVE_PARK,         /* publish the wait, or queue the fiber if it was decided meanwhile */
+    WF_LEAVE_YIELD,        /* queue it at the tail: not pinned, no simulation */
+    WF_LEAVE_YIELD_SLOWLY, /* queue it at the tail of where it belongs */
+    WF_LEAVE_SOON, /* back into the slot, if that is free: it goes on right after the one woken */
+    WF_LEAVE_END,  /* the stack is free */
 };
 
 /* Counters: the worker writes (no locked instruction), weft_stats reads. */
@@ -58,7 +59,8 @@ struct wf_worker {
     struct wf_fiber *left;
 
     /* Two lanes, served by turns: tasks that have not started, and those that yield; and tasks that were woken. So
-     * what is woken does not wait for all that was spawned before it. */
+     * what is woken does not wait for all that was spawned before it. Who yields where only the other lane has
+     * something goes there. */
     struct wf_deque deque;
     struct wf_deque woken;
     bool
@@ -88,6 +90,7 @@ struct wf_worker {
         *ring; /* poll/uring.h; NULL: the runtime does without. Set before the thread starts */
 
     struct wf_wheel wheel; /* own lock: any worker may expire it */
+    int64_t following_ns;  /* when the sleep after the one that begins is likely to end */
     struct wf_task_cache tasks;
     struct wf_stack_cache stacks;
     struct wf_counters counters;

@@ -23,6 +23,7 @@ int weft_queue_init(weft_queue *queue, size_t item_bytes, size_t capacity,
     wf_list_init(&q->putters);
     wf_list_init(&q->joiners);
     q->capacity = capacity;
+    wf_queue_set(q, WF_QUEUE_MEETS, capacity == 0);
     q->kind = (uint8_t)wf_item_kind_of(item_bytes);
     q->drop_item = drop_item;
     return wf_store_init(&q->store, &q->in, &q->out, item_bytes, capacity);
@@ -30,19 +31,23 @@ int weft_queue_init(weft_queue *queue, size_t item_bytes, size_t capacity,
 
 /* ---- waiting ---- */
 
-static inline __attribute__((always_inline)) enum wf_verdict park(weft_queue *queue,
-                                                                  weft_task *self,
-                                                                  struct wf_queue_op *op,
-                                                                  struct wf_wait *wait)
+static inline void begin(weft_queue *queue, weft_task *self, struct wf_queue_op *op,
+                         struct wf_wait *wait, enum wf_reason reason)
 {
-    struct wf_queue *q = wf_queue_inside(queue);
-    wf_wait_begin_here(wait, self, op->is_put ? WF_WAIT_PUT : WF_WAIT_GET);
+    wf_wait_begin_here(wait, self, reason);
     wait->target = queue;
     wait->waiter = &op->waiter;
     wait->list = wf_queue_list_peer;
+}
+
+static enum wf_verdict park(weft_queue *queue, weft_task *self, struct wf_queue_op *op,
+                            struct wf_wait *wait)
+{
+    struct wf_queue *q = wf_queue_inside(queue);
+    begin(queue, self, op, wait, op->is_put ? WF_WAIT_PUT : WF_WAIT_GET);
     wf_queue_enlist(q, op, self);
     wf_unlock(&q->lock);
-    return wf_door_park_here(wait);
+    return wf_door_park(wait);
 }
 
 /* What may be left of the queue's lock and list when a wait is over, and another attempt or wait where the
@@ -75,17 +80,21 @@ static __attribute__((noinline)) int64_t come_back(weft_queue *queue, weft_task 
     return rc;
 }
 
-/* Called with the lock, returns without: how many were moved, or an error. */
-static inline __attribute__((always_inline)) int64_t wait_for(weft_queue *queue, weft_task *self,
-                                                              struct wf_queue_op *op,
-                                                              struct wf_wait *wait)
+/* What a wait's end has brought: how many were moved, or an error. */
+static inline int64_t outcome(weft_queue *queue, weft_task *self, struct wf_queue_op *op,
+                              const struct wf_wait *wait, enum wf_verdict verdict)
 {
-    op->waiter.wait = wait;
-    enum wf_verdict verdict = park(queue, self, op, wait);
-    if (__builtin_expect(verdict == WF_GRANTED && !wait->was_early && op->is_final, 1)) {
-        return op->outcome;
-    }
-    return come_back(queue, self, op, verdict);
+    bool is_plain =
+        WF_LIKELY(verdict == WF_GRANTED) && WF_LIKELY(!wait->was_early) && WF_LIKELY(op->is_final);
+    return WF_LIKELY(is_plain) ? op->outcome : come_back(queue, self, op, verdict);
+}
+
+/* Called with the lock, returns without. */
+static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *op)
+{
+    struct wf_wait wait;
+    op->waiter.wait = &wait;
+    return outcome(queue, self, op, &wait, park(queue, self, op, &wait));
 }
 
 /* What a granter on another worker touches is two cache lines. */
@@ -94,19 +103,17 @@ struct one_get {
     struct wf_wait wait;
 };
 
-/* A get of one item, where nothing is there; as wait_for. */
+/* The same for a get of one item where nothing is there, in the plainest case: the wait is not by turns. */
 static __attribute__((noinline)) int wait_to_get(weft_queue *queue, weft_task *self, void *item)
 {
+    struct wf_queue *q = wf_queue_inside(queue);
     struct one_get get;
-    get.op = (struct wf_queue_op){.items = item, .count = 1};
-    int64_t got = wait_for(queue, self, &get.op, &get.wait);
+    get.op = (struct wf_queue_op){.items = item, .count = 1, .waiter.wait = &get.wait};
+    begin(queue, self, &get.op, &get.wait, WF_WAIT_GET);
+    wf_list_push(&q->getters, &get.op.waiter.link);
+    wf_unlock(&q->lock);
+    int64_t got = outcome(queue, self, &get.op, &get.wait, wf_door_park_here(&get.wait));
     return got < 0 ? (int)got : 0;
-}
-
-/* Nothing is there to get, and nobody waits to put, or there would be something. */
-static inline bool must_wait_to_get(const struct wf_queue *q)
-{
-    return wf_queue_count_of(q) == 0 && q->capacity > 0 && !wf_queue_is_closed(q);
 }
 
 /* The rest of a call: with the lock when it begins, without when it returns. */
@@ -115,15 +122,11 @@ static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *sel
 {
     struct wf_queue *q = wf_queue_inside(queue);
     struct wf_queue_op op = {.items = items, .count = count, .is_put = is_put};
-    struct wf_wait wait;
-    if (!is_put && must_wait_to_get(q)) {
-        return wait_for(queue, self, &op, &wait);
-    }
     struct wf_later later;
     wf_later_init(&later);
     int64_t rc = wf_queue_move(q, &op, NULL, wf_task_token(self), &later);
     if (rc == -EAGAIN) {
-        return wait_for(queue, self, &op, &wait);
+        return wait_for(queue, self, &op);
     }
     wf_unlock(&q->lock);
     wf_later_run(&later);
@@ -170,7 +173,7 @@ static inline bool put_quickly(struct wf_queue *q, const void *item, enum wf_ite
 /* To the getter that has waited longest, if it has parked and takes the grant: its task, to be queued once the
  * lock has been given back. NULL: nothing has been done. */
 static inline weft_task *give_quickly(struct wf_queue *q, const void *item, enum wf_item_kind kind,
-                                      uint64_t by)
+                                      const weft_task *self)
 {
     struct wf_queue_op *op = wf_queue_op_of(q->getters.next);
     struct wf_wait *wait = op->waiter.wait;
@@ -183,15 +186,17 @@ static inline weft_task *give_quickly(struct wf_queue *q, const void *item, enum
     (void)wf_item_copy(&q->store, kind, op->items, item);
     wf_queue_finish(op, 1);
     wf_queue_note_taken(q, 1, wf_task_token(task));
-    wf_store_rlx(&q->last_put, by);
+    wf_store_rlx(&q->last_put, wf_task_token(self));
+    WF_HOLDS(task != NULL);
     return task;
 }
 
-/* Likewise nearly every get. */
-static inline bool get_quickly(struct wf_queue *q, void *item, enum wf_item_kind kind, uint64_t by)
+/* Likewise nearly every get; there is an item. */
+static inline bool get_quickly(struct wf_queue *q, void *item, enum wf_item_kind kind, uint64_t by,
+                               uint64_t count)
 {
-    uint64_t count = wf_queue_count_of(q);
-    if (count == 0 || q->by_turns || !wf_list_is_empty(&q->putters) || q->out.at == q->out.end) {
+    if (WF_UNLIKELY(wf_queue_is(q, WF_QUEUE_BY_TURNS)) ||
+        WF_UNLIKELY(!wf_list_is_empty(&q->putters)) || WF_UNLIKELY(q->out.at == q->out.end)) {
         return false;
     }
     q->out.at += wf_item_copy(&q->store, kind, item, q->out.at);
@@ -266,9 +271,9 @@ static inline __attribute__((always_inline)) int put_one(weft_queue *queue,
                                                          const void *item, enum wf_item_kind kind)
 {
     struct wf_queue *q = wf_queue_inside(queue);
-    bool is_plain = !wf_queue_is_closed(q) && !q->by_turns;
-    if (__builtin_expect(is_plain, 1) && !wf_list_is_empty(&q->getters)) {
-        weft_task *woken = give_quickly(q, item, kind, wf_task_token(self));
+    bool is_plain = WF_LIKELY(!wf_queue_is(q, WF_QUEUE_CLOSED | WF_QUEUE_BY_TURNS));
+    if (is_plain && !wf_list_is_empty(&q->getters)) {
+        weft_task *woken = give_quickly(q, item, kind, self);
         if (woken != NULL) {
             return unlock(q, worker, woken);
         }
@@ -283,11 +288,13 @@ static inline __attribute__((always_inline)) int get_one(weft_queue *queue,
                                                          void *item, enum wf_item_kind kind)
 {
     struct wf_queue *q = wf_queue_inside(queue);
-    if (get_quickly(q, item, kind, wf_task_token(self))) {
-        return unlock(q, worker, NULL);
+    uint64_t count = wf_queue_count_of(q);
+    if (count == 0) {
+        bool waits = WF_LIKELY(wf_load_acq(&q->state) == 0) && WF_LIKELY(worker->sim == NULL);
+        return WF_LIKELY(waits) ? wait_to_get(queue, self, item) : get_slowly(queue, self, item);
     }
-    return __builtin_expect(must_wait_to_get(q), 1) ? wait_to_get(queue, self, item)
-                                                    : get_slowly(queue, self, item);
+    return get_quickly(q, item, kind, wf_task_token(self), count) ? unlock(q, worker, NULL)
+                                                                  : get_slowly(queue, self, item);
 }
 
 /* Items of unusual sizes are copied by a call. */

@@ -88,7 +88,7 @@ static void settle(struct wf_queue *q, size_t dropped)
         q->taken =
             -(int64_t)wf_queue_count_of(q); /* some of the dropped ones had been reported before */
     }
-    wf_store_rel(&q->is_closed, (uint8_t)1);
+    wf_queue_set(q, WF_QUEUE_CLOSED, true);
     wf_queue_end_joins(q, &later);
     wf_queue_turn_away(q, &q->getters, &later);
     wf_queue_turn_away(q, &q->putters, &later);
@@ -113,7 +113,7 @@ int weft_queue_close_now(weft_queue *queue)
     }
     struct wf_queue *q = wf_queue_inside(queue);
     wf_lock(&q->lock);
-    wf_store_rel(&q->is_closed, (uint8_t)1);
+    wf_queue_set(q, WF_QUEUE_CLOSED, true);
     size_t left = wf_queue_count_of(q);
     wf_queue_set_count(q, 0);
     q->taken += (int64_t)left;
@@ -156,7 +156,7 @@ int weft_queue_destroy(weft_queue *queue)
         wf_misuse(-EBUSY, "weft_queue_destroy", queue, "by", waits, "it is in use");
         return -EBUSY;
     }
-    wf_store_rel(&q->is_closed, (uint8_t)1);
+    wf_queue_set(q, WF_QUEUE_CLOSED, true);
     size_t left = wf_queue_count_of(q);
     wf_queue_set_count(q, 0);
     wf_store_end(&q->store, &q->out, left, q->drop_item);

@@ -15,13 +15,18 @@
 
 enum { WF_QUEUE_LINE_BYTES = 64 };
 
+/* What keeps calls for one item from their shortest ways: 0, and a get of nothing waits. */
+enum {
+    WF_QUEUE_CLOSED = 1,
+    WF_QUEUE_BY_TURNS = 2, /* those who wait are told to try again (a simulation with turns) */
+    WF_QUEUE_MEETS = 4,    /* a rendezvous: it holds nothing; set once */
+};
+
 /* Three cache lines: a put of a usual size needs only the first while no task waits, a get the first two. */
 struct wf_queue {
     /* Guards all but what says otherwise. */
     struct wf_lock lock;
-    /* Stored under the lock (release), loaded by anybody (acquire). */
-    wf_au8 is_closed;
-    bool by_turns;
+    wf_au8 state; /* WF_QUEUE_*. Stored under the lock (release), loaded by anybody (acquire) */
     uint8_t kind; /* enum wf_item_kind; set once */
     /* Items in the store. Stored under the lock (relaxed), loaded by anybody as a hint (relaxed). */
     wf_au64 count;
@@ -75,9 +80,21 @@ static inline void wf_queue_set_count(struct wf_queue *q, uint64_t count)
     wf_store_rlx(&q->count, count);
 }
 
+static inline bool wf_queue_is(const struct wf_queue *q, unsigned state)
+{
+    return (wf_load_acq(&q->state) & state) != 0;
+}
+
 static inline bool wf_queue_is_closed(const struct wf_queue *q)
 {
-    return wf_load_acq(&q->is_closed) != 0;
+    return wf_queue_is(q, WF_QUEUE_CLOSED);
+}
+
+/* Under the lock. */
+static inline void wf_queue_set(struct wf_queue *q, unsigned state, bool is_on)
+{
+    unsigned others = wf_load_rlx(&q->state) & ~state;
+    wf_store_rel(&q->state, (uint8_t)(others | (is_on ? state : 0)));
 }
 
 /* ---- those who wait ---- */
@@ -114,13 +131,13 @@ void wf_queue_remove(struct wf_queue *q, struct wf_waiter *waiter);
 struct wf_queue_op *wf_queue_claim(struct wf_queue *q, struct wf_list *list,
                                    const struct wf_wait *own, struct wf_later *later);
 
-/* Puts an op, of a task whose wait has begun, at the tail of its list. Inline: a get that parks. */
+/* Puts an op, of a task whose wait has begun, at the tail of its list. */
 static inline void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op,
                                    const weft_task *task)
 {
     bool has_turns = wf_has_turns(task) && q->capacity > 0;
     if (has_turns || (wf_list_is_empty(&q->getters) && wf_list_is_empty(&q->putters))) {
-        q->by_turns = has_turns;
+        wf_queue_set(q, WF_QUEUE_BY_TURNS, has_turns);
     }
     op->is_final = false;
     op->is_hinted = false;

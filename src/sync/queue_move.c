@@ -65,7 +65,7 @@ void wf_queue_turn_away(struct wf_queue *q, struct wf_list *list, struct wf_late
 {
     while (!wf_list_is_empty(list)) {
         struct wf_queue_op *op = wf_queue_claim(q, list, NULL, later);
-        if (op != NULL && q->by_turns) {
+        if (op != NULL && wf_queue_is(q, WF_QUEUE_BY_TURNS)) {
             op->is_hinted = true;
             q->hinted++;
         } else if (op != NULL) {
@@ -159,7 +159,7 @@ static int64_t put_items(struct wf_queue *q, const char *items, size_t count,
         return -ESHUTDOWN;
     }
     size_t moved = 0;
-    if (!q->by_turns && !wf_list_is_empty(&q->getters)) {
+    if (!wf_queue_is(q, WF_QUEUE_BY_TURNS) && !wf_list_is_empty(&q->getters)) {
         moved = give(q, items, count, own, later);
         items = moved < count && moved > 0 ? items + moved * q->store.item_bytes : items;
     }
@@ -173,7 +173,7 @@ static int64_t put_items(struct wf_queue *q, const char *items, size_t count,
         wf_queue_set_count(q, wf_queue_count_of(q) + 1);
         items += bytes;
         moved++;
-        if (q->by_turns) {
+        if (wf_queue_is(q, WF_QUEUE_BY_TURNS)) {
             hint_first(q, &q->getters, own, later);
         }
     }
@@ -195,12 +195,12 @@ static int64_t get_items(struct wf_queue *q, char *items, size_t count, const st
             items += wf_store_get(&q->store, wf_queue_kind(q), &q->out, items);
             wf_queue_set_count(q, wf_queue_count_of(q) - 1);
             moved++;
-            if (q->by_turns) {
+            if (wf_queue_is(q, WF_QUEUE_BY_TURNS)) {
                 hint_first(q, &q->putters, own, later);
             }
         }
-        more = !q->by_turns && !wf_list_is_empty(&q->putters) && !wf_queue_is_closed(q) &&
-               admit(q, own, later);
+        more = !wf_queue_is(q, WF_QUEUE_BY_TURNS) && !wf_list_is_empty(&q->putters) &&
+               !wf_queue_is_closed(q) && admit(q, own, later);
     } while (more && moved < count);
     if (q->capacity == 0 && !wf_queue_is_closed(q)) {
         moved = accept(q, items, count, own, later);

@@ -17,6 +17,7 @@ extern _Thread_local HERE struct wf_worker *wf_here_always;
 _Thread_local HERE struct wf_worker *wf_here_always = &wf_no_worker;
 
 struct weft_task wf_no_task = {.context = (weft_context *)(uintptr_t)&wf_no_task,
+                               .flags = WF_TASK_PROBED,
                                .budget_spent = UINT8_MAX};
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) weft_context *lent;
@@ -42,6 +43,12 @@ __attribute__((noinline)) void wf_here_set(struct wf_worker *worker)
 {
     wf_here_worker = worker;
     wf_here_always = worker != NULL ? worker : &wf_no_worker;
+    __asm__ __volatile__("" : : : "memory");
+}
+
+__attribute__((noinline)) void wf_here_cut_short_ways(void)
+{
+    wf_here_always = &wf_no_worker;
     __asm__ __volatile__("" : : : "memory");
 }
 

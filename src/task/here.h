@@ -15,7 +15,7 @@ struct wf_worker;
 /* The worker of threads that are none (worker.c). Nobody writes to it. */
 extern struct wf_worker wf_no_worker;
 
-/* What runs where no fiber does: it has no life, no budget (which await points look at), and values (which
+/* What runs where no fiber does: it has no life, no budget and points that count (await points look at both), and values (which
  * spawning looks at) that nobody may touch. */
 extern struct weft_task wf_no_task;
 
@@ -47,6 +47,9 @@ struct wf_worker *wf_here(void);
 struct wf_worker *wf_here_quick(void);
 #endif
 void wf_here_set(struct wf_worker *worker);
+
+/* In a forked child: no short ways any more on this thread, its only one. */
+void wf_here_cut_short_ways(void);
 
 /* While user code runs that has no task of its own: what it sees as its values (context.h), borrowed; NULL
  * ends that. Such code does not switch, and does not nest. */

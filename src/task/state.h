@@ -232,7 +232,10 @@ static inline bool wf_state_park_quickly(wf_au64 *word, uint8_t epoch, bool dele
     }
     uint64_t kept = seen & ~(WF_LIFE_MASK | WF_VERDICT_MASK | WF_EPOCH_MASK | WF_DELEGATES);
     uint64_t next = kept | WF_PARKED | ((uint64_t)epoch << WF_EPOCH_SHIFT);
-    return wf_cas_acqrel(word, &seen, next | (delegates ? WF_DELEGATES : 0));
+    if (delegates) {
+        next |= WF_DELEGATES;
+    }
+    return wf_cas_acqrel(word, &seen, next);
 }
 
 enum wf_wake {

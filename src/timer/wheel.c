@@ -9,6 +9,9 @@
 
 enum { LEVEL_BITS = 6 };
 
+/* How many timers of a tick are told apart by their deadlines, and how many a plan looks at. */
+enum { FEW = 8, LOOK_AHEAD = 16 };
+
 /* One slot that is due: which, and the tick at which it begins. */
 struct due_slot {
     int level;
@@ -45,8 +48,13 @@ static uint64_t tick_of(const struct wf_wheel *wheel, int64_t deadline_ns)
     return ((uint64_t)deadline_ns + up) >> WF_TICK_SHIFT;
 }
 
-/* Returns when to look into its slot: at the tick at which that begins. */
-static uint64_t file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
+static int64_t time_of(uint64_t tick)
+{
+    return (int64_t)(tick << WF_TICK_SHIFT);
+}
+
+/* Returns when to look into its slot: when it is due, or at the tick at which a higher level's slot begins. */
+static int64_t file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
 {
     uint64_t tick = tick_of(wheel, timer->deadline_ns);
     if (tick < wheel->tick) {
@@ -67,21 +75,27 @@ static uint64_t file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
     wf_list_push(&wheel->slots[level][slot], &timer->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
     begin <<= level * LEVEL_BITS;
-    return begin > wheel->tick ? begin : wheel->tick;
+    return level == 0 ? timer->deadline_ns : time_of(begin > wheel->tick ? begin : wheel->tick);
 }
 
-/* The first occupied slot, false when there is none. */
-static bool first_slot(const struct wf_wheel *wheel, struct due_slot *out)
+/* The occupied slots of a level, as bits that begin with the wheel's own: `now`. */
+static uint64_t turned(const struct wf_wheel *wheel, int level, unsigned *now)
 {
-    for (int level = 0; level < WF_WHEEL_LEVELS; level++) {
-        uint64_t bits = wheel->occupied[level];
-        if (bits == 0) {
+    uint64_t bits = wheel->occupied[level];
+    *now = (unsigned)(wheel->tick >> (level * LEVEL_BITS)) & (WF_WHEEL_SLOTS - 1);
+    return *now == 0 ? bits : (bits >> *now) | (bits << (WF_WHEEL_SLOTS - *now));
+}
+
+/* The first occupied slot from a level upwards, false when there is none. */
+static bool first_slot_from(const struct wf_wheel *wheel, int level, struct due_slot *out)
+{
+    for (; level < WF_WHEEL_LEVELS; level++) {
+        if (wheel->occupied[level] == 0) {
             continue;
         }
         int shift = level * LEVEL_BITS;
-        unsigned now = (unsigned)(wheel->tick >> shift) & (WF_WHEEL_SLOTS - 1);
-        uint64_t turned = now == 0 ? bits : (bits >> now) | (bits << (WF_WHEEL_SLOTS - now));
-        unsigned ahead = (unsigned)__builtin_ctzll(turned);
+        unsigned now;
+        unsigned ahead = (unsigned)__builtin_ctzll(turned(wheel, level, &now));
         out->level = level;
         out->slot = (now + ahead) & (WF_WHEEL_SLOTS - 1);
         out->tick = ((wheel->tick >> shift) + ahead) << shift;
@@ -91,6 +105,11 @@ static bool first_slot(const struct wf_wheel *wheel, struct due_slot *out)
         return true;
     }
     return false;
+}
+
+static bool first_slot(const struct wf_wheel *wheel, struct due_slot *out)
+{
+    return first_slot_from(wheel, 0, out);
 }
 
 static int64_t earliest_in(struct wf_list *slot)
@@ -115,34 +134,111 @@ static int64_t earliest_from(struct wf_wheel *wheel, const struct due_slot *firs
     return earliest;
 }
 
+/* Puts the deadlines in a slot into `times`; how many, `most` + 1 if there are more. */
+static int list_times(const struct wf_list *slot, int64_t *times, int most)
+{
+    int count = 0;
+    for (const struct wf_list *l = slot->next; l != slot; l = l->next) {
+        if (count == most) {
+            return most + 1;
+        }
+        times[count++] = WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns;
+    }
+    return count;
+}
+
+/* When to look into the first slot, of a wheel that is not exact: where few timers share the tick it is the first
+ * one's deadline. */
+static int64_t time_to_look(const struct wf_wheel *wheel, const struct due_slot *first)
+{
+    int64_t times[FEW];
+    int64_t next_ns = time_of(first->tick);
+    int count = first->level == 0 ? list_times(&wheel->slots[0][first->slot], times, FEW) : FEW + 1;
+    for (int i = 0; count <= FEW && i < count; i++) {
+        next_ns = times[i] < next_ns ? times[i] : next_ns;
+    }
+    return next_ns;
+}
+
 static void publish_next(struct wf_wheel *wheel)
 {
     struct due_slot first;
     int64_t next = WF_FOREVER;
     if (first_slot(wheel, &first)) {
-        next =
-            wheel->is_exact ? earliest_from(wheel, &first) : (int64_t)(first.tick << WF_TICK_SHIFT);
+        next = wheel->is_exact ? earliest_from(wheel, &first) : time_to_look(wheel, &first);
     }
     wf_store_rel(&wheel->next_ns, next);
 }
 
-int64_t wf_wheel_following(struct wf_wheel *wheel)
+/* ---- planning ---- */
+
+/* When there will be something to do, the first few times: deadlines of the lowest level, and then when the next
+ * slot above has to be emptied. How many; not in order. */
+static int look_ahead(const struct wf_wheel *wheel, int64_t *times)
 {
-    struct due_slot first;
-    struct due_slot second;
-    int64_t following_ns = WF_FOREVER;
-    wf_lock(&wheel->lock);
-    if (first_slot(wheel, &first)) {
-        uint64_t bit = UINT64_C(1) << first.slot;
-        wheel->occupied[first.level] &= ~bit;
-        if (first_slot(wheel, &second)) {
-            following_ns = (int64_t)(second.tick << WF_TICK_SHIFT);
+    int count = 0;
+    unsigned now;
+    for (uint64_t bits = turned(wheel, 0, &now); bits != 0; bits &= bits - 1) {
+        unsigned ahead = (unsigned)__builtin_ctzll(bits);
+        const struct wf_list *slot = &wheel->slots[0][(now + ahead) & (WF_WHEEL_SLOTS - 1)];
+        int most = LOOK_AHEAD - count;
+        int more = list_times(slot, times + count, most);
+        if (more > most) { /* too many: all of its tick together */
+            times[count] = time_of(wheel->tick + ahead);
+            return count + 1;
         }
-        wheel->occupied[first.level] |= bit;
+        count += more;
     }
-    wf_unlock(&wheel->lock);
-    return following_ns;
+    struct due_slot above;
+    if (first_slot_from(wheel, 1, &above)) {
+        times[count++] = time_of(above.tick);
+    }
+    return count;
 }
+
+static void sort_times(int64_t *times, int count)
+{
+    for (int i = 1; i < count; i++) {
+        int64_t time = times[i];
+        int at = i;
+        for (; at > 0 && times[at - 1] > time; at--) {
+            times[at] = times[at - 1];
+        }
+        times[at] = time;
+    }
+}
+
+/* The last of those that follow the one at `*at` within the window; `*at` goes behind it. */
+static int64_t last_within(const int64_t *times, int count, int *at, int64_t window_ns)
+{
+    if (*at >= count) {
+        return WF_FOREVER;
+    }
+    int first = (*at)++;
+    while (*at < count && times[*at] - times[first] <= window_ns) {
+        (*at)++;
+    }
+    return times[*at - 1];
+}
+
+struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns)
+{
+    int64_t times[LOOK_AHEAD + 1];
+    int at = 0;
+    struct wf_wheel_plan plan;
+    wf_lock(&wheel->lock);
+    int count = look_ahead(wheel, times);
+    int64_t next_ns = wf_load_rlx(&wheel->next_ns);
+    wf_unlock(&wheel->lock);
+    sort_times(times, count);
+    plan.next_ns = last_within(times, count, &at, window_ns);
+    plan.following_ns = last_within(times, count, &at, window_ns);
+    /* Before that a look finds nothing, though it be late for some. */
+    plan.next_ns = plan.next_ns < next_ns ? next_ns : plan.next_ns;
+    return plan;
+}
+
+/* ---- arming and disarming ---- */
 
 /* Takes an armed timer out of its slot. */
 static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
@@ -183,12 +279,11 @@ bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
     timer->number = wheel->number++;
     timer->is_armed = true;
     wheel->pending++;
-    uint64_t begin = file_timer(wheel, timer);
+    int64_t look_ns = file_timer(wheel, timer);
     bool is_earliest = deadline_ns < wf_load_rlx(&wheel->next_ns);
     if (is_earliest) {
         /* The time published so far is no later than any other's, so this one's is the next. */
-        int64_t next_ns = wheel->is_exact ? deadline_ns : (int64_t)(begin << WF_TICK_SHIFT);
-        wf_store_rel(&wheel->next_ns, next_ns);
+        wf_store_rel(&wheel->next_ns, wheel->is_exact ? deadline_ns : look_ns);
     }
     return is_earliest;
 }
@@ -275,13 +370,10 @@ static bool empty_slot(struct wf_wheel *wheel, const struct due_slot *at, int64_
     wf_list_splice(&moved, &wheel->slots[at->level][at->slot]);
     wheel->occupied[at->level] &= ~(UINT64_C(1) << at->slot);
     bool progress = at->level > 0;
-    uint64_t now_tick = (uint64_t)now_ns >> WF_TICK_SHIFT;
     while (!wf_list_is_empty(&moved)) {
         struct wf_timer *timer = WF_CONTAINER(moved.next, struct wf_timer, link);
         wf_list_remove(&timer->link);
-        bool is_due = wheel->is_exact ? timer->deadline_ns <= now_ns
-                                      : tick_of(wheel, timer->deadline_ns) <= now_tick;
-        if (is_due) {
+        if (timer->deadline_ns <= now_ns) {
             wf_list_push(due, &timer->link);
             progress = true;
         } else {
@@ -289,6 +381,24 @@ static bool empty_slot(struct wf_wheel *wheel, const struct due_slot *at, int64_
         }
     }
     return progress;
+}
+
+/* Of a tick that is not over: what is due already. It is in the lowest level, but at the end of a round. */
+static void collect_from_tick(struct wf_wheel *wheel, uint64_t tick, int64_t now_ns,
+                              struct wf_list *due)
+{
+    unsigned index = (unsigned)tick & (WF_WHEEL_SLOTS - 1);
+    struct wf_list *slot = &wheel->slots[0][index];
+    for (struct wf_list *next, *l = slot->next; l != slot; l = next) {
+        next = l->next;
+        if (WF_CONTAINER(l, struct wf_timer, link)->deadline_ns <= now_ns) {
+            wf_list_remove(l);
+            wf_list_push(due, l);
+        }
+    }
+    if (wf_list_is_empty(slot)) {
+        wheel->occupied[0] &= ~(UINT64_C(1) << index);
+    }
 }
 
 static void collect_due(struct wf_wheel *wheel, int64_t now_ns, struct wf_list *due)
@@ -303,6 +413,9 @@ static void collect_due(struct wf_wheel *wheel, int64_t now_ns, struct wf_list *
     }
     if (now_tick > wheel->tick) {
         wheel->tick = now_tick; /* every slot that begins before it is empty */
+    }
+    if (!wheel->is_exact) {
+        collect_from_tick(wheel, now_tick + 1, now_ns, due);
     }
 }
 

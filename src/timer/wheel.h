@@ -5,8 +5,9 @@
  *       on a fiber's stack. Six levels of 64 slots; a tick is 2^16 ns (65.5 us), six levels are 52
  *       days, what is later is filed again from the top level.
  * Promise: never early. A due timer fires at most a tick after its deadline plus the time until
- *       somebody looks. Timers that are due together fire by (deadline, order of arming).
- * Exact wheels (virtual time) know the deadline itself instead of the tick.
+ *       somebody looks, and without the tick where few share it. Timers that are due together fire by
+ *       (deadline, order of arming).
+ * Exact wheels (virtual time) know the next deadline itself, however many share a tick or are far away.
  * Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987.
  */
 #ifndef WF_TIMER_WHEEL_H
@@ -93,8 +94,16 @@ uint64_t wf_timer_arm_soon_locked(struct wf_timer *timer);
 /* Fires the timer with that number; false when it was disarmed. In the order of the numbers. */
 bool wf_wheel_fire_soon(struct wf_wheel *wheel, uint64_t number, void *context);
 
-/* When to look for the second time from now, if nothing changes until then; WF_FOREVER: there is no such time. */
-int64_t wf_wheel_following(struct wf_wheel *wheel);
+/* When a sleeper does best to look, and when for the second time if nothing changes until then; WF_FOREVER: there
+ * is no such time. */
+struct wf_wheel_plan {
+    int64_t next_ns;
+    int64_t following_ns;
+};
+
+/* Timers that follow another within `window_ns` wait for each other: one look for all of them. Not for exact
+ * wheels. */
+struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns);
 
 /* When to look next. Any thread. */
 static inline int64_t wf_wheel_next(struct wf_wheel *wheel)
