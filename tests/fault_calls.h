@@ -3,7 +3,7 @@
  *
  * Left out: the C library's own munmap of a thread's stack, on whose failure it aborts; futex, brk, signal
  *       masks and what threads do at their start, for it does not look at the results; kill, for who is not
- *       killed lives on; operations inside a ring, which are no calls; EAGAIN of what is ready, EINTR of
+ *       killed lives on; operations inside a ring, which are no calls (ring_faults.h); EAGAIN of what is ready, EINTR of
  *       connect and dup2, and errors of an eventfd, which the kernel never gives. A close that fails has
  *       closed the file all the same, as in the kernel.
  */

@@ -4,6 +4,7 @@
  * WEFT_IO in the environment overrides options, so tests that choose for themselves unset it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
 #include <stdio.h>
@@ -361,6 +362,61 @@ Test(uring, terminals)
     NEEDS_RING();
     RUN(use_terminal, NULL, &one_ring);
 }
+
+/* ---- connecting ---- */
+
+struct caller {
+    int fd;
+    struct sockaddr_in address;
+};
+
+static intptr_t call_up(void *arg)
+{
+    struct caller *caller = arg;
+    return weft_connect(caller->fd, (struct sockaddr *)&caller->address, sizeof caller->address);
+}
+
+/* A listener whose queue is full: the next connection is on its way until the kernel tries again, in a second. */
+static int open_busy_listener(struct sockaddr_in *address, int *other)
+{
+    socklen_t length = sizeof *address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    wt_check(bind(listener, (struct sockaddr *)address, length) == 0 && listen(listener, 0) == 0);
+    wt_check(getsockname(listener, (struct sockaddr *)address, &length) == 0);
+    *other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    wt_check(connect(*other, (struct sockaddr *)address, length) == 0);
+    return listener;
+}
+
+/* The operation is ended and made again, and the kernel says that it is at it already. */
+static intptr_t connect_with_a_request_taken_back(void *arg)
+{
+    struct caller caller = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    int other;
+    weft_task *task;
+    intptr_t result = -1;
+    (void)arg;
+    int listener = open_busy_listener(&caller.address, &other);
+    wt_check(weft_spawn(&task, call_up, &caller) == 0);
+    wt_check(weft_sleep(WEFT_MS) == 0); /* the ring has it */
+    wt_check(weft_cancel(task) == 1 && weft_uncancel(task) == 0);
+    wt_check(weft_sleep(WEFT_MS) == 0);
+    int taken = weft_accept(listener, NULL, NULL); /* there is room now */
+    wt_check(taken >= 0 && weft_close(taken) == 0);
+    wt_check(weft_await(task, &result) == 0 && result == 0);
+    wt_check(weft_close(other) == 0);
+    return weft_close(caller.fd) == 0 ? weft_close(listener) : -EIO;
+}
+
+Test(uring, a_request_taken_back_leaves_a_connection_alone, .timeout = 20)
+{
+    NEEDS_RING();
+    RUN(connect_with_a_request_taken_back, NULL, &one_ring);
+}
+
+/* ---- waits that last longer ---- */
 
 /* A selection and a watch go to the poller, which a ring looks after while its worker sleeps in it. */
 static intptr_t hang_up_later(void *arg)

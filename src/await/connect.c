@@ -201,7 +201,10 @@ static int connect_in_ring(const struct wf_io *io, const struct sockaddr *addres
         .addr = (uint64_t)(uintptr_t)address,
         .off = length,
     };
-    return wf_uring_call(io->self, &entry, io);
+    int rc = wf_uring_call(io->self, &entry, io);
+    /* It was on its way, was ended for a request that was then taken back, and made again: as a second connect(2), it
+     * is to wait for the first. */
+    return rc == -EALREADY ? await_outcome(io) : rc;
 }
 
 /* ---- the call ---- */

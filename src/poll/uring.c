@@ -181,6 +181,8 @@ void wf_uring_watch(struct wf_uring *ring, int fd)
     ring->watch_fd = fd;
     if (!ring->is_watching) {
         ring->is_watching = place_poll(ring, fd, WF_OWN_WATCH, 0);
+        ring->is_blind = !ring->is_watching;
+        ring->was_ready = ring->was_ready || ring->is_blind;
     }
 }
 
@@ -219,14 +221,15 @@ static void end(struct wf_op *op, int32_t result, uint32_t flags, struct wf_late
 }
 
 /* The cancellation is back. It may have missed an operation that was on its way from one of the
- * kernel's lists to another: then it is made again, if the operation does not end. */
+ * kernel's lists to another, or have failed of something else: then it is made again, if the operation does not
+ * end. EALREADY: a thread of the kernel's is at it, and has been told. */
 static void end_cancel(struct wf_uring *ring, struct wf_op *op, int32_t result,
                        struct wf_later *later)
 {
     op->is_cancelling = false;
     if ((wf_load_rlx(&op->state) & WF_OP_DONE) != 0) {
         release(op, later);
-    } else if (result == -ENOENT) {
+    } else if (result < 0 && result != -EALREADY) {
         op->is_cancelling = true;
         wf_list_push(&ring->cancels, &op->queue);
     }
@@ -346,11 +349,12 @@ bool wf_uring_has_queued(const struct wf_uring *ring)
     return unsubmitted(ring) > 0;
 }
 
-/* How long the sleep may be if what found no room is to be tried again. */
+/* How long the sleep may be if what found no room is to be tried again: perhaps just what was to end it. */
 static int64_t bounded(const struct wf_uring *ring, int64_t timeout_ns)
 {
     const int64_t soon_ns = 1000000;
-    return has_waiting(ring) && timeout_ns > soon_ns ? soon_ns : timeout_ns;
+    bool is_short = has_waiting(ring) || !ring->is_awake || ring->is_blind;
+    return is_short && timeout_ns > soon_ns ? soon_ns : timeout_ns;
 }
 
 static void sleep_in(struct wf_uring *ring, int64_t timeout_ns)
@@ -423,6 +427,7 @@ int wf_uring_sleep(struct wf_uring *ring, const struct wf_uring_limit *limit,
         bool is_set = rest.deadline_ns == WF_FOREVER || wf_uring_set_alarms(ring, &rest);
         sleep_in(ring, bounded(ring, is_set ? WF_FOREVER : rest.deadline_ns - rest.now_ns));
     } while (reap_alarms(ring) && (rest.now_ns = wf_monotonic_ns()) < rest.deadline_ns);
+    ring->is_blind = false;
     return reap(ring, later);
 }
 

@@ -108,7 +108,8 @@ struct wf_uring {
     bool is_awake;    /* that poll is there */
     int watch_fd;     /* a second descriptor to watch, the poller's; -1: none */
     bool is_watching; /* a poll of it is there */
-    bool was_ready;   /* ... and has fired */
+    bool was_ready;   /* ... and has fired; or there was no room for it, and one has to look */
+    bool is_blind;    /* there was no room for it: the next sleep is a short one */
 
     /* uring_alarm.c: when the kernel's timers of this ring ring, WF_FOREVER: that one is not set. The owner writes
      * (relaxed), reports load (relaxed). */

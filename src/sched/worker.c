@@ -24,7 +24,7 @@ enum { SOON_NS = 1000000 };
 
 /* So long a sleeper's timers wait for others that follow: a sleep and its end cost as much as a hundred timers do.
  * The kernel takes 50 us more for that itself, but with a ring's alarms. */
-enum { GATHER_NS = 50000, GATHER_MORE_NS = 50000 };
+enum { GATHER_NS = 50000, GATHER_MORE_NS = 100000 };
 
 /* What a joiner and the library may put on a stack besides what a child that runs inside was promised. */
 enum { INSIDE_BYTES = 8 * 1024 };

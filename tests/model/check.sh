@@ -21,8 +21,8 @@ verify() { # MODEL "MACROS" OPTIMISATION - leaves pan's report in `report`
         timeout "$limit_s" ./pan -E -m2000000 -w24 >>report 2>&1
 }
 
-holds() { # MODEL "MACROS"
-    if verify "$1" "$2" -O1 && grep -q 'errors: 0$' report && ! grep -qE 'too small|out of memory' report; then
+holds() { # MODEL "MACROS" [OPTIMISATION]
+    if verify "$1" "$2" "${3:--O1}" && grep -q 'errors: 0$' report && ! grep -qE 'too small|out of memory' report; then
         echo "$1 $2: holds,$(grep -oE '^ *[0-9.e+]+ states, stored' report | tr -s ' ')"
     else
         echo "$1 $2: FAILED"
@@ -77,5 +77,24 @@ for broken in STAMP_FIRST PLAIN_LOAD COUNT_FIRST IGNORE_CLOSING CLOSER_UNCOUNTED
     breaks calls "-D$broken"
 done
 breaks calls "-DOPERATION -DWITHOUT_OPS"
+
+# Long code and few states: a compiler that optimises would take longer than it saves.
+for setting in "-DCANCEL -DFAIL" "-DCANCEL -DHANDLE" "-DCANCEL -DLOOK" "-DCANCEL -DSTRANGER" "-DFAIL -DSTRANGER" \
+    "-DSPAWN -DFAIL" "-DSPAWN -DCANCEL -DWAIT"; do
+    holds inside "$setting" -O0
+done
+if [ -n "${WEFT_MODEL_DEEP:-}" ]; then
+    holds inside "-DCANCEL -DFAIL -DWAIT"
+    holds inside "-DSPAWN -DCANCEL -DFAIL"
+    holds inside "-DCANCEL -DTAKERS=2"
+fi
+for broken in JOINS_LATE WITHOUT_OWN_LOOK WITHOUT_SECOND_LOOK WITHOUT_HANDED WITHOUT_LAST_LOOK WITHOUT_STANDING_BACK \
+    WITHOUT_WAIT_FOR_CANCELLERS WITHOUT_WAIT_FOR_READERS END_HELD CLAIM_CANCELLED; do
+    breaks inside "-DCANCEL -DWAIT -D$broken"
+done
+breaks inside "-DCANCEL -DFAIL -DABORT_AGAIN"
+breaks inside "-DCANCEL -DSTRANGER -DWITHOUT_TOKEN"
+breaks inside "-DSTRANGER -DCLAIM_ANY_LIFE"
+breaks inside "-DSPAWN -DCANCEL -DWITHOUT_SETTLE"
 
 exit $failed
