@@ -782,6 +782,61 @@ Test(runtime, a_forked_child_is_told)
     cr_assert_eq(weft_runtime_stop(parent_runtime), 0);
 }
 
+static weft_future before_fork = WEFT_FUTURE_INIT;
+static pid_t parent_process;
+
+static intptr_t wait_before_fork(void *arg)
+{
+    (void)arg;
+    wt_check(weft_future_await(&before_fork, NULL) == 0);
+    if (getpid() != parent_process) {
+        _exit(3); /* the forked child has gone on to another task */
+    }
+    return 0;
+}
+
+static intptr_t fork_inside(void *arg)
+{
+    (void)arg;
+    wt_check(weft_future_set(&before_fork, 0) == 0); /* somebody is ready from here on */
+    return fork();
+}
+
+static intptr_t join_a_fork(void *arg)
+{
+    weft_task *waiting;
+    weft_task *other;
+    weft_task *forking;
+    intptr_t pid = -1;
+    intptr_t result = -1;
+    int status = -1;
+
+    (void)arg;
+    wt_check(weft_spawn(&waiting, wait_before_fork, NULL) == 0);
+    wt_check(weft_yield() == 0);
+    wt_check(weft_spawn(&other, give, word(5)) == 0);
+    wt_check(weft_spawn(&forking, fork_inside, NULL) == 0);
+    wt_check(weft_await(forking, &pid) == 0);
+    if (pid == 0) {
+        _exit(weft_await(other, &result) == -ECHILD ? 0 : 4);
+    }
+    wt_check(waitpid((pid_t)pid, &status, 0) == pid);
+    wt_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    wt_check(weft_await(other, &result) == 0 && result == 5);
+    wt_check(weft_await(waiting, NULL) == 0);
+    return 0;
+}
+
+/* Who comes back to its joiner in a forked child runs nobody there, whatever was ready when it forked. */
+Test(runtime, a_join_in_a_forked_child_runs_nobody)
+{
+    const weft_options options = {.workers = 1, .diagnostic = on_report};
+
+    parent_process = getpid();
+    cr_assert_eq(weft_run(join_a_fork, NULL, &options), 0);
+    wt_assert_clean();
+}
+
 /* ---- a submit that is under way when closing begins ---- */
 
 static atomic_int accepted_ended;

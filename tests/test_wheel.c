@@ -305,7 +305,7 @@ static void expect_plan(int64_t window_ns, int64_t next_ns, int64_t following_ns
                  following_ns);
 }
 
-/* What follows is what comes next once the first has gone, and asking changes nothing. */
+/* What follows is what comes next once the first has gone, and asking again gives the same answer. */
 Test(wheel, a_plan_names_the_next_two)
 {
     open_wheel(1000 * TICK_NS, false);
@@ -345,6 +345,20 @@ Test(wheel, a_plan_gathers)
     expire(start_ns + 2 * TICK_NS);
     cr_assert_eq(fired_now, 4U);
     expect_plan(TICK_NS, start_ns + 6 * TICK_NS, WF_FOREVER);
+}
+
+/* A timer that was disarmed is no reason to let one that is armed later wait for the planned sleep's end. */
+Test(wheel, a_plan_forgets_what_was_disarmed)
+{
+    open_wheel(1000 * TICK_NS, false);
+    arm(&models[0], 1003 * TICK_NS);
+    arm(&models[1], 9000 * TICK_NS);
+    disarm(&models[0]);
+    int64_t until_ns = wf_wheel_plan(&wheel, TICK_NS).next_ns;
+    cr_assert(until_ns > 2000 * TICK_NS);
+    cr_assert(wf_timer_arm(&models[2].timer, 1500 * TICK_NS), "the sleeper is not woken");
+    cr_assert(!wf_timer_arm(&models[3].timer, until_ns + TICK_NS));
+    cr_assert(wf_wheel_plan(&wheel, TICK_NS).next_ns <= 1500 * TICK_NS);
 }
 
 /* Few timers of a tick fire at their deadlines, never before, and a crowd all together when it is over. */

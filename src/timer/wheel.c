@@ -228,6 +228,9 @@ struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns)
     struct wf_wheel_plan plan;
     wf_lock(&wheel->lock);
     int count = look_ahead(wheel, times);
+    /* What was published may be the time of a timer that was disarmed: whoever arms one between that and the
+     * sleep's end would wake nobody. */
+    publish_next(wheel);
     int64_t next_ns = wf_load_rlx(&wheel->next_ns);
     wf_unlock(&wheel->lock);
     sort_times(times, count);

@@ -101,8 +101,9 @@ struct wf_wheel_plan {
     int64_t following_ns;
 };
 
-/* Timers that follow another within `window_ns` wait for each other: one look for all of them. Not for exact
- * wheels. */
+/* Timers that follow another within `window_ns` wait for each other: one look for all of them. Whoever arms one
+ * that is earlier than the first of them is told so, and one that is not is late by the window at most. Not for
+ * exact wheels. */
 struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns);
 
 /* When to look next. Any thread. */
