@@ -36,17 +36,23 @@ static inline weft_task *wf_door_running(const struct wf_worker *worker)
  * waits were all ready for long yields here once, and looks again. May switch. */
 int wf_door_enter(weft_task *self, const char *call);
 
-/* Enters while there is nothing to do there but to count. False, nothing has been done: wf_door_enter. For
- * wf_no_task too, which has no budget. */
-static inline bool wf_door_pass(weft_task *self)
+/* Spends of the budget while there is nothing to do but to count. False, nothing has been done: wf_door_spend. */
+static inline bool wf_door_spend_quickly(weft_task *self)
 {
-    if (WF_UNLIKELY((wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0) ||
-        WF_UNLIKELY((wf_task_flags(self) & WF_TASK_PROBED) != 0) ||
+    if (WF_UNLIKELY((wf_task_flags(self) & WF_TASK_PROBED) != 0) ||
         WF_UNLIKELY(self->budget_spent >= WF_BUDGET - 1)) {
         return false;
     }
     self->budget_spent++;
     return true;
+}
+
+/* Enters while there is nothing to do there but to count. False, nothing has been done: wf_door_enter. For
+ * wf_no_task too, which has no budget. */
+static inline bool wf_door_pass(weft_task *self)
+{
+    return WF_LIKELY((wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0) &&
+           wf_door_spend_quickly(self);
 }
 
 /* What a call's beginning does on the short way, on wf_here_quick(): the calling task, or NULL for the long one. */
@@ -79,11 +85,7 @@ void wf_door_spend(weft_task *self, const char *call);
 /* The same, in a few instructions while there is nothing to do. */
 static inline void wf_door_spend_here(weft_task *self, const char *call)
 {
-    bool is_plain =
-        (wf_task_flags(self) & WF_TASK_PROBED) == 0 && self->budget_spent < WF_BUDGET - 1;
-    if (WF_LIKELY(is_plain)) {
-        self->budget_spent++;
-    } else {
+    if (!wf_door_spend_quickly(self)) {
         wf_door_spend(self, call);
     }
 }

@@ -27,10 +27,10 @@ void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
 {
     uint64_t near = wf_deque_at(lane, at + WF_FETCH_STACK);
     uint64_t far = wf_deque_at(lane, at + WF_FETCH_RECORD);
-    weft_task *task = (weft_task *)(uintptr_t)(near & WF_READY_ADDRESS);
+    weft_task *task = wf_token_task(near);
     const char *top = (const char *)wf_load_rlx(&task->fiber);
     fetch_lines(top);
     fetch_lines(top - (ptrdiff_t)3 * LINE_BYTES);
     fetch_lines(top - (ptrdiff_t)6 * LINE_BYTES);
-    fetch_lines((const char *)(uintptr_t)(far & WF_READY_ADDRESS) + (ptrdiff_t)2 * LINE_BYTES);
+    fetch_lines((const char *)wf_token_task(far) + (ptrdiff_t)2 * LINE_BYTES);
 }

@@ -86,14 +86,20 @@ static inline __attribute__((always_inline)) void wf_go(struct wf_worker *worker
     wf_go_arrive(wf_here(), leave); /* who arrives here has often been left for the like */
 }
 
-static inline __attribute__((always_inline)) struct wf_fiber *wf_go_find(struct wf_worker *worker)
+/* The next started task if it is at hand; its turn is counted. */
+static inline __attribute__((always_inline)) weft_task *wf_go_take(struct wf_worker *worker)
 {
     weft_task *next = WF_LIKELY(worker->until_poll > 1) ? wf_ready_take_started(worker) : NULL;
-    if (WF_UNLIKELY(next == NULL)) {
-        return wf_go_find_other(worker);
+    if (WF_LIKELY(next != NULL)) {
+        worker->until_poll--;
     }
-    worker->until_poll--;
-    return wf_load_rlx(&next->fiber);
+    return next;
+}
+
+static inline __attribute__((always_inline)) struct wf_fiber *wf_go_find(struct wf_worker *worker)
+{
+    weft_task *next = wf_go_take(worker);
+    return WF_LIKELY(next != NULL) ? wf_load_rlx(&next->fiber) : wf_go_find_other(worker);
 }
 
 /* The wait is in the task's record. */
@@ -105,12 +111,11 @@ static inline __attribute__((always_inline)) void wf_go_park(struct wf_worker *w
 /* Of a task that is not pinned: a trip through the lanes. Returns at once if nobody else is ready. */
 static inline __attribute__((always_inline)) void wf_go_yield(struct wf_worker *worker)
 {
-    weft_task *next = WF_LIKELY(worker->until_poll > 1) ? wf_ready_take_started(worker) : NULL;
+    weft_task *next = wf_go_take(worker);
     if (WF_UNLIKELY(next == NULL)) {
         wf_go_yield_otherwise(worker);
         return;
     }
-    worker->until_poll--;
     wf_go(worker, wf_load_rlx(&next->fiber), WF_LEAVE_YIELD);
 }
 

@@ -23,7 +23,7 @@ static uint64_t entry_of(const weft_task *task, bool is_new)
 /* Claims what an entry names. False: stale, or to be buried. */
 static bool resolve(struct wf_worker *worker, uint64_t entry, bool is_linked, struct wf_pick *pick)
 {
-    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    weft_task *task = wf_token_task(entry);
     pick->task = task;
     pick->is_new = (entry & WF_READY_NEW) != 0;
     if (!pick->is_new) {
@@ -49,7 +49,7 @@ static bool resolve(struct wf_worker *worker, uint64_t entry, bool is_linked, st
 /* A task that has started has one entry, which lives until somebody takes it. */
 static bool is_dead(uint64_t entry)
 {
-    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    weft_task *task = wf_token_task(entry);
     return (entry & WF_READY_NEW) != 0 && (wf_word_life(wf_load_acq(&task->word)) != WF_NEW ||
                                            (wf_task_id(task) & 0xffff) != entry >> 48);
 }
@@ -108,7 +108,7 @@ static void send_home(weft_runtime *runtime, weft_task *task)
 static __attribute__((noinline)) void push_far(struct wf_worker *worker, struct wf_deque *lane,
                                                uint64_t entry)
 {
-    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    weft_task *task = wf_token_task(entry);
     if (wf_deque_push(lane, entry)) {
         return;
     }

@@ -25,9 +25,6 @@ struct wf_pick {
 /* ... and is WF_TASK_APART. Such a task has no entry without it: what becomes APART later was in no deque before. */
 #define WF_READY_APART UINT64_C(2)
 
-/* Where an entry has the task. */
-#define WF_READY_ADDRESS UINT64_C(0x0000fffffffffffc)
-
 enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others here have their turn */
 
 /* The task that was woken last, whose entry was seen in the slot, if it may run now; it has started. NULL: ask
@@ -46,7 +43,7 @@ static inline weft_task *wf_ready_take_seen(struct wf_worker *worker, uint64_t e
         return NULL; /* stolen meanwhile */
     }
     worker->slot_streak++;
-    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    weft_task *task = wf_token_task(entry);
     WF_HOLDS(task != NULL);
     return task;
 }
@@ -114,7 +111,7 @@ static inline __attribute__((always_inline)) weft_task *wf_ready_take_oldest(
         return NULL;
     }
     worker->slot_streak = 0;
-    weft_task *task = (weft_task *)(uintptr_t)(entry & WF_READY_ADDRESS);
+    weft_task *task = wf_token_task(entry);
     WF_HOLDS(task != NULL);
     return task;
 }

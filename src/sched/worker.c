@@ -81,14 +81,15 @@ __attribute__((noinline)) void wf_go_park_slowly(struct wf_worker *worker, weft_
 
 __attribute__((noinline)) void wf_go_arrive_otherwise(struct wf_worker *worker, enum wf_leave leave)
 {
-    if (leave == WF_LEAVE_YIELD || leave == WF_LEAVE_YIELD_SLOWLY) {
-        wf_bump_own(&worker->counters.yields, 1);
-        wf_ready_push_yielded(worker, worker->left->task);
-    } else if (leave == WF_LEAVE_SOON) {
-        wf_bump_own(&worker->counters.yields, 1);
-        wf_ready_push_soon(worker, worker->left->task);
-    } else if (leave == WF_LEAVE_END) {
+    if (leave == WF_LEAVE_END) {
         wf_fiber_give(&worker->stacks, worker->left);
+        return;
+    }
+    wf_bump_own(&worker->counters.yields, 1);
+    if (leave == WF_LEAVE_SOON) {
+        wf_ready_push_soon(worker, worker->left->task);
+    } else {
+        wf_ready_push_yielded(worker, worker->left->task);
     }
 }
 
@@ -212,16 +213,6 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
     }
 }
 
-/* The next started task if it is at hand; its turn is counted. */
-static inline __attribute__((always_inline)) weft_task *take_at_hand(struct wf_worker *worker)
-{
-    weft_task *next = worker->until_poll > 1 ? wf_ready_take_started(worker) : NULL;
-    if (WF_LIKELY(next != NULL)) {
-        worker->until_poll--;
-    }
-    return next;
-}
-
 /* Whether the stack of the fiber that runs, whose task has ended, will do for a picked task as it is. */
 static bool fits_this_stack(const struct wf_worker *worker, struct wf_pick pick)
 {
@@ -255,7 +246,7 @@ static void fiber_main(void *unused)
         wf_task_end_on(worker, task, raw);
         struct wf_fiber *self = worker->fiber;
         self->task = NULL;
-        weft_task *next = take_at_hand(worker);
+        weft_task *next = wf_go_take(worker);
         struct wf_fiber *to = next != NULL ? wf_load_rlx(&next->fiber) : find_heir(worker, self);
         wf_go_begin_turn(worker, to);
         if (to != self) {

@@ -15,8 +15,8 @@ struct wf_worker;
 /* The worker of threads that are none (worker.c). Nobody writes to it. */
 extern struct wf_worker wf_no_worker;
 
-/* What runs where no fiber does: it has no life, no budget and points that count (await points look at both), and values (which
- * spawning looks at) that nobody may touch. */
+/* What runs where no fiber does: it has no life, no budget and points that count (await points look at both), and
+ * values (which spawning looks at) that nobody may touch. */
 extern struct weft_task wf_no_task;
 
 #if defined(__x86_64__)

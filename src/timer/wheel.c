@@ -7,6 +7,8 @@
  */
 #include "timer/wheel.h"
 
+#include <limits.h>
+
 enum { LEVEL_BITS = 6 };
 
 /* How many timers of a tick are told apart by their deadlines, and how many a plan looks at. */
@@ -112,11 +114,15 @@ static bool first_slot(const struct wf_wheel *wheel, struct due_slot *out)
     return first_slot_from(wheel, 0, out);
 }
 
-static int64_t earliest_in(struct wf_list *slot)
+/* The earliest deadline in a slot; WF_FOREVER if it holds none, or more than `most`. */
+static int64_t earliest_in(const struct wf_list *slot, int most)
 {
     int64_t earliest = WF_FOREVER;
-    for (struct wf_list *l = slot->next; l != slot; l = l->next) {
-        struct wf_timer *timer = WF_CONTAINER(l, struct wf_timer, link);
+    for (const struct wf_list *l = slot->next; l != slot; l = l->next) {
+        if (most-- == 0) {
+            return WF_FOREVER;
+        }
+        const struct wf_timer *timer = WF_CONTAINER(l, const struct wf_timer, link);
         earliest = timer->deadline_ns < earliest ? timer->deadline_ns : earliest;
     }
     return earliest;
@@ -126,38 +132,22 @@ static int64_t earliest_in(struct wf_list *slot)
  * of it counts. */
 static int64_t earliest_from(struct wf_wheel *wheel, const struct due_slot *first)
 {
-    int64_t earliest = earliest_in(&wheel->slots[first->level][first->slot]);
+    int64_t earliest = earliest_in(&wheel->slots[first->level][first->slot], INT_MAX);
     for (int slot = 0; first->level == WF_WHEEL_LEVELS - 1 && slot < WF_WHEEL_SLOTS; slot++) {
-        int64_t other = earliest_in(&wheel->slots[first->level][slot]);
+        int64_t other = earliest_in(&wheel->slots[first->level][slot], INT_MAX);
         earliest = other < earliest ? other : earliest;
     }
     return earliest;
-}
-
-/* Puts the deadlines in a slot into `times`; how many, `most` + 1 if there are more. */
-static int list_times(const struct wf_list *slot, int64_t *times, int most)
-{
-    int count = 0;
-    for (const struct wf_list *l = slot->next; l != slot; l = l->next) {
-        if (count == most) {
-            return most + 1;
-        }
-        times[count++] = WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns;
-    }
-    return count;
 }
 
 /* When to look into the first slot, of a wheel that is not exact: where few timers share the tick it is the first
  * one's deadline. */
 static int64_t time_to_look(const struct wf_wheel *wheel, const struct due_slot *first)
 {
-    int64_t times[FEW];
-    int64_t next_ns = time_of(first->tick);
-    int count = first->level == 0 ? list_times(&wheel->slots[0][first->slot], times, FEW) : FEW + 1;
-    for (int i = 0; count <= FEW && i < count; i++) {
-        next_ns = times[i] < next_ns ? times[i] : next_ns;
-    }
-    return next_ns;
+    int64_t deadline_ns =
+        first->level == 0 ? earliest_in(&wheel->slots[0][first->slot], FEW) : WF_FOREVER;
+    int64_t tick_ns = time_of(first->tick);
+    return deadline_ns < tick_ns ? deadline_ns : tick_ns;
 }
 
 static void publish_next(struct wf_wheel *wheel)
@@ -171,6 +161,19 @@ static void publish_next(struct wf_wheel *wheel)
 }
 
 /* ---- planning ---- */
+
+/* Puts the deadlines in a slot into `times`; how many, `most` + 1 if there are more. */
+static int list_times(const struct wf_list *slot, int64_t *times, int most)
+{
+    int count = 0;
+    for (const struct wf_list *l = slot->next; l != slot; l = l->next) {
+        if (count == most) {
+            return most + 1;
+        }
+        times[count++] = WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns;
+    }
+    return count;
+}
 
 /* When there will be something to do, the first few times: deadlines of the lowest level, and then when the next
  * slot above has to be emptied. How many; not in order. */
