@@ -96,12 +96,19 @@ static intptr_t flood_and_trickle(void *arg)
     return 0;
 }
 
-Test(flood, of_like_lines_ten_are_written_and_the_rest_is_counted)
+/* Simulated, to a good end, with what it writes kept for assert_lines. */
+static void run_captured(weft_fn *fn)
 {
     static const weft_options simulated = {.simulate = true};
     begin_capture();
-    cr_assert_eq(weft_run(flood_and_trickle, NULL, &simulated), 0);
+    intptr_t rc = weft_run(fn, NULL, &simulated);
     end_capture();
+    cr_assert_eq(rc, 0);
+}
+
+Test(flood, of_like_lines_ten_are_written_and_the_rest_is_counted)
+{
+    run_captured(flood_and_trickle);
     assert_lines("Input/output error", WF_FLOOD_LINES + 1, 1000 - WF_FLOOD_LINES);
     assert_lines("Broken pipe", 3, 0);
     wt_assert_clean();
@@ -120,10 +127,7 @@ static intptr_t flood_by_seconds(void *arg)
 
 Test(flood, each_second_has_lines_of_its_own)
 {
-    static const weft_options simulated = {.simulate = true};
-    begin_capture();
-    cr_assert_eq(weft_run(flood_by_seconds, NULL, &simulated), 0);
-    end_capture();
+    run_captured(flood_by_seconds);
     assert_lines("Input/output error", 4 * WF_FLOOD_LINES + 3, 3 * 5);
     wt_assert_clean();
 }

@@ -11,6 +11,7 @@
 
 #include <weft.h>
 
+#include "crowd.h"
 #include "ring_faults.h"
 #include "support.h"
 
@@ -488,40 +489,11 @@ FAULT_TEST(others)
 
 enum { CROWD = 300 };
 
-static atomic_int bytes_read;
-
-static intptr_t read_and_count(void *arg)
-{
-    intptr_t result = read_one(arg);
-    atomic_fetch_add(&bytes_read, result == 'x');
-    return result;
-}
-
-/* Each has a byte, is cancelled, or finds the end; no byte is missing. */
 static intptr_t read_in_a_crowd(void *arg)
 {
     static weft_task *tasks[CROWD];
-    int fds[2];
     (void)arg;
-    atomic_store(&bytes_read, 0);
-    wt_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
-    for (int i = 0; i < CROWD; i++) {
-        wt_check(weft_spawn(&tasks[i], read_and_count, &fds[0]) == 0);
-    }
-    wt_check(weft_yield() == 0);
-    for (int i = 0; i < CROWD; i += 3) {
-        wt_check(weft_cancel(tasks[i]) == 1);
-    }
-    for (int i = 0; i < CROWD / 2; i++) {
-        wt_check(weft_write(fds[1], "x", 1) == 1);
-    }
-    wt_check(weft_close(fds[1]) == 0);
-    for (int i = 0; i < CROWD; i++) {
-        intptr_t result = finish(tasks[i]);
-        wt_check(result == 'x' || result == 0 || (result == -ECANCELED && i % 3 == 0));
-    }
-    wt_check(atomic_load(&bytes_read) == CROWD / 2);
-    return weft_close(fds[0]);
+    return read_in_crowd(tasks, CROWD);
 }
 
 Test(ring_faults, completions_without_room, .timeout = 100 * WT_TIME_SCALE)

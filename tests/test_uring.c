@@ -18,6 +18,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "crowd.h"
 #include "forbid.h"
 #include "poll/uring.h"
 #include "support.h"
@@ -133,55 +134,11 @@ Test(uring, forbidden_it_starts_without)
 
 enum { CROWD = 1500 };
 
-static intptr_t read_one(void *arg)
-{
-    char byte = 0;
-    ssize_t n = weft_read(*(const int *)arg, &byte, 1);
-    return n == 1 ? byte : n;
-}
-
-static atomic_int bytes_read;
-
-/* Counts its byte: a request that comes behind it makes the task end as cancelled all the same. */
-static intptr_t read_and_count(void *arg)
-{
-    intptr_t result = read_one(arg);
-    atomic_fetch_add(&bytes_read, result == 'x');
-    return result;
-}
-
-/* Each is answered: by a byte, by its cancellation, or in the end by the end. No byte is missing. */
 static intptr_t read_in_a_crowd(void *arg)
 {
-    static int fds[2];
     static weft_task *tasks[CROWD];
-    int told = 0;
-    int got = 0;
-    int ended = 0;
     (void)arg;
-    make_pair(fds);
-    atomic_store(&bytes_read, 0);
-    for (int i = 0; i < CROWD; i++) {
-        wt_check(weft_spawn(&tasks[i], read_and_count, &fds[0]) == 0);
-    }
-    wt_check(weft_yield() == 0); /* all wait, and some of it is not yet submitted */
-    for (int i = 0; i < CROWD; i += 3) {
-        wt_check(weft_cancel(tasks[i]) == 1);
-    }
-    for (int i = 0; i < CROWD; i += 2) {
-        wt_check(weft_write(fds[1], "x", 1) == 1);
-    }
-    wt_check(weft_close(fds[1]) == 0);
-    for (int i = 0; i < CROWD; i++) {
-        intptr_t result = -1;
-        wt_check(weft_await(tasks[i], &result) == 0);
-        told += result == -ECANCELED;
-        got += result == 'x';
-        ended += result == 0;
-    }
-    wt_check(atomic_load(&bytes_read) == CROWD / 2);
-    wt_check(told <= CROWD / 3 && told + got + ended == CROWD);
-    return weft_close(fds[0]);
+    return read_in_crowd(tasks, CROWD);
 }
 
 Test(uring, a_crowd_that_is_cancelled, .timeout = 30)
@@ -199,7 +156,7 @@ static intptr_t close_under_a_crowd(void *arg)
     make_pair(fds);
     uint64_t mark = parks_now();
     for (int i = 0; i < CROWD; i++) {
-        wt_check(weft_spawn(&tasks[i], read_one, &fds[0]) == 0);
+        wt_check(weft_spawn(&tasks[i], read_byte, &fds[0]) == 0);
     }
     until_parked(mark, CROWD);
     wt_check(weft_close(fds[0]) == 0);
@@ -244,7 +201,7 @@ static intptr_t start_both(void *arg)
 {
     struct held *held = arg;
     const weft_spawn_options pinned = {.pinned = true};
-    wt_check(weft_spawn_with(&held->reader, read_one, &held->fds[0], &pinned) == 0);
+    wt_check(weft_spawn_with(&held->reader, read_byte, &held->fds[0], &pinned) == 0);
     wt_check(weft_spawn_with(&held->spinner, keep_busy, held, &pinned) == 0);
     return 0;
 }
@@ -343,13 +300,13 @@ static intptr_t use_terminal(void *arg)
         intptr_t result = 0;
         wt_check(openpty(&ends[0], &ends[1], NULL, NULL, NULL) == 0);
         wt_check(fcntl(ends[1], F_SETFL, O_RDWR | flags) == 0);
-        wt_check(weft_spawn(&reader, read_one, &ends[1]) == 0);
+        wt_check(weft_spawn(&reader, read_byte, &ends[1]) == 0);
         wt_check(weft_sleep(WEFT_MS) == 0);
         wt_check(weft_write(ends[0], "k\n", 2) == 2);
         wt_check(weft_await(reader, &result) == 0 && result == 'k');
         char rest;
         wt_check(weft_read(ends[1], &rest, 1) == 1 && rest == '\n');
-        wt_check(weft_spawn(&reader, read_one, &ends[1]) == 0);
+        wt_check(weft_spawn(&reader, read_byte, &ends[1]) == 0);
         wt_check(weft_sleep(WEFT_MS) == 0 && weft_cancel(reader) == 1);
         wt_check(weft_await(reader, &result) == 0 && result == -ECANCELED);
         wt_check(weft_close(ends[0]) == 0 && weft_close(ends[1]) == 0);
