@@ -142,6 +142,23 @@ static inline void wf_wait_begin_here(struct wf_wait *wait, weft_task *self, enu
     wait->list = NULL;
 }
 
+/* Starts a wait for one source, `target`, in whose list its waiter is about to be linked. */
+static inline void wf_seat_begin(struct wf_seat *seat, weft_task *self, enum wf_reason reason,
+                                 const void *target)
+{
+    seat->waiter = (struct wf_waiter){.wait = &seat->wait};
+    wf_wait_begin_here(&seat->wait, self, reason);
+    seat->wait.target = target;
+}
+
+/* The same for an object of the program. */
+static inline void wf_seat_take(struct wf_seat *seat, weft_task *self, enum wf_reason reason,
+                                const void *target)
+{
+    wf_seat_begin(seat, self, reason, target);
+    seat->wait.waiter = &seat->waiter;
+}
+
 static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait)
 {
     weft_task *self = wait->task;

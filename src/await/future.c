@@ -46,6 +46,7 @@ static int complete(weft_future *future, weft_state state, intptr_t result)
         wf_store_rel(&f->state, (uint32_t)state);
         while (f->waiters.next != NULL && !wf_list_is_empty(&f->waiters)) {
             struct wf_waiter *waiter = WF_CONTAINER(f->waiters.next, struct wf_waiter, link);
+            wf_waiter_fetch(&f->waiters, &waiter->link);
             (void)wf_waiter_grant(waiter, WF_GRANTED, &later);
         }
     }
@@ -134,18 +135,15 @@ int weft_future_await(weft_future *future, intptr_t *result)
     if (rc < 0) {
         return rc;
     }
-    struct wf_wait wait;
-    struct wf_waiter waiter = {.wait = &wait};
-    wf_wait_begin_here(&wait, self, WF_WAIT_FUTURE);
-    wait.target = future;
-    wait.waiter = &waiter;
+    struct wf_seat seat;
+    wf_seat_take(&seat, self, WF_WAIT_FUTURE, future);
     /* By the lock even when it is complete: the future may go once this returns, and a setter may still
      * hold the lock. */
-    if (wf_future_watch(future, &waiter)) {
-        enum wf_verdict verdict = wf_door_park_here(&wait);
-        if (verdict != WF_GRANTED || wait.was_early) {
+    if (wf_future_watch(future, &seat.waiter)) {
+        enum wf_verdict verdict = wf_door_park_here(&seat.wait);
+        if (verdict != WF_GRANTED || seat.wait.was_early) {
             wf_future_unwatch(future,
-                              &waiter); /* and out of a setter's lock, before the future may go */
+                              &seat.waiter); /* and out of a setter's lock, before the future may go */
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
     }

@@ -14,4 +14,27 @@
  * over a call. */
 #define WF_FORGET(pointer) __asm__("" : "+r"(pointer))
 
+/* Fetches the line of `at`. A hint: any address will do. Not __builtin_prefetch, which gcc takes for nothing: of a
+ * function that does no more than that it leaves out the calls. */
+static inline void wf_fetch(const void *at)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("prefetcht0 %0" ::"m"(*(const char *)at));
+#else
+    __builtin_prefetch(at);
+    __asm__ __volatile__("");
+#endif
+}
+
+/* Fetches the line of `at` to be written: alone the later store, or locked operation, would fetch it once to look and
+ * once more to write, where another processor has it. A hint: any address will do. */
+static inline void wf_fetch_to_write(const void *at)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("prefetchw %0" ::"m"(*(const char *)at));
+#else
+    __builtin_prefetch(at, 1);
+#endif
+}
+
 #endif

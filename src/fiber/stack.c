@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/hint.h"
 #include "base/log.h"
 #include "fiber/depot.h"
 #include "fiber/guard.h"
@@ -26,7 +27,7 @@ static inline void fetch(const struct wf_fiber *f)
 {
     const char *line = (const char *)f;
     for (int i = 0; i < FETCH_LINES; i++, line -= LINE_BYTES) {
-        __builtin_prefetch(line, 1);
+        wf_fetch(line);
     }
 }
 

@@ -16,7 +16,7 @@ enum { STACK_LINES = 13 };
 static void fetch_lines(const char *first, int count)
 {
     for (int i = 0; i < count; i++) {
-        __builtin_prefetch(first + (ptrdiff_t)LINE * i, 1);
+        wf_fetch(first + (ptrdiff_t)LINE * i);
     }
 }
 
@@ -39,8 +39,8 @@ void wf_fetch_woken(const struct wf_later *later)
 {
     for (uintptr_t entry = later->ready; entry != 0; entry = *wf_ready_link(entry)) {
         if (woken(entry) != NULL) {
-            __builtin_prefetch(wf_load_rlx(&woken(entry)->fiber), 1);
-            __builtin_prefetch(&woken(entry)->wait);
+            wf_fetch(wf_load_rlx(&woken(entry)->fiber));
+            wf_fetch(&woken(entry)->wait);
         }
     }
     for (uintptr_t entry = later->ready; entry != 0; entry = *wf_ready_link(entry)) {

@@ -10,12 +10,13 @@
 #ifndef WF_POLL_FETCH_H
 #define WF_POLL_FETCH_H
 
+#include "base/hint.h"
 #include "poll/descriptor.h"
 
 /* Two steps before an event: the record, then the wait of its reader. */
 static inline void wf_fetch_record(struct wf_fd_table *table, int fd)
 {
-    __builtin_prefetch(wf_fd_at(table, fd), 1);
+    wf_fetch(wf_fd_at(table, fd));
 }
 
 void wf_fetch_reader(struct wf_fd_table *table, int fd);

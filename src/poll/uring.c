@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/hint.h"
 #include "base/log.h"
 
 /* The low bits of a completion's user data; the rest is the operation. */
@@ -293,10 +294,10 @@ static void fetch_ahead(const struct wf_uring *ring, uint32_t at, uint32_t tail)
 {
     enum { FAR = 8, NEAR = 4 };
     if (tail - at > FAR) {
-        __builtin_prefetch(op_at(ring, at + FAR));
+        wf_fetch(op_at(ring, at + FAR));
         const struct wf_op *op = op_at(ring, at + NEAR);
         if (op != NULL) {
-            __builtin_prefetch(op->wait->task);
+            wf_fetch(op->wait->task);
         }
     }
 }

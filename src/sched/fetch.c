@@ -18,9 +18,9 @@ enum { LINE_BYTES = 64 };
 /* Three cache lines, the last of which has `at`. In a row: a loop costs more than it fetches. */
 static inline void fetch_lines(const char *at)
 {
-    __builtin_prefetch(at, 1);
-    __builtin_prefetch(at - LINE_BYTES, 1);
-    __builtin_prefetch(at - (ptrdiff_t)2 * LINE_BYTES, 1);
+    wf_fetch(at);
+    wf_fetch(at - LINE_BYTES);
+    wf_fetch(at - (ptrdiff_t)2 * LINE_BYTES);
 }
 
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at)

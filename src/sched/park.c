@@ -27,7 +27,7 @@
 
 enum { AWAKE = 0, ON_FUTEX, IN_POLLER, IN_RING, NOTIFIED };
 
-enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16, LINGER_LOOKS = 2, MAIL_NS = 2000 };
+enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16, LINGER_LOOKS = 2, MAIL_NS = 16000 };
 
 /* Is there work where a thief may take it, or for the ring? A few workers each time, by turns. */
 static bool is_work_about(struct wf_worker *worker, uint32_t *next)
@@ -53,6 +53,7 @@ static bool wait_awake(struct wf_worker *worker, int64_t budget_ns)
     uint32_t next = worker->index;
     do {
         for (int i = 0; i < 16; i++) {
+            wf_fetch_to_write(&worker->inbox);
             if (!wf_inbox_is_empty(&worker->inbox)) {
                 return true;
             }

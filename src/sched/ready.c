@@ -96,6 +96,7 @@ static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task
 static void send_home(weft_runtime *runtime, weft_task *task)
 {
     struct wf_worker *home = &runtime->workers[task->home];
+    wf_fetch_to_write(&home->inbox);
     wf_inbox_push(&home->inbox, &task->inbox_entry);
     wf_fence_after_rmw(); /* pairs with go_to_sleep: either it sees the task, or is seen to be drowsy */
     if (wf_load_sc(&home->is_drowsy) != 0) {

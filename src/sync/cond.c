@@ -89,19 +89,16 @@ int weft_cond_notify_all(weft_cond *cond)
  * owner is missed. */
 static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
 {
-    struct wf_wait wait;
-    struct wf_waiter waiter = {.wait = &wait};
-    wf_wait_begin(&wait, self, WF_WAIT_COND);
-    wait.target = cond;
-    wait.waiter = &waiter;
+    struct wf_seat seat;
+    wf_seat_take(&seat, self, WF_WAIT_COND, cond);
     (void)wf_bitlock(&cond->word);
-    wf_waiters_add(&cond->waiters, &waiter);
+    wf_waiters_add(&cond->waiters, &seat.waiter);
     wf_bitunlock(&cond->word, QUEUED);
     (void)wf_mutex_give(wf_mutex_inside(cond->mutex));
-    enum wf_verdict verdict = wf_door_park(&wait);
-    if (verdict != WF_GRANTED || wait.was_early) {
+    enum wf_verdict verdict = wf_door_park(&seat.wait);
+    if (verdict != WF_GRANTED || seat.wait.was_early) {
         (void)wf_bitlock(&cond->word);
-        wf_waiters_remove(&waiter, &cond->leaving);
+        wf_waiters_remove(&seat.waiter, &cond->leaving);
         wf_bitunlock(&cond->word, state_of(cond));
     }
     return verdict;

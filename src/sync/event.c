@@ -123,17 +123,14 @@ bool wf_event_is_through(weft_event *event)
 
 static int wait_until_set(weft_event *event, weft_task *self)
 {
-    struct wf_wait wait;
-    struct wf_waiter waiter = {.wait = &wait};
-    wf_wait_begin(&wait, self, WF_WAIT_EVENT);
-    wait.target = event;
-    wait.waiter = &waiter;
-    if (!wf_event_watch(event, &waiter)) {
+    struct wf_seat seat;
+    wf_seat_take(&seat, self, WF_WAIT_EVENT, event);
+    if (!wf_event_watch(event, &seat.waiter)) {
         return 0;
     }
-    enum wf_verdict verdict = wf_door_park(&wait);
-    if (verdict != WF_GRANTED || wait.was_early) {
-        wf_event_unwatch(event, &waiter);
+    enum wf_verdict verdict = wf_door_park(&seat.wait);
+    if (verdict != WF_GRANTED || seat.wait.was_early) {
+        wf_event_unwatch(event, &seat.waiter);
     }
     return verdict == WF_GRANTED ? 0 : -ECANCELED;
 }

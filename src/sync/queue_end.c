@@ -57,17 +57,14 @@ int weft_queue_join(weft_queue *queue)
         return rc;
     }
     struct wf_queue *q = wf_queue_inside(queue);
-    struct wf_wait wait;
-    struct wf_waiter waiter = {.wait = &wait};
-    wf_wait_begin(&wait, self, WF_WAIT_DONE);
-    wait.target = queue;
-    wait.waiter = &waiter;
-    wait.list = wf_queue_list_peer;
-    if (await_end(q, &waiter)) {
-        enum wf_verdict verdict = wf_door_park(&wait);
-        if (verdict != WF_GRANTED || wait.was_early) {
+    struct wf_seat seat;
+    wf_seat_take(&seat, self, WF_WAIT_DONE, queue);
+    seat.wait.list = wf_queue_list_peer;
+    if (await_end(q, &seat.waiter)) {
+        enum wf_verdict verdict = wf_door_park(&seat.wait);
+        if (verdict != WF_GRANTED || seat.wait.was_early) {
             wf_lock(&q->lock);
-            wf_queue_remove(q, &waiter);
+            wf_queue_remove(q, &seat.waiter);
             wf_unlock(&q->lock);
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;

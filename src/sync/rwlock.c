@@ -169,13 +169,10 @@ static void list_writer(const struct wf_wait *wait, wf_each *each, void *arg)
 static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_task *self,
                                                  bool writes)
 {
-    struct wf_wait wait;
-    struct wf_waiter waiter = {.wait = &wait};
-    wf_wait_begin(&wait, self, WF_WAIT_RWLOCK);
-    wait.target = lock;
-    wait.waiter = &waiter;
-    wait.list = list_writer;
-    int rc = enter(lock, self, writes, &waiter);
+    struct wf_seat seat;
+    wf_seat_take(&seat, self, WF_WAIT_RWLOCK, lock);
+    seat.wait.list = list_writer;
+    int rc = enter(lock, self, writes, &seat.waiter);
     if (rc == -EDEADLK) {
         wf_misuse(rc, writes ? "weft_rwlock_write_lock" : "weft_rwlock_read_lock", lock, "", 0,
                   "the caller has it for writing");
@@ -183,9 +180,9 @@ static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_ta
     if (rc != -EBUSY) {
         return rc;
     }
-    enum wf_verdict verdict = wf_door_park(&wait);
-    if (verdict != WF_GRANTED || wait.was_early) {
-        leave(lock, &waiter, verdict);
+    enum wf_verdict verdict = wf_door_park(&seat.wait);
+    if (verdict != WF_GRANTED || seat.wait.was_early) {
+        leave(lock, &seat.waiter, verdict);
     }
     return verdict == WF_GRANTED ? 0 : -ECANCELED;
 }

@@ -184,6 +184,7 @@ static inline void grant_waiters(weft_task *task, struct wf_later *later)
     struct wf_list *waiters = &task->waiters;
     while (!wf_list_is_empty(waiters)) {
         struct wf_waiter *waiter = WF_CONTAINER(waiters->next, struct wf_waiter, link);
+        wf_waiter_fetch(waiters, &waiter->link);
         (void)wf_waiter_grant(waiter, WF_GRANTED, later);
     }
 }
