@@ -13,7 +13,7 @@
  */
 #include "sched/ready.h"
 
-enum { LINE_BYTES = 64 };
+enum { LINE_BYTES = 64, LINES = 9 };
 
 /* Three cache lines, the last of which has `at`. In a row: a loop costs more than it fetches. */
 static inline void fetch_lines(const char *at)
@@ -25,12 +25,12 @@ static inline void fetch_lines(const char *at)
 
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
 {
-    uint64_t near = wf_deque_at(lane, at + WF_FETCH_STACK);
-    uint64_t far = wf_deque_at(lane, at + WF_FETCH_RECORD);
-    weft_task *task = wf_token_task(near);
-    const char *top = (const char *)wf_load_rlx(&task->fiber);
-    fetch_lines(top);
-    fetch_lines(top - (ptrdiff_t)3 * LINE_BYTES);
-    fetch_lines(top - (ptrdiff_t)6 * LINE_BYTES);
-    fetch_lines((const char *)wf_token_task(far) + (ptrdiff_t)2 * LINE_BYTES);
+    weft_task *near = wf_token_task(wf_deque_at(lane, at + WF_FETCH_STACK));
+    weft_task *middle = wf_token_task(wf_deque_at(lane, at + 2*WF_FETCH_STACK));
+    weft_task *far = wf_token_task(wf_deque_at(lane, at + WF_FETCH_RECORD));
+    const struct wf_fiber *fiber = wf_load_rlx(&near->fiber);
+    const char *sp = fiber->sp;
+    for (int i = 0; i < LINES; i++) wf_fetch(sp + (ptrdiff_t)i * LINE_BYTES);
+    wf_fetch(wf_load_rlx(&middle->fiber));
+    fetch_lines((const char *)far + (ptrdiff_t)2 * LINE_BYTES);
 }

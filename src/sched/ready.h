@@ -91,7 +91,7 @@ static inline uint64_t wf_ready_count(struct wf_worker *worker)
 }
 
 /* How many entries ahead stacks and records are fetched. */
-enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 6 };
+enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 9 };
 
 /* An entry was taken at `at` of the lane of woken tasks, and more than WF_FETCH_RECORD are left there: what those that
  * come next will touch is fetched (fetch.c). */
