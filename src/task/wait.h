@@ -203,7 +203,11 @@ static inline void wf_waiter_fetch(const struct wf_list *list, const struct wf_l
     if (after != list && next != list) {
         ptrdiff_t step = (const char *)next - (const char *)at;
         wf_fetch((const char *)after + WF_FETCH_WAITERS * step);
-        wf_fetch(WF_CONTAINER((uintptr_t)after, const struct wf_waiter, link)->wait->task);
+        const struct wf_waiter *waiter =
+            WF_CONTAINER((uintptr_t)after, const struct wf_waiter, link);
+        if (waiter->notify == NULL) { /* else it may have no wait */
+            wf_fetch(waiter->wait->task);
+        }
     }
 }
 
