@@ -166,7 +166,7 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
         wf_door_arm(self);
     }
     self->budget_spent = 0;
-    self->wait = wait;
+    wf_store_rlx(&self->wait, wait);
     wf_store_rlx(&self->reason, wait->reason);
     struct wf_worker *worker = wf_here();
     wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
@@ -175,7 +175,7 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
         word = wf_door_let_read(self);
     }
-    self->wait = NULL;
+    wf_store_rlx(&self->wait, (struct wf_wait *)NULL);
     wf_store_rlx(&self->reason, (uint8_t)WF_WAIT_NONE);
     enum wf_verdict verdict = wf_word_verdict(word);
     if (WF_LIKELY(verdict == WF_GRANTED)) {

@@ -13,24 +13,33 @@
  */
 #include "sched/ready.h"
 
-enum { LINE_BYTES = 64, LINES = 9 };
+enum { LINE_BYTES = 64, RECORD_LINES = 3, FRAME_LINES = 9, BELOW_WAIT = 192 };
 
-/* Three cache lines, the last of which has `at`. In a row: a loop costs more than it fetches. */
-static inline void fetch_lines(const char *at)
+/* How many entries ahead: the records (WF_FETCH_AHEAD), then the descriptors, BATCH together, then the frames. */
+enum { BATCH = 8, FRAMES_AT = 3, FIBERS_AT = FRAMES_AT + BATCH };
+
+_Static_assert(FIBERS_AT + BATCH <= WF_FETCH_AHEAD, "records come before what they point to");
+
+static inline void fetch_lines(const char *first, int count)
 {
-    wf_fetch(at);
-    wf_fetch(at - LINE_BYTES);
-    wf_fetch(at - (ptrdiff_t)2 * LINE_BYTES);
+    for (int i = 0; i < count; i++) {
+        wf_fetch(first + (ptrdiff_t)i * LINE_BYTES);
+    }
+}
+
+static inline weft_task *task_at(struct wf_deque *lane, uint64_t at)
+{
+    return wf_token_task(wf_deque_at(lane, at));
 }
 
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
 {
-    weft_task *near = wf_token_task(wf_deque_at(lane, at + WF_FETCH_STACK));
-    weft_task *middle = wf_token_task(wf_deque_at(lane, at + 2*WF_FETCH_STACK));
-    weft_task *far = wf_token_task(wf_deque_at(lane, at + WF_FETCH_RECORD));
-    const struct wf_fiber *fiber = wf_load_rlx(&near->fiber);
-    const char *sp = fiber->sp;
-    for (int i = 0; i < LINES; i++) wf_fetch(sp + (ptrdiff_t)i * LINE_BYTES);
-    wf_fetch(wf_load_rlx(&middle->fiber));
-    fetch_lines((const char *)far + (ptrdiff_t)2 * LINE_BYTES);
+    const char *wait = (const char *)wf_load_rlx(&task_at(lane, at + FRAMES_AT)->wait);
+    fetch_lines(wait - BELOW_WAIT, FRAME_LINES);
+    if (at % BATCH == 0) {
+        for (uint64_t i = 0; i < BATCH; i++) {
+            wf_fetch(wf_load_rlx(&task_at(lane, at + FIBERS_AT + i)->fiber));
+        }
+    }
+    fetch_lines((const char *)task_at(lane, at + WF_FETCH_AHEAD), RECORD_LINES);
 }

@@ -70,7 +70,7 @@ void wf_probe_point(struct wf_probe *probe, weft_task *self, const char *call)
 static bool is_decided(const weft_task *task)
 {
     enum wf_verdict verdict = wf_word_verdict(wf_load_acq(&((weft_task *)(uintptr_t)task)->word));
-    return task->wait != NULL && verdict != WF_NONE && verdict != WF_TOLD_OFF;
+    return wf_load_rlx(&task->wait) != NULL && verdict != WF_NONE && verdict != WF_TOLD_OFF;
 }
 
 void wf_probe_resume(struct wf_probe *probe, weft_task *task, bool is_new)
@@ -112,7 +112,7 @@ void wf_probe_left(struct wf_probe *probe, weft_task *task)
     enum wf_life life = wf_word_life(wf_load_acq(&task->word));
     if (life != WF_RUN && life != WF_PARKED) {
         probe->inside = 0; /* it has ended */
-    } else if (probe->moment == WEFT_SWEEP_WAITING && (life == WF_PARKED || task->wait == NULL)) {
+    } else if (probe->moment == WEFT_SWEEP_WAITING && (life == WF_PARKED || wf_load_rlx(&task->wait) == NULL)) {
         make_request(probe, task);
     }
 }

@@ -416,7 +416,7 @@ __attribute__((noinline)) weft_task *wf_ready_take_by_turns(struct wf_worker *wo
         return NULL;
     }
     worker->was_woken = lane == &worker->woken;
-    if (worker->was_woken && wf_deque_bottom(lane) - at > WF_FETCH_RECORD) {
+    if (worker->was_woken && wf_deque_bottom(lane) - at > WF_FETCH_AHEAD) {
         wf_ready_fetch(lane, at);
     }
     return task;

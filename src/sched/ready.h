@@ -90,10 +90,10 @@ static inline uint64_t wf_ready_count(struct wf_worker *worker)
     return wf_deque_count(&worker->deque) + wf_deque_count(&worker->woken);
 }
 
-/* How many entries ahead stacks and records are fetched. */
-enum { WF_FETCH_STACK = 3, WF_FETCH_RECORD = 9 };
+/* How many entries ahead is fetched. */
+enum { WF_FETCH_AHEAD = 20 };
 
-/* An entry was taken at `at` of the lane of woken tasks, and more than WF_FETCH_RECORD are left there: what those that
+/* An entry was taken at `at` of the lane of woken tasks, and more than WF_FETCH_AHEAD are left there: what those that
  * come next will touch is fetched (fetch.c). */
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at);
 

@@ -266,8 +266,8 @@ static void free_left(const weft_task *task, uint64_t word)
         free(scope->memory);
         scope->memory = NULL;
     }
-    if (task->wait != NULL) {
-        free_wait(task->wait);
+    if (wf_load_rlx(&task->wait) != NULL) {
+        free_wait(wf_load_rlx(&task->wait));
     }
 }
 

@@ -117,7 +117,7 @@ static void look_once(struct wf_scene *scene, weft_task *task, struct wf_sight *
     scene->token_count = 0;
     wf_lock(&task->lock);
     if (wf_state_look(&task->word, &sight->word)) {
-        const struct wf_wait *wait = task->wait;
+        const struct wf_wait *wait = wf_load_rlx(&task->wait);
         sight->reason = wait->reason;
         sight->number = wait->number;
         sight->serial = wait->serial;

@@ -62,7 +62,7 @@ struct wf_worker wf_no_worker = {.running = &wf_no_task};
 
 __attribute__((noinline)) void wf_go_park_slowly(struct wf_worker *worker, weft_task *task)
 {
-    struct wf_wait *wait = task->wait; /* as in wf_go_arrive_parked */
+    struct wf_wait *wait = wf_load_rlx(&task->wait); /* as in wf_go_arrive_parked */
     struct wf_later later;
     switch (wf_state_park(&task->word, wf_load_rlx(&wait->epoch), wait->hand_on != NULL)) {
     case WF_PARK_DONE:

@@ -109,7 +109,7 @@ static void give_back(weft_task *task, uint32_t count)
  * while that happens is never mixed up with what somebody already has. */
 static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
 {
-    struct wf_wait *wait = task->wait;
+    struct wf_wait *wait = wf_load_rlx(&task->wait);
     uint32_t taken;
     while ((taken = wf_state_take(&task->word)) > 0) {
         wait->taken = taken;

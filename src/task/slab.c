@@ -245,7 +245,7 @@ static __attribute__((noinline)) void free_to_new_batch(struct wf_task_cache *ca
 
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task)
 {
-    WF_ASSERT(task->scope == NULL && task->wait == NULL && task->extra == NULL &&
+    WF_ASSERT(task->scope == NULL && wf_load_rlx(&task->wait) == NULL && task->extra == NULL &&
               task->errors == NULL && task->context == NULL && wf_load_rlx(&task->joins) == 0);
     task->owner = NULL;
     wf_task_unmark(task);

@@ -136,9 +136,9 @@ struct weft_task {
     struct wf_scope *scope;
     struct wf_scope *shield;
 
-    /* What it waits for: the task writes before it parks, read by cancellers while WF_BUSY and by
-     * reports. */
-    struct wf_wait *wait;
+    /* What it waits for: the task stores (relaxed) before it parks, cancellers and reports load (relaxed) while
+     * WF_BUSY; the address alone, which says where its frames are, also whoever fetches these. */
+    _Atomic(struct wf_wait *) wait;
 
     /* Whom it joins or gathers, and hands its requests on to, as one of WF_JOINS_*: see await/cycle.c and
      * await/inside.c. The task itself stores around the wait: before it seq_cst, or release with a locked operation after
@@ -224,7 +224,7 @@ static inline void wf_task_clean(weft_task *task)
     wf_list_init(&task->waiters);
     task->scope = NULL;
     task->shield = NULL;
-    task->wait = NULL;
+    wf_store_rlx(&task->wait, (struct wf_wait *)NULL);
     wf_store_rlx(&task->joins, UINT64_C(0));
     task->extra = NULL;
     task->errors = NULL;
