@@ -364,11 +364,16 @@ static bool take_slot(struct wf_worker *worker, struct wf_pick *pick)
     return pick->task != NULL;
 }
 
+/* Of many the record of one that comes soon is fetched: it is claimed by a locked operation, which waits for it. */
 static inline uint64_t take_oldest(struct wf_deque *lane, bool is_alone)
 {
+    enum { AHEAD = 6 };
     uint64_t at;
     uint64_t entry;
     while ((entry = wf_deque_oldest(lane, &at)) != 0 && !wf_deque_take_at(lane, at, is_alone)) {
+    }
+    if (wf_deque_bottom(lane) > at + AHEAD) {
+        wf_fetch(wf_token_task(wf_deque_at(lane, at + AHEAD)));
     }
     return entry;
 }
