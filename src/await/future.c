@@ -142,8 +142,8 @@ int weft_future_await(weft_future *future, intptr_t *result)
     if (wf_future_watch(future, &seat.waiter)) {
         enum wf_verdict verdict = wf_door_park_here(&seat.wait);
         if (verdict != WF_GRANTED || seat.wait.was_early) {
-            wf_future_unwatch(future,
-                              &seat.waiter); /* and out of a setter's lock, before the future may go */
+            wf_future_unwatch(
+                future, &seat.waiter); /* and out of a setter's lock, before the future may go */
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
     }

@@ -112,7 +112,8 @@ void wf_probe_left(struct wf_probe *probe, weft_task *task)
     enum wf_life life = wf_word_life(wf_load_acq(&task->word));
     if (life != WF_RUN && life != WF_PARKED) {
         probe->inside = 0; /* it has ended */
-    } else if (probe->moment == WEFT_SWEEP_WAITING && (life == WF_PARKED || wf_load_rlx(&task->wait) == NULL)) {
+    } else if (probe->moment == WEFT_SWEEP_WAITING &&
+               (life == WF_PARKED || wf_load_rlx(&task->wait) == NULL)) {
         make_request(probe, task);
     }
 }

@@ -105,10 +105,10 @@ struct wf_worker {
     bool is_alone;       /* the only one of its runtime: nobody steals */
     bool is_searching;   /* counted in the idle word */
     bool expects_mail;   /* its inbox has brought it work lately: see park.c */
-    bool is_trimmer;    /* sleeps until stacks are to be trimmed: the one of runtime->has_trimmer */
-    uint8_t news;       /* how often a drained descriptor had something again at once: see transfer.c */
-    uint8_t unread;     /* ... and how many were not asked since one was */
-    uint8_t naps;       /* since it last stayed awake for a moment to see whether that pays */
+    bool is_trimmer; /* sleeps until stacks are to be trimmed: the one of runtime->has_trimmer */
+    uint8_t news;   /* how often a drained descriptor had something again at once: see transfer.c */
+    uint8_t unread; /* ... and how many were not asked since one was */
+    uint8_t naps;   /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
 
     /* pause.c */
