@@ -167,7 +167,6 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
     }
     self->budget_spent = 0;
     wf_store_rlx(&self->wait, wait);
-    wf_store_rlx(&self->reason, wait->reason);
     struct wf_worker *worker = wf_here();
     wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
     wf_go_park(worker);
@@ -176,7 +175,6 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
         word = wf_door_let_read(self);
     }
     wf_store_rlx(&self->wait, (struct wf_wait *)NULL);
-    wf_store_rlx(&self->reason, (uint8_t)WF_WAIT_NONE);
     enum wf_verdict verdict = wf_word_verdict(word);
     if (WF_LIKELY(verdict == WF_GRANTED)) {
         return WF_GRANTED;

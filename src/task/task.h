@@ -115,9 +115,6 @@ struct weft_task {
     weft_task *kick_next;
     wf_au8 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
 
-    /* enum wf_reason of the present wait: the task stores (relaxed), reports load. */
-    wf_au8 reason;
-
     uint16_t home; /* worker a pinned task belongs to; the scheduler's, not set for others */
 
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
