@@ -34,6 +34,7 @@ static inline void wf_fetch_to_write(const void *at)
     __asm__ __volatile__("prefetchw %0" ::"m"(*(const char *)at));
 #else
     __builtin_prefetch(at, 1);
+    __asm__ __volatile__("");
 #endif
 }
 

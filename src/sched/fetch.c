@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* fetch.c - what the next tasks will touch is fetched into the cache while others run.
  *
- * What: whoever takes an entry of the deque looks a few entries further. Of the farther one the record is
- *       fetched, every line of which a task needs that ends, and who joins it; of the nearer one, whose record is there
- *       by now, the top of its stack: as many lines as a task has used that waits in a call of the library.
+ * What: whoever takes an entry of the deque looks some entries further. Of the farthest one the record is
+ *       fetched, every line of which a task needs that ends, and who joins it; of nearer ones, whose records are there by
+ *       now, the descriptors, several together: each lies in a page of its own, and processors translate some at
+ *       once, but wait for each before the next locked operation; of the nearest one the frames around its wait.
  * Why this way: a task that has waited for long finds none of its lines in a cache, and touches them one
  *       after the other: a page to translate, a descriptor, a saved frame, the frames above it. Fetched
  *       together and early they cost less than half (docs/decisions.md). Tasks that yield are still warm,
@@ -35,7 +36,9 @@ static inline weft_task *task_at(struct wf_deque *lane, uint64_t at)
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
 {
     const char *wait = (const char *)wf_load_rlx(&task_at(lane, at + FRAMES_AT)->wait);
-    fetch_lines(wait - BELOW_WAIT, FRAME_LINES);
+    if (wait != NULL) { /* it yields, or a thief has it */
+        fetch_lines(wait - BELOW_WAIT, FRAME_LINES);
+    }
     if (at % BATCH == 0) {
         for (uint64_t i = 0; i < BATCH; i++) {
             wf_fetch(wf_load_rlx(&task_at(lane, at + FIBERS_AT + i)->fiber));

@@ -27,7 +27,7 @@
 
 enum { AWAKE = 0, ON_FUTEX, IN_POLLER, IN_RING, NOTIFIED };
 
-enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16, LINGER_LOOKS = 2, MAIL_NS = 16000 };
+enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16, LINGER_LOOKS = 2 };
 
 /* Is there work where a thief may take it, or for the ring? A few workers each time, by turns. */
 static bool is_work_about(struct wf_worker *worker, uint32_t *next)
@@ -53,7 +53,6 @@ static bool wait_awake(struct wf_worker *worker, int64_t budget_ns)
     uint32_t next = worker->index;
     do {
         for (int i = 0; i < 16; i++) {
-            wf_fetch_to_write(&worker->inbox);
             if (!wf_inbox_is_empty(&worker->inbox)) {
                 return true;
             }
@@ -66,12 +65,24 @@ static bool wait_awake(struct wf_worker *worker, int64_t budget_ns)
     return false;
 }
 
+/* Is a timer due within the time? */
+static bool is_due_soon(struct wf_worker *worker, int64_t budget_ns)
+{
+    int64_t deadline_ns = wf_lifecycle_deadline(worker->runtime, wf_wheel_next(&worker->wheel));
+    return deadline_ns != WF_FOREVER && deadline_ns - wf_monotonic_ns() <= budget_ns;
+}
+
+/* The longer the more often it has been right: who gives up too early makes a heavy fence, which holds up the very
+ * worker that is about to send. */
 bool wf_await_mail(struct wf_worker *worker)
 {
-    if (worker->expects_mail) {
-        worker->expects_mail = wait_awake(worker, MAIL_NS) && !wf_inbox_is_empty(&worker->inbox);
+    if (worker->mail_ns == 0 || is_due_soon(worker, worker->mail_ns)) {
+        return false;
     }
-    return worker->expects_mail;
+    bool has_come = wait_awake(worker, worker->mail_ns) && !wf_inbox_is_empty(&worker->inbox);
+    uint32_t more = worker->mail_ns < WF_LINGER_NS / 2 ? 2 * worker->mail_ns : WF_LINGER_NS;
+    worker->mail_ns = has_come ? more : 0;
+    return has_come;
 }
 
 /* Other workers only: a lone one is woken by events and other threads, which are not that close. */
@@ -82,8 +93,7 @@ bool wf_linger(struct wf_worker *worker)
         return false;
     }
     int64_t budget_ns = worker->linger_ns != 0 ? worker->linger_ns : WF_LINGER_NS;
-    int64_t deadline_ns = wf_lifecycle_deadline(worker->runtime, wf_wheel_next(&worker->wheel));
-    if (deadline_ns != WF_FOREVER && deadline_ns - wf_monotonic_ns() <= budget_ns) {
+    if (is_due_soon(worker, budget_ns)) {
         return false;
     }
     if (wait_awake(worker, budget_ns)) {

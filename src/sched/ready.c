@@ -466,7 +466,9 @@ static void collect_task(struct wf_worker *worker, weft_task *task, bool is_new)
 void wf_ready_collect(struct wf_worker *worker)
 {
     weft_task *task = pop_all(&worker->inbox);
-    worker->expects_mail = worker->expects_mail || task != NULL;
+    if (task != NULL && worker->mail_ns == 0) {
+        worker->mail_ns = WF_MAIL_NS;
+    }
     while (task != NULL) {
         weft_task *next = task->next;
         push_pinned(worker, task);

@@ -136,7 +136,9 @@ static inline size_t wf_waiters_grant_some(const struct wf_list *list, size_t mo
     size_t count = 0;
     struct wf_waiter *at;
     while (count < most && (at = wf_waiters_first(list)) != NULL) {
-        wf_waiter_fetch(list, &at->link);
+        if (most - count > 2) {
+            wf_waiter_fetch(list, &at->link);
+        }
         count += wf_waiters_grant(at, verdict, leaving, later) ? 1U : 0U;
     }
     return count;

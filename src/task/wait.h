@@ -201,8 +201,8 @@ static inline void wf_waiter_fetch(const struct wf_list *list, const struct wf_l
     const struct wf_list *next = at->next;
     const struct wf_list *after = next->next;
     if (after != list && next != list) {
-        ptrdiff_t step = (const char *)next - (const char *)at;
-        wf_fetch((const char *)after + WF_FETCH_WAITERS * step);
+        uintptr_t step = (uintptr_t)next - (uintptr_t)at;
+        wf_fetch((const void *)((uintptr_t)after + WF_FETCH_WAITERS * step));
         const struct wf_waiter *waiter =
             WF_CONTAINER((uintptr_t)after, const struct wf_waiter, link);
         if (waiter->notify == NULL) { /* else it may have no wait */
