@@ -180,7 +180,7 @@ static __attribute__((noinline)) int spawn_fully(const char *site, weft_group *g
     if (rc < 0) {
         return rc;
     }
-    (void)wf_task_try_hold(made); /* the group may close, run it and free it before it is queued */
+    (void)wf_task_hold(made); /* the group may close, run it and free it before it is queued */
     rc = add_child(worker, wf_group_of(group), made, task != NULL);
     if (rc == 0) {
         if (task != NULL) {

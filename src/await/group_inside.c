@@ -143,7 +143,7 @@ static __attribute__((noinline)) void end_fully(struct wf_worker *worker, struct
 {
     weft_task *self = g->scope.task;
     wf_task_check_scopes(task);
-    (void)wf_task_try_hold(task);
+    (void)wf_task_hold(task);
     wf_task_end_on(worker, task, raw);
     wf_inside_come_back(worker, self);
     wf_inside_wait_for_cancellers(self, task);

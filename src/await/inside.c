@@ -104,12 +104,17 @@ void wf_inside_wait_for_cancellers(weft_task *self, weft_task *child)
 
 /* ---- the end of the child ---- */
 
-/* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. */
-static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
+/* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. `is_left`: and nobody has
+ * been at the caller, so that there is nothing to be seen to when it leaves. */
+static inline bool end_quickly(struct wf_worker *worker, weft_task *self, weft_task *task,
+                               intptr_t raw, bool *is_left)
 {
     uint64_t word;
-    if (WF_UNLIKELY(!wf_inside_is_plain(worker, task, WF_TASK_MORE, raw)) ||
-        WF_UNLIKELY(!wf_inside_end_unseen(task, &word))) {
+    if (WF_UNLIKELY(!wf_inside_is_plain(worker, task, WF_TASK_MORE, raw))) {
+        return false;
+    }
+    *is_left = wf_inside_end_biased(&worker->tasks, self, task, &word);
+    if (WF_UNLIKELY(!*is_left) && !wf_inside_end_unseen(task, &word)) {
         return false;
     }
     /* release: as in wf_task_end_on */
@@ -179,14 +184,15 @@ static inline __attribute__((always_inline)) int run(struct wf_worker *worker, w
     WF_FORGET(task);
     wf_inside_left(self);
     worker = wf_here(); /* it may have moved */
-    if (__builtin_expect(!drops || !end_quickly(worker, task, raw), 0)) {
+    bool is_left;
+    if (__builtin_expect(!drops || !end_quickly(worker, self, task, raw, &is_left), 0)) {
         return leave(self, end_fully(worker, self, task, raw, result, drops));
     }
     wf_inside_come_back(worker, self);
     if (result != NULL) {
         *result = raw;
     }
-    return leave(self, false);
+    return WF_LIKELY(is_left) ? 0 : leave(self, false);
 }
 
 /* ---- the calls ---- */

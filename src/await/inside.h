@@ -9,6 +9,7 @@
 #define WF_AWAIT_INSIDE_H
 
 #include "await/limit.h"
+#include "base/fence.h"
 #include "base/hint.h"
 #include "sched/ready.h"
 
@@ -94,6 +95,37 @@ static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task 
            WF_LIKELY(worker->tasks.hot_count != WF_TASK_BATCH);
 }
 
+/* Somebody has a handle of it, waits for its end or has sent it requests. */
+#define WF_INSIDE_TOLD (WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK)
+
+/* Gives up the last two references, a handle and the run's, without a locked operation, after wf_inside_left; false,
+ * with nothing changed: there are others, or somebody is to be told, or was at the joiner `self`, or the registry is
+ * not biased. `word` receives the child's.
+ *
+ * Who would come between the looks and the store has no reference yet, or has marked `self` as busy; both unbias the
+ * registry before they go on: clear is_biased, have a heavy fence made here, and wait until is_ending is 0. Either the
+ * fence comes before the look at is_biased, which is then 0; or after the store of is_ending, which is then seen, and
+ * waited for. Source: Kawachiya, Koseki and Onodera, "Lock reservation", OOPSLA 2002; Dice, Huang and Yang,
+ * "Asymmetric Dekker synchronization", 2001. tests/model/bias.pml. */
+static inline bool wf_inside_end_biased(struct wf_task_cache *cache, weft_task *self,
+                                        weft_task *child, uint64_t *word)
+{
+    const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
+    wf_store_rlx(&cache->is_ending, (uint8_t)1);
+    wf_fence_light(true);
+    uint64_t refs = wf_load_acq(&child->refs);
+    *word = wf_load_acq(&child->word);
+    uint64_t seen = wf_load_acq(&self->word) & (WF_BUSY | WF_HANDED);
+    bool is_sole = WF_LIKELY(wf_load_rlx(&cache->is_biased) != 0) && WF_LIKELY(seen == 0) &&
+                   WF_LIKELY((*word & WF_INSIDE_TOLD) == 0) &&
+                   WF_LIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == sole);
+    if (is_sole) {
+        wf_store_rel(&child->refs, refs - sole);
+    }
+    wf_store_rel(&cache->is_ending, (uint8_t)0);
+    return is_sole;
+}
+
 /* Takes the last two references, one handle (or owner) and the run's; false, with nothing changed: there are
  * others, or somebody is to be told. `word` receives the child's. */
 static inline bool wf_inside_end_unseen(weft_task *child, uint64_t *word)
@@ -104,9 +136,8 @@ static inline bool wf_inside_end_unseen(weft_task *child, uint64_t *word)
         WF_UNLIKELY(!wf_cas_sc(&child->refs, &refs, refs - sole))) {
         return false;
     }
-    const uint64_t told = WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK;
     *word = wf_load_acq(&child->word);
-    if (__builtin_expect((*word & told) != 0, 0)) {
+    if (__builtin_expect((*word & WF_INSIDE_TOLD) != 0, 0)) {
         wf_store_rel(&child->refs, refs); /* nobody can have taken a reference meanwhile */
         return false;
     }

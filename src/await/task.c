@@ -267,5 +267,6 @@ weft_task *weft_upgrade(weft_weak weak)
     if (check(weak.slot) < 0 || weak.id == 0) {
         return NULL;
     }
+    wf_registry_unbias(wf_task_registry(weak.slot));
     return wf_task_upgrade(weak.slot, (uint32_t)weak.id) ? weak.slot : NULL;
 }

@@ -242,6 +242,9 @@ static int create(const weft_options *options, weft_runtime **out)
     wf_stacks_init(&runtime->stacks);
     ck_stack_init(&runtime->inject);
     rc = open_workers(runtime, choose_workers(options));
+    if (rc == 0 && !options->simulate && wf_fence_prepare()) {
+        wf_registry_bias(&runtime->registry);
+    }
     if (rc == 0) {
         rc = options->simulate ? wf_sim_create(runtime) : open_io(runtime);
     }

@@ -127,6 +127,8 @@ static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
 /* It is of the same runtime, so its slot can be read. */
 weft_task *wf_inside_hold(weft_task *task, bool *is_for_all, weft_task **held)
 {
+    wf_registry_unbias(
+        wf_task_registry(task)); /* before the look: who leaves its child sees the mark, then */
     uint64_t joins = wf_load_sc(&task->joins);
     *held = NULL;
     if ((joins & WF_JOINS_INSIDE) == 0) {

@@ -164,14 +164,14 @@ void wf_task_owner_turn(weft_task *task, struct wf_later *later)
 static void hold_for_turns(weft_task *task, const struct wf_callback *callback)
 {
     for (; callback != NULL; callback = callback->next) {
-        WF_CHECK(wf_task_try_hold(task), "a task ended that nobody holds");
+        WF_CHECK(wf_task_hold(task), "a task ended that nobody holds");
     }
 }
 
 /* True: the owner will be told in a turn of its own. */
 static bool queue_owner(weft_task *task, struct wf_later *later)
 {
-    if (!task->owner->is_queued || !wf_task_try_hold(task)) {
+    if (!task->owner->is_queued || !wf_task_hold(task)) {
         return false;
     }
     wf_later_add(later, task, WF_READY_ENDED);

@@ -11,8 +11,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/fence.h"
 #include "fiber/tools.h"
 #include "task/end.h"
 
@@ -86,6 +89,47 @@ void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registr
 {
     memset(cache, 0, sizeof *cache);
     cache->registry = registry;
+    cache->next_cache = registry->caches;
+    registry->caches = cache;
+}
+
+/* ---- bias ---- */
+
+void wf_registry_bias(struct wf_registry *registry)
+{
+    for (struct wf_task_cache *cache = registry->caches; cache != NULL; cache = cache->next_cache) {
+        wf_store_rlx(&cache->is_biased, (uint8_t)1);
+    }
+    wf_store_rlx(&registry->is_biased, 1U);
+}
+
+/* Where the kernel makes no heavy fences any more, time does: no store stays in a processor's buffer for that long. */
+static void fence_all(void)
+{
+    enum { LONG_US = 1000 };
+    if (!wf_fence_heavy(true)) {
+        (void)usleep(LONG_US);
+    }
+}
+
+/* A worker is within for a few instructions; if the kernel has taken it off its processor there, until it is back. */
+__attribute__((noinline)) void wf_registry_unbias_slowly(struct wf_registry *registry)
+{
+    wf_lock(&registry->bias_lock);
+    if (wf_load_rlx(&registry->is_biased) != 0) {
+        struct wf_task_cache *cache;
+        for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
+            wf_store_rlx(&cache->is_biased, (uint8_t)0);
+        }
+        fence_all();
+        for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
+            while (wf_load_acq(&cache->is_ending) != 0) {
+                sched_yield();
+            }
+        }
+        wf_store_rel(&registry->is_biased, 0U);
+    }
+    wf_unlock(&registry->bias_lock);
 }
 
 /* A new slab, aligned to its size so that a slot finds its registry; under the lock. */

@@ -40,6 +40,13 @@ struct wf_registry {
     bool has_turns;
     /* Counters of plain threads; workers have their own. */
     wf_au64 outside_spawned;
+
+    /* 1: workers may give up the last references of a task without a locked operation, and who has none takes one
+     * only after wf_registry_unbias. Set before the workers start; unbiased once and for all (release) under
+     * bias_lock, loaded (acquire) by anybody. */
+    wf_au32 is_biased;
+    struct wf_lock bias_lock;
+    struct wf_task_cache *caches; /* linked by next_cache, before the workers start */
 };
 
 /* One worker's free slots and ids. */
@@ -50,6 +57,13 @@ struct wf_task_cache {
     weft_task *cold; /* NULL or a full batch */
     uint64_t next_id;
     uint64_t last_id;
+
+    /* Both in wf_inside_end_biased. Whoever unbiases the registry clears the first, the owner loads it; the owner
+     * sets and clears the second, who unbiases waits for 0 (acquire). Between the owner's store and its load stands
+     * the other's heavy fence. */
+    wf_au8 is_biased;
+    wf_au8 is_ending;
+    struct wf_task_cache *next_cache;
 };
 
 #define WF_OWNER_ONE UINT64_C(1)
@@ -61,6 +75,28 @@ struct wf_task_cache {
 void wf_registry_init(struct wf_registry *registry);
 void wf_registry_destroy(struct wf_registry *registry);
 void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registry);
+
+/* Before the workers start, where fences are asymmetric (base/fence.h). */
+void wf_registry_bias(struct wf_registry *registry);
+
+/* Before a reference is taken by somebody who has none: the first time it waits until no worker gives up references
+ * without a locked operation, and none will. Costs a heavy fence, once in the registry's life. Any thread, also
+ * under locks. After it what follows is ordered behind it for all workers. */
+void wf_registry_unbias_slowly(struct wf_registry *registry);
+
+static inline void wf_registry_unbias(struct wf_registry *registry)
+{
+    if (WF_UNLIKELY(wf_load_acq(&registry->is_biased) != 0)) {
+        wf_registry_unbias_slowly(registry);
+    }
+}
+
+/* In a forked child, whose other workers are gone: for the calling one. */
+static inline void wf_task_cache_forked(struct wf_task_cache *cache)
+{
+    wf_store_rlx(&cache->is_biased, (uint8_t)0);
+    wf_store_rlx(&cache->registry->is_biased, 0U);
+}
 
 /* Slot and the low bits of the id in one word: names a task without keeping it. 0 names none. */
 static inline uint64_t wf_token_of(const weft_task *task, uint64_t id)
@@ -129,8 +165,8 @@ static inline void wf_task_own(weft_task *task)
              (unsigned long long)wf_task_id(task));
 }
 
-/* A hold by somebody who has met the slot by chance; false if nobody refers to it. */
-static inline bool wf_task_try_hold(weft_task *task)
+/* One more hold, by somebody who has a reference or whose task it is; false if nobody refers to it. */
+static inline bool wf_task_hold(weft_task *task)
 {
     uint64_t seen = wf_load_acq(&task->refs);
     do {
@@ -139,6 +175,13 @@ static inline bool wf_task_try_hold(weft_task *task)
         }
     } while (!wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_HOLD_ONE));
     return true;
+}
+
+/* A hold by somebody who has met the slot by chance; false if nobody refers to it. */
+static inline bool wf_task_try_hold(weft_task *task)
+{
+    wf_registry_unbias(wf_task_registry(task));
+    return wf_task_hold(task);
 }
 
 static inline uint64_t wf_task_token(const weft_task *task)
@@ -161,7 +204,8 @@ static inline uint64_t wf_task_unhold(weft_task *task)
            (WF_OWNERS_MASK | WF_HOLDS_MASK);
 }
 
-/* One more owner by somebody who has only seen slot and generation; false when it is too late. */
+/* One more owner by somebody who knows slot and generation; false when it is too late. Who has no reference unbiases
+ * the registry first. */
 static inline bool wf_task_upgrade(weft_task *task, uint32_t generation)
 {
     uint64_t seen = wf_load_acq(&task->refs);
