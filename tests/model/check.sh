@@ -53,6 +53,12 @@ breaks idle "-DWORK -DN=2 -DSPAWNS=1 -DPAUSE -DPAUSE_OWN=1"
 # With a fence of its own in each spawn the heavy one is not needed: that is all it is for.
 holds idle "-DWORK -DN=2 -DSPAWNS=1 -DSENDS=0 -DNEVER_HEAVY -DWITH_FENCE"
 
+holds bias ""
+holds bias "-DLIVES=3"
+for broken in WITHOUT_FENCE WITHOUT_WAITING WITHOUT_MARK LOOK_EARLY WITHOUT_UNBIAS; do
+    breaks bias "-D$broken"
+done
+
 holds idle "-DMAIL -DN=2"
 for broken in MAIL_FIRST ALARM_FIRST DROWSY_LATE; do
     breaks idle "-DMAIL -DN=2 -D$broken"
