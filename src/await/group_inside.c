@@ -120,7 +120,8 @@ static inline bool end_quickly(struct wf_worker *worker, struct wf_group *g, wef
         return false;
     }
     wf_lock(&g->lock);
-    if (WF_UNLIKELY(!wf_inside_end_unseen(task, &word))) {
+    if (WF_UNLIKELY(!wf_inside_end_biased(&worker->tasks, g->scope.task, task, &word)) &&
+        !wf_inside_end_unseen(task, &word)) {
         wf_unlock(&g->lock);
         return false;
     }
