@@ -93,13 +93,16 @@ enum wf_verdict wf_door_park(struct wf_wait *wait)
     return wf_door_park_here(wait);
 }
 
-/* Somebody reads this wait, and holds the lock for as long as the mark stands. */
+/* Somebody reads this wait, and holds the lock for as long as the mark stands. Another one may come after that one, who
+ * has seen a child inside before the wait (wf_cancel_inside). */
 uint64_t wf_door_let_read(weft_task *self)
 {
-    wf_lock(&self->lock);
-    wf_unlock(&self->lock);
-    uint64_t word = wf_load_acq(&self->word);
-    WF_CHECK((word & WF_BUSY) == 0, "a wait was left while somebody reads it");
+    uint64_t word;
+    do {
+        wf_lock(&self->lock);
+        wf_unlock(&self->lock);
+        word = wf_load_acq(&self->word);
+    } while ((word & WF_BUSY) != 0);
     return word;
 }
 

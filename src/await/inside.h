@@ -102,8 +102,8 @@ static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task 
  * with nothing changed: there are others, or somebody is to be told, or was at the joiner `self`, or the registry is
  * not biased. `word` receives the child's.
  *
- * Who would come between the looks and the store has no reference yet, or has marked `self` as busy; both unbias the
- * registry before they go on: clear is_biased, have a heavy fence made here, and wait until is_ending is 0. Either the
+ * Who would come between the looks and the store has no reference yet, or is about to mark `self` as busy; both unbias
+ * the registry first: clear is_biased, have a heavy fence made here, and wait until is_ending is 0. Either the
  * fence comes before the look at is_biased, which is then 0; or after the store of is_ending, which is then seen, and
  * waited for. Source: Kawachiya, Koseki and Onodera, "Lock reservation", OOPSLA 2002; Dice, Huang and Yang,
  * "Asymmetric Dekker synchronization", 2001. tests/model/bias.pml. */
@@ -111,6 +111,9 @@ static inline bool wf_inside_end_biased(struct wf_task_cache *cache, weft_task *
                                         weft_task *child, uint64_t *word)
 {
     const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
+    if (WF_UNLIKELY(wf_load_rlx(&cache->is_biased) == 0)) {
+        return false; /* so that nobody who waits for is_ending finds it set again and again */
+    }
     wf_store_rlx(&cache->is_ending, (uint8_t)1);
     wf_fence_light(true);
     uint64_t refs = wf_load_acq(&child->refs);

@@ -127,8 +127,6 @@ static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)
 /* It is of the same runtime, so its slot can be read. */
 weft_task *wf_inside_hold(weft_task *task, bool *is_for_all, weft_task **held)
 {
-    wf_registry_unbias(
-        wf_task_registry(task)); /* before the look: who leaves its child sees the mark, then */
     uint64_t joins = wf_load_sc(&task->joins);
     *held = NULL;
     if ((joins & WF_JOINS_INSIDE) == 0) {
@@ -187,6 +185,8 @@ void wf_cancel_inside(weft_task *task, struct wf_later *later)
         return; /* it will see the request by itself */
     }
     weft_task *held = NULL;
+    wf_registry_unbias(
+        wf_task_registry(task)); /* before the lock and the mark, which are for moments */
     wf_lock(&task->lock);
     /* The mark keeps the task from leaving the child that the second look at `joins` finds. */
     if (wf_state_keep_inside(&task->word)) {

@@ -15,6 +15,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/clock.h"
 #include "base/fence.h"
 #include "fiber/tools.h"
 #include "task/end.h"
@@ -106,13 +108,28 @@ void wf_registry_bias(struct wf_registry *registry)
 /* Where the kernel makes no heavy fences any more, time does: no store stays in a processor's buffer for that long. */
 static void fence_all(void)
 {
-    enum { LONG_US = 1000 };
+    const int64_t long_ns = 1000000;
     if (!wf_fence_heavy(true)) {
-        (void)usleep(LONG_US);
+        int64_t end_ns = wf_monotonic_ns() + long_ns;
+        while (wf_monotonic_ns() < end_ns) {
+            sched_yield();
+        }
     }
 }
 
-/* A worker is within for a few instructions; if the kernel has taken it off its processor there, until it is back. */
+/* It is within for a few instructions; if the kernel has taken it off its processor there, until it is back. */
+static void wait_for_end(struct wf_task_cache *cache)
+{
+    enum { YIELDS = 100, PAUSE_US = 50 };
+    for (int i = 0; wf_load_acq(&cache->is_ending) != 0; i++) {
+        if (i < YIELDS) {
+            sched_yield();
+        } else {
+            (void)usleep(PAUSE_US); /* it may be waiting for this very processor */
+        }
+    }
+}
+
 __attribute__((noinline)) void wf_registry_unbias_slowly(struct wf_registry *registry)
 {
     wf_lock(&registry->bias_lock);
@@ -123,9 +140,7 @@ __attribute__((noinline)) void wf_registry_unbias_slowly(struct wf_registry *reg
         }
         fence_all();
         for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
-            while (wf_load_acq(&cache->is_ending) != 0) {
-                sched_yield();
-            }
+            wait_for_end(cache);
         }
         wf_store_rel(&registry->is_biased, 0U);
     }

@@ -93,6 +93,10 @@ proctype Ender()
         store(JOINS, life);
         empty(stores); /* the claim */
         store(JOINS, 0);
+        if
+        :: !is_biased -> may = false; goto locked
+        :: else
+        fi;
 #ifdef LOOK_EARLY
         may = is_biased;
 #endif
@@ -112,6 +116,7 @@ proctype Ender()
             left[life] = true
         :: else ->
             store(ENDING, 0);
+locked:
             empty(stores);
             atomic {
                 is_alone = memory[REFS] == SOLE(life) && !told[life];
@@ -165,9 +170,16 @@ proctype Canceller()
 {
     byte joins;
     bool has, is_it;
+    joins = memory[JOINS];
+    if
+    :: joins == 0 -> goto out /* the joiner will see the request by itself */
+    :: else
+    fi;
+#ifndef CANCEL_WITHOUT
+    unbias();
+#endif
     atomic { !lock -> lock = true };
     busy = true;
-    unbias();
     joins = memory[JOINS];
     if
     :: joins != 0 ->
@@ -192,6 +204,7 @@ proctype Canceller()
     :: else -> busy = false
     fi;
     lock = false;
+out:
     ended++
 }
 
