@@ -269,6 +269,9 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
     while (later->ready != 0) {
         uintptr_t entry = later->ready;
         later->ready = *wf_ready_link(entry);
+        if (later->ready != 0) { /* as in wf_waiter_fetch */
+            wf_fetch((const void *)(later->ready + WF_FETCH_WAITERS * (later->ready - entry)));
+        }
         uintptr_t kind = entry & WF_READY_KINDS;
         weft_task *task = (weft_task *)(entry & ~(uintptr_t)WF_READY_KINDS);
         if (__builtin_expect(kind == WF_READY_TASK, 1)) {
