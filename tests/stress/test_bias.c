@@ -23,7 +23,7 @@ struct round {
     weft_runtime *runtime;
     weft_task *root;
     uint64_t random;
-    _Atomic uint32_t has_begun;
+    _Atomic uint32_t has_begun, is_over;
     bool may_cancel;
     long upgraded, cancelled;
 };
@@ -54,6 +54,18 @@ static intptr_t grow(void *arg)
     int rc = weft_await(child, &there);
     there = rc < 0 ? rc : there;
     return here < 0 ? here : there < 0 ? there : here + there;
+}
+
+/* For as long as the visitor is there, however slow it is. */
+static intptr_t grow_on(void *arg)
+{
+    struct round *round = arg;
+    intptr_t sum;
+
+    do {
+        sum = grow((void *)(intptr_t)DEPTH);
+    } while (sum == 1 << DEPTH && atomic_load(&round->is_over) == 0);
+    return sum;
 }
 
 /* What it was a handle of is there for as long as the new one is kept. */
@@ -87,7 +99,8 @@ static void *visit(void *arg)
         wf_relax();
     }
     dither(&round->random);
-    for (int i = 0; i < VISITS; i++) {
+    /* Where nobody cancels, the tree grows until an upgrade has come in time. */
+    for (int i = 0; i < VISITS || (!round->may_cancel && round->upgraded == 0); i++) {
         switch (draw(&round->random) % 8) {
         case 0:
             (void)weft_tasks(round->runtime, all, 8);
@@ -100,6 +113,8 @@ static void *visit(void *arg)
         }
         dither(&round->random);
     }
+    round->cancelled += round->may_cancel && weft_cancel(round->root) == 1;
+    atomic_store(&round->is_over, 1);
     return NULL;
 }
 
@@ -112,8 +127,7 @@ static void play(struct round *round, int workers)
     round_now = round;
     cr_assert_eq(weft_runtime_start(&round->runtime, &options), 0);
     cr_assert_eq(pthread_create(&visitor, NULL, visit, round), 0);
-    cr_assert_eq(
-        weft_runtime_submit(round->runtime, &round->root, grow, (void *)(intptr_t)DEPTH, NULL), 0);
+    cr_assert_eq(weft_runtime_submit(round->runtime, &round->root, grow_on, round, NULL), 0);
     cr_assert_eq(weft_thread_join(round->root, WEFT_FOREVER, &sum), 0);
     cr_assert_eq(pthread_join(visitor, NULL), 0);
     wt_check(sum == 1 << DEPTH || (sum == -ECANCELED && round->cancelled > 0));
