@@ -44,10 +44,8 @@ static int complete(weft_future *future, weft_state state, intptr_t result)
     if (is_first) {
         f->result = result;
         wf_store_rel(&f->state, (uint32_t)state);
-        while (f->waiters.next != NULL && !wf_list_is_empty(&f->waiters)) {
-            struct wf_waiter *waiter = WF_CONTAINER(f->waiters.next, struct wf_waiter, link);
-            wf_waiter_fetch(&f->waiters, &waiter->link);
-            (void)wf_waiter_grant(waiter, WF_GRANTED, &later);
+        if (f->waiters.next != NULL) {
+            wf_waiter_grant_all(&f->waiters, WF_GRANTED, &later);
         }
     }
     wf_unlock(&f->lock);
@@ -142,8 +140,8 @@ int weft_future_await(weft_future *future, intptr_t *result)
     if (wf_future_watch(future, &seat.waiter)) {
         enum wf_verdict verdict = wf_door_park_here(&seat.wait);
         if (verdict != WF_GRANTED || seat.wait.was_early) {
-            wf_future_unwatch(
-                future, &seat.waiter); /* and out of a setter's lock, before the future may go */
+            /* and out of a setter's lock, before the future may go */
+            wf_future_unwatch(future, &seat.waiter);
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
     }

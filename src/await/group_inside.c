@@ -119,8 +119,8 @@ static inline bool end_quickly(struct wf_worker *worker, struct wf_group *g, wef
     if (WF_UNLIKELY(has_more != 0) || WF_UNLIKELY(!wf_inside_is_plain(worker, task, 0, raw))) {
         return false;
     }
-    wf_lock(
-        &g->lock); /* and the fence after wf_inside_left, for the last look of wf_group_run_inside */
+    /* And the fence after wf_inside_left, for the last look of wf_group_run_inside. */
+    wf_lock(&g->lock);
     if (WF_UNLIKELY(!wf_inside_end_biased(&worker->tasks, g->scope.task, task, &word)) &&
         !wf_inside_end_unseen(task, &word)) {
         wf_unlock(&g->lock);

@@ -95,6 +95,9 @@ static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task 
            WF_LIKELY(worker->tasks.hot_count != WF_TASK_BATCH);
 }
 
+/* Nobody but the joiner, or the group, and the run. */
+#define WF_INSIDE_SOLE (WF_OWNER_ONE | WF_HOLD_ONE)
+
 /* Somebody has a handle of it, waits for its end or has sent it requests. */
 #define WF_INSIDE_TOLD (WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK)
 
@@ -110,7 +113,6 @@ static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task 
 static inline bool wf_inside_end_biased(struct wf_task_cache *cache, weft_task *self,
                                         weft_task *child, uint64_t *word)
 {
-    const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
     if (WF_UNLIKELY(wf_load_rlx(&cache->is_biased) == 0)) {
         return false; /* so that nobody who waits for is_ending finds it set again and again */
     }
@@ -121,9 +123,9 @@ static inline bool wf_inside_end_biased(struct wf_task_cache *cache, weft_task *
     uint64_t seen = wf_load_acq(&self->word) & (WF_BUSY | WF_HANDED);
     bool is_sole = WF_LIKELY(wf_load_rlx(&cache->is_biased) != 0) && WF_LIKELY(seen == 0) &&
                    WF_LIKELY((*word & WF_INSIDE_TOLD) == 0) &&
-                   WF_LIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == sole);
+                   WF_LIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == WF_INSIDE_SOLE);
     if (is_sole) {
-        wf_store_rel(&child->refs, refs - sole);
+        wf_store_rel(&child->refs, refs - WF_INSIDE_SOLE);
     }
     wf_store_rel(&cache->is_ending, (uint8_t)0);
     return is_sole;
@@ -133,10 +135,9 @@ static inline bool wf_inside_end_biased(struct wf_task_cache *cache, weft_task *
  * others, or somebody is to be told. `word` receives the child's. */
 static inline bool wf_inside_end_unseen(weft_task *child, uint64_t *word)
 {
-    const uint64_t sole = WF_OWNER_ONE | WF_HOLD_ONE;
     uint64_t refs = wf_load_rlx(&child->refs);
-    if (WF_UNLIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != sole) ||
-        WF_UNLIKELY(!wf_cas_sc(&child->refs, &refs, refs - sole))) {
+    if (WF_UNLIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) != WF_INSIDE_SOLE) ||
+        WF_UNLIKELY(!wf_cas_sc(&child->refs, &refs, refs - WF_INSIDE_SOLE))) {
         return false;
     }
     *word = wf_load_acq(&child->word);

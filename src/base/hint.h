@@ -4,6 +4,9 @@
 #ifndef WF_BASE_HINT_H
 #define WF_BASE_HINT_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #define WF_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define WF_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
@@ -26,16 +29,21 @@ static inline void wf_fetch(const void *at)
 #endif
 }
 
-/* Fetches the line of `at` to be written: alone the later store, or locked operation, would fetch it once to look and
- * once more to write, where another processor has it. A hint: any address will do. */
-static inline void wf_fetch_to_write(const void *at)
+/* The same for `count` lines, the first of which has `first`. */
+static inline void wf_fetch_lines(const void *first, unsigned count)
 {
-#if defined(__x86_64__)
-    __asm__ __volatile__("prefetchw %0" ::"m"(*(const char *)at));
-#else
-    __builtin_prefetch(at, 1);
-    __asm__ __volatile__("");
-#endif
+    enum { LINE_BYTES = 64 };
+    for (unsigned i = 0; i < count; i++) {
+        wf_fetch((const char *)first + (size_t)i * LINE_BYTES);
+    }
+}
+
+/* Of things in a row, `one` and then `other`, the one that is some STEPS further on than `from`, if all are equally far
+ * from each other: links alone would be followed at the pace of the memory. */
+static inline void wf_fetch_further(uintptr_t from, uintptr_t one, uintptr_t other)
+{
+    enum { STEPS = 8 };
+    wf_fetch((const void *)(from + STEPS * (other - one)));
 }
 
 #endif

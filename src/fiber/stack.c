@@ -25,10 +25,7 @@ enum { FETCH_AHEAD = 3, FETCH_LINES = 8, LINE_BYTES = 64 };
 /* The descriptor, and the first frames of whoever will use the stack: what comes from the depot is in no cache. */
 static inline void fetch(const struct wf_fiber *f)
 {
-    const char *line = (const char *)f;
-    for (int i = 0; i < FETCH_LINES; i++, line -= LINE_BYTES) {
-        wf_fetch(line);
-    }
+    wf_fetch_lines((const char *)f - (FETCH_LINES - 1) * LINE_BYTES, FETCH_LINES);
 }
 
 /* The newest of n. */

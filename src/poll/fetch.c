@@ -13,19 +13,12 @@ enum { WAIT_LINES = 4 };
 /* Of a stack: from where it was left to what a call that reads had above it. */
 enum { STACK_LINES = 13 };
 
-static void fetch_lines(const char *first, int count)
-{
-    for (int i = 0; i < count; i++) {
-        wf_fetch(first + (ptrdiff_t)LINE * i);
-    }
-}
-
 void wf_fetch_reader(struct wf_fd_table *table, int fd)
 {
     struct wf_fd *record = wf_fd_at(table, fd);
     const char *frame = record != NULL ? wf_load_rlx(&record->frame) : NULL;
     if (frame != NULL) {
-        fetch_lines(frame - LINE, WAIT_LINES);
+        wf_fetch_lines(frame - LINE, WAIT_LINES);
     }
 }
 
@@ -45,7 +38,7 @@ void wf_fetch_woken(const struct wf_later *later)
     }
     for (uintptr_t entry = later->ready; entry != 0; entry = *wf_ready_link(entry)) {
         if (woken(entry) != NULL) {
-            fetch_lines(wf_load_rlx(&woken(entry)->fiber)->sp, STACK_LINES);
+            wf_fetch_lines(wf_load_rlx(&woken(entry)->fiber)->sp, STACK_LINES);
         }
     }
 }

@@ -14,19 +14,12 @@
  */
 #include "sched/ready.h"
 
-enum { LINE_BYTES = 64, RECORD_LINES = 3, FRAME_LINES = 9, BELOW_WAIT = 192 };
+enum { RECORD_LINES = 3, FRAME_LINES = 9, BELOW_WAIT = 192 };
 
 /* How many entries ahead: the records (WF_FETCH_AHEAD), then the descriptors, BATCH together, then the frames. */
 enum { BATCH = 8, FRAMES_AT = 3, FIBERS_AT = FRAMES_AT + BATCH };
 
 _Static_assert(FIBERS_AT + BATCH <= WF_FETCH_AHEAD, "records come before what they point to");
-
-static inline void fetch_lines(const char *first, int count)
-{
-    for (int i = 0; i < count; i++) {
-        wf_fetch(first + (ptrdiff_t)i * LINE_BYTES);
-    }
-}
 
 static inline weft_task *task_at(struct wf_deque *lane, uint64_t at)
 {
@@ -36,13 +29,13 @@ static inline weft_task *task_at(struct wf_deque *lane, uint64_t at)
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
 {
     const char *wait = (const char *)wf_load_rlx(&task_at(lane, at + FRAMES_AT)->wait);
-    if (wait != NULL) { /* it yields, or a thief has it */
-        fetch_lines(wait - BELOW_WAIT, FRAME_LINES);
+    if (wait != NULL) { /* else it yields, or a thief has it */
+        wf_fetch_lines(wait - BELOW_WAIT, FRAME_LINES);
     }
     if (at % BATCH == 0) {
         for (uint64_t i = 0; i < BATCH; i++) {
             wf_fetch(wf_load_rlx(&task_at(lane, at + FIBERS_AT + i)->fiber));
         }
     }
-    fetch_lines((const char *)task_at(lane, at + WF_FETCH_AHEAD), RECORD_LINES);
+    wf_fetch_lines(task_at(lane, at + WF_FETCH_AHEAD), RECORD_LINES);
 }

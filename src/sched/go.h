@@ -32,8 +32,8 @@ static inline __attribute__((always_inline)) void wf_go_arrive_parked(struct wf_
 {
     weft_task *task = worker->left->task;
     wf_bump_own(&worker->counters.parks, 1);
-    const struct wf_wait *wait =
-        wf_load_rlx(&task->wait); /* ours to read: nobody else runs the fiber yet */
+    /* Ours to read: nobody else runs the fiber yet. */
+    const struct wf_wait *wait = wf_load_rlx(&task->wait);
     bool delegates = wait->hand_on != NULL;
     if (WF_UNLIKELY(!wf_state_park_quickly(&task->word, wf_load_rlx(&wait->epoch), delegates))) {
         wf_go_park_slowly(worker, task);

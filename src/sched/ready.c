@@ -96,7 +96,6 @@ static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task
 static void send_home(weft_runtime *runtime, weft_task *task)
 {
     struct wf_worker *home = &runtime->workers[task->home];
-    wf_fetch_to_write(&home->inbox);
     wf_inbox_push(&home->inbox, &task->inbox_entry);
     wf_fence_after_rmw(); /* pairs with go_to_sleep: either it sees the task, or is seen to be drowsy */
     if (wf_load_sc(&home->is_drowsy) != 0) {
@@ -269,8 +268,8 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
     while (later->ready != 0) {
         uintptr_t entry = later->ready;
         later->ready = *wf_ready_link(entry);
-        if (later->ready != 0) { /* as in wf_waiter_fetch */
-            wf_fetch((const void *)(later->ready + WF_FETCH_WAITERS * (later->ready - entry)));
+        if (later->ready != 0) {
+            wf_fetch_further(later->ready, entry, later->ready);
         }
         uintptr_t kind = entry & WF_READY_KINDS;
         weft_task *task = (weft_task *)(entry & ~(uintptr_t)WF_READY_KINDS);

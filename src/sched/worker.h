@@ -104,8 +104,7 @@ struct wf_worker {
     int32_t until_pause; /* joins of children inside until the next look: see pause.c */
     bool is_alone;       /* the only one of its runtime: nobody steals */
     bool is_searching;   /* counted in the idle word */
-    uint32_t
-        mail_ns; /* how long it waits for its inbox, which has brought it work lately: see park.c */
+    uint32_t mail_ns;    /* how long it waits for its inbox, which has brought work: see park.c */
     bool is_trimmer; /* sleeps until stacks are to be trimmed: the one of runtime->has_trimmer */
     uint8_t news;   /* how often a drained descriptor had something again at once: see transfer.c */
     uint8_t unread; /* ... and how many were not asked since one was */

@@ -185,8 +185,8 @@ void wf_cancel_inside(weft_task *task, struct wf_later *later)
         return; /* it will see the request by itself */
     }
     weft_task *held = NULL;
-    wf_registry_unbias(
-        wf_task_registry(task)); /* before the lock and the mark, which are for moments */
+    /* Before the lock and the mark, which are for moments. */
+    wf_registry_unbias(wf_task_registry(task));
     wf_lock(&task->lock);
     /* The mark keeps the task from leaving the child that the second look at `joins` finds. */
     if (wf_state_keep_inside(&task->word)) {

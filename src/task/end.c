@@ -178,17 +178,6 @@ static bool queue_owner(weft_task *task, struct wf_later *later)
     return true;
 }
 
-/* Under the task's lock. */
-static inline void grant_waiters(weft_task *task, struct wf_later *later)
-{
-    struct wf_list *waiters = &task->waiters;
-    while (!wf_list_is_empty(waiters)) {
-        struct wf_waiter *waiter = WF_CONTAINER(waiters->next, struct wf_waiter, link);
-        wf_waiter_fetch(waiters, &waiter->link);
-        (void)wf_waiter_grant(waiter, WF_GRANTED, later);
-    }
-}
-
 /* Under the task's lock, which is given back: besides its waiters it has an owner, or callbacks. */
 static __attribute__((noinline)) void tell_all(weft_task *task, struct wf_later *later)
 {
@@ -208,7 +197,7 @@ static __attribute__((noinline)) void tell_all(weft_task *task, struct wf_later 
         hold_for_turns(task, callbacks);
         callbacks = NULL;
     }
-    grant_waiters(task, later);
+    wf_waiter_grant_all(&task->waiters, WF_GRANTED, later);
     wf_unlock(&task->lock);
     run_callbacks(task, callbacks);
     if (owner != NULL) {
@@ -225,7 +214,7 @@ static inline void end_joined(weft_task *task, bool is_error, bool is_cancel, ui
     if (WF_UNLIKELY(task->owner != NULL) || WF_UNLIKELY(task->callbacks != NULL)) {
         tell_all(task, later);
     } else {
-        grant_waiters(task, later);
+        wf_waiter_grant_all(&task->waiters, WF_GRANTED, later);
         wf_unlock(&task->lock);
     }
 }

@@ -9,13 +9,12 @@
 
 #include <stdlib.h>
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/clock.h"
 #include "base/fence.h"
 #include "fiber/tools.h"

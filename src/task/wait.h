@@ -191,18 +191,13 @@ static inline bool wf_wait_is_open(const struct wf_wait *wait)
 }
 
 /* All of a list are granted, and `at` comes now: what is needed of the next ones is fetched. Who came one after the
- * other often lies in stacks that are equally far from each other, so from the distance of two the address of a
- * later one is guessed: the links alone would be followed at the pace of the memory. A hint: a wrong address does no
- * harm. */
-enum { WF_FETCH_WAITERS = 8 }; /* how many ahead */
-
+ * other often lies in stacks that are equally far from each other. */
 static inline void wf_waiter_fetch(const struct wf_list *list, const struct wf_list *at)
 {
     const struct wf_list *next = at->next;
     const struct wf_list *after = next->next;
     if (after != list && next != list) {
-        uintptr_t step = (uintptr_t)next - (uintptr_t)at;
-        wf_fetch((const void *)((uintptr_t)after + WF_FETCH_WAITERS * step));
+        wf_fetch_further((uintptr_t)after, (uintptr_t)at, (uintptr_t)next);
         const struct wf_waiter *waiter =
             WF_CONTAINER((uintptr_t)after, const struct wf_waiter, link);
         if (waiter->notify == NULL) { /* else it may have no wait */
@@ -226,6 +221,17 @@ static inline bool wf_waiter_grant(struct wf_waiter *waiter, enum wf_verdict ver
         return true;
     }
     return wf_wait_claim(waiter->wait, verdict, later);
+}
+
+/* The same for all of a source's list. */
+static inline void wf_waiter_grant_all(struct wf_list *list, enum wf_verdict verdict,
+                                       struct wf_later *later)
+{
+    while (!wf_list_is_empty(list)) {
+        struct wf_waiter *waiter = WF_CONTAINER(list->next, struct wf_waiter, link);
+        wf_waiter_fetch(list, &waiter->link);
+        (void)wf_waiter_grant(waiter, verdict, later);
+    }
 }
 
 #endif
