@@ -23,9 +23,8 @@ void wf_futex_wait(wf_au32 *word, uint32_t value, int64_t deadline_ns)
     struct timespec until;
     struct timespec *limit = NULL;
 #if WF_TSAN_BUILD
-    /* A wait without a limit is restarted after a signal and never comes back to let it in. */
-    int64_t soon_ns = wf_monotonic_ns() + 20000000;
-    deadline_ns = deadline_ns < soon_ns ? deadline_ns : soon_ns;
+    int64_t now_ns = wf_monotonic_ns();
+    deadline_ns = now_ns + wf_nap_most(deadline_ns - now_ns);
 #endif
     if (deadline_ns != INT64_MAX) {
         if (deadline_ns < 0) {

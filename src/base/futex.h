@@ -13,6 +13,14 @@ void wf_futex_wait(wf_au32 *word, uint32_t value, int64_t deadline_ns);
  * only makes system calls of its own calls this after each that may have been interrupted. */
 void wf_let_signals_in(void);
 
+/* How long such a thread may sleep at once, of `delay_ns`: a signal that is kept back just before the sleep does
+ * not end it. */
+static inline int64_t wf_nap_most(int64_t delay_ns)
+{
+    const int64_t most_ns = 20 * 1000 * 1000;
+    return WF_TSAN_BUILD && delay_ns > most_ns ? most_ns : delay_ns;
+}
+
 /* Wakes at most `count` sleepers. The word's memory may already be gone: a wake is then spurious. */
 void wf_futex_wake(wf_au32 *word, int count);
 

@@ -71,6 +71,7 @@ static int wait_events(struct epoll_poller *self, int64_t timeout_ns)
     if (timeout_ns <= 0) {
         return epoll_wait(self->epoll_fd, self->events, EVENTS_MAX, 0);
     }
+    timeout_ns = wf_nap_most(timeout_ns);
     if (self->has_pwait2) {
         struct timespec limit = {.tv_sec = (time_t)(timeout_ns / 1000000000),
                                  .tv_nsec = (long)(timeout_ns % 1000000000)};

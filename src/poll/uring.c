@@ -360,6 +360,7 @@ static int64_t bounded(const struct wf_uring *ring, int64_t timeout_ns)
 
 static void sleep_in(struct wf_uring *ring, int64_t timeout_ns)
 {
+    timeout_ns = wf_nap_most(timeout_ns);
     struct __kernel_timespec limit = {.tv_sec = timeout_ns / 1000000000,
                                       .tv_nsec = timeout_ns % 1000000000};
     struct io_uring_getevents_arg arg = {
