@@ -68,7 +68,7 @@ __attribute__((noinline)) bool wf_inside_was_handed(weft_task *self)
     if ((word & WF_HANDED) == 0) {
         return false;
     }
-    (void)wf_and_acqrel(&self->word, ~WF_HANDED);
+    (void)wf_solo_and64(&self->word, ~WF_HANDED);
     return true;
 }
 

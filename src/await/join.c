@@ -26,7 +26,7 @@ static void list_joined(const struct wf_wait *wait, wf_each *each, void *arg)
 static bool take_handed(weft_task *self)
 {
     return __builtin_expect((wf_load_acq(&self->word) & WF_HANDED) != 0, 0) &&
-           (wf_and_acqrel(&self->word, ~WF_HANDED) & WF_HANDED) != 0;
+           (wf_solo_and64(&self->word, ~WF_HANDED) & WF_HANDED) != 0;
 }
 
 /* The task has ended: what the plain join returns. */

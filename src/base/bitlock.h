@@ -11,7 +11,7 @@
 #ifndef WF_BASE_BITLOCK_H
 #define WF_BASE_BITLOCK_H
 
-#include "base/atomic.h"
+#include "base/solo.h"
 
 #define WF_BITLOCK_HELD UINT32_C(1)
 #define WF_BITLOCK_SLEEPERS UINT32_C(2) /* somebody sleeps until it is given back */
@@ -21,10 +21,10 @@ uint32_t wf_bitlock_contended(wf_au32 *word);
 void wf_bitunlock_contended(wf_au32 *word);
 
 /* Takes the lock; returns the state, lock bits clear. word: any thread, CAS (acq_rel). */
-static inline uint32_t wf_bitlock(wf_au32 *word)
+static inline __attribute__((always_inline)) uint32_t wf_bitlock(wf_au32 *word)
 {
     uint32_t seen = wf_load_rlx(word) & ~WF_BITLOCK_MASK;
-    if (__builtin_expect(!wf_cas_acqrel(word, &seen, seen | WF_BITLOCK_HELD), 0)) {
+    if (__builtin_expect(!wf_solo_cas32(word, &seen, seen | WF_BITLOCK_HELD), 0)) {
         return wf_bitlock_contended(word);
     }
     return seen;
@@ -32,7 +32,7 @@ static inline uint32_t wf_bitlock(wf_au32 *word)
 
 /* Stores the state and gives the lock back (release, with the next wf_bitlock or load of the state). As in
  * lock.h a sleeper's mark may be overwritten: sleepers look again by themselves. */
-static inline void wf_bitunlock(wf_au32 *word, uint32_t state)
+static inline __attribute__((always_inline)) void wf_bitunlock(wf_au32 *word, uint32_t state)
 {
     bool has_sleepers = (wf_load_rlx(word) & WF_BITLOCK_SLEEPERS) != 0;
     wf_store_rel(word, state); /* the last touch */

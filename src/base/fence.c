@@ -3,8 +3,11 @@
 #include "base/fence.h"
 
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static long membarrier(int command)
 {
@@ -20,4 +23,28 @@ bool wf_fence_heavy(bool is_asymmetric)
 {
     wf_fence_full();
     return !is_asymmetric || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+}
+
+/* No store stays in a processor's buffer for that long. */
+void wf_fence_all(void)
+{
+    const int64_t long_ns = 1000000;
+    if (!wf_fence_heavy(true)) {
+        int64_t end_ns = wf_monotonic_ns() + long_ns;
+        while (wf_monotonic_ns() < end_ns) {
+            sched_yield();
+        }
+    }
+}
+
+void wf_fence_await(wf_au8 *is_within)
+{
+    enum { YIELDS = 100, PAUSE_US = 50 };
+    for (int i = 0; wf_load_acq(is_within) != 0; i++) {
+        if (i < YIELDS) {
+            sched_yield();
+        } else {
+            (void)usleep(PAUSE_US); /* it may be waiting for this very processor */
+        }
+    }
 }

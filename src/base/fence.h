@@ -29,4 +29,12 @@ static inline void wf_fence_light(bool is_asymmetric)
 /* False: the kernel refuses by now (a filter was installed), and both sides must pass full fences from here on. */
 bool wf_fence_heavy(bool is_asymmetric);
 
+/* The heavy side that must not fail: where the kernel refuses, time does, a millisecond of it. Where wf_fence_prepare
+ * said so once. */
+void wf_fence_all(void);
+
+/* After that: waits until the frequent side, which marks that it is within for a few instructions, is not any more
+ * (acquire). If the kernel has taken it off its processor there, that may take long. */
+void wf_fence_await(wf_au8 *is_within);
+
 #endif

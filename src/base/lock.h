@@ -13,7 +13,7 @@
 #ifndef WF_BASE_LOCK_H
 #define WF_BASE_LOCK_H
 
-#include "base/atomic.h"
+#include "base/solo.h"
 
 struct wf_lock {
     /* any thread: CAS or swap (acquire) takes it; its owner's store (release) gives it back. */
@@ -44,21 +44,21 @@ static inline int wf_lock_back_off(int spun)
 void wf_lock_contended(struct wf_lock *lock);
 void wf_unlock_contended(struct wf_lock *lock);
 
-static inline bool wf_trylock(struct wf_lock *lock)
+static inline __attribute__((always_inline)) bool wf_trylock(struct wf_lock *lock)
 {
     uint32_t expected = 0;
-    return wf_load_rlx(&lock->value) == 0 && wf_cas_acqrel(&lock->value, &expected, 1U);
+    return wf_load_rlx(&lock->value) == 0 && wf_solo_cas32(&lock->value, &expected, 1U);
 }
 
 /* Both may fail where others are about; wf_lock and wf_unlock do the rest. Apart for fast paths that leave what
  * is rare to another function as a whole. */
-static inline bool wf_lock_quickly(struct wf_lock *lock)
+static inline __attribute__((always_inline)) bool wf_lock_quickly(struct wf_lock *lock)
 {
     uint32_t expected = 0;
-    return __builtin_expect(wf_cas_acqrel(&lock->value, &expected, 1U), 1);
+    return __builtin_expect(wf_solo_cas32(&lock->value, &expected, 1U), 1);
 }
 
-static inline bool wf_unlock_quickly(struct wf_lock *lock)
+static inline __attribute__((always_inline)) bool wf_unlock_quickly(struct wf_lock *lock)
 {
     if (__builtin_expect(wf_load_rlx(&lock->value) != 1U, 0)) {
         return false;
@@ -67,14 +67,14 @@ static inline bool wf_unlock_quickly(struct wf_lock *lock)
     return true;
 }
 
-static inline void wf_lock(struct wf_lock *lock)
+static inline __attribute__((always_inline)) void wf_lock(struct wf_lock *lock)
 {
     if (!wf_lock_quickly(lock)) {
         wf_lock_contended(lock);
     }
 }
 
-static inline void wf_unlock(struct wf_lock *lock)
+static inline __attribute__((always_inline)) void wf_unlock(struct wf_lock *lock)
 {
     if (!wf_unlock_quickly(lock)) {
         wf_unlock_contended(lock);

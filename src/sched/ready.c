@@ -459,7 +459,7 @@ static void collect_task(struct wf_worker *worker, weft_task *task, bool is_new)
         return;
     }
     if (is_new) {
-        (void)wf_and_acqrel(&task->word, ~WF_LINKED);
+        (void)wf_solo_and64(&task->word, ~WF_LINKED);
     }
     worker->has_woken = worker->has_woken || !is_new;
     wf_deque_add(lane, entry_of(task, is_new));

@@ -29,7 +29,8 @@ enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others here h
 
 /* The task that was woken last, whose entry was seen in the slot, if it may run now; it has started. NULL: ask
  * wf_ready_take. */
-static inline weft_task *wf_ready_take_seen(struct wf_worker *worker, uint64_t entry)
+static inline __attribute__((always_inline)) weft_task *wf_ready_take_seen(struct wf_worker *worker,
+                                                                           uint64_t entry)
 {
     if (__builtin_expect(worker->slot_streak >= WF_SLOT_STREAK, 0)) {
         if (worker->pinned != NULL || !wf_sched_has_none(worker)) {

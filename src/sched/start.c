@@ -241,6 +241,11 @@ static int create(const weft_options *options, weft_runtime **out)
     runtime->registry.report = wf_report;
     wf_stacks_init(&runtime->stacks);
     ck_stack_init(&runtime->inject);
+    if (choose_workers(options) == 1 || options->simulate) {
+        wf_solo_renew();
+    } else {
+        wf_solo_end();
+    }
     rc = open_workers(runtime, choose_workers(options));
     if (rc == 0 && !options->simulate && wf_fence_prepare()) {
         wf_registry_bias(&runtime->registry);
@@ -310,11 +315,13 @@ static void serve(struct wf_worker *worker)
         pin_worker(worker);
     }
     wf_here_set(worker);
+    wf_solo_join();
     if (worker->sim != NULL) {
         wf_sim_run(worker->sim);
     } else {
         wf_worker_run(worker);
     }
+    wf_solo_part();
     wf_here_set(NULL);
     if (is_pinned) {
         (void)sched_setaffinity(0, sizeof former, &former);

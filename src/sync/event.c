@@ -50,7 +50,7 @@ static uint32_t without_queue(const struct wf_event *event, uint32_t state)
 static bool write_free(struct wf_event *event, uint32_t value)
 {
     uint32_t seen = wf_load_rlx(&event->word) & SET;
-    return wf_cas_acqrel(&event->word, &seen, value);
+    return wf_solo_cas32(&event->word, &seen, value);
 }
 
 int weft_event_set(weft_event *event)

@@ -186,7 +186,7 @@ int wf_mutex_give(struct wf_mutex *mutex)
     }
     wf_store_rlx(&mutex->owner, UINT64_C(0));
     seen = WF_MUTEX_HELD;
-    return wf_cas_acqrel(&mutex->word, &seen, UINT32_C(0)) ? 0 : give_slowly(mutex);
+    return wf_solo_cas32(&mutex->word, &seen, UINT32_C(0)) ? 0 : give_slowly(mutex);
 }
 
 bool wf_mutex_is_mine(struct wf_mutex *mutex, const weft_task *self)

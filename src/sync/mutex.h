@@ -37,7 +37,7 @@ static inline struct wf_mutex *wf_mutex_inside(const weft_mutex *mutex)
 static inline bool wf_mutex_take_free(struct wf_mutex *mutex, const weft_task *self)
 {
     uint32_t seen = 0;
-    if (!wf_cas_acqrel(&mutex->word, &seen, (uint32_t)WF_MUTEX_HELD)) {
+    if (!wf_solo_cas32(&mutex->word, &seen, (uint32_t)WF_MUTEX_HELD)) {
         return false;
     }
     if ((mutex->flags & WEFT_MUTEX_UNOWNED) == 0) {

@@ -147,14 +147,14 @@ static bool take_free(struct wf_rwlock *lock, const weft_task *self, bool writes
 {
     uint32_t seen = writes ? 0 : wf_load_rlx(&lock->word);
     if (writes) {
-        if (!wf_cas_acqrel(&lock->word, &seen, (uint32_t)WRITER)) {
+        if (!wf_solo_cas32(&lock->word, &seen, (uint32_t)WRITER)) {
             return false;
         }
         wf_store_rlx(&lock->owner, wf_task_token(self));
         return true;
     }
     while ((seen & (WRITER | QUEUED | WF_BITLOCK_MASK)) == 0 && READERS(seen) < READERS_MOST) {
-        if (wf_cas_weak_acqrel(&lock->word, &seen, seen + READER)) {
+        if (wf_solo_cas32(&lock->word, &seen, seen + READER)) {
             return true;
         }
     }
@@ -264,10 +264,10 @@ int weft_rwlock_unlock(weft_rwlock *rwlock)
     if ((seen & WRITER) != 0) {
         wf_store_rlx(&lock->owner, UINT64_C(0));
         seen = WRITER;
-        return wf_cas_acqrel(&lock->word, &seen, UINT32_C(0)) ? 0 : unlock_slowly(lock);
+        return wf_solo_cas32(&lock->word, &seen, UINT32_C(0)) ? 0 : unlock_slowly(lock);
     }
     while ((seen & (WRITER | QUEUED | WF_BITLOCK_MASK)) == 0 && READERS(seen) > 0) {
-        if (wf_cas_weak_acqrel(&lock->word, &seen, seen - READER)) {
+        if (wf_solo_cas32(&lock->word, &seen, seen - READER)) {
             return 0;
         }
     }

@@ -121,7 +121,7 @@ static bool take_free(struct wf_sem *sem, uint32_t permits)
 {
     uint32_t seen = wf_load_rlx(&sem->word);
     while ((seen & (QUEUED | WF_BITLOCK_MASK)) == 0 && seen >> COUNT_SHIFT >= permits) {
-        if (wf_cas_weak_acqrel(&sem->word, &seen, seen - (permits << COUNT_SHIFT))) {
+        if (wf_solo_cas32(&sem->word, &seen, seen - (permits << COUNT_SHIFT))) {
             return true;
         }
     }
@@ -199,7 +199,7 @@ int weft_sem_release(weft_sem *sem, uint32_t permits)
         if (permits > bound_of(s) - (seen >> COUNT_SHIFT)) {
             return -EOVERFLOW;
         }
-        if (wf_cas_weak_acqrel(&s->word, &seen, seen + (permits << COUNT_SHIFT))) {
+        if (wf_solo_cas32(&s->word, &seen, seen + (permits << COUNT_SHIFT))) {
             return 0;
         }
     }

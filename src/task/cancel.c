@@ -174,7 +174,7 @@ static void hand_inside(weft_task *task, weft_task *child, bool is_for_all, stru
             give_back(task, taken); /* it has ended */
             return;
         }
-        (void)wf_or_acqrel(&task->word, WF_HANDED);
+        (void)wf_solo_or64(&task->word, WF_HANDED);
     }
 }
 

@@ -48,7 +48,7 @@ static inline bool wf_task_drop_ended(weft_task *task, struct wf_task_cache *cac
     uint64_t refs = wf_load_acq(&task->refs);
     bool is_last = (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == WF_OWNER_ONE &&
                    wf_word_has_ended(wf_load_acq(&task->word));
-    if (WF_UNLIKELY(!is_last) || !wf_cas_acqrel(&task->refs, &refs, refs - WF_OWNER_ONE)) {
+    if (WF_UNLIKELY(!is_last) || !wf_solo_cas64(&task->refs, &refs, refs - WF_OWNER_ONE)) {
         return false;
     }
     wf_task_release(task, cache);
@@ -93,7 +93,7 @@ static inline void wf_task_look(weft_task *task, intptr_t *result)
     bool takes = end == WF_OK && result != NULL && task->extra != NULL;
     uint64_t seen = end == WF_ERROR ? WF_SEEN : takes ? WF_TAKEN : 0;
     if (WF_UNLIKELY((word & seen) != seen)) {
-        (void)wf_or_acqrel(&task->word, seen);
+        (void)wf_solo_or64(&task->word, seen);
     }
     if (result != NULL) {
         *result = wf_task_outcome(task, word);

@@ -9,11 +9,9 @@
 
 #include <stdlib.h>
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fence.h"
@@ -104,31 +102,6 @@ void wf_registry_bias(struct wf_registry *registry)
     wf_store_rlx(&registry->is_biased, 1U);
 }
 
-/* Where the kernel makes no heavy fences any more, time does: no store stays in a processor's buffer for that long. */
-static void fence_all(void)
-{
-    const int64_t long_ns = 1000000;
-    if (!wf_fence_heavy(true)) {
-        int64_t end_ns = wf_monotonic_ns() + long_ns;
-        while (wf_monotonic_ns() < end_ns) {
-            sched_yield();
-        }
-    }
-}
-
-/* It is within for a few instructions; if the kernel has taken it off its processor there, until it is back. */
-static void wait_for_end(struct wf_task_cache *cache)
-{
-    enum { YIELDS = 100, PAUSE_US = 50 };
-    for (int i = 0; wf_load_acq(&cache->is_ending) != 0; i++) {
-        if (i < YIELDS) {
-            sched_yield();
-        } else {
-            (void)usleep(PAUSE_US); /* it may be waiting for this very processor */
-        }
-    }
-}
-
 __attribute__((noinline)) void wf_registry_unbias_slowly(struct wf_registry *registry)
 {
     wf_lock(&registry->bias_lock);
@@ -137,9 +110,9 @@ __attribute__((noinline)) void wf_registry_unbias_slowly(struct wf_registry *reg
         for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
             wf_store_rlx(&cache->is_biased, (uint8_t)0);
         }
-        fence_all();
+        wf_fence_all();
         for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
-            wait_for_end(cache);
+            wf_fence_await(&cache->is_ending);
         }
         wf_store_rel(&registry->is_biased, 0U);
     }

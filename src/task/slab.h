@@ -159,7 +159,7 @@ void wf_registry_roll(struct wf_registry *registry, bool (*belongs)(weft_task *t
 /* One more owner, by somebody who is one. */
 static inline void wf_task_own(weft_task *task)
 {
-    uint64_t before = wf_add_acqrel(&task->refs, WF_OWNER_ONE);
+    uint64_t before = wf_solo_add64(&task->refs, WF_OWNER_ONE);
     WF_CHECK((before & WF_OWNERS_MASK) != 0 && (before & WF_OWNERS_MASK) != WF_OWNERS_MASK,
              "a handle of task #%llu was used after its last drop",
              (unsigned long long)wf_task_id(task));
@@ -173,7 +173,7 @@ static inline bool wf_task_hold(weft_task *task)
         if ((seen & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
             return false;
         }
-    } while (!wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_HOLD_ONE));
+    } while (!wf_solo_cas64(&task->refs, &seen, seen + WF_HOLD_ONE));
     return true;
 }
 
@@ -192,7 +192,7 @@ static inline uint64_t wf_task_token(const weft_task *task)
 /* Owners fall by one / holds fall by one. Returns what is left of both. */
 static inline uint64_t wf_task_disown(weft_task *task)
 {
-    uint64_t before = wf_sub_acqrel(&task->refs, WF_OWNER_ONE);
+    uint64_t before = wf_solo_add64(&task->refs, (uint64_t)0 - WF_OWNER_ONE);
     WF_CHECK((before & WF_OWNERS_MASK) != 0, "a handle of task #%llu was dropped twice",
              (unsigned long long)wf_task_id(task));
     return (before - WF_OWNER_ONE) & (WF_OWNERS_MASK | WF_HOLDS_MASK);
@@ -200,7 +200,7 @@ static inline uint64_t wf_task_disown(weft_task *task)
 
 static inline uint64_t wf_task_unhold(weft_task *task)
 {
-    return (wf_sub_acqrel(&task->refs, WF_HOLD_ONE) - WF_HOLD_ONE) &
+    return (wf_solo_add64(&task->refs, (uint64_t)0 - WF_HOLD_ONE) - WF_HOLD_ONE) &
            (WF_OWNERS_MASK | WF_HOLDS_MASK);
 }
 
@@ -210,7 +210,7 @@ static inline bool wf_task_upgrade(weft_task *task, uint32_t generation)
 {
     uint64_t seen = wf_load_acq(&task->refs);
     while (WF_REFS_GENERATION(seen) == generation && (seen & WF_OWNERS_MASK) != 0) {
-        if (wf_cas_weak_acqrel(&task->refs, &seen, seen + WF_OWNER_ONE)) {
+        if (wf_solo_cas64(&task->refs, &seen, seen + WF_OWNER_ONE)) {
             return true;
         }
     }

@@ -30,8 +30,8 @@
 #ifndef WF_TASK_STATE_H
 #define WF_TASK_STATE_H
 
-#include "base/atomic.h"
 #include "base/log.h"
+#include "base/solo.h"
 
 enum wf_life {
     WF_FREE = 0,
@@ -155,7 +155,7 @@ static inline bool wf_state_link(wf_au64 *word)
 {
     uint64_t seen = wf_load_acq(word);
     while (wf_word_life(seen) == WF_NEW) {
-        if (wf_cas_weak_acqrel(word, &seen, seen | WF_LINKED)) {
+        if (wf_solo_cas64(word, &seen, seen | WF_LINKED)) {
             return true;
         }
     }
@@ -173,7 +173,7 @@ static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen, bool is
     const uint64_t same = WF_LIVES_MASK | WF_LINKED;
     uint64_t checked = (seen & ~WF_LINKED) | (is_linked ? WF_LINKED : 0);
     while (wf_word_life(seen) == WF_NEW && ((seen ^ checked) & same) == 0) {
-        if (wf_cas_weak_acqrel(word, &seen, wf_word_with_life(seen, WF_RUN) & ~WF_LINKED)) {
+        if (wf_solo_cas64(word, &seen, wf_word_with_life(seen, WF_RUN) & ~WF_LINKED)) {
             return wf_word_undelivered(seen) > 0 ? WF_START_CANCELLED : WF_START_RUN;
         }
     }
@@ -185,7 +185,7 @@ static inline bool wf_state_observe(wf_au64 *word)
 {
     uint64_t seen = wf_load_acq(word);
     while (__builtin_expect((seen & WF_UNDELIVERED_MASK) != 0, 0)) {
-        if (wf_cas_weak_acqrel(word, &seen, wf_word_tolled(seen) | WF_TOLD)) {
+        if (wf_solo_cas64(word, &seen, wf_word_tolled(seen) | WF_TOLD)) {
             return true;
         }
     }
@@ -212,7 +212,7 @@ static inline enum wf_park wf_state_park(wf_au64 *word, uint8_t epoch, bool dele
             next = wf_word_with_life(wf_word_claimed(seen, epoch, WF_NONE), WF_PARKED);
             next |= delegates ? WF_DELEGATES : 0;
         }
-        if (wf_cas_weak_acqrel(word, &seen, next)) {
+        if (wf_solo_cas64(word, &seen, next)) {
             if (undelivered) {
                 return delegates ? WF_PARK_KICK : WF_PARK_REQUEUE;
             }
@@ -235,7 +235,7 @@ static inline bool wf_state_park_quickly(wf_au64 *word, uint8_t epoch, bool dele
     if (delegates) {
         next |= WF_DELEGATES;
     }
-    return wf_cas_acqrel(word, &seen, next);
+    return wf_solo_cas64(word, &seen, next);
 }
 
 enum wf_wake {
@@ -256,7 +256,7 @@ static inline enum wf_wake wf_state_wake(wf_au64 *word, uint8_t epoch, enum wf_v
                 : wf_word_life(seen) != WF_RUN || wf_word_epoch(seen) != (uint8_t)(epoch - 1U)) {
             return WF_WAKE_LOST;
         }
-        if (wf_cas_weak_acqrel(word, &seen, wf_word_claimed(seen, epoch, verdict))) {
+        if (wf_solo_cas64(word, &seen, wf_word_claimed(seen, epoch, verdict))) {
             return is_parked ? WF_WAKE_READY : WF_WAKE_EARLY;
         }
     }
@@ -272,7 +272,7 @@ static inline bool wf_state_grant_parked(wf_au64 *word, uint8_t epoch)
         return false;
     }
     uint64_t kept = seen & ~(WF_LIFE_MASK | WF_VERDICT_MASK | WF_DELEGATES);
-    return wf_cas_acqrel(word, &seen, kept | WF_RUN | (uint64_t)WF_GRANTED << WF_VERDICT_SHIFT);
+    return wf_solo_cas64(word, &seen, kept | WF_RUN | (uint64_t)WF_GRANTED << WF_VERDICT_SHIFT);
 }
 
 enum wf_deliver {
@@ -302,7 +302,7 @@ static inline enum wf_deliver wf_state_deliver(wf_au64 *word, bool is_locked)
             delegates
                 ? seen | WF_BUSY
                 : wf_word_tolled(wf_word_claimed(seen, wf_word_epoch(seen), WF_TOLD_OFF)) | WF_TOLD;
-        if (wf_cas_weak_acqrel(word, &seen, next)) {
+        if (wf_solo_cas64(word, &seen, next)) {
             return delegates ? WF_DELIVER_HAND_ON : WF_DELIVER_READY;
         }
     }
@@ -319,7 +319,7 @@ static inline bool wf_state_cancel_parked(wf_au64 *word)
     }
     uint64_t next = (seen & ~(WF_LIFE_MASK | WF_VERDICT_MASK)) | WF_RUN | WF_TOLD;
     next |= (uint64_t)WF_TOLD_OFF << WF_VERDICT_SHIFT;
-    return wf_cas_acqrel(word, &seen, wf_word_tolled(next) + WF_COUNT_ONE);
+    return wf_solo_cas64(word, &seen, wf_word_tolled(next) + WF_COUNT_ONE);
 }
 
 /* The joiner claims a child to run it on its own stack. False: somebody else has it, or it is to be
@@ -339,7 +339,7 @@ static inline bool wf_state_keep_inside(wf_au64 *word)
         if (wf_word_life(seen) != WF_RUN || (seen & WF_UNDELIVERED_MASK) == 0) {
             return false;
         }
-    } while (!wf_cas_sc(word, &seen, seen | WF_BUSY));
+    } while (!wf_solo_cas64(word, &seen, seen | WF_BUSY));
     return true;
 }
 
@@ -351,7 +351,7 @@ static inline bool wf_state_look_inside(wf_au64 *word)
         if (wf_word_life(seen) != WF_RUN) {
             return false;
         }
-    } while (!wf_cas_sc(word, &seen, seen | WF_BUSY));
+    } while (!wf_solo_cas64(word, &seen, seen | WF_BUSY));
     return true;
 }
 
@@ -363,7 +363,7 @@ static inline uint32_t wf_state_take(wf_au64 *word)
     uint64_t next;
     do {
         next = wf_word_undelivered(seen) > 0 ? wf_word_tolled(seen) : seen & ~WF_BUSY;
-    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    } while (!wf_solo_cas64(word, &seen, next));
     return wf_word_undelivered(seen);
 }
 
@@ -381,7 +381,7 @@ static inline void wf_state_give_back(wf_au64 *word, uint32_t count, uint32_t de
         uint64_t tolls = (seen - (UINT64_C(1) << WF_TOLLS_SHIFT)) & WF_TOLLS_MASK;
         next = seen & ~(WF_BUSY | WF_TOLLS_MASK | WF_UNDELIVERED_MASK);
         next |= tolls | (left << WF_UNDELIVERED_SHIFT);
-    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    } while (!wf_solo_cas64(word, &seen, next));
 }
 
 /* Looks at a parked task: true, with WF_BUSY set, when its wait record may be read until wf_state_looked.
@@ -391,7 +391,7 @@ static inline bool wf_state_look(wf_au64 *word, uint64_t *at)
 {
     *at = wf_load_acq(word);
     while (wf_word_life(*at) == WF_PARKED) {
-        if (wf_cas_weak_acqrel(word, at, *at | WF_BUSY)) {
+        if (wf_solo_cas64(word, at, *at | WF_BUSY)) {
             return true;
         }
     }
@@ -400,7 +400,7 @@ static inline bool wf_state_look(wf_au64 *word, uint64_t *at)
 
 static inline void wf_state_looked(wf_au64 *word)
 {
-    (void)wf_and_acqrel(word, ~WF_BUSY);
+    (void)wf_solo_and64(word, ~WF_BUSY);
 }
 
 /* Are these two words of one and the same suspension? */
@@ -439,7 +439,7 @@ static inline enum wf_request wf_state_request(wf_au64 *word, uint32_t count, bo
             uint64_t room = WF_UNDELIVERED_MAX - wf_word_undelivered(seen);
             next += (count < room ? count : room) * WF_UNDELIVERED_ONE;
         }
-        if (wf_cas_weak_acqrel(word, &seen, next)) {
+        if (wf_solo_cas64(word, &seen, next)) {
             *after = next;
             return WF_REQUEST_ADDED;
         }
@@ -466,7 +466,7 @@ static inline bool wf_state_uncancel(wf_au64 *word, bool is_locked, uint32_t def
         if (wf_word_count(next) == 0) {
             next &= ~WF_TOLD;
         }
-    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    } while (!wf_solo_cas64(word, &seen, next));
     *after = next;
     return true;
 }
@@ -488,7 +488,7 @@ static inline bool wf_state_withdraw(wf_au64 *word, uint32_t tolls_then, uint64_
         if (wf_word_count(next) == 0) {
             next &= ~WF_TOLD;
         }
-    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    } while (!wf_solo_cas64(word, &seen, next));
     *after = next;
     return was_undelivered;
 }
@@ -505,7 +505,7 @@ static inline uint32_t wf_state_defer(wf_au64 *word, uint32_t undelivered_now, b
         left = left > WF_UNDELIVERED_MAX ? WF_UNDELIVERED_MAX : left;
         next = (seen & ~(WF_UNDELIVERED_MASK | WF_SHIELDED)) | (left << WF_UNDELIVERED_SHIFT);
         next |= shielded ? WF_SHIELDED : 0;
-    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    } while (!wf_solo_cas64(word, &seen, next));
     return wf_word_undelivered(seen);
 }
 
@@ -514,14 +514,14 @@ static inline void wf_state_rearm(wf_au64 *word)
 {
     uint64_t seen = wf_load_acq(word);
     while (wf_word_undelivered(seen) < wf_word_count(seen) &&
-           !wf_cas_weak_acqrel(word, &seen, seen + WF_UNDELIVERED_ONE)) {
+           !wf_solo_cas64(word, &seen, seen + WF_UNDELIVERED_ONE)) {
     }
 }
 
 static inline void wf_state_set(wf_au64 *word, uint64_t flag)
 {
     if ((wf_load_acq(word) & flag) == 0) {
-        (void)wf_or_acqrel(word, flag);
+        (void)wf_solo_or64(word, flag);
     }
 }
 
@@ -533,7 +533,7 @@ static inline bool wf_state_join(wf_au64 *word)
         if (__builtin_expect(wf_word_has_ended(seen), 0)) {
             return false;
         }
-    } while ((seen & WF_JOINED) == 0 && !wf_cas_weak_acqrel(word, &seen, seen | WF_JOINED));
+    } while ((seen & WF_JOINED) == 0 && !wf_solo_cas64(word, &seen, seen | WF_JOINED));
     return true;
 }
 
@@ -545,7 +545,7 @@ static inline bool wf_state_detach(wf_au64 *word)
         if (wf_word_has_ended(seen) || (seen & WF_DETACHED) != 0) {
             return false;
         }
-    } while (!wf_cas_weak_acqrel(word, &seen, seen | WF_DETACHED));
+    } while (!wf_solo_cas64(word, &seen, seen | WF_DETACHED));
     return true;
 }
 
@@ -566,7 +566,7 @@ static inline bool wf_state_finish(wf_au64 *word, bool is_error, bool is_cancel,
                            : (seen & WF_UNDELIVERED_MASK) != 0 ? WF_CANCELLED
                                                                : WF_OK;
         next = wf_word_with_life(seen, end) & ~(WF_UNDELIVERED_MASK | WF_DELEGATES);
-    } while (!wf_cas_weak_acqrel(word, &seen, next));
+    } while (!wf_solo_cas64(word, &seen, next));
     *before = seen;
     return true;
 }

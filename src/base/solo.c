@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+/* solo.c - who is alone, and what guests do. */
+#include "base/solo.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+
+/* How many operations a worker makes before it is alone again: the more, the more often guests have come before it
+ * was worth its while. */
+enum { PATIENCE_LEAST = 64, PATIENCE_MOST = 1 << 20 };
+
+#define WORTH_NS 50000000
+
+struct wf_solo wf_solo;
+
+/* All under the lock, but: */
+static struct {
+    wf_au32 lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back */
+    /* The worker that is, or may be, alone; 0: there is none. Others than that one load (relaxed) what is not theirs. */
+    _Atomic(uintptr_t) worker;
+    wf_au32 left; /* operations; a guest that stops the worker stores, then the worker (relaxed) */
+    uint32_t patience;
+    int64_t since_ns; /* when the worker began to be alone */
+} guests;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool can_fence;
+
+/* ---- the guests' lock ---- */
+
+static bool try_lock(void)
+{
+    uint32_t is_free = 0;
+    return wf_load_rlx(&guests.lock) == 0 && wf_cas_acqrel(&guests.lock, &is_free, 1U);
+}
+
+static void lock(void)
+{
+    enum { PAUSES = 64 };
+    for (int i = 1; !try_lock(); i++) {
+        if (i % PAUSES == 0) {
+            sched_yield();
+        } else {
+            wf_relax();
+        }
+    }
+}
+
+static void unlock(void)
+{
+    wf_store_rel(&guests.lock, 0U);
+}
+
+/* ---- changes of the name, under the lock ---- */
+
+static void set_name(uintptr_t name)
+{
+    wf_store_rel(&wf_solo.thread, name);
+}
+
+static void begin(uintptr_t worker)
+{
+    guests.since_ns = wf_monotonic_ns();
+    set_name(worker);
+}
+
+/* If somebody is alone, he is not any more. */
+static void stop(void)
+{
+    if (wf_load_rlx(&wf_solo.thread) <= WF_SOLO_PAUSED) {
+        return;
+    }
+    bool was_worth_it = wf_monotonic_ns() - guests.since_ns >= WORTH_NS;
+    uint32_t more = guests.patience < PATIENCE_MOST ? 2 * guests.patience : PATIENCE_MOST;
+    guests.patience = was_worth_it ? PATIENCE_LEAST : more;
+    wf_store_rlx(&guests.left, guests.patience);
+    set_name(WF_SOLO_PAUSED);
+    wf_fence_all();
+    wf_fence_await(&wf_solo.is_within);
+}
+
+/* ---- operations ---- */
+
+/* Is the caller the one of that name? Then it changes what it wants by plain stores until leave, soon. */
+static inline bool enter(uintptr_t name)
+{
+    if (WF_UNLIKELY(name != wf_solo_self())) {
+        return false;
+    }
+    wf_store_rlx(&wf_solo.is_within, (uint8_t)1);
+    wf_fence_light(true);
+    if (WF_LIKELY(wf_load_rlx(&wf_solo.thread) == name)) {
+        return true;
+    }
+    wf_store_rel(&wf_solo.is_within, (uint8_t)0);
+    return false;
+}
+
+static inline void leave(void)
+{
+    wf_store_rel(&wf_solo.is_within, (uint8_t)0);
+}
+
+/* A worker that has guests makes one more operation. */
+static void count_down(uintptr_t self)
+{
+    uint32_t left = wf_load_rlx(&guests.left);
+    if (left > 0) {
+        wf_store_rlx(&guests.left, left - 1);
+    } else if (try_lock()) {
+        if (wf_load_rlx(&wf_solo.thread) == WF_SOLO_PAUSED) {
+            begin(self);
+        }
+        unlock();
+    }
+}
+
+/* Before an operation; true: it is a guest's, and unlock comes after it. */
+static __attribute__((noinline)) bool visit(void)
+{
+    uintptr_t self = wf_solo_self();
+    if (wf_load_rlx(&guests.worker) == self) {
+        count_down(self);
+        return false;
+    }
+    lock();
+    stop();
+    return true;
+}
+
+/* Called by solo_x86_64.S, which the compiler does not see. */
+#define FOR_ASSEMBLY __attribute__((noinline, used))
+
+FOR_ASSEMBLY uint32_t wf_solo_swap32(wf_au32 *word, uint32_t expected, uint32_t value)
+{
+    uint32_t seen = expected;
+    uintptr_t name = wf_load_acq(&wf_solo.thread);
+    if (enter(name)) {
+        seen = wf_load_acq(word);
+        if (WF_LIKELY(seen == expected)) {
+            wf_store_rel(word, value);
+        }
+        leave();
+        return seen;
+    }
+    bool is_guest = visit();
+    (void)wf_cas_sc(word, &seen, value);
+    if (is_guest) {
+        unlock();
+    }
+    return seen;
+}
+
+FOR_ASSEMBLY uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t value)
+{
+    uint64_t seen = expected;
+    uintptr_t name = wf_load_acq(&wf_solo.thread);
+    if (enter(name)) {
+        seen = wf_load_acq(word);
+        if (WF_LIKELY(seen == expected)) {
+            wf_store_rel(word, value);
+        }
+        leave();
+        return seen;
+    }
+    bool is_guest = visit();
+    (void)wf_cas_sc(word, &seen, value);
+    if (is_guest) {
+        unlock();
+    }
+    return seen;
+}
+
+/* ---- workers ---- */
+
+/* The child has one thread, which may be another than the worker, and is in the middle of nothing. */
+static void in_child(void)
+{
+    wf_store_rlx(&wf_solo.is_within, (uint8_t)0);
+    wf_store_rlx(&guests.worker, (uintptr_t)0);
+    wf_store_rlx(&guests.lock, 0U);
+    set_name(WF_SOLO_NOBODY);
+}
+
+static void prepare(void)
+{
+    can_fence = pthread_atfork(NULL, NULL, in_child) == 0 && wf_fence_prepare();
+}
+
+static void end(void)
+{
+    stop();
+    wf_store_rlx(&guests.worker, (uintptr_t)0);
+    set_name(WF_SOLO_CROWD);
+}
+
+void wf_solo_join(void)
+{
+    (void)pthread_once(&once, prepare);
+    lock();
+    if (wf_load_rlx(&wf_solo.thread) == WF_SOLO_NOBODY && can_fence) {
+        uintptr_t self = wf_solo_self();
+        wf_store_rlx(&guests.worker, self);
+        guests.patience = PATIENCE_LEAST;
+        begin(self);
+    } else {
+        end();
+    }
+    unlock();
+}
+
+void wf_solo_part(void)
+{
+    lock();
+    if (wf_load_rlx(&guests.worker) == wf_solo_self()) {
+        wf_store_rlx(&guests.worker, (uintptr_t)0);
+        set_name(WF_SOLO_NOBODY);
+    }
+    unlock();
+}
+
+void wf_solo_end(void)
+{
+    lock();
+    end();
+    unlock();
+}
+
+/* A process's threads have a directory each: one, and the two links that every directory has. Where that can't be
+ * seen there may be several. */
+void wf_solo_renew(void)
+{
+    enum { LINKS_OF_ONE = 3 };
+    struct stat threads;
+    if (wf_load_acq(&wf_solo.thread) == WF_SOLO_CROWD && stat("/proc/self/task", &threads) == 0 &&
+        threads.st_nlink == LINKS_OF_ONE) {
+        set_name(WF_SOLO_NOBODY);
+    }
+}
