@@ -12,16 +12,18 @@
  * was worth its while. */
 enum { PATIENCE_LEAST = 64, PATIENCE_MOST = 1 << 20 };
 
-#define WORTH_NS 50000000
+#define WORTH_NS 5000000
 
 struct wf_solo wf_solo;
 
-/* All under the lock, but: */
+_Static_assert(offsetof(struct wf_solo, thread) == 0 && offsetof(struct wf_solo, worker) == 8 &&
+                   offsetof(struct wf_solo, left) == 64 &&
+                   offsetof(struct wf_solo, is_within) == 68 && WF_SOLO_PAUSED == 2,
+               "solo_x86_64.S");
+
+/* All under its lock. */
 static struct {
-    wf_au32 lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back */
-    /* The worker that is, or may be, alone; 0: there is none. Others than that one load (relaxed) what is not theirs. */
-    _Atomic(uintptr_t) worker;
-    wf_au32 left; /* operations; a guest that stops the worker stores, then the worker (relaxed) */
+    _Alignas(64) wf_au32 lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back */
     uint32_t patience;
     int64_t since_ns; /* when the worker began to be alone */
 } guests;
@@ -76,7 +78,7 @@ static void stop(void)
     bool was_worth_it = wf_monotonic_ns() - guests.since_ns >= WORTH_NS;
     uint32_t more = guests.patience < PATIENCE_MOST ? 2 * guests.patience : PATIENCE_MOST;
     guests.patience = was_worth_it ? PATIENCE_LEAST : more;
-    wf_store_rlx(&guests.left, guests.patience);
+    wf_store_rlx(&wf_solo.left, guests.patience);
     set_name(WF_SOLO_PAUSED);
     wf_fence_all();
     wf_fence_await(&wf_solo.is_within);
@@ -107,9 +109,9 @@ static inline void leave(void)
 /* A worker that has guests makes one more operation. */
 static void count_down(uintptr_t self)
 {
-    uint32_t left = wf_load_rlx(&guests.left);
+    uint32_t left = wf_load_rlx(&wf_solo.left);
     if (left > 0) {
-        wf_store_rlx(&guests.left, left - 1);
+        wf_store_rlx(&wf_solo.left, left - 1);
     } else if (try_lock()) {
         if (wf_load_rlx(&wf_solo.thread) == WF_SOLO_PAUSED) {
             begin(self);
@@ -122,7 +124,7 @@ static void count_down(uintptr_t self)
 static __attribute__((noinline)) bool visit(void)
 {
     uintptr_t self = wf_solo_self();
-    if (wf_load_rlx(&guests.worker) == self) {
+    if (wf_load_rlx(&wf_solo.worker) == self) {
         count_down(self);
         return false;
     }
@@ -180,7 +182,7 @@ FOR_ASSEMBLY uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t 
 static void in_child(void)
 {
     wf_store_rlx(&wf_solo.is_within, (uint8_t)0);
-    wf_store_rlx(&guests.worker, (uintptr_t)0);
+    wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
     wf_store_rlx(&guests.lock, 0U);
     set_name(WF_SOLO_NOBODY);
 }
@@ -193,7 +195,7 @@ static void prepare(void)
 static void end(void)
 {
     stop();
-    wf_store_rlx(&guests.worker, (uintptr_t)0);
+    wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
     set_name(WF_SOLO_CROWD);
 }
 
@@ -203,7 +205,7 @@ void wf_solo_join(void)
     lock();
     if (wf_load_rlx(&wf_solo.thread) == WF_SOLO_NOBODY && can_fence) {
         uintptr_t self = wf_solo_self();
-        wf_store_rlx(&guests.worker, self);
+        wf_store_rlx(&wf_solo.worker, self);
         guests.patience = PATIENCE_LEAST;
         begin(self);
     } else {
@@ -215,8 +217,8 @@ void wf_solo_join(void)
 void wf_solo_part(void)
 {
     lock();
-    if (wf_load_rlx(&guests.worker) == wf_solo_self()) {
-        wf_store_rlx(&guests.worker, (uintptr_t)0);
+    if (wf_load_rlx(&wf_solo.worker) == wf_solo_self()) {
+        wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
         set_name(WF_SOLO_NOBODY);
     }
     unlock();

@@ -28,9 +28,15 @@ enum {
     WF_SOLO_PAUSED = 2, /* one, and there are guests */
 };
 
+/* Known by its layout to solo_x86_64.S. */
 struct wf_solo {
     /* The name of who is alone. Stored (release) under the guests' lock, loaded (acquire) by all before each operation. */
     _Alignas(64) _Atomic(uintptr_t) thread;
+    /* The worker that is alone, or has guests; 0: there is none. Stored under the guests' lock; loaded by anybody to
+     * see whether it is the caller (relaxed). */
+    _Atomic(uintptr_t) worker;
+    /* On a line of its own, for the others read the first at each operation. Operations until it tries to be alone again. Stored by the guest that stops it, then by the worker (relaxed). */
+    _Alignas(64) wf_au32 left;
     /* Whose name it is stores 1 (relaxed) before an operation, and 0 (release) after it; a guest loads (acquire). */
     wf_au8 is_within;
 };
