@@ -23,13 +23,17 @@ _Static_assert(offsetof(struct wf_solo, thread) == 0 && offsetof(struct wf_solo,
 
 /* All under its lock. */
 static struct {
-    _Alignas(64) wf_au32 lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back */
+    _Alignas(
+        64) wf_au32 lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back */
     uint32_t patience;
     int64_t since_ns; /* when the worker began to be alone */
 } guests;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool can_fence;
+
+/* Changed by workers that begin: all find the same, nearly. */
+static wf_aint worth; /* 0: not known; 1: it is worth it; -1: it is not */
 
 /* ---- the guests' lock ---- */
 
@@ -176,7 +180,7 @@ FOR_ASSEMBLY uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t 
     return seen;
 }
 
-/* ---- workers ---- */
+/* ---- beginning and end ---- */
 
 /* The child has one thread, which may be another than the worker, and is in the middle of nothing. */
 static void in_child(void)
@@ -199,11 +203,58 @@ static void end(void)
     set_name(WF_SOLO_CROWD);
 }
 
-void wf_solo_join(void)
+/* ---- is it worth it? ---- */
+
+enum { BATCHES = 8, BATCH = 64 };
+
+static int64_t time_batch(wf_au64 *word, bool is_locked)
 {
-    (void)pthread_once(&once, prepare);
+    int64_t start_ns = wf_monotonic_ns();
+    for (uint64_t i = 0; i < BATCH; i++) {
+        uint64_t expected = i;
+        bool is_same =
+            is_locked ? wf_cas_sc(word, &expected, i + 1) : wf_solo_cas64(word, &expected, i + 1);
+        (void)is_same;
+    }
+    wf_store_rlx(word, UINT64_C(0));
+    return wf_monotonic_ns() - start_ns;
+}
+
+/* The least time of a batch, which nothing else has disturbed. */
+static int64_t time_least(bool is_locked)
+{
+    wf_au64 word = 0;
+    int64_t least_ns = INT64_MAX;
+    for (int i = 0; i < BATCHES; i++) {
+        int64_t batch_ns = time_batch(&word, is_locked);
+        least_ns = batch_ns < least_ns ? batch_ns : least_ns;
+    }
+    return least_ns;
+}
+
+static void find_out(void)
+{
+    if (wf_load_rlx(&worth) == 0) {
+        wf_solo_find(time_least(true) > 2 * time_least(false));
+    }
+    if (wf_load_rlx(&worth) < 0) {
+        wf_solo_end();
+    }
+}
+
+void wf_solo_find(bool is_worth_it)
+{
+    wf_store_rlx(&worth, is_worth_it ? 1 : -1);
+}
+
+/* ---- workers ---- */
+
+/* False: there are others. */
+static bool become_alone(void)
+{
     lock();
-    if (wf_load_rlx(&wf_solo.thread) == WF_SOLO_NOBODY && can_fence) {
+    bool may = wf_load_rlx(&wf_solo.thread) == WF_SOLO_NOBODY && can_fence;
+    if (may) {
         uintptr_t self = wf_solo_self();
         wf_store_rlx(&wf_solo.worker, self);
         guests.patience = PATIENCE_LEAST;
@@ -212,6 +263,15 @@ void wf_solo_join(void)
         end();
     }
     unlock();
+    return may;
+}
+
+void wf_solo_join(void)
+{
+    (void)pthread_once(&once, prepare);
+    if (become_alone()) {
+        find_out();
+    }
 }
 
 void wf_solo_part(void)
