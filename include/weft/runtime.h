@@ -45,7 +45,9 @@ typedef struct weft_diagnostic {
 typedef struct weft_options {
     size_t size; /* sizeof(weft_options), or 0 for the fields listed here */
     int workers; /* 0: WEFT_WORKERS, else what affinity and cgroup quotas allow; at most 1024. In a
-                  * simulation that many logical ones, 0: 4; with seed 0 always one */
+                  * simulation that many logical ones, 0: 4; with seed 0 always one. One
+                  * spares its tasks locked instructions where these are dear; calls of plain
+                  * threads that seldom come then wait for some microseconds */
     size_t stack_bytes; /* stack promised to a task; 0 = 64 KiB; up to 1 GiB */
     weft_io_backend
         io;        /* AUTO: what works best. WEFT_IO=epoll|uring in the environment overrides, and

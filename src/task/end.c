@@ -290,8 +290,8 @@ void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later 
         is_last = (seen & WF_OWNERS_MASK) == WF_OWNER_ONE;
         is_pending = is_last && !wf_word_has_ended(wf_load_acq(&task->word));
         /* The last handle of an unfinished task turns into a hold, for the cancellation. */
-    } while (!wf_solo_cas64(&task->refs, &seen,
-                                 seen - WF_OWNER_ONE + (is_pending ? WF_HOLD_ONE : 0)));
+    } while (
+        !wf_solo_cas64(&task->refs, &seen, seen - WF_OWNER_ONE + (is_pending ? WF_HOLD_ONE : 0)));
     if (is_pending) {
         if (wf_cancel(task, 1, WEFT_CAUSE_DROPPED, later) == 1) {
             struct wf_registry *registry = wf_task_registry(task);
