@@ -24,6 +24,17 @@
 #define WF_TSAN_BUILD 0
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)
+#define WF_ASAN_BUILD 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WF_ASAN_BUILD 1
+#endif
+#endif
+#ifndef WF_ASAN_BUILD
+#define WF_ASAN_BUILD 0
+#endif
+
 typedef _Atomic uint8_t wf_au8;
 typedef _Atomic int16_t wf_ai16;
 typedef _Atomic uint32_t wf_au32;

@@ -12,14 +12,14 @@ static bool take(wf_au32 *word, uint32_t mark, uint32_t *state)
     uint32_t seen = wf_load_rlx(word);
     while ((seen & WF_BITLOCK_HELD) == 0) {
         *state = seen & ~WF_BITLOCK_MASK;
-        if (wf_cas_weak_acqrel(word, &seen, seen | WF_BITLOCK_HELD | mark)) {
+        if (wf_solo_cas32(word, &seen, seen | WF_BITLOCK_HELD | mark)) {
             return true;
         }
     }
     return false;
 }
 
-/* Sleeps until somebody gives it back, if it is still held. */
+/* Sleeps until somebody gives it back, if it is still held. The mark is locked whoever makes it, as in lock.c. */
 static void sleep_once(wf_au32 *word)
 {
     uint32_t seen = wf_load_rlx(word);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
 
 static long membarrier(int command)
 {
@@ -26,25 +27,22 @@ bool wf_fence_heavy(bool is_asymmetric)
 }
 
 /* No store stays in a processor's buffer for that long. */
-void wf_fence_all(void)
+bool wf_fence_all(void)
 {
     const int64_t long_ns = 1000000;
-    if (!wf_fence_heavy(true)) {
-        int64_t end_ns = wf_monotonic_ns() + long_ns;
-        while (wf_monotonic_ns() < end_ns) {
-            sched_yield();
-        }
+    if (wf_fence_heavy(true)) {
+        return true;
     }
+    int64_t end_ns = wf_monotonic_ns() + long_ns;
+    while (wf_monotonic_ns() < end_ns) {
+        sched_yield();
+    }
+    return false;
 }
 
 void wf_fence_await(wf_au8 *is_within)
 {
-    enum { YIELDS = 100, PAUSE_US = 50 };
     for (int i = 0; wf_load_acq(is_within) != 0; i++) {
-        if (i < YIELDS) {
-            sched_yield();
-        } else {
-            (void)usleep(PAUSE_US); /* it may be waiting for this very processor */
-        }
+        wf_let_others(i);
     }
 }

@@ -30,8 +30,8 @@ static inline void wf_fence_light(bool is_asymmetric)
 bool wf_fence_heavy(bool is_asymmetric);
 
 /* The heavy side that must not fail: where the kernel refuses, time does, a millisecond of it. Where wf_fence_prepare
- * said so once. */
-void wf_fence_all(void);
+ * said so once. False: it does, and the next one takes that long, too. */
+bool wf_fence_all(void);
 
 /* After that: waits until the frequent side, which marks that it is within for a few instructions, is not any more
  * (acquire). If the kernel has taken it off its processor there, that may take long. */

@@ -4,6 +4,7 @@
 
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +39,19 @@ void wf_futex_wait(wf_au32 *word, uint32_t value, int64_t deadline_ns)
     (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, limit, NULL,
                   FUTEX_BITSET_MATCH_ANY);
     wf_let_signals_in();
+}
+
+void wf_let_others(int tried)
+{
+    enum { YIELDS = 100 };
+    const int64_t pause_ns = 50000;
+    static wf_au32 nothing;
+    if (tried < YIELDS) {
+        sched_yield();
+    } else {
+        wf_futex_wait(&nothing, 0,
+                      wf_monotonic_ns() + pause_ns); /* it may need this very processor */
+    }
 }
 
 void wf_futex_wake(wf_au32 *word, int count)

@@ -21,6 +21,10 @@ static inline int64_t wf_nap_most(int64_t delay_ns)
     return WF_TSAN_BUILD && delay_ns > most_ns ? most_ns : delay_ns;
 }
 
+/* For whoever has found for the `tried`th time that somebody else must go on first: lets others run, by a yield, after
+ * many of them by a short sleep. No cancellation point. */
+void wf_let_others(int tried);
+
 /* Wakes at most `count` sleepers. The word's memory may already be gone: a wake is then spurious. */
 void wf_futex_wake(wf_au32 *word, int count);
 

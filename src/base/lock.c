@@ -5,6 +5,22 @@
 #include "base/clock.h"
 #include "base/futex.h"
 
+/* Takes it, as one that others may sleep for, or marks that somebody does; false then. The mark is locked whoever makes
+ * it (solo.h): the owner's store, which gives the lock back, may come at any moment. */
+static bool take_or_mark(struct wf_lock *lock)
+{
+    uint32_t seen = wf_load_rlx(&lock->value);
+    for (;;) {
+        if (seen == 0) {
+            if (wf_solo_cas32(&lock->value, &seen, 2U)) {
+                return true;
+            }
+        } else if (seen == 2 || wf_cas_acqrel(&lock->value, &seen, 2U)) {
+            return false;
+        }
+    }
+}
+
 void wf_lock_contended(struct wf_lock *lock)
 {
     for (int spun = 0; spun < WF_LOCK_SPINS; spun += wf_lock_back_off(spun)) {
@@ -13,7 +29,7 @@ void wf_lock_contended(struct wf_lock *lock)
         }
     }
     /* From here on the value says 2, so that the owner knows that it must wake somebody. */
-    while (wf_swap_acq(&lock->value, 2U) != 0) {
+    while (!take_or_mark(lock)) {
         wf_futex_wait(&lock->value, 2, wf_monotonic_ns() + WF_LOCK_NAP_NS);
     }
 }

@@ -16,7 +16,7 @@
 #include "base/solo.h"
 
 struct wf_lock {
-    /* any thread: CAS or swap (acquire) takes it; its owner's store (release) gives it back. */
+    /* any thread: CAS (solo.h) takes it, CAS (acq_rel) marks it; its owner's store (release) gives it back. */
     wf_au32 value;
 };
 

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: MIT
-/* solo.c - who is alone, and what guests do. */
+/* solo.c - who is alone, and what guests do.
+ *
+ *     NOBODY --a worker begins--> its name --a guest comes--> STOPPING --> PAUSED --64 operations--> its name
+ *     any of them --a second worker begins--> CROWD --a runtime of one worker, in a process of one thread--> NOBODY
+ *
+ * The name changes under a lock. A guest does not need it where none stands there: it is counted, then looks at the name,
+ * and makes its operation. A worker that takes its name back writes it and then looks at the count: if there are guests it
+ * takes the name away again, before it has made any operation by it. So of a guest and a worker one sees the other.
+ */
 #include "base/solo.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
 
 /* How many operations a worker makes before it is alone again: the more, the more often guests have come before it
  * was worth its while. */
@@ -21,21 +29,39 @@ _Static_assert(offsetof(struct wf_solo, thread) == 0 && offsetof(struct wf_solo,
                    offsetof(struct wf_solo, is_within) == 68 && WF_SOLO_PAUSED == 2,
                "solo_x86_64.S");
 
-/* All under its lock. */
 static struct {
-    _Alignas(
-        64) wf_au32 lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back */
+    /* Guests that make an operation: each adds (seq_cst) and takes away (release) its one. */
+    _Alignas(64) wf_au32 count;
+    wf_au32
+        lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back. It guards the rest: */
     uint32_t patience;
     int64_t since_ns; /* when the worker began to be alone */
 } guests;
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool can_fence;
-
 /* Changed by workers that begin: all find the same, nearly. */
 static wf_aint worth; /* 0: not known; 1: it is worth it; -1: it is not */
 
-/* ---- the guests' lock ---- */
+/* ---- once for each process ---- */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool can_fence;
+
+/* The child has one thread, which may be another than the worker, and is in the middle of nothing. */
+static void in_child(void)
+{
+    wf_store_rlx(&wf_solo.is_within, (uint8_t)0);
+    wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
+    wf_store_rlx(&guests.count, 0U);
+    wf_store_rlx(&guests.lock, 0U);
+    wf_store_sc(&wf_solo.thread, (uintptr_t)WF_SOLO_NOBODY);
+}
+
+static void prepare(void)
+{
+    can_fence = pthread_atfork(NULL, NULL, in_child) == 0 && wf_fence_prepare();
+}
+
+/* ---- the lock ---- */
 
 static bool try_lock(void)
 {
@@ -46,11 +72,12 @@ static bool try_lock(void)
 static void lock(void)
 {
     enum { PAUSES = 64 };
-    for (int i = 1; !try_lock(); i++) {
-        if (i % PAUSES == 0) {
-            sched_yield();
-        } else {
+    (void)pthread_once(&once, prepare);
+    for (int i = 0; !try_lock(); i++) {
+        if (i < PAUSES) {
             wf_relax();
+        } else {
+            wf_let_others(i - PAUSES);
         }
     }
 }
@@ -62,30 +89,45 @@ static void unlock(void)
 
 /* ---- changes of the name, under the lock ---- */
 
+static uintptr_t name_now(void)
+{
+    return wf_load_sc(&wf_solo.thread);
+}
+
 static void set_name(uintptr_t name)
 {
-    wf_store_rel(&wf_solo.thread, name);
+    wf_store_sc(&wf_solo.thread, name);
 }
 
-static void begin(uintptr_t worker)
+static void pause_worker(uintptr_t pause)
+{
+    wf_store_rlx(&wf_solo.left, guests.patience);
+    set_name(pause);
+}
+
+/* The worker `self` is alone, unless there are guests just now. */
+static void begin(uintptr_t self)
 {
     guests.since_ns = wf_monotonic_ns();
-    set_name(worker);
+    set_name(self);
+    if (wf_load_sc(&guests.count) != 0) {
+        pause_worker(WF_SOLO_PAUSED);
+    }
 }
 
-/* If somebody is alone, he is not any more. */
+/* If somebody is alone, he is not any more. Where the kernel makes no heavy fences by now, it was the last time. */
 static void stop(void)
 {
-    if (wf_load_rlx(&wf_solo.thread) <= WF_SOLO_PAUSED) {
+    if (name_now() <= WF_SOLO_PAUSED) {
         return;
     }
     bool was_worth_it = wf_monotonic_ns() - guests.since_ns >= WORTH_NS;
     uint32_t more = guests.patience < PATIENCE_MOST ? 2 * guests.patience : PATIENCE_MOST;
     guests.patience = was_worth_it ? PATIENCE_LEAST : more;
-    wf_store_rlx(&wf_solo.left, guests.patience);
-    set_name(WF_SOLO_PAUSED);
-    wf_fence_all();
+    pause_worker(WF_SOLO_STOPPING);
+    bool has_fence = wf_fence_all();
     wf_fence_await(&wf_solo.is_within);
+    set_name(has_fence ? WF_SOLO_PAUSED : WF_SOLO_CROWD);
 }
 
 /* ---- operations ---- */
@@ -116,15 +158,15 @@ static void count_down(uintptr_t self)
     uint32_t left = wf_load_rlx(&wf_solo.left);
     if (left > 0) {
         wf_store_rlx(&wf_solo.left, left - 1);
-    } else if (try_lock()) {
-        if (wf_load_rlx(&wf_solo.thread) == WF_SOLO_PAUSED) {
+    } else if (wf_load_rlx(&guests.count) == 0 && try_lock()) {
+        if (name_now() == WF_SOLO_PAUSED) {
             begin(self);
         }
         unlock();
     }
 }
 
-/* Before an operation; true: it is a guest's, and unlock comes after it. */
+/* Before an operation; true: it is a guest's, and depart comes after it. */
 static __attribute__((noinline)) bool visit(void)
 {
     uintptr_t self = wf_solo_self();
@@ -132,9 +174,19 @@ static __attribute__((noinline)) bool visit(void)
         count_down(self);
         return false;
     }
-    lock();
-    stop();
+    (void)pthread_once(&once, prepare);
+    (void)wf_add_sc(&guests.count, 1U);
+    if (name_now() > WF_SOLO_PAUSED) {
+        lock(); /* perhaps for another guest that is just stopping the worker */
+        stop();
+        unlock();
+    }
     return true;
+}
+
+static void depart(void)
+{
+    (void)wf_sub_acqrel(&guests.count, 1U);
 }
 
 /* Called by solo_x86_64.S, which the compiler does not see. */
@@ -143,8 +195,7 @@ static __attribute__((noinline)) bool visit(void)
 FOR_ASSEMBLY uint32_t wf_solo_swap32(wf_au32 *word, uint32_t expected, uint32_t value)
 {
     uint32_t seen = expected;
-    uintptr_t name = wf_load_acq(&wf_solo.thread);
-    if (enter(name)) {
+    if (enter(wf_load_acq(&wf_solo.thread))) {
         seen = wf_load_acq(word);
         if (WF_LIKELY(seen == expected)) {
             wf_store_rel(word, value);
@@ -155,7 +206,7 @@ FOR_ASSEMBLY uint32_t wf_solo_swap32(wf_au32 *word, uint32_t expected, uint32_t 
     bool is_guest = visit();
     (void)wf_cas_sc(word, &seen, value);
     if (is_guest) {
-        unlock();
+        depart();
     }
     return seen;
 }
@@ -163,8 +214,7 @@ FOR_ASSEMBLY uint32_t wf_solo_swap32(wf_au32 *word, uint32_t expected, uint32_t 
 FOR_ASSEMBLY uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t value)
 {
     uint64_t seen = expected;
-    uintptr_t name = wf_load_acq(&wf_solo.thread);
-    if (enter(name)) {
+    if (enter(wf_load_acq(&wf_solo.thread))) {
         seen = wf_load_acq(word);
         if (WF_LIKELY(seen == expected)) {
             wf_store_rel(word, value);
@@ -175,32 +225,9 @@ FOR_ASSEMBLY uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t 
     bool is_guest = visit();
     (void)wf_cas_sc(word, &seen, value);
     if (is_guest) {
-        unlock();
+        depart();
     }
     return seen;
-}
-
-/* ---- beginning and end ---- */
-
-/* The child has one thread, which may be another than the worker, and is in the middle of nothing. */
-static void in_child(void)
-{
-    wf_store_rlx(&wf_solo.is_within, (uint8_t)0);
-    wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
-    wf_store_rlx(&guests.lock, 0U);
-    set_name(WF_SOLO_NOBODY);
-}
-
-static void prepare(void)
-{
-    can_fence = pthread_atfork(NULL, NULL, in_child) == 0 && wf_fence_prepare();
-}
-
-static void end(void)
-{
-    stop();
-    wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
-    set_name(WF_SOLO_CROWD);
 }
 
 /* ---- is it worth it? ---- */
@@ -232,13 +259,12 @@ static int64_t time_least(bool is_locked)
     return least_ns;
 }
 
+/* By a worker that is alone. If a guest comes meanwhile the next one finds it out. */
 static void find_out(void)
 {
-    if (wf_load_rlx(&worth) == 0) {
-        wf_solo_find(time_least(true) > 2 * time_least(false));
-    }
-    if (wf_load_rlx(&worth) < 0) {
-        wf_solo_end();
+    bool is_worth_it = time_least(true) > 2 * time_least(false);
+    if (wf_load_acq(&wf_solo.thread) == wf_solo_self()) {
+        wf_solo_find(is_worth_it);
     }
 }
 
@@ -247,15 +273,20 @@ void wf_solo_find(bool is_worth_it)
     wf_store_rlx(&worth, is_worth_it ? 1 : -1);
 }
 
-/* ---- workers ---- */
+/* ---- beginning and end ---- */
 
-/* False: there are others. */
-static bool become_alone(void)
+static void end(void)
 {
+    stop();
+    wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
+    set_name(WF_SOLO_CROWD);
+}
+
+void wf_solo_join(void)
+{
+    uintptr_t self = wf_solo_self();
     lock();
-    bool may = wf_load_rlx(&wf_solo.thread) == WF_SOLO_NOBODY && can_fence;
-    if (may) {
-        uintptr_t self = wf_solo_self();
+    if (name_now() == WF_SOLO_NOBODY && can_fence && wf_load_rlx(&worth) >= 0) {
         wf_store_rlx(&wf_solo.worker, self);
         guests.patience = PATIENCE_LEAST;
         begin(self);
@@ -263,14 +294,11 @@ static bool become_alone(void)
         end();
     }
     unlock();
-    return may;
-}
-
-void wf_solo_join(void)
-{
-    (void)pthread_once(&once, prepare);
-    if (become_alone()) {
+    if (wf_load_rlx(&worth) == 0 && wf_load_acq(&wf_solo.thread) == self) {
         find_out();
+        if (wf_load_rlx(&worth) < 0) {
+            wf_solo_end();
+        }
     }
 }
 
@@ -279,7 +307,9 @@ void wf_solo_part(void)
     lock();
     if (wf_load_rlx(&wf_solo.worker) == wf_solo_self()) {
         wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
-        set_name(WF_SOLO_NOBODY);
+        if (name_now() != WF_SOLO_CROWD) {
+            set_name(WF_SOLO_NOBODY);
+        }
     }
     unlock();
 }
@@ -297,7 +327,7 @@ void wf_solo_renew(void)
 {
     enum { LINKS_OF_ONE = 3 };
     struct stat threads;
-    if (wf_load_acq(&wf_solo.thread) == WF_SOLO_CROWD && stat("/proc/self/task", &threads) == 0 &&
+    if (name_now() == WF_SOLO_CROWD && stat("/proc/self/task", &threads) == 0 &&
         threads.st_nlink == LINKS_OF_ONE) {
         set_name(WF_SOLO_NOBODY);
     }

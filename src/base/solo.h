@@ -25,25 +25,28 @@
 
 /* wf_solo.thread, where it is no thread pointer: */
 enum {
-    WF_SOLO_NOBODY = 0, /* no worker */
-    WF_SOLO_CROWD = 1,  /* several workers */
-    WF_SOLO_PAUSED = 2, /* one, and there are guests */
+    WF_SOLO_NOBODY = 0,   /* no worker */
+    WF_SOLO_CROWD = 1,    /* several workers */
+    WF_SOLO_PAUSED = 2,   /* one, and there are guests */
+    WF_SOLO_STOPPING = 3, /* a guest waits for the worker */
 };
 
 /* Known by its layout to solo_x86_64.S. */
 struct wf_solo {
-    /* The name of who is alone. Stored (release) under the guests' lock, loaded (acquire) by all before each operation. */
+    /* The name of who is alone. Stored (seq_cst) under the lock in solo.c, loaded (acquire) by all before each
+     * operation, and again by guests that have been counted (seq_cst). */
     _Alignas(64) _Atomic(uintptr_t) thread;
-    /* The worker that is alone, or has guests; 0: there is none. Stored under the guests' lock; loaded by anybody to
+    /* The worker that is alone, or has guests; 0: there is none. Stored under the lock; loaded by anybody to
      * see whether it is the caller (relaxed). */
     _Atomic(uintptr_t) worker;
-    /* On a line of its own, for the others read the first at each operation. Operations until it tries to be alone again. Stored by the guest that stops it, then by the worker (relaxed). */
+    /* Operations until it tries to be alone again. Stored by the guest that stops it, then by the worker (relaxed). On a
+     * line of its own: the first is read by all. */
     _Alignas(64) wf_au32 left;
     /* Whose name it is stores 1 (relaxed) before an operation, and 0 (release) after it; a guest loads (acquire). */
     wf_au8 is_within;
 };
 
-extern struct wf_solo wf_solo;
+extern __attribute__((visibility("hidden"))) struct wf_solo wf_solo;
 
 /* What tells threads apart. Asked anew each time: a fiber may have moved. */
 static inline uintptr_t wf_solo_self(void)
@@ -78,15 +81,23 @@ uint32_t wf_solo_swap32(wf_au32 *word, uint32_t expected, uint32_t value);
 uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t value);
 
 /* The same as a call that leaves the caller's registers alone (solo_x86_64.S); `seen` is what is expected, and becomes
- * what the word was. */
-#if defined(__x86_64__) && !WF_TSAN_BUILD
+ * what the word was. Sanitizers would not see what assembly does. */
+#if defined(__x86_64__) && !WF_TSAN_BUILD && !WF_ASAN_BUILD
+#if defined(__AVX512F__)
+#define WF_SOLO_MORE                                                                              \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",   \
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", \
+        "k7"
+#else
+#define WF_SOLO_MORE
+#endif
 #define WF_SOLO_CALL(name, word, seen, value)                                                   \
     __asm__ __volatile__ __inline__("call " name                                                \
                                     : "+a"(seen)                                                \
                                     : "D"(word), "S"(value)                                     \
                                     : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",   \
                                       "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
-                                      "xmm12", "xmm13", "xmm14", "xmm15")
+                                      "xmm12", "xmm13", "xmm14", "xmm15" WF_SOLO_MORE)
 #define WF_SOLO_SWAP32(word, seen, value) WF_SOLO_CALL("wf_solo_far32", word, seen, value)
 #define WF_SOLO_SWAP64(word, seen, value) WF_SOLO_CALL("wf_solo_far64", word, seen, value)
 #else

@@ -16,7 +16,7 @@
 
         .text
 
-        .macro  swap name, otherwise, had, new
+        .macro  swap name, otherwise, had, new, seen
         .globl  \name
         .hidden \name
         .type   \name, @function
@@ -31,7 +31,8 @@
         movb    $1, IS_WITHIN
         cmpq    NAME, %rcx
         jne     1f
-        cmp     (%rdi), \had
+        mov     (%rdi), \seen /* once: another's lock may be given back meanwhile, by a plain store */
+        cmp     \seen, \had
         jne     3f
         mov     \new, (%rdi)
         movb    $0, IS_WITHIN
@@ -39,7 +40,7 @@
         .cfi_adjust_cfa_offset -8
         ret
         .cfi_adjust_cfa_offset 8
-3:      mov     (%rdi), \had
+3:      mov     \seen, \had
         movb    $0, IS_WITHIN
         popq    %rcx
         .cfi_adjust_cfa_offset -8
@@ -95,8 +96,8 @@
         .size   \name, . - \name
         .endm
 
-        swap    wf_solo_far32, wf_solo_swap32, %eax, %esi
-        swap    wf_solo_far64, wf_solo_swap64, %rax, %rsi
+        swap    wf_solo_far32, wf_solo_swap32, %eax, %esi, %ecx
+        swap    wf_solo_far64, wf_solo_swap64, %rax, %rsi, %rcx
 
         .section .note.GNU-stack, "", @progbits
 

@@ -241,10 +241,10 @@ static int create(const weft_options *options, weft_runtime **out)
     runtime->registry.report = wf_report;
     wf_stacks_init(&runtime->stacks);
     ck_stack_init(&runtime->inject);
-    if (choose_workers(options) == 1 || options->simulate) {
-        wf_solo_renew();
-    } else {
+    if (choose_workers(options) > 1 && !options->simulate) {
         wf_solo_end();
+    } else if (wf_here() == NULL) {
+        wf_solo_renew(); /* else the calling worker would be a guest from then on */
     }
     rc = open_workers(runtime, choose_workers(options));
     if (rc == 0 && !options->simulate && wf_fence_prepare()) {

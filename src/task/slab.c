@@ -110,7 +110,7 @@ __attribute__((noinline)) void wf_registry_unbias_slowly(struct wf_registry *reg
         for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
             wf_store_rlx(&cache->is_biased, (uint8_t)0);
         }
-        wf_fence_all();
+        (void)wf_fence_all();
         for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
             wf_fence_await(&cache->is_ending);
         }
