@@ -267,8 +267,7 @@ proctype Worker()
         fi;
 #endif
 #ifdef LOCKS
-        LOAD(WORD) == 0;
-        expected = 0;
+        expected = 0; /* whether it is free or not */
         value = 1;
 #else
         expected = LOAD(WORD);
