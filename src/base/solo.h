@@ -91,13 +91,13 @@ uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t value);
 #else
 #define WF_SOLO_MORE
 #endif
-#define WF_SOLO_CALL(name, word, seen, value)                                                   \
-    __asm__ __volatile__ __inline__("call " name                                                \
-                                    : "+a"(seen)                                                \
-                                    : "D"(word), "S"(value)                                     \
-                                    : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",   \
-                                      "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
-                                      "xmm12", "xmm13", "xmm14", "xmm15" WF_SOLO_MORE)
+#define WF_SOLO_CALL(name, word, seen, value)                                                  \
+    __asm__ __volatile__ __inline__("call " name                                               \
+                                    : "+a"(seen)                                               \
+                                    : "D"(word), "S"(value)                                    \
+                                    : "memory", "cc", "rcx", "xmm0", "xmm1", "xmm2", "xmm3",   \
+                                      "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+                                      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" WF_SOLO_MORE)
 #define WF_SOLO_SWAP32(word, seen, value) WF_SOLO_CALL("wf_solo_far32", word, seen, value)
 #define WF_SOLO_SWAP64(word, seen, value) WF_SOLO_CALL("wf_solo_far64", word, seen, value)
 #else

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* solo_x86_64.S - the operations of solo.h where there is no crowd, for callers that keep all their registers.
+/* solo_x86_64.S - the operations of solo.h where there is no crowd, for callers that keep their registers.
  *
- * What: rdi the word, rax what is expected, rsi the new value; rax becomes what the word was. No other general register
- *       changes; vector registers may. Who is alone changes the word here, as solo.h says how; all others in
+ * What: rdi the word, rax what is expected, rsi the new value; rax becomes what the word was. rcx changes, no other general
+ *       register; vector registers may. Who is alone changes the word here, as solo.h says how; all others in
  *       wf_solo_swap32 and wf_solo_swap64.
  *       So does the worker that has guests, by a locked operation, until it may try to be alone again.
  * Why this way: the call stands in functions that have no frame otherwise, and do not make it where there is a crowd. With
@@ -23,8 +23,6 @@
         .p2align 4
 \name:
         .cfi_startproc
-        pushq   %rcx
-        .cfi_adjust_cfa_offset 8
         movq    NAME, %rcx
         cmpq    %fs:0, %rcx
         jne     2f
@@ -36,16 +34,10 @@
         jne     3f
         mov     \new, (%rdi)
         movb    $0, IS_WITHIN
-        popq    %rcx
-        .cfi_adjust_cfa_offset -8
         ret
-        .cfi_adjust_cfa_offset 8
 3:      mov     \seen, \had
         movb    $0, IS_WITHIN
-        popq    %rcx
-        .cfi_adjust_cfa_offset -8
         ret
-        .cfi_adjust_cfa_offset 8
 
 1:      movb    $0, IS_WITHIN
         jmp     5f
@@ -57,10 +49,7 @@
         subl    $1, LEFT
         jb      4f
         lock cmpxchg \new, (%rdi)
-        popq    %rcx
-        .cfi_adjust_cfa_offset -8
         ret
-        .cfi_adjust_cfa_offset 8
 4:      addl    $1, LEFT
 5:      pushq   %rbp
         .cfi_adjust_cfa_offset 8
@@ -87,10 +76,8 @@
         popq    %rsi
         popq    %rdx
         popq    %rbp
-        .cfi_def_cfa rsp, 16
+        .cfi_def_cfa rsp, 8
         .cfi_restore rbp
-        popq    %rcx
-        .cfi_adjust_cfa_offset -8
         ret
         .cfi_endproc
         .size   \name, . - \name
