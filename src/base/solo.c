@@ -2,7 +2,9 @@
 /* solo.c - who is alone, and what guests do.
  *
  *     NOBODY --a worker begins--> its name --a guest comes--> STOPPING --> PAUSED --64 operations--> its name
- *     any of them --a second worker begins--> CROWD --a runtime of one worker, in a process of one thread--> NOBODY
+ *     its name, PAUSED --it ends--> NOBODY
+ *     any of them --another worker begins, or the kernel refuses a fence--> CROWD
+ *     CROWD --a runtime of one worker is made in a process of one thread--> NOBODY
  *
  * The name changes under a lock. A guest does not need it where none stands there: it is counted, then looks at the name,
  * and makes its operation. A worker that takes its name back writes it and then looks at the count: if there are guests it
@@ -30,7 +32,8 @@ _Static_assert(offsetof(struct wf_solo, thread) == 0 && offsetof(struct wf_solo,
                "solo_x86_64.S");
 
 static struct {
-    /* Guests that make an operation: each adds (seq_cst) and takes away (release) its one. */
+    /* Guests that make an operation: each adds (seq_cst) and takes away (acq_rel) its one; a worker that begins to be alone
+     * loads (seq_cst; relaxed before, to see whether it is of any use). */
     _Alignas(64) wf_au32 count;
     wf_au32
         lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back. It guards the rest: */
@@ -44,7 +47,7 @@ static wf_aint worth; /* 0: not known; 1: it is worth it; -1: it is not */
 /* ---- once for each process ---- */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool can_fence;
+static bool can_fence; /* from then on under the lock */
 
 /* The child has one thread, which may be another than the worker, and is in the middle of nothing. */
 static void in_child(void)
@@ -115,7 +118,7 @@ static void begin(uintptr_t self)
     }
 }
 
-/* If somebody is alone, he is not any more. Where the kernel makes no heavy fences by now, it was the last time. */
+/* If somebody is alone, he is not any more; where the kernel makes no heavy fences by now, nobody ever again. */
 static void stop(void)
 {
     if (name_now() <= WF_SOLO_PAUSED) {
@@ -125,9 +128,9 @@ static void stop(void)
     uint32_t more = guests.patience < PATIENCE_MOST ? 2 * guests.patience : PATIENCE_MOST;
     guests.patience = was_worth_it ? PATIENCE_LEAST : more;
     pause_worker(WF_SOLO_STOPPING);
-    bool has_fence = wf_fence_all();
+    can_fence = wf_fence_all();
     wf_fence_await(&wf_solo.is_within);
-    set_name(has_fence ? WF_SOLO_PAUSED : WF_SOLO_CROWD);
+    set_name(can_fence ? WF_SOLO_PAUSED : WF_SOLO_CROWD);
 }
 
 /* ---- operations ---- */
@@ -158,8 +161,10 @@ static void count_down(uintptr_t self)
     uint32_t left = wf_load_rlx(&wf_solo.left);
     if (left > 0) {
         wf_store_rlx(&wf_solo.left, left - 1);
-    } else if (wf_load_rlx(&guests.count) == 0 && try_lock()) {
-        if (name_now() == WF_SOLO_PAUSED) {
+    } else if (wf_load_rlx(&guests.count) != 0) {
+        wf_store_rlx(&wf_solo.left, (uint32_t)PATIENCE_LEAST);
+    } else if (try_lock()) {
+        if (name_now() == WF_SOLO_PAUSED && wf_load_rlx(&wf_solo.worker) == self) {
             begin(self);
         }
         unlock();
@@ -277,6 +282,9 @@ void wf_solo_find(bool is_worth_it)
 
 static void end(void)
 {
+    if (name_now() == WF_SOLO_CROWD && wf_load_rlx(&wf_solo.worker) == 0) {
+        return; /* all workers read that line */
+    }
     stop();
     wf_store_rlx(&wf_solo.worker, (uintptr_t)0);
     set_name(WF_SOLO_CROWD);

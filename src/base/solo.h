@@ -10,10 +10,13 @@
  * How:  the worker marks itself as within, looks whether it is alone, and changes the word. A guest takes the name away, has
  *       a heavy fence made on the other's processor, and waits until the mark is gone. Either the fence comes before
  *       the look, which then finds the name gone; or after the mark, which is then seen. What was done by plain stores is
- *       there to see after that. Guests make their operations one by one, under a lock that the worker takes to
- *       have its name back: so none is in the middle of one.
+ *       there to see after that. Guests are counted while they make an operation, and the worker takes its name back
+ *       only when there are none.
  * Rule: a word that is changed by one of these is changed by nothing else, but by the running task's worker.
- * Not:  in a signal handler, which might come between the mark and the change.
+ *       The store that gives a lock back is no change in this sense, nor is a locked mark on a held one: a swap goes
+ *       from a free word only.
+ * Not:  in a signal handler, which might come between the mark and the change, or fork there; nor in a child's fork handler
+ *       that the program has registered before its first call.
  * Source: Kawachiya, Koseki and Onodera, "Lock reservation", OOPSLA 2002; Dice, Huang and Yang, "Asymmetric Dekker
  *       synchronization", 2001. tests/model/solo.pml.
  */
@@ -33,7 +36,7 @@ enum {
 
 /* Known by its layout to solo_x86_64.S. */
 struct wf_solo {
-    /* The name of who is alone. Stored (seq_cst) under the lock in solo.c, loaded (acquire) by all before each
+    /* The name of who is alone. Stored (seq_cst) under the lock in solo.c, or by the only thread of a process; loaded (acquire) by all before each
      * operation, and again by guests that have been counted (seq_cst). */
     _Alignas(64) _Atomic(uintptr_t) thread;
     /* The worker that is alone, or has guests; 0: there is none. Stored under the lock; loaded by anybody to
