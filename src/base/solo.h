@@ -36,8 +36,8 @@ enum {
 
 /* Known by its layout to solo_x86_64.S. */
 struct wf_solo {
-    /* The name of who is alone. Stored (seq_cst) under the lock in solo.c, or by the only thread of a process; loaded (acquire) by all before each
-     * operation, and again by guests that have been counted (seq_cst). */
+    /* The name of who is alone. Stored (seq_cst) under the lock in solo.c, or by the only thread of a process; loaded
+     * (acquire) by all before each operation, and again by guests that have been counted (seq_cst). */
     _Alignas(64) _Atomic(uintptr_t) thread;
     /* The worker that is alone, or has guests; 0: there is none. Stored under the lock; loaded by anybody to
      * see whether it is the caller (relaxed). */
