@@ -6,9 +6,10 @@
  *     any of them --another worker begins, or the kernel refuses a fence--> CROWD
  *     CROWD --a runtime of one worker is made in a process of one thread--> NOBODY
  *
- * The name changes under a lock. A guest does not need it where none stands there: it is counted, then looks at the name,
- * and makes its operation. A worker that takes its name back writes it and then looks at the count: if there are guests it
- * takes the name away again, before it has made any operation by it. So of a guest and a worker one sees the other.
+ * The name changes under a lock. A guest does not need it where none stands there: it is counted, then looks at the
+ * name, and makes its operation. A worker that takes its name back writes it and then looks at the count: if there
+ * are guests it takes the name away again, before it has made any operation by it. So of a guest and a worker one
+ * sees the other.
  */
 #include "base/solo.h"
 
@@ -32,8 +33,8 @@ _Static_assert(offsetof(struct wf_solo, thread) == 0 && offsetof(struct wf_solo,
                "solo_x86_64.S");
 
 static struct {
-    /* Guests that make an operation: each adds (seq_cst) and takes away (acq_rel) its one; a worker that begins to be alone
-     * loads (seq_cst; relaxed before, to see whether it is of any use). */
+    /* Guests that make an operation: each adds (seq_cst) and takes away (acq_rel) its one; a worker that begins to
+     * be alone loads (seq_cst; relaxed before, to see whether it is of any use). */
     _Alignas(64) wf_au32 count;
     wf_au32
         lock; /* any thread: CAS (acq_rel) takes it, a store (release) gives it back. It guards the rest: */

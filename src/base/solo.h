@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 /* solo.h - operations on shared words that are locked only where there are others.
  *
- * What: the locks of the library, the words of tasks and their references change by the operations here. The worker of a
- *       runtime that has no other makes them by plain loads and stores. Another thread that comes, a guest, stops that;
- *       the worker makes locked ones for a while then, and goes on without once no guest has come for so long. Where
- *       a runtime has several workers, all are locked.
- * When: where a locked operation is dear: 5 to 8 ns on some processors, where this is 2, but 2 on others, which do other work
- *       meanwhile. It is measured when the first worker begins.
- * How:  the worker marks itself as within, looks whether it is alone, and changes the word. A guest takes the name away, has
- *       a heavy fence made on the other's processor, and waits until the mark is gone. Either the fence comes before
- *       the look, which then finds the name gone; or after the mark, which is then seen. What was done by plain stores is
- *       there to see after that. Guests are counted while they make an operation, and the worker takes its name back
- *       only when there are none.
- * Rule: a word that is changed by one of these is changed by nothing else, but by the running task's worker.
- *       The store that gives a lock back is no change in this sense, nor is a locked mark on a held one: a swap goes
+ * What: the locks of the library, the words of tasks and their references change by the operations here. The worker
+ *       of a runtime that has no other makes them by plain loads and stores. Another thread that comes, a guest,
+ *       stops that; the worker makes locked ones for a while then, and goes on without once no guest has come for
+ *       so long. Where a runtime has several workers, all are locked.
+ * When: where a locked operation is dear: 5 to 8 ns on some processors, where this is 2, but 2 on others, which do
+ *       other work meanwhile. It is measured when the first worker begins.
+ * How:  the worker marks itself as within, looks whether it is alone, and changes the word. A guest takes the name
+ *       away, has a heavy fence made on the other's processor, and waits until the mark is gone. Either the fence
+ *       comes before the look, which then finds the name gone; or after the mark, which is then seen. What was done
+ *       by plain stores is there to see after that. Guests are counted while they make an operation, and the worker
+ *       takes its name back only when there are none.
+ * Rule: a word that is changed by one of these is changed by nothing else, but by the running task's worker. The
+ *       store that gives a lock back is no change in this sense, nor is a locked mark on a held one: a swap goes
  *       from a free word only.
- * Not:  in a signal handler, which might come between the mark and the change, or fork there; nor in a child's fork handler
- *       that the program has registered before its first call.
+ * Not:  in a signal handler, which might come between the mark and the change, or fork there; nor in a child's fork
+ *       handler that the program has registered before its first call.
  * Source: Kawachiya, Koseki and Onodera, "Lock reservation", OOPSLA 2002; Dice, Huang and Yang, "Asymmetric Dekker
  *       synchronization", 2001. tests/model/solo.pml.
  */
@@ -36,11 +36,11 @@ enum {
 
 /* Known by its layout to solo_x86_64.S. */
 struct wf_solo {
-    /* The name of who is alone. Stored (seq_cst) under the lock in solo.c, or by the only thread of a process; loaded
-     * (acquire) by all before each operation, and again by guests that have been counted (seq_cst). */
+    /* The name of who is alone. Stored (seq_cst) under the lock in solo.c, or by the only thread of a process;
+     * loaded (acquire) by all before each operation, and again by guests that have been counted (seq_cst). */
     _Alignas(64) _Atomic(uintptr_t) thread;
-    /* The worker that is alone, or has guests; 0: there is none. Stored under the lock; loaded by anybody to
-     * see whether it is the caller (relaxed). */
+    /* The worker that is alone, or has guests; 0: there is none. Stored under the lock; loaded by anybody to see
+     * whether it is the caller (relaxed). */
     _Atomic(uintptr_t) worker;
     /* Operations until it tries to be alone again. Stored by the guest that stops it, then by the worker (relaxed). On a
      * line of its own: the first is read by all. */
@@ -83,8 +83,8 @@ void wf_solo_renew(void);
 uint32_t wf_solo_swap32(wf_au32 *word, uint32_t expected, uint32_t value);
 uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t value);
 
-/* The same as a call that leaves the caller's registers alone (solo_x86_64.S); `seen` is what is expected, and becomes
- * what the word was. Sanitizers would not see what assembly does. */
+/* The same as a call that leaves the caller's registers alone (solo_x86_64.S); `seen` is what is expected, and
+ * becomes what the word was. Sanitizers would not see what assembly does. */
 #if defined(__x86_64__) && !WF_TSAN_BUILD && !WF_ASAN_BUILD
 #if defined(__AVX512F__)
 #define WF_SOLO_MORE                                                                              \

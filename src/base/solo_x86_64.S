@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* solo_x86_64.S - the operations of solo.h where there is no crowd, for callers that keep their registers.
  *
- * What: rdi the word, rax what is expected, rsi the new value; rax becomes what the word was. rcx changes, no other general
- *       register; vector registers may. Who is alone changes the word here, as solo.h says how; all others in
- *       wf_solo_swap32 and wf_solo_swap64.
- *       So does the worker that has guests, by a locked operation, until it may try to be alone again.
- * Why this way: the call stands in functions that have no frame otherwise, and do not make it where there is a crowd. With
- *       an ordinary call the compiler would give them one: 5 to 10 % of what they cost.
+ * What: rdi the word, rax what is expected, rsi the new value; rax becomes what the word was. rcx changes, no other
+ *       general register; vector registers may. Who is alone changes the word here, as solo.h says how; all others
+ *       in wf_solo_swap32 and wf_solo_swap64. So does the worker that has guests, by a locked operation, until it
+ *       may try to be alone again.
+ * Why this way: the call stands in functions that have no frame otherwise, and do not make it where there is a
+ *       crowd. With an ordinary call the compiler would give them one: 5 to 10 % of what they cost.
  */
 #define NAME wf_solo(%rip)
 #define WORKER wf_solo + 8(%rip)
