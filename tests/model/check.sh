@@ -61,13 +61,13 @@ done
 
 # Two guests; with the word as a lock; a runtime that ends and begins anew; a second worker.
 holds solo "-DOPS=2"
-holds solo "-DLOCKS"
+holds solo "-DLOCKS -DOPS=2"
 holds solo "-DOPS=2 -DVISITS=1 -DPARTS"
-holds solo "-DLOCKS -DVISITS=1 -DCROWD"
+holds solo "-DLOCKS -DOPS=1 -DVISITS=1 -DCROWD"
 for broken in WITHOUT_FENCE WITHOUT_WAITING WITHOUT_MARK LOOK_EARLY WITHOUT_COUNT LOOK_FIRST UNCOUNTED GUEST_AFTER_DEPARTURE PAUSED_AT_ONCE; do
     breaks solo "-D$broken"
 done
-for broken in SLOW_HALF_ANYHOW LOADED_TWICE; do
+for broken in SLOW_HALF_ANYHOW LOADED_TWICE MARK_ALONE; do
     breaks solo "-DLOCKS -D$broken"
 done
 breaks solo "-DVISITS=1 -DCROWD -DCROWD_AT_ONCE"

@@ -9,8 +9,9 @@
  *   Second      with CROWD, a worker that comes: wf_solo_join, which ends being alone for good
  *
  * What an operation does. Without LOCKS it adds one, by swaps until one succeeds. With LOCKS the word is a lock: a
- * swap takes it, a plain store gives it back, and what it guards changes by loads and stores; who finds it held looks at
- * it until it is free, and tries again by another such operation (lock.c, bitlock.c).
+ * swap takes it, a plain store gives it back, and what it guards changes by loads and stores. Who finds it held looks at
+ * it until it is free, and tries again by another such operation; perhaps he marks it before, by a locked operation
+ * whoever he is (lock.c, bitlock.c).
  *
  * Memory. x86-TSO: `stores` are those of the Worker that nobody else sees yet; process Memory makes the oldest visible at
  * any moment. Its locked operations wait until all are. The heavy fence is a moment at which all are. The others' stores
@@ -142,6 +143,17 @@ inline swap()
     fi
 }
 
+/* The lock is held: somebody sleeps until it is free. */
+inline mark()
+{
+    atomic {
+        if
+        :: memory[WORD] == 1 -> memory[WORD] = 2
+        :: else
+        fi
+    }
+}
+
 /* VISITS operations. */
 inline operate()
 {
@@ -155,6 +167,10 @@ inline operate()
         if
         :: seen == 0 -> skip
         :: else ->
+            if
+            :: skip
+            :: mark()
+            fi;
 again:
             memory[WORD] == 0;
 #ifdef SLOW_HALF_ANYHOW
@@ -273,6 +289,7 @@ proctype Worker()
         expected = LOAD(WORD);
         value = expected + 1;
 #endif
+attempt:
         if
         :: LOAD(NAME) == CROWDED -> goto locked
         :: LOAD(NAME) != ALONE -> goto visit /* also where a crowd is seen at the second look only */
@@ -313,18 +330,32 @@ locked:
         :: else
         fi;
 made:
-        if
-        :: seen == expected ->
 #ifdef LOCKS
+        if
+        :: expected == 0 && seen == 0 ->
             atomic { assert(inside == 0); inside++ };
             value = LOAD(DATA);
             store(DATA, value + 1);
             inside--;
             store(WORD, 0);
-#endif
             done++
+        :: else ->
+            if
+            :: skip
+#ifdef MARK_ALONE
+            :: expected == 0 -> expected = 1; value = 2; goto attempt
+#else
+            :: empty(stores); mark()
+#endif
+            fi;
+            LOAD(WORD) == 0
+        fi
+#else
+        if
+        :: seen == expected -> done++
         :: else
         fi
+#endif
     od;
     empty(stores);
     ended++

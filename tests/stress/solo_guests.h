@@ -9,7 +9,20 @@
 
 /* ---- guests ---- */
 
-WT_FN void visit_house(struct house *house, struct tally *tally)
+WT_FN void rest(enum manner manner, uint64_t *random)
+{
+    if (manner == AT_TIMES) {
+        for (uint64_t i = UINT64_C(1) << (draw(random) % 8); i > 0; i--) {
+            dither(random);
+        }
+    } else if (manner == NAPPING) {
+        const struct timespec nap = {.tv_nsec = draw_us(random, 150)};
+        (void)nanosleep(&nap, NULL);
+    }
+}
+
+/* Permits are kept over a rest: a word that soon is what it was before hides what was lost. */
+WT_FN void visit_house(struct house *house, enum manner manner, struct tally *tally)
 {
     uint32_t permits = 1 + (uint32_t)(draw(&tally->random) % PERMITS);
 
@@ -22,7 +35,7 @@ WT_FN void visit_house(struct house *house, struct tally *tally)
         break;
     case 1:
         if (weft_sem_try_acquire(&house->purse, permits) == 0) {
-            dither(&tally->random);
+            rest(manner, &tally->random);
             wt_check(weft_sem_release(&house->purse, permits) == 0);
         }
         break;
@@ -107,18 +120,6 @@ WT_FN void visit_desk(struct desk *desk, uint64_t *random)
     }
 }
 
-WT_FN void rest(enum manner manner, uint64_t *random)
-{
-    if (manner == AT_TIMES) {
-        for (uint64_t i = UINT64_C(1) << (draw(random) % 8); i > 0; i--) {
-            dither(random);
-        }
-    } else if (manner == NAPPING) {
-        const struct timespec nap = {.tv_nsec = draw_us(random, 150)};
-        (void)nanosleep(&nap, NULL);
-    }
-}
-
 WT_FN void *be_guest(void *arg)
 {
     struct guest *guest = arg;
@@ -135,7 +136,7 @@ WT_FN void *be_guest(void *arg)
         if (desk != NULL && draw(random) % 2 == 0) {
             visit_desk(desk, random);
         } else {
-            visit_house(guest->house, &guest->tally);
+            visit_house(guest->house, guest->manner, &guest->tally);
         }
     }
     hand_in(guest->house, &guest->tally);

@@ -62,6 +62,77 @@ Test(stress_solo, guests_interrupt_the_worker, .timeout = 60)
     play(NAPPING, 10, STRESS_COUNT(300));
 }
 
+/* ---- one word, which the worker hardly ever leaves alone ---- */
+
+static intptr_t take_and_give(void *arg)
+{
+    struct round *round = arg;
+    weft_sem *purse = &round->house->purse;
+
+    for (long i = 0; i < round->turns; i++) {
+        round->was_alone |= i % 64 == 0 && wf_load_acq(&wf_solo.thread) == wf_solo_self();
+        if (weft_sem_try_acquire(purse, 1) == 0) {
+            wt_check(weft_sem_release(purse, 1) == 0);
+        }
+    }
+    return 0;
+}
+
+static void *pass_by(void *arg)
+{
+    struct guest *guest = arg;
+    weft_sem *purse = &guest->house->purse;
+
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    while (atomic_load(&guest->house->is_over) == 0) {
+        rest(guest->manner, &guest->tally.random);
+        if (weft_sem_try_acquire(purse, 1) == 0) {
+            rest(guest->manner, &guest->tally.random);
+            wt_check(weft_sem_release(purse, 1) == 0);
+        }
+    }
+    return NULL;
+}
+
+static void play_with_one_word(enum manner manner, long rounds)
+{
+    enum { PASSERS = 2 };
+    const weft_options options = {.workers = 1, .diagnostic = ignore};
+    uint64_t random = wt_seed() | 1;
+    long alone = 0;
+    struct house house;
+    struct guest guests[PASSERS] = {{0}};
+
+    wf_solo_find(true);
+    house_open(&house);
+    for (int i = 0; i < PASSERS; i++) {
+        guests[i].house = &house;
+        guests[i].manner = manner;
+        guests[i].tally.random = draw(&random) | 1;
+        cr_assert_eq(pthread_create(&guests[i].thread, NULL, pass_by, &guests[i]), 0);
+    }
+    for (long i = 0; i < rounds; i++) {
+        struct round round = {.house = &house, .turns = (long)(draw(&random) % 20000)};
+        wt_check(weft_run(take_and_give, &round, &options) == 0);
+        alone += round.was_alone;
+    }
+    atomic_store(&house.is_over, 1);
+    see_off(guests, PASSERS);
+    house_close(&house);
+    conclude(__func__, rounds, alone);
+}
+
+Test(stress_solo, one_word_is_fought_over, .timeout = 60)
+{
+    play_with_one_word(AT_TIMES, STRESS_COUNT(1500));
+}
+
+Test(stress_solo, one_word_is_fought_over_on_one_processor, .timeout = 60)
+{
+    stay_on_one_processor();
+    play_with_one_word(NAPPING, STRESS_COUNT(1500));
+}
+
 /* ---- runtimes that begin and end ---- */
 
 static void play_on(enum manner manner, long rounds)

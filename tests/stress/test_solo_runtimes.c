@@ -87,10 +87,12 @@ static long with_several_workers(uint64_t *random)
     return play_with_others(start_a_crowd, random);
 }
 
+/* On a helper's worker, beside the one that started the helper. */
 static intptr_t upgrade_many(void *arg)
 {
     struct round *round = arg;
 
+    wt_check(wf_load_acq(&wf_solo.thread) != wf_solo_self());
     for (int i = 0; i < 2000; i++) {
         upgrade_one(round->desk, &round->random);
     }
