@@ -99,7 +99,7 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     worker->until_poll = 1;
     worker->stretch = WF_POLL_TURNS;
     worker->linger_ns = WF_LINGER_NS;
-    worker->is_alone = choose_workers(&runtime->options) == 1;
+    worker->is_alone = runtime->idle.worker_count == 1;
     bool is_open = !runtime->options.simulate && wf_load_rlx(&runtime->idle.is_asymmetric) != 0;
     wf_store_rlx(&worker->is_open, is_open ? 1U : 0U);
     ck_stack_init(&worker->inbox);
@@ -241,12 +241,13 @@ static int create(const weft_options *options, weft_runtime **out)
     runtime->registry.report = wf_report;
     wf_stacks_init(&runtime->stacks);
     ck_stack_init(&runtime->inject);
-    if (choose_workers(options) > 1 && !options->simulate) {
+    uint32_t workers = choose_workers(options);
+    if (workers > 1 && !options->simulate) {
         wf_solo_end();
-    } else if (wf_here() == NULL) {
-        wf_solo_renew(); /* else the calling worker would be a guest from then on */
+    } else if (wf_here() == NULL) { /* else the new worker might be alone beside the calling one */
+        wf_solo_renew();
     }
-    rc = open_workers(runtime, choose_workers(options));
+    rc = open_workers(runtime, workers);
     if (rc == 0 && !options->simulate && wf_fence_prepare()) {
         wf_registry_bias(&runtime->registry);
     }
