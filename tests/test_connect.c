@@ -415,6 +415,81 @@ Test(connect, plain_close_and_reuse, .timeout = 20)
     RUN(accept_and_forget, NULL, &one_worker);
 }
 
+/* ---- two who accept ---- */
+
+enum { TAKEN = 4000 };
+
+struct race {
+    struct listener listener;
+    _Atomic int looks; /* of the one who does not wait */
+    _Atomic int taken; /* connections, by both */
+};
+
+static void count_taken(struct race *race, int fd)
+{
+    wt_check(weft_close(fd) == 0);
+    race->taken++;
+}
+
+static intptr_t accept_until_closed(void *arg)
+{
+    struct race *race = arg;
+    int fd;
+    while ((fd = weft_accept(race->listener.fd, NULL, NULL)) >= 0) {
+        count_taken(race, fd);
+    }
+    return fd;
+}
+
+static intptr_t accept_what_is_there(void *arg)
+{
+    struct race *race = arg;
+    intptr_t fd;
+    do {
+        fd = weft_within(0, weft_accept(race->listener.fd, NULL, NULL));
+        if (fd >= 0) {
+            count_taken(race, (int)fd);
+        }
+        race->looks++;
+        wt_check(fd >= 0 || fd == -ETIMEDOUT || fd == -EBADF);
+    } while (fd != -EBADF);
+    return fd;
+}
+
+/* Of a connection that both see only one gets it, and the other one must not wait for the next in the kernel. */
+static intptr_t one_waits_one_looks(void *arg)
+{
+    struct race race = {.looks = 0};
+    weft_task *tasks[2];
+    intptr_t result = 0;
+    open_listener(&race.listener, *(const int *)arg, 8);
+    wt_check(weft_spawn(&tasks[0], accept_until_closed, &race) == 0);
+    wt_check(weft_spawn(&tasks[1], accept_what_is_there, &race) == 0);
+    for (int i = 0; i < TAKEN; i++) {
+        int looks = race.looks;
+        int fd = dial(&race.listener, SOCK_NONBLOCK);
+        wt_check(fd >= 0);
+        while (race.taken <= i || race.looks < looks + 2) {
+            wt_check(weft_yield() == 0);
+        }
+        wt_check(weft_close(fd) == 0);
+    }
+    wt_check(weft_close(race.listener.fd) == 0);
+    for (int i = 0; i < 2; i++) {
+        wt_check(weft_await(tasks[i], &result) == 0);
+        wt_check(result == -EBADF);
+    }
+    wt_check(race.taken == TAKEN);
+    return 0;
+}
+
+Test(connect, one_waits_one_looks, .timeout = 30)
+{
+    int flags[] = {0, SOCK_NONBLOCK};
+    RUN(one_waits_one_looks, &flags[0], &four_workers);
+    RUN(one_waits_one_looks, &flags[1], &four_workers);
+}
+
 /* ---- many ---- */
 
 enum { CLIENTS = 64, ROUNDS = 20 };

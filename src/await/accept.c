@@ -4,7 +4,8 @@
  * accept4 blocks or not by the flag of the listener, which is not ours to change. Whether it is set is
  * asked once and kept in the record. On a listener that may block, poll(2) looks for a connection
  * first, and a guard in the record sees to it that nobody else of this runtime takes it in between.
- * What finds no connection waits in the ring, if there is one, and takes it there.
+ * What finds no connection waits in the ring, if there is one, and takes it there; but not from a listener that may
+ * block: a ring takes connections without asking for the guard.
  */
 #include "await/accept.h"
 
@@ -119,6 +120,11 @@ int wf_accept_now(int fd)
     return rc;
 }
 
+static bool never_blocks(const struct wf_io *io)
+{
+    return wf_load_rlx(&io->record->listener) == LISTENER_NONBLOCKING;
+}
+
 static int accept_in_ring(const struct wf_io *io, const struct peer *peer)
 {
     const struct io_uring_sqe entry = {
@@ -146,7 +152,7 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
     while (rc == 0) {
         uint64_t stamp;
         int taken = accept_once(&io, &stamp, &peer);
-        if (taken == -EAGAIN && wf_uring_is_here()) {
+        if (taken == -EAGAIN && wf_uring_is_here() && never_blocks(&io)) {
             taken = accept_in_ring(&io, &peer);
         }
         if (taken >= 0) {
