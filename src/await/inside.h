@@ -102,32 +102,24 @@ static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task 
 #define WF_INSIDE_TOLD (WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK)
 
 /* Gives up the last two references, a handle and the run's, without a locked operation, after wf_inside_left; false,
- * with nothing changed: there are others, or somebody is to be told, or was at the joiner `self`, or the registry is
- * not biased. `word` receives the child's.
- *
- * Who would come between the looks and the store has no reference yet, or is about to mark `self` as busy; both unbias
- * the registry first: clear is_biased, have a heavy fence made here, and wait until is_ending is 0. Either the
- * fence comes before the look at is_biased, which is then 0; or after the store of is_ending, which is then seen, and
- * waited for. Source: Kawachiya, Koseki and Onodera, "Lock reservation", OOPSLA 2002; Dice, Huang and Yang,
- * "Asymmetric Dekker synchronization", 2001. tests/model/bias.pml. */
+ * with nothing changed: there are others, or somebody is to be told, or was at the joiner `self`, or the worker is
+ * not biased. `word` receives the child's. Who would come between the looks and the store has no reference yet, or is about
+ * to mark `self` as busy: a guest (base/bias.h) in both cases. tests/model/bias.pml. */
 static inline bool wf_inside_end_biased(struct wf_task_cache *cache, weft_task *self,
                                         weft_task *child, uint64_t *word)
 {
-    if (WF_UNLIKELY(wf_load_rlx(&cache->is_biased) == 0)) {
-        return false; /* so that nobody who waits for is_ending finds it set again and again */
+    if (WF_UNLIKELY(!wf_bias_enter(&cache->owner))) {
+        return false;
     }
-    wf_store_rlx(&cache->is_ending, (uint8_t)1);
-    wf_fence_light(true);
     uint64_t refs = wf_load_acq(&child->refs);
     *word = wf_load_acq(&child->word);
     uint64_t seen = wf_load_acq(&self->word) & (WF_BUSY | WF_HANDED);
-    bool is_sole = WF_LIKELY(wf_load_rlx(&cache->is_biased) != 0) && WF_LIKELY(seen == 0) &&
-                   WF_LIKELY((*word & WF_INSIDE_TOLD) == 0) &&
+    bool is_sole = WF_LIKELY(seen == 0) && WF_LIKELY((*word & WF_INSIDE_TOLD) == 0) &&
                    WF_LIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == WF_INSIDE_SOLE);
     if (is_sole) {
         wf_store_rel(&child->refs, refs - WF_INSIDE_SOLE);
     }
-    wf_store_rel(&cache->is_ending, (uint8_t)0);
+    wf_bias_exit(&cache->owner);
     return is_sole;
 }
 

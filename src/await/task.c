@@ -100,7 +100,10 @@ int weft_detach(weft_task *task)
         return rc;
     }
     /* The runtime takes the handle over, unless it has one already or the task has ended. */
-    if (!wf_state_detach(&task->word)) {
+    bool is_guest = wf_task_visit(task);
+    bool is_taken = wf_state_detach(&task->word);
+    wf_task_leave(task, is_guest);
+    if (!is_taken) {
         weft_drop(task);
     }
     return 0;
@@ -267,6 +270,9 @@ weft_task *weft_upgrade(weft_weak weak)
     if (check(weak.slot) < 0 || weak.id == 0) {
         return NULL;
     }
-    wf_registry_unbias(wf_task_registry(weak.slot));
-    return wf_task_upgrade(weak.slot, (uint32_t)weak.id) ? weak.slot : NULL;
+    struct wf_registry *registry = wf_task_registry(weak.slot);
+    bool is_guest = wf_registry_visit(registry);
+    bool is_ours = wf_task_upgrade(weak.slot, (uint32_t)weak.id);
+    wf_bias_leave(&registry->bias, is_guest);
+    return is_ours ? weak.slot : NULL;
 }

@@ -20,7 +20,7 @@ static void in_child(void)
         wf_here_cut_short_ways();
         wf_store_rlx(&worker->running, &wf_no_task);
         wf_store_rlx(&worker->is_open, (uint8_t)0);
-        wf_task_cache_forked(&worker->tasks);
+        wf_bias_forked(&worker->tasks.registry->bias, &worker->tasks.owner);
         wf_fiber_set_no_room(worker->fiber);
     }
 }

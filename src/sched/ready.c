@@ -68,6 +68,39 @@ uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest)
     return dead;
 }
 
+/* ---- claiming ---- */
+
+static bool claim(struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before,
+                  uint64_t dead)
+{
+    if (dead > 0) {
+        wf_deque_lower(&worker->deque, before, dead);
+    }
+    if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
+        wf_deque_restore(&worker->deque, before);
+        worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
+        return false;
+    }
+    wf_fence_after_rmw();
+    if (dead > 0) {
+        wf_deque_settle(&worker->deque, before, dead);
+    }
+    return true;
+}
+
+__attribute__((noinline)) bool wf_ready_claim_locked(struct wf_worker *worker, weft_task *task,
+                                                     uint64_t seen, uint64_t before, uint64_t dead)
+{
+    if (wf_load_rlx(&task->home) == worker->index) {
+        wf_bias_count(&worker->runtime->registry.bias, &worker->tasks.owner);
+        return claim(worker, task, seen, before, dead);
+    }
+    bool is_guest = wf_task_visit(task);
+    bool is_ours = claim(worker, task, seen, before, dead);
+    wf_task_leave(task, is_guest);
+    return is_ours;
+}
+
 /* ---- queueing ---- */
 
 static void push_pinned(struct wf_worker *worker, weft_task *task)
@@ -90,12 +123,12 @@ static void push_inject(weft_runtime *runtime, weft_task *task)
 static bool goes_elsewhere(const struct wf_worker *worker, const weft_task *task)
 {
     return (wf_task_flags(task) & WF_TASK_PINNED) != 0 &&
-           (worker == NULL || task->home != worker->index);
+           (worker == NULL || wf_load_rlx(&task->home) != worker->index);
 }
 
 static void send_home(weft_runtime *runtime, weft_task *task)
 {
-    struct wf_worker *home = &runtime->workers[task->home];
+    struct wf_worker *home = &runtime->workers[wf_load_rlx(&task->home)];
     wf_inbox_push(&home->inbox, &task->inbox_entry);
     wf_fence_after_rmw(); /* pairs with go_to_sleep: either it sees the task, or is seen to be drowsy */
     if (wf_load_sc(&home->is_drowsy) != 0) {
@@ -504,11 +537,44 @@ static uint32_t steal_lane(struct wf_deque *lane, struct wf_deque *from)
     return count;
 }
 
+/* The task of a stolen entry is at nobody's home any more. False: the entry is dead. */
+static bool take_along(uint64_t entry)
+{
+    weft_task *task = wf_token_task(entry);
+    if ((entry & WF_READY_NEW) == 0) {
+        return true;
+    }
+    uint64_t word = wf_load_acq(&task->word);
+    return (wf_task_id(task) & 0xffff) == entry >> 48 && wf_state_move(&task->word, word);
+}
+
+/* What has not started is its home's to start without a locked operation, and so is taking it off the deque: the thief is a
+ * guest there. */
+static uint32_t steal_new(struct wf_worker *worker, struct wf_worker *victim)
+{
+    uint64_t batch[STEAL_BATCH];
+    struct wf_bias *bias = &worker->runtime->registry.bias;
+    if (wf_deque_count(&victim->deque) == 0 || !wf_deque_reserve(&worker->deque, STEAL_BATCH)) {
+        return 0;
+    }
+    bool is_guest = wf_bias_visit_one(bias, &victim->tasks.owner);
+    uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_guest || take_along(batch[i])) {
+            wf_deque_add(&worker->deque, batch[i]);
+            kept++;
+        }
+    }
+    wf_bias_leave(bias, is_guest);
+    return kept;
+}
+
 static uint32_t steal(struct wf_worker *worker, struct wf_worker *victim)
 {
     uint32_t count = steal_lane(&worker->woken, &victim->woken);
     worker->has_woken = worker->has_woken || count > 0;
-    return count + steal_lane(&worker->deque, &victim->deque);
+    return count + steal_new(worker, victim);
 }
 
 static void count_stolen(struct wf_worker *worker, uint32_t count)

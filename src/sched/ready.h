@@ -53,26 +53,29 @@ static inline __attribute__((always_inline)) weft_task *wf_ready_take_seen(struc
  * those of tasks that were claimed elsewhere in it before. */
 uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest);
 
+/* The same by a locked operation, for who is not biased, or not the task's home. */
+bool wf_ready_claim_locked(struct wf_worker *worker, weft_task *task, uint64_t seen,
+                           uint64_t before, uint64_t dead);
+
 /* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
- * entries at the bottom of the deque, which is at `before`, go with it. Contains a full fence, before and after which the caller may
- * do its part. False: somebody else has it. */
+ * entries at the bottom of the deque, which is at `before`, go with it. A full fence for all that the caller does before
+ * and after it, or guests pass a heavy one, where they come in between. False: somebody else has it. */
 static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worker *worker,
                                                                  weft_task *task, uint64_t seen,
                                                                  uint64_t before, uint64_t dead)
 {
-    if (dead > 0) {
+    struct wf_bias_owner *owner = &worker->tasks.owner;
+    if (WF_UNLIKELY(wf_load_rlx(&task->home) != worker->index) ||
+        WF_UNLIKELY(!wf_bias_enter(owner))) {
+        return wf_ready_claim_locked(worker, task, seen, before, dead);
+    }
+    bool is_ours = wf_state_start_at_home(&task->word, seen);
+    if (WF_LIKELY(is_ours) && dead > 0) {
         wf_deque_lower(&worker->deque, before, dead);
-    }
-    if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
-        wf_deque_restore(&worker->deque, before);
-        worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
-        return false;
-    }
-    wf_fence_after_rmw();
-    if (dead > 0) {
         wf_deque_settle(&worker->deque, before, dead);
     }
-    return true;
+    wf_bias_exit(owner);
+    return WF_LIKELY(is_ours) || wf_ready_claim_locked(worker, task, seen, before, dead);
 }
 
 /* The lane whose turn it is: where both have something, the one that was not served last. */

@@ -232,7 +232,7 @@ static struct wf_worker *worker_for(struct wf_sim *sim, const struct turn *turn)
     uint64_t index = wf_sim_draw(sim, runtime->worker_count);
     if (turn->kind == WF_TURN_TASK || turn->kind == WF_TURN_NEW) {
         const weft_task *task = (const weft_task *)(uintptr_t)turn->what;
-        index = (wf_task_flags(task) & WF_TASK_PINNED) != 0 ? task->home : index;
+        index = (wf_task_flags(task) & WF_TASK_PINNED) != 0 ? wf_load_rlx(&task->home) : index;
     }
     return &runtime->workers[index];
 }

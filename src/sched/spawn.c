@@ -80,7 +80,7 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
         free(extra);
         return -ENOMEM;
     }
-    wf_spawn_fill(task, site, fn, arg);
+    wf_spawn_fill(task, worker != NULL ? worker : &runtime->workers[0], site, fn, arg);
     task->extra = extra;
     if (extra != NULL && extra->stack_bytes != 0) {
         wf_task_add_flags(task, WF_TASK_APART);
@@ -91,7 +91,6 @@ int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char
     }
     if (options != NULL && options->pinned) {
         wf_task_add_flags(task, WF_TASK_PINNED | WF_TASK_APART);
-        task->home = worker != NULL ? (uint16_t)worker->index : 0;
     }
     *out = task;
     return 0;

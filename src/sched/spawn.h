@@ -11,12 +11,14 @@
 #include "sched/ready.h"
 
 /* What the slot's last task has not left ready. */
-static inline void wf_spawn_fill(weft_task *task, const char *site, weft_fn *fn, void *arg)
+static inline void wf_spawn_fill(weft_task *task, const struct wf_worker *worker, const char *site,
+                                 weft_fn *fn, void *arg)
 {
     task->fn = fn;
     task->arg = arg;
     task->site = site;
     wf_store_rlx(&task->early, 0U);
+    wf_store_rlx(&task->home, (uint16_t)worker->index);
 }
 
 /* A record with its token; NULL: nothing has been done, ask wf_spawn_prepare. On a plain thread too. */
@@ -30,7 +32,7 @@ static inline __attribute__((always_inline)) weft_task *wf_spawn_make_quickly(
     }
     weft_task *made = wf_task_alloc_quickly(&worker->tasks, token);
     if (WF_LIKELY(made != NULL)) {
-        wf_spawn_fill(made, site, fn, arg);
+        wf_spawn_fill(made, worker, site, fn, arg);
     }
     return made;
 }

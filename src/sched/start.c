@@ -54,6 +54,27 @@ static weft_io_backend choose_io(const weft_options *options, bool *is_demanded)
     return options->io;
 }
 
+/* ---- for the registry ---- */
+
+static const struct wf_worker *worker_here(const struct wf_registry *registry)
+{
+    const struct wf_worker *worker = wf_here();
+    return worker != NULL && &worker->runtime->registry == registry ? worker : NULL;
+}
+
+static struct wf_bias_owner *others_home(struct wf_registry *registry, const weft_task *task)
+{
+    weft_runtime *runtime = WF_CONTAINER(registry, weft_runtime, registry);
+    struct wf_worker *home = &runtime->workers[wf_load_rlx(&((weft_task *)(uintptr_t)task)->home)];
+    return home != worker_here(registry) ? &home->tasks.owner : NULL;
+}
+
+static bool is_alone(const struct wf_registry *registry)
+{
+    const struct wf_worker *worker = worker_here(registry);
+    return worker != NULL && worker->is_alone;
+}
+
 static uint32_t choose_workers(const weft_options *options)
 {
     if (options->simulate && options->seed == 0) {
@@ -239,6 +260,8 @@ static int create(const weft_options *options, weft_runtime **out)
     runtime->clock.is_virtual = options->simulate;
     wf_registry_init(&runtime->registry);
     runtime->registry.report = wf_report;
+    runtime->registry.others_home = others_home;
+    runtime->registry.is_alone = is_alone;
     wf_stacks_init(&runtime->stacks);
     ck_stack_init(&runtime->inject);
     uint32_t workers = choose_workers(options);
@@ -249,7 +272,7 @@ static int create(const weft_options *options, weft_runtime **out)
     }
     rc = open_workers(runtime, workers);
     if (rc == 0 && !options->simulate && wf_fence_prepare()) {
-        wf_registry_bias(&runtime->registry);
+        wf_bias_begin(&runtime->registry.bias);
     }
     if (rc == 0) {
         rc = options->simulate ? wf_sim_create(runtime) : open_io(runtime);

@@ -41,12 +41,14 @@ static enum wf_request add(weft_task *task, uint32_t count, bool *is_deferred)
 {
     uint64_t word;
     *is_deferred = false;
+    bool is_guest = wf_task_visit(task);
     enum wf_request answer = wf_state_request(&task->word, count, false, false, &word);
     if (answer == WF_REQUEST_SHIELDED) {
         wf_lock(&task->shield_lock);
         answer = add_locked(task, count, 0, is_deferred, &word);
         wf_unlock(&task->shield_lock);
     }
+    wf_task_leave(task, is_guest);
     return answer;
 }
 
@@ -178,28 +180,41 @@ static void hand_inside(weft_task *task, weft_task *child, bool is_for_all, stru
     }
 }
 
-void wf_cancel_inside(weft_task *task, struct wf_later *later)
+/* Does the task run a child inside, that takes the request which was just added? Else it will see that by itself. As a guest:
+ * its worker stores `joins` and looks for requests without a fence in between while it is biased. */
+static bool runs_inside(weft_task *task)
 {
     wf_fence_after_rmw(); /* between the request and this: pairs with await/inside.c */
-    if ((wf_load_sc(&task->joins) & WF_JOINS_INSIDE) == 0) {
-        return; /* it will see the request by itself */
-    }
-    weft_task *held = NULL;
-    /* Before the lock and the mark, which are for moments. */
-    wf_registry_unbias(wf_task_registry(task));
-    wf_lock(&task->lock);
+    return (wf_load_sc(&task->joins) & WF_JOINS_INSIDE) != 0;
+}
+
+/* Under the lock, as a guest. */
+static void cancel_inside(weft_task *task, struct wf_later *later, weft_task **held)
+{
     /* The mark keeps the task from leaving the child that the second look at `joins` finds. */
     if (wf_state_keep_inside(&task->word)) {
         wf_fence_after_rmw();
         bool is_for_all;
-        weft_task *child = wf_inside_hold(task, &is_for_all, &held);
+        weft_task *child = wf_inside_hold(task, &is_for_all, held);
         if (child != NULL) {
             hand_inside(task, child, is_for_all, later);
         } else {
             wf_state_looked(&task->word);
         }
     }
-    wf_inside_unlock(task, held);
+}
+
+void wf_cancel_inside(weft_task *task, struct wf_later *later)
+{
+    struct wf_registry *registry = wf_task_registry(task);
+    bool is_guest = wf_registry_visit(registry); /* before the lock and the mark, which are for moments */
+    if (runs_inside(task)) {
+        weft_task *held = NULL;
+        wf_lock(&task->lock);
+        cancel_inside(task, later, &held);
+        wf_inside_unlock(task, held);
+    }
+    wf_bias_leave(&registry->bias, is_guest);
 }
 
 /* `again`: how many more times it has been pushed, in turns. */
@@ -229,16 +244,19 @@ void wf_kick_soon(struct wf_later *later, weft_task *task)
         wf_kick_push(later, task); /* after those that came before */
         return;
     }
+    bool is_guest;
+    struct wf_registry *registry = wf_task_registry(task);
     switch (wf_state_deliver(&task->word, false)) {
     case WF_DELIVER_READY:
         later->delivered++;
         wf_later_wake(later, task);
         break;
     case WF_DELIVER_INSIDE:
-        wf_fence_after_rmw(); /* as in wf_cancel_inside */
-        if ((wf_load_sc(&task->joins) & WF_JOINS_INSIDE) != 0) {
+        is_guest = wf_registry_visit(registry);
+        if (runs_inside(task)) {
             wf_kick_push(later, task);
         }
+        wf_bias_leave(&registry->bias, is_guest);
         break;
     case WF_DELIVER_LOCK:
         wf_kick_push(later, task);
@@ -300,7 +318,10 @@ int wf_cancel(weft_task *task, uint32_t count, int cause, struct wf_later *later
 uint32_t wf_uncancel(weft_task *task)
 {
     uint64_t word;
-    if (wf_state_uncancel(&task->word, false, 0, &word)) {
+    bool is_guest = wf_task_visit(task);
+    bool is_done = wf_state_uncancel(&task->word, false, 0, &word);
+    wf_task_leave(task, is_guest);
+    if (is_done) { /* always, before it has started */
         return wf_word_count(word);
     }
     wf_lock(&task->shield_lock);

@@ -56,8 +56,10 @@ static void link_turn(weft_task *task, struct wf_callback *callback)
 
 bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
 {
+    bool is_guest = wf_task_visit(task);
     wf_lock(&task->lock);
     bool is_open = wf_state_join(&task->word);
+    wf_task_leave(task, is_guest);
     if (is_open) {
         callback->next = task->callbacks;
         task->callbacks = callback;

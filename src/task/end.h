@@ -64,8 +64,10 @@ bool wf_task_watch(weft_task *task, struct wf_waiter *waiter);
 /* The same inline. */
 static inline bool wf_task_watch_here(weft_task *task, struct wf_waiter *waiter)
 {
+    bool is_guest = wf_task_visit(task);
     wf_lock(&task->lock);
     bool is_open = wf_state_join(&task->word);
+    wf_task_leave(task, is_guest);
     if (WF_LIKELY(is_open)) {
         wf_list_push(&task->waiters, &waiter->link);
     }

@@ -88,36 +88,27 @@ void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registr
 {
     memset(cache, 0, sizeof *cache);
     cache->registry = registry;
-    cache->next_cache = registry->caches;
-    registry->caches = cache;
+    wf_bias_add(&registry->bias, &cache->owner);
 }
 
-/* ---- bias ---- */
+/* ---- guests ---- */
 
-void wf_registry_bias(struct wf_registry *registry)
+__attribute__((noinline)) bool wf_task_visit_home(weft_task *task)
 {
-    for (struct wf_task_cache *cache = registry->caches; cache != NULL; cache = cache->next_cache) {
-        wf_store_rlx(&cache->is_biased, (uint8_t)1);
+    struct wf_registry *registry = wf_task_registry(task);
+    if (wf_load_acq(&registry->bias.is_possible) == 0) {
+        return false;
     }
-    wf_store_rlx(&registry->is_biased, 1U);
+    struct wf_bias_owner *home = registry->others_home(registry, task);
+    return home != NULL && wf_bias_visit_one(&registry->bias, home);
 }
 
-__attribute__((noinline)) void wf_registry_unbias_slowly(struct wf_registry *registry)
+__attribute__((noinline)) void wf_task_leave_slowly(weft_task *task)
 {
-    wf_lock(&registry->bias_lock);
-    if (wf_load_rlx(&registry->is_biased) != 0) {
-        struct wf_task_cache *cache;
-        for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
-            wf_store_rlx(&cache->is_biased, (uint8_t)0);
-        }
-        (void)wf_fence_all();
-        for (cache = registry->caches; cache != NULL; cache = cache->next_cache) {
-            wf_fence_await(&cache->is_ending);
-        }
-        wf_store_rel(&registry->is_biased, 0U);
-    }
-    wf_unlock(&registry->bias_lock);
+    wf_bias_leave(&wf_task_registry(task)->bias, true);
 }
+
+/* ---- slots ---- */
 
 /* A new slab, aligned to its size so that a slot finds its registry; under the lock. */
 static struct wf_task_slab *map_slab(struct wf_registry *registry)

@@ -10,6 +10,7 @@
 #ifndef WF_TASK_SLAB_H
 #define WF_TASK_SLAB_H
 
+#include "base/bias.h"
 #include "base/hint.h"
 #include "task/task.h"
 
@@ -41,12 +42,13 @@ struct wf_registry {
     /* Counters of plain threads; workers have their own. */
     wf_au64 outside_spawned;
 
-    /* 1: workers may give up the last references of a task without a locked operation, and who has none takes one
-     * only after wf_registry_unbias. Set before the workers start; unbiased once and for all (release) under
-     * bias_lock, loaded (acquire) by anybody. */
-    wf_au32 is_biased;
-    struct wf_lock bias_lock;
-    struct wf_task_cache *caches; /* linked by next_cache, before the workers start */
+    /* Its workers, who own the tasks at whose home they are: they start them, and give up their last references, without
+     * locked operations (await/inside.h). Guests are those who take such tasks away (sched/ready.c), change their words
+     * (wf_task_visit), take a reference without having one, or look whether a task runs another one inside. */
+    struct wf_bias bias;
+    /* Both set once. The owner at whose home a task is, NULL if that is the caller; is the caller the only worker? */
+    struct wf_bias_owner *(*others_home)(struct wf_registry *registry, const weft_task *task);
+    bool (*is_alone)(const struct wf_registry *registry);
 };
 
 /* One worker's free slots and ids. */
@@ -58,12 +60,7 @@ struct wf_task_cache {
     uint64_t next_id;
     uint64_t last_id;
 
-    /* Both in wf_inside_end_biased. Whoever unbiases the registry clears the first, the owner loads it; the owner
-     * sets and clears the second, who unbiases waits for 0 (acquire). Between the owner's store and its load stands
-     * the other's heavy fence. */
-    wf_au8 is_biased;
-    wf_au8 is_ending;
-    struct wf_task_cache *next_cache;
+    struct wf_bias_owner owner;
 };
 
 #define WF_OWNER_ONE UINT64_C(1)
@@ -76,26 +73,32 @@ void wf_registry_init(struct wf_registry *registry);
 void wf_registry_destroy(struct wf_registry *registry);
 void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registry);
 
-/* Before the workers start, where fences are asymmetric (base/fence.h). */
-void wf_registry_bias(struct wf_registry *registry);
-
-/* Before a reference is taken by somebody who has none: the first time it waits until no worker gives up references
- * without a locked operation, and none will. Costs a heavy fence, once in the registry's life. Any thread, also
- * under locks. After it what follows is ordered behind it for all workers. */
-void wf_registry_unbias_slowly(struct wf_registry *registry);
-
-static inline void wf_registry_unbias(struct wf_registry *registry)
+/* Before a reference is taken by somebody who has none, or a look at what a task runs inside: true, all workers make locked
+ * operations until wf_bias_leave; false: nobody else is about, or they always do. */
+static inline bool wf_registry_visit(struct wf_registry *registry)
 {
-    if (WF_UNLIKELY(wf_load_acq(&registry->is_biased) != 0)) {
-        wf_registry_unbias_slowly(registry);
-    }
+    return wf_load_acq(&registry->bias.is_possible) != 0 && !registry->is_alone(registry) &&
+           wf_bias_visit(&registry->bias);
 }
 
-/* In a forked child, whose other workers are gone: for the calling one. */
-static inline void wf_task_cache_forked(struct wf_task_cache *cache)
+/* Before the word of a task that is at home changes: true, its home leaves it alone until wf_bias_leave; false, it does
+ * so anyway. The caller has a reference, or knows that it is there. */
+bool wf_task_visit_home(weft_task *task);
+
+/* The same for any task. */
+static inline bool wf_task_visit(weft_task *task)
 {
-    wf_store_rlx(&cache->is_biased, (uint8_t)0);
-    wf_store_rlx(&cache->registry->is_biased, 0U);
+    return WF_UNLIKELY(wf_word_is_at_home(wf_load_acq(&task->word))) && wf_task_visit_home(task);
+}
+
+void wf_task_leave_slowly(weft_task *task);
+
+/* `is_guest`: what the visit said. */
+static inline void wf_task_leave(weft_task *task, bool is_guest)
+{
+    if (WF_UNLIKELY(is_guest)) {
+        wf_task_leave_slowly(task);
+    }
 }
 
 /* Slot and the low bits of the id in one word: names a task without keeping it. 0 names none. */
@@ -180,8 +183,11 @@ static inline bool wf_task_hold(weft_task *task)
 /* A hold by somebody who has met the slot by chance; false if nobody refers to it. */
 static inline bool wf_task_try_hold(weft_task *task)
 {
-    wf_registry_unbias(wf_task_registry(task));
-    return wf_task_hold(task);
+    struct wf_registry *registry = wf_task_registry(task);
+    bool is_guest = wf_registry_visit(registry);
+    bool is_held = wf_task_hold(task);
+    wf_bias_leave(&registry->bias, is_guest);
+    return is_held;
 }
 
 static inline uint64_t wf_task_token(const weft_task *task)
@@ -204,8 +210,8 @@ static inline uint64_t wf_task_unhold(weft_task *task)
            (WF_OWNERS_MASK | WF_HOLDS_MASK);
 }
 
-/* One more owner by somebody who knows slot and generation; false when it is too late. Who has no reference unbiases
- * the registry first. */
+/* One more owner by somebody who knows slot and generation; false when it is too late. Who has no reference is a guest
+ * meanwhile. */
 static inline bool wf_task_upgrade(weft_task *task, uint32_t generation)
 {
     uint64_t seen = wf_load_acq(&task->refs);

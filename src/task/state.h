@@ -57,6 +57,7 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_SEEN (UINT64_C(1) << 10)    /* somebody has looked at the outcome */
 #define WF_JOINED (UINT64_C(1) << 11)  /* waiters may be linked: finishing takes the task's lock */
 #define WF_LINKED WF_DELEGATES         /* while it is NEW: some list links it, no deque has it */
+#define WF_MOVED (UINT64_C(1) << 3)    /* while it is NEW: a thief has taken it from its home's deque */
 #define WF_TAKEN WF_DELEGATES          /* once ended: somebody took the raw value */
 #define WF_EPOCH_SHIFT 12              /* number of the last wait that was claimed or parked */
 #define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
@@ -173,7 +174,8 @@ static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen, bool is
     const uint64_t same = WF_LIVES_MASK | WF_LINKED;
     uint64_t checked = (seen & ~WF_LINKED) | (is_linked ? WF_LINKED : 0);
     while (wf_word_life(seen) == WF_NEW && ((seen ^ checked) & same) == 0) {
-        if (wf_solo_cas64(word, &seen, wf_word_with_life(seen, WF_RUN) & ~WF_LINKED)) {
+        if (wf_solo_cas64(word, &seen,
+                          wf_word_with_life(seen, WF_RUN) & ~(WF_LINKED | WF_MOVED))) {
             return wf_word_undelivered(seen) > 0 ? WF_START_CANCELLED : WF_START_RUN;
         }
     }
@@ -327,7 +329,36 @@ static inline bool wf_state_cancel_parked(wf_au64 *word)
  * what the joiner has published and its next look at its own requests (await/inside.c). */
 static inline bool wf_state_start_inside(wf_au64 *word, uint64_t seen)
 {
-    return wf_cas_sc(word, &seen, seen + (WF_RUN - WF_NEW));
+    return wf_cas_sc(word, &seen, (seen & ~WF_MOVED) + (WF_RUN - WF_NEW));
+}
+
+/* The same where nobody else can change the word now (wf_bias_enter): of a task that is at home. */
+static inline bool wf_state_start_at_home(wf_au64 *word, uint64_t seen)
+{
+    bool is_there = wf_load_acq(word) == seen && (seen & (WF_MOVED | WF_LINKED)) == 0;
+    if (WF_LIKELY(is_there)) {
+        wf_store_rel(word, seen + (WF_RUN - WF_NEW));
+    }
+    return is_there;
+}
+
+/* May a worker change the word without a locked operation, the one at whose home it is? */
+static inline bool wf_word_is_at_home(uint64_t word)
+{
+    return (word & (WF_LIFE_MASK | WF_LINKED | WF_MOVED)) == WF_NEW;
+}
+
+/* A thief has the entry of the task; `seen` is its word, checked to be of the right generation. From here on nobody starts it
+ * without a locked operation. False: it is not NEW any more. */
+static inline bool wf_state_move(wf_au64 *word, uint64_t seen)
+{
+    uint64_t checked = seen;
+    while (wf_word_life(seen) == WF_NEW && ((seen ^ checked) & WF_LIVES_MASK) == 0) {
+        if (wf_solo_cas64(word, &seen, seen | WF_MOVED)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Under the lock of a task that runs a child inside: keeps it from leaving that child, by WF_BUSY. False:

@@ -115,7 +115,9 @@ struct weft_task {
     weft_task *kick_next;
     wf_au8 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
 
-    uint16_t home; /* worker a pinned task belongs to; the scheduler's, not set for others */
+    /* The worker that spawned it, or that a pinned one belongs to. The spawner stores (relaxed) before the word says NEW;
+     * not set for others. Until it has started, or was moved, its home may start it without a locked operation. */
+    _Atomic(uint16_t) home;
 
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
