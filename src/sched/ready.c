@@ -557,16 +557,19 @@ static uint32_t steal_new(struct wf_worker *worker, struct wf_worker *victim)
     if (wf_deque_count(&victim->deque) == 0 || !wf_deque_reserve(&worker->deque, STEAL_BATCH)) {
         return 0;
     }
-    bool is_guest = wf_bias_visit_one(bias, &victim->tasks.owner);
+    enum wf_bias_try visit = wf_bias_try_one(bias, &victim->tasks.owner);
+    if (visit == WF_BIAS_NOT_NOW) {
+        return 0;
+    }
     uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (!is_guest || take_along(batch[i])) {
+        if (visit == WF_BIAS_FREE || take_along(batch[i])) {
             wf_deque_add(&worker->deque, batch[i]);
             kept++;
         }
     }
-    wf_bias_leave(bias, is_guest);
+    wf_bias_leave(bias, visit == WF_BIAS_GUEST);
     return kept;
 }
 

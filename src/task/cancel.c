@@ -207,7 +207,8 @@ static void cancel_inside(weft_task *task, struct wf_later *later, weft_task **h
 void wf_cancel_inside(weft_task *task, struct wf_later *later)
 {
     struct wf_registry *registry = wf_task_registry(task);
-    bool is_guest = wf_registry_visit(registry); /* before the lock and the mark, which are for moments */
+    bool is_guest =
+        wf_registry_visit(registry); /* before the lock and the mark, which are for moments */
     if (runs_inside(task)) {
         weft_task *held = NULL;
         wf_lock(&task->lock);

@@ -57,9 +57,10 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 #define WF_SEEN (UINT64_C(1) << 10)    /* somebody has looked at the outcome */
 #define WF_JOINED (UINT64_C(1) << 11)  /* waiters may be linked: finishing takes the task's lock */
 #define WF_LINKED WF_DELEGATES         /* while it is NEW: some list links it, no deque has it */
-#define WF_MOVED (UINT64_C(1) << 3)    /* while it is NEW: a thief has taken it from its home's deque */
-#define WF_TAKEN WF_DELEGATES          /* once ended: somebody took the raw value */
-#define WF_EPOCH_SHIFT 12              /* number of the last wait that was claimed or parked */
+#define WF_MOVED \
+    (UINT64_C(1) << 3)        /* while it is NEW: a thief has taken it from its home's deque */
+#define WF_TAKEN WF_DELEGATES /* once ended: somebody took the raw value */
+#define WF_EPOCH_SHIFT 12     /* number of the last wait that was claimed or parked */
 #define WF_EPOCH_MASK (UINT64_C(0xff) << WF_EPOCH_SHIFT)
 #define WF_TOLLS_SHIFT 20 /* deliveries so far, modulo 1024 */
 #define WF_TOLLS_MASK (UINT64_C(0x3ff) << WF_TOLLS_SHIFT)
@@ -174,8 +175,7 @@ static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen, bool is
     const uint64_t same = WF_LIVES_MASK | WF_LINKED;
     uint64_t checked = (seen & ~WF_LINKED) | (is_linked ? WF_LINKED : 0);
     while (wf_word_life(seen) == WF_NEW && ((seen ^ checked) & same) == 0) {
-        if (wf_solo_cas64(word, &seen,
-                          wf_word_with_life(seen, WF_RUN) & ~(WF_LINKED | WF_MOVED))) {
+        if (wf_solo_cas64(word, &seen, wf_word_with_life(seen, WF_RUN) & ~(WF_LINKED | WF_MOVED))) {
             return wf_word_undelivered(seen) > 0 ? WF_START_CANCELLED : WF_START_RUN;
         }
     }
