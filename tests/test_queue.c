@@ -286,6 +286,36 @@ Test(queue, bad_input_is_told)
     cr_assert_eq(weft_queue_destroy(&queue), 0);
 }
 
+/* All that needs a queue, on memory that is none. */
+static intptr_t use_zeroed(void *arg)
+{
+    static weft_queue zeroed;
+    char item = 0;
+
+    (void)arg;
+    wt_check(weft_queue_put(&zeroed, &item) == -EINVAL);
+    wt_check(weft_queue_get(&zeroed, &item) == -EINVAL);
+    wt_check(weft_queue_put_many(&zeroed, &item, 1) == -EINVAL);
+    wt_check(weft_queue_get_many(&zeroed, &item, 1) == -EINVAL);
+    wt_check(weft_queue_try_put(&zeroed, &item) == -EINVAL);
+    wt_check(weft_queue_try_get(&zeroed, &item) == -EINVAL);
+    wt_check(weft_queue_join(&zeroed) == -EINVAL);
+    wt_check(weft_queue_done(&zeroed) == -EINVAL);
+    wt_check(weft_queue_close(&zeroed) == -EINVAL);
+    wt_check(weft_queue_close_now(&zeroed) == -EINVAL);
+    wt_check(weft_queue_destroy(&zeroed) == -EINVAL);
+    return 0;
+}
+
+Test(queue, zeroed_memory_is_none)
+{
+    const weft_options options = {.workers = 2};
+
+    cr_assert_eq(weft_run(use_zeroed, NULL, &options), 0);
+    wt_assert_clean();
+    simulate(use_zeroed);
+}
+
 static intptr_t bad_input_in_a_fiber(void *arg)
 {
     intptr_t item = 3;

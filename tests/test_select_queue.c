@@ -50,6 +50,10 @@ static intptr_t misuse(void *arg)
     wt_check(weft_select(&one, 1, 0) == -EINVAL);
     one = weft_case_get(&queue, NULL);
     wt_check(weft_select(&one, 1, 0) == -EINVAL);
+    static weft_queue zeroed;
+    int item;
+    one = weft_case_get(&zeroed, &item);
+    wt_check(weft_select(&one, 1, 0) == -EINVAL);
     wt_check(weft_queue_destroy(&queue) == 0);
     return 0;
 }

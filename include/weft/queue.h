@@ -13,7 +13,8 @@
 
 WEFT_BEGIN
 
-/* Made ready by weft_queue_init, ended by weft_queue_destroy. Must not move in between. */
+/* Made ready by weft_queue_init, ended by weft_queue_destroy. Must not move in between. Calls on zeroed memory are
+ * -EINVAL. */
 typedef struct weft_queue {
     uint64_t reserved[32];
 } weft_queue;

@@ -152,7 +152,8 @@ static inline int enter(const weft_queue *queue, const void *items, size_t count
                         weft_task **self)
 {
     int rc = 0;
-    *self = wf_sync_enter(items == NULL && count > 0 ? NULL : queue, call, &rc);
+    bool is_good = wf_queue_was_made(queue) && (items != NULL || count == 0);
+    *self = wf_sync_enter(is_good ? queue : NULL, call, &rc);
     return *self != NULL && count > 0 ? 1 : rc;
 }
 
@@ -297,16 +298,28 @@ static inline __attribute__((always_inline)) int get_one(weft_queue *queue,
                                                                   : get_slowly(queue, self, item);
 }
 
-/* Items of unusual sizes are copied by a call. */
+static __attribute__((noinline, cold)) int refuse(weft_queue *queue)
+{
+    wf_unlock(&wf_queue_inside(queue)->lock);
+    return -EINVAL;
+}
+
+/* Items of unusual sizes are copied by a call. Zeroed memory, which is no queue, says that it has such. */
 static __attribute__((noinline)) int put_bytes(weft_queue *queue, struct wf_worker *worker,
                                                weft_task *self, const void *item)
 {
+    if (WF_UNLIKELY(!wf_queue_was_made(queue))) {
+        return refuse(queue);
+    }
     return put_one(queue, worker, self, item, WF_ITEM_BYTES);
 }
 
 static __attribute__((noinline)) int get_bytes(weft_queue *queue, struct wf_worker *worker,
                                                weft_task *self, void *item)
 {
+    if (WF_UNLIKELY(!wf_queue_was_made(queue))) {
+        return refuse(queue);
+    }
     return get_one(queue, worker, self, item, WF_ITEM_BYTES);
 }
 
@@ -380,7 +393,7 @@ int64_t wf_queue_try(weft_queue *queue, struct wf_queue_op *op, uint64_t by)
 
 static int try_one(weft_queue *queue, void *item, bool is_put)
 {
-    if (queue == NULL || item == NULL) {
+    if (!wf_queue_was_made(queue) || item == NULL) {
         return -EINVAL;
     }
     struct wf_queue_op op = {.items = item, .count = 1, .is_put = is_put};
@@ -478,6 +491,11 @@ void wf_queue_unlink(weft_queue *queue, struct wf_queue_op *op)
 }
 
 /* ---- looking ---- */
+
+int wf_queue_check(const weft_queue *queue)
+{
+    return wf_queue_was_made(queue) ? 0 : -EINVAL;
+}
 
 size_t weft_queue_count(const weft_queue *queue)
 {

@@ -25,6 +25,9 @@ struct wf_queue_op {
     bool is_hinted; /* under the lock: granted as a hint, and not yet unlinked */
 };
 
+/* 0, or -EINVAL for zeroed memory. */
+int wf_queue_check(const weft_queue *queue);
+
 /* False: it is not ready, and nothing but another task can make it so. Looks without the lock, so an answer
  * may be out of date; weft_queue_put and so on don't ask. */
 bool wf_queue_looks_ready(const weft_queue *queue, bool is_put);

@@ -11,7 +11,7 @@
 
 int weft_queue_done(weft_queue *queue)
 {
-    if (queue == NULL) {
+    if (!wf_queue_was_made(queue)) {
         return -EINVAL;
     }
     struct wf_queue *q = wf_queue_inside(queue);
@@ -48,7 +48,7 @@ int weft_queue_join(weft_queue *queue)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
-    if (worker == NULL || queue == NULL) {
+    if (worker == NULL || !wf_queue_was_made(queue)) {
         return worker == NULL ? rc : -EINVAL;
     }
     weft_task *self = wf_self_on(worker);
@@ -95,7 +95,7 @@ static void settle(struct wf_queue *q, size_t dropped)
 
 int weft_queue_close(weft_queue *queue)
 {
-    if (queue == NULL) {
+    if (!wf_queue_was_made(queue)) {
         return -EINVAL;
     }
     settle(wf_queue_inside(queue), 0);
@@ -105,7 +105,7 @@ int weft_queue_close(weft_queue *queue)
 /* Whoever waits for the end of the work does so until all are dropped: until then they count as taken. */
 int weft_queue_close_now(weft_queue *queue)
 {
-    if (queue == NULL) {
+    if (!wf_queue_was_made(queue)) {
         return -EINVAL;
     }
     struct wf_queue *q = wf_queue_inside(queue);
@@ -140,7 +140,7 @@ static uint64_t first_in(const struct wf_queue *q)
 
 int weft_queue_destroy(weft_queue *queue)
 {
-    if (queue == NULL) {
+    if (!wf_queue_was_made(queue)) {
         return -EINVAL;
     }
     struct wf_queue *q = wf_queue_inside(queue);

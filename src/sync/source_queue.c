@@ -14,7 +14,7 @@ static struct wf_queue_op *op_of(weft_case *one)
 
 static int check_queue(const weft_case *one)
 {
-    return one->item != NULL ? 0 : -EINVAL;
+    return one->item != NULL ? wf_queue_check(one->source) : -EINVAL;
 }
 
 static bool conclude(weft_case *one, int64_t outcome)
