@@ -381,14 +381,16 @@ Test(server, a_report_names_the_place_of_the_server)
 static intptr_t misuse(void *arg)
 {
     weft_server server;
-    weft_server_counts counts = {.size = 1};
+    weft_server_counts counts = {.size = sizeof counts + 1};
     int one = 0;
     int none = -1;
     const weft_server_options good = {.serve = answer};
     const weft_server_options bad[] = {{0},
                                        {.serve = answer, .size = 3},
                                        {.serve = answer, .grace_ns = -1},
-                                       {.serve = answer, .shed_after_ns = -1}};
+                                       {.serve = answer, .shed_after_ns = -1},
+                                       {.serve = answer, .stack_bytes = SIZE_MAX}};
+    static weft_server zeroed;
     (void)arg;
     wt_check(weft_server_init(NULL, &one, 1, &good) == -EINVAL);
     wt_check(weft_server_init(&server, NULL, 1, &good) == -EINVAL);
@@ -402,7 +404,13 @@ static intptr_t misuse(void *arg)
     wt_check(weft_server_run(NULL) == -EINVAL);
     wt_check(weft_server_stop(NULL) == -EINVAL);
     wt_check(!weft_server_is_stopping(NULL));
+    wt_check(weft_server_run(&zeroed) == -EINVAL);
+    wt_check(weft_server_stop(&zeroed) == -EINVAL);
+    wt_check(weft_server_init(&server, &one, 1, &good) == 0);
     wt_check(weft_server_count(&server, &counts) == -EINVAL);
+    counts = (weft_server_counts){.size = 0, .accepted = 7};
+    wt_check(weft_server_count(&server, &counts) == 0 && counts.accepted == 0);
+    wt_check(counts.size == sizeof counts);
     wt_check(weft_connection_wait(NULL, 0, 0) == -EINVAL);
     wt_check(weft_connection_server(NULL) == NULL);
     return 0;
@@ -411,6 +419,25 @@ static intptr_t misuse(void *arg)
 Test(server, misuse_is_told, .timeout = 20)
 {
     RUN(misuse, NULL, NULL);
+}
+
+static intptr_t run_and_stop(void *arg)
+{
+    wt_check(weft_server_stop(arg) == 0);
+    return weft_server_run(arg);
+}
+
+Test(server, a_plain_thread_leaves_it_to_a_fiber)
+{
+    static weft_server server;
+    const weft_server_options options = {.serve = answer};
+    int listener = weft_listen_tcp("127.0.0.1", 0, NULL);
+    cr_assert(listener >= 0);
+    cr_assert_eq(weft_server_init(&server, &listener, 1, &options), 0);
+    cr_assert_eq(weft_server_run(&server), -EPERM);
+    cr_assert(weft_local_port(listener) > 0);
+    RUN(run_and_stop, &server, NULL);
+    cr_assert_eq(weft_local_port(listener), -EBADF);
 }
 
 /* ---- limits ---- */

@@ -74,7 +74,7 @@ WEFT_API WEFT_NODISCARD int weft_server_init_at(const char *site, weft_server *s
  *
  * returns  0: stopped, and all ended within the grace; -ETIMEDOUT: some had to be cancelled, and have ended;
  *          -ECANCELED: the caller was, and so were the connections; what a listener failed of, after
- *          the connections have ended as if stopped; -EPERM, -EBUSY (called before), -ENOMEM
+ *          the connections have ended as if stopped; -EPERM, nothing done; -EBUSY (called before); -EINVAL; -ENOMEM
  * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD intptr_t weft_server_run(weft_server *server);
 
@@ -86,7 +86,7 @@ WEFT_API int weft_server_stop(weft_server *server);
 WEFT_API bool weft_server_is_stopping(const weft_server *server);
 
 typedef struct weft_server_counts {
-    size_t size;       /* set by the caller, as in weft_stats_t */
+    size_t size;       /* set by the caller, as in weft_stats_t: 0 = all that is below */
     uint64_t accepted; /* connections whose task was spawned */
     uint64_t shed;     /* closed at once */
     uint64_t active;   /* now */

@@ -10,7 +10,9 @@
 
 #include <weft/io.h>
 
+#include "fiber/stack.h"
 #include "net/server.h"
+#include "sched/sched.h"
 
 #define CONNECTIONS_MAX 10000
 #define GRACE_NS (10 * WEFT_S)
@@ -21,7 +23,8 @@ _Static_assert(sizeof(struct wf_server) <= sizeof(weft_server), "weft_server is 
 static bool are_good(const weft_server_options *options)
 {
     return options != NULL && (options->size == 0 || options->size == sizeof *options) &&
-           options->serve != NULL && options->grace_ns >= 0 && options->shed_after_ns >= 0;
+           options->serve != NULL && options->grace_ns >= 0 && options->shed_after_ns >= 0 &&
+           options->stack_bytes <= WF_STACK_MAX;
 }
 
 int weft_server_init_at(const char *site, weft_server *out, const int *listeners, size_t count,
@@ -155,10 +158,18 @@ static intptr_t run(struct wf_server *server)
     return closed < 0 ? closed : rc;
 }
 
+/* False for NULL and for zeroed memory. */
+static bool was_made(const weft_server *server)
+{
+    return server != NULL && wf_server_inside(server)->site != NULL;
+}
+
 intptr_t weft_server_run(weft_server *out)
 {
-    if (out == NULL) {
-        return -EINVAL;
+    int error = 0;
+    if (!was_made(out) || wf_fiber_worker(&error) == NULL) {
+        return was_made(out) ? error
+                             : -EINVAL; /* the listeners stay open: a fiber may still call */
     }
     struct wf_server *server = wf_server_inside(out);
     int has_run = 0;
@@ -179,7 +190,7 @@ intptr_t weft_server_run(weft_server *out)
 
 int weft_server_stop(weft_server *server)
 {
-    return server == NULL ? -EINVAL : weft_event_set(&wf_server_inside(server)->stop);
+    return was_made(server) ? weft_event_set(&wf_server_inside(server)->stop) : -EINVAL;
 }
 
 bool weft_server_is_stopping(const weft_server *server)
@@ -189,14 +200,17 @@ bool weft_server_is_stopping(const weft_server *server)
 
 int weft_server_count(const weft_server *out, weft_server_counts *counts)
 {
-    if (out == NULL || counts == NULL || counts->size != sizeof *counts) {
+    if (!was_made(out) || counts == NULL || counts->size > sizeof *counts) {
         return -EINVAL;
     }
     struct wf_server *server = wf_server_inside(out);
-    counts->accepted = wf_load_rlx(&server->accepted);
-    counts->shed = wf_load_rlx(&server->shed);
+    size_t size = counts->size != 0 ? counts->size : sizeof *counts;
+    weft_server_counts now = {.size = size};
+    now.accepted = wf_load_rlx(&server->accepted);
+    now.shed = wf_load_rlx(&server->shed);
     wf_lock(&server->lock);
-    counts->active = server->active;
+    now.active = server->active;
     wf_unlock(&server->lock);
+    memcpy(counts, &now, size);
     return 0;
 }
