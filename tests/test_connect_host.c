@@ -630,9 +630,10 @@ static intptr_t misuse(void *arg)
 {
     weft_address address = v4(80);
     weft_address wrong = {0};
-    weft_connect_options options[] = {{.size = 1}, {.stagger_ns = -1}, {.attempt_ns = -1}};
+    weft_connect_options options[] = {
+        {.size = 1}, {.size = sizeof *options + 8}, {.stagger_ns = -1}, {.attempt_ns = -1}};
     (void)arg;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         wt_check(weft_connect_any(&address, 1, &options[i]) == -EINVAL);
         wt_check(weft_connect_host("192.0.2.1", 80, &options[i]) == -EINVAL);
     }

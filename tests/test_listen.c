@@ -241,8 +241,11 @@ Test(listen, local_sockets)
 
 Test(listen, misuse)
 {
-    static const weft_listen_options wrong[] = {
-        {.size = 1}, {.backlog = -1}, {.reuse_address = 2}, {.reuse_address = -2}};
+    static const weft_listen_options wrong[] = {{.size = 1},
+                                                {.size = sizeof(weft_listen_options) + 8},
+                                                {.backlog = -1},
+                                                {.reuse_address = 2},
+                                                {.reuse_address = -2}};
     char path[200];
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         cr_assert_eq(weft_listen_tcp(NULL, 0, &wrong[i]), -EINVAL);

@@ -101,9 +101,13 @@ Test(resolve, numeric_addresses)
 
 static intptr_t misuse(void *arg)
 {
-    static const weft_resolve_options wrong[] = {{.size = 1},        {.family = AF_UNIX},
-                                                 {.timeout_ns = -1}, {.tries = -1},
-                                                 {.dots = -1},       {.resolver = 7}};
+    static const weft_resolve_options wrong[] = {{.size = 1},
+                                                 {.family = AF_UNIX},
+                                                 {.timeout_ns = -1},
+                                                 {.tries = -1},
+                                                 {.dots = -1},
+                                                 {.resolver = 7},
+                                                 {.size = sizeof(weft_resolve_options) + 8}};
     static const weft_resolve_options not_of_the_pool = {.resolver = WEFT_RESOLVE_POOL,
                                                          .servers = "127.0.0.1"};
     weft_addresses *found = NULL;

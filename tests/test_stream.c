@@ -429,7 +429,9 @@ Test(stream, misuse)
 {
     weft_stream stream;
     weft_stream_options wrong = {.size = 1};
+    weft_stream_options newer = {.size = sizeof newer + 8};
     weft_transport short_one = {.size = 8};
+    weft_transport newer_one = {.size = sizeof newer_one + 8};
     char byte;
     int fds[2];
     cr_assert_eq(pipe(fds), 0);
@@ -438,6 +440,8 @@ Test(stream, misuse)
     cr_assert_eq(weft_stream_open(&stream, fds[0], fds[1], &wrong), -EINVAL);
     cr_assert_eq(weft_stream_open_on(&stream, NULL, NULL, NULL), -EINVAL);
     cr_assert_eq(weft_stream_open_on(&stream, &short_one, NULL, NULL), -EINVAL);
+    cr_assert_eq(weft_stream_open(&stream, fds[0], fds[1], &newer), -EINVAL);
+    cr_assert_eq(weft_stream_open_on(&stream, &newer_one, NULL, NULL), -EINVAL);
     cr_assert_eq(weft_stream_open(&stream, fds[0], fds[1], NULL), 0);
     cr_assert_eq(weft_stream_read(&stream, &byte, 1), -EPERM);
     cr_assert_eq(weft_stream_write(&stream, "x", 1), -EPERM);
@@ -450,6 +454,30 @@ Test(stream, misuse)
     cr_assert_eq(fcntl(fds[0], F_GETFD), -1);
     cr_assert_eq(fcntl(fds[1], F_GETFD), -1);
     weft_stream_close(NULL);
+}
+
+static intptr_t use_zeroed(void *arg)
+{
+    static weft_stream zeroed;
+    const void *bytes;
+    char line[8];
+    (void)arg;
+    wt_check(weft_stream_read(&zeroed, line, 1) == -EBADF);
+    wt_check(weft_stream_read_exactly(&zeroed, line, 1) == -EBADF);
+    wt_check(weft_stream_read_until(&zeroed, line, sizeof line, "x", 1) == -EBADF);
+    wt_check(weft_stream_read_line(&zeroed, line, sizeof line) == -EBADF);
+    wt_check(weft_stream_peek(&zeroed, 0, &bytes) == -EBADF);
+    wt_check(weft_stream_wait(&zeroed) == -EBADF);
+    wt_check(weft_stream_write(&zeroed, "x", 1) == -EBADF);
+    wt_check(weft_stream_flush(&zeroed) == -EBADF);
+    wt_check(weft_stream_shut(&zeroed) == -EBADF);
+    weft_stream_close(&zeroed);
+    return 0;
+}
+
+Test(stream, zeroed_memory_is_closed)
+{
+    RUN(use_zeroed, NULL, &plain_sim);
 }
 
 /* ---- real descriptors ---- */

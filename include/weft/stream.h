@@ -60,7 +60,7 @@ typedef struct weft_stream_options {
     size_t write_bytes; /* of the write buffer; 0 = 16 KiB */
 } weft_stream_options;
 
-/* Must not move or go away between opening it and the end of all calls on it. */
+/* Must not move or go away between opening it and the end of all calls on it. Zeroed memory is a closed stream. */
 typedef struct weft_stream {
     uint64_t reserved[40];
 } weft_stream;

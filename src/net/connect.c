@@ -64,7 +64,7 @@ static int attempt(const weft_address *address, const void *context)
 static int check_options(const weft_connect_options *given, weft_connect_options *options)
 {
     *options = given != NULL ? *given : (weft_connect_options){0};
-    bool is_good = (options->size == 0 || options->size >= sizeof *options) &&
+    bool is_good = (options->size == 0 || options->size == sizeof *options) &&
                    options->stagger_ns >= 0 && options->attempt_ns >= 0;
     if (options->stagger_ns == 0) {
         options->stagger_ns = STAGGER_NS;

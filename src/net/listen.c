@@ -24,7 +24,7 @@ static int plan_init(struct plan *plan, int type, const weft_listen_options *opt
     memset(plan, 0, sizeof *plan);
     plan->type = type;
     if (options != NULL) {
-        if (options->size != 0 && options->size < sizeof *options) {
+        if (options->size != 0 && options->size != sizeof *options) {
             return -EINVAL;
         }
         plan->options = *options;

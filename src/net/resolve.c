@@ -152,7 +152,7 @@ static int question_init(struct wf_question *question, const char *host, uint16_
     question->host = host;
     question->port = port;
     if (options != NULL) {
-        if (options->size != 0 && options->size < sizeof *options) {
+        if (options->size != 0 && options->size != sizeof *options) {
             return -EINVAL;
         }
         question->options = *options;

@@ -56,8 +56,8 @@ int wf_stream_enter(struct wf_stream *s, uint32_t side, const char *call)
         return -EINVAL;
     }
     struct wf_worker *worker = wf_fiber_worker(&rc);
-    if (worker == NULL) {
-        return rc;
+    if (worker == NULL || s->transport == NULL) { /* zeroed memory was never opened */
+        return worker == NULL ? rc : -EBADF;
     }
     weft_task *self = wf_self_on(worker);
     rc = wf_stream_hold(s, side);
@@ -105,7 +105,7 @@ static int open_on(weft_stream *stream, const weft_transport *transport, void *c
 {
     weft_stream_options given = {0};
     if (options != NULL) {
-        if (options->size != 0 && options->size < sizeof given) {
+        if (options->size != 0 && options->size != sizeof given) {
             return -EINVAL;
         }
         given = *options;
@@ -123,7 +123,7 @@ int weft_stream_open_on(weft_stream *stream, const weft_transport *transport, vo
                         const weft_stream_options *options)
 {
     if (stream == NULL || transport == NULL ||
-        (transport->size != 0 && transport->size < sizeof *transport)) {
+        (transport->size != 0 && transport->size != sizeof *transport)) {
         return -EINVAL;
     }
     return open_on(stream, transport, context, options);
