@@ -414,6 +414,29 @@ Test(runtime, the_grace_ends)
     }
 }
 
+static void *try_to_stop(void *runtime)
+{
+    wt_check(weft_runtime_stop(runtime) == -EINVAL);
+    return NULL;
+}
+
+static intptr_t be_stopped(void *arg)
+{
+    pthread_t thread;
+
+    (void)arg;
+    wt_check(weft_runtime_stop(weft_runtime_current()) == -EDEADLK);
+    wt_check(pthread_create(&thread, NULL, try_to_stop, weft_runtime_current()) == 0);
+    wt_check(pthread_join(thread, NULL) == 0);
+    return weft_sleep(WEFT_MS);
+}
+
+Test(runtime, that_of_weft_run_is_not_stopped)
+{
+    cr_assert_eq(weft_run(be_stopped, NULL, NULL), 0);
+    wt_assert_clean();
+}
+
 Test(runtime, stop_may_be_called_again)
 {
     const weft_options options = {

@@ -548,6 +548,9 @@ int weft_runtime_stop(weft_runtime *runtime)
     if (worker != NULL && worker->runtime == runtime) {
         return -EDEADLK;
     }
+    if (runtime->main != NULL) {
+        return -EINVAL; /* weft_run ends it */
+    }
     if (wf_swap_acqrel(&runtime->stopping, 1U) != 0) {
         return -EALREADY;
     }
