@@ -50,7 +50,6 @@ typedef _Atomic int wf_aint;
 #define wf_store_rel(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define wf_store_sc(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
 
-#define wf_swap_acq(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
 #define wf_swap_acqrel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 #define wf_swap_sc(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
 

@@ -150,7 +150,7 @@ void wf_uring_pull(struct wf_uring *ring, struct wf_op *op);
 /* Submits what is queued, and takes no completions. */
 void wf_uring_submit(struct wf_uring *ring);
 
-/* True if a look (wf_uring_wait with 0) would submit or find something. */
+/* True if wf_uring_look would submit or find something. */
 bool wf_uring_is_busy(struct wf_uring *ring);
 
 /* Whether operations have ended that the owner has not looked at: their fibers wait for it. Where the kernel does
