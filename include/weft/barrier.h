@@ -36,9 +36,10 @@ WEFT_API int weft_barrier_reset(weft_barrier *barrier);
 /* Breaks it: those who wait and who come get -EPIPE, until it is reset. As above. */
 WEFT_API int weft_barrier_abort(weft_barrier *barrier);
 
-/* How many wait. Any thread. */
+/* How many wait; 0 for NULL. Any thread. */
 WEFT_API uint32_t weft_barrier_waiting(const weft_barrier *barrier);
 
+/* By weft_barrier_abort, and not reset since; false for NULL. Any thread. */
 WEFT_API bool weft_barrier_is_broken(const weft_barrier *barrier);
 
 /* 0 when nobody waits for it, else -EBUSY. Any thread. */

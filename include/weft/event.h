@@ -30,7 +30,7 @@ WEFT_API int weft_event_set(weft_event *event);
 /* Clears it. As above. */
 WEFT_API int weft_event_clear(weft_event *event);
 
-/* Any thread. */
+/* Advisory; false for NULL. Any thread. */
 WEFT_API bool weft_event_is_set(const weft_event *event);
 
 /* Waits until it is set.

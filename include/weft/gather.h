@@ -32,8 +32,8 @@ typedef enum weft_wait_when {
     WEFT_WAIT_FIRST_ERROR, /* a cancelled task is not an error; without one this is ALL */
 } weft_wait_when;
 
-/* Waits until the condition holds or `delay_ns` has passed; never cancels a task, never fails for
- * one. Always suspends once.
+/* Waits until the condition holds or `delay_ns` has passed (0 or less: only looks); never cancels a task,
+ * never fails for one. Always suspends once.
  *
  * done     receives how many entries of `tasks` have ended by now, where 0 is returned; ask
  *          weft_task_state which. May be NULL
@@ -59,7 +59,7 @@ typedef struct weft_completions {
 } weft_completions;
 
 /* Begins. A task that stands several times is given once. `delay_ns` limits all the waiting together:
- * tasks that end after it are not given.
+ * tasks that end after it are not given; with 0 or less only those that have ended are.
  * Returns 0, -ENOMEM (more than 4 tasks), -EINVAL, -EPERM. count 0 is allowed. Fiber only; never
  * switches. */
 WEFT_API WEFT_NODISCARD int weft_completions_open(weft_completions *each, weft_task *const *tasks,

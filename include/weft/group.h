@@ -53,7 +53,7 @@ WEFT_API WEFT_NODISCARD int weft_group_spawn_at(const char *site, weft_group *gr
 WEFT_API int weft_group_cancel(weft_group *group);
 
 /* Refuses new children from here on, whatever it returns, and waits until there are none. Returns 0;
- * -ETIMEDOUT after `delay_ns`, with nothing cancelled; -ECANCELED (the children go on); -EPERM; -EINVAL
+ * -ETIMEDOUT after `delay_ns` (0 or less only looks), with nothing cancelled; -ECANCELED (the children go on); -EPERM; -EINVAL
  * (not open in the calling task). The task that opened it; await point. */
 WEFT_API WEFT_NODISCARD int weft_group_drain(weft_group *group, int64_t delay_ns);
 
@@ -74,7 +74,7 @@ WEFT_API WEFT_NODISCARD intptr_t weft_group_close(weft_group *group, intptr_t rc
 
 /* The errors of a closed group in the order in which they were recorded: writes up to `cap` codes,
  * returns how many there are, or -EINVAL. Valid until the task that closed it closes another group with
- * errors, or ends. An independent group keeps no codes: it returns their number. */
+ * errors, or ends. An independent group keeps no codes: it returns their number. That task; never switches. */
 WEFT_API int weft_group_errors(const weft_group *group, int *codes, size_t cap);
 
 WEFT_END

@@ -2,7 +2,7 @@
 /* local.h - values that a task passes on to the tasks it spawns: request ids, loggers, credentials.
  *
  *     static weft_local request_id = WEFT_LOCAL_INIT("request id", NULL);
- *     weft_local_set(&request_id, id);
+ *     rc = weft_local_set(&request_id, id);
  *     ... weft_local_get(&request_id) ...        here, and in every task spawned from here on
  *
  * A task's values are copied when it is spawned: later changes on either side are not seen by the other.

@@ -26,7 +26,7 @@ typedef struct weft_once {
  * context  fiber only; await point; does not suspend when it has been done */
 WEFT_API WEFT_NODISCARD int weft_once_run(weft_once *once, int (*fn)(void *arg), void *arg);
 
-/* Any thread. */
+/* It was called with success; false for NULL. Any thread. */
 WEFT_API bool weft_once_is_done(const weft_once *once);
 
 WEFT_END

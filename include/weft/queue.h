@@ -63,7 +63,7 @@ WEFT_API WEFT_NODISCARD int64_t weft_queue_get_many(weft_queue *queue, void *ite
  * 0 when it was closed, -EINVAL. Any thread, not a signal handler; never switches. */
 WEFT_API int weft_queue_close(weft_queue *queue);
 
-/* The same, and drops what is left, before it returns; an item counts as done once it has been dropped. */
+/* The same, and drops what is left, before it returns; an item counts as done once it has been dropped. As above. */
 WEFT_API int weft_queue_close_now(weft_queue *queue);
 
 /* One more of the items that were put has been dealt with. Returns 0; -EINVAL when that has been said of all
@@ -75,9 +75,10 @@ WEFT_API int weft_queue_done(weft_queue *queue);
  * Returns 0, -ECANCELED, -EPERM, -EINVAL. Fiber only; await point; does not suspend when that is so. */
 WEFT_API WEFT_NODISCARD int weft_queue_join(weft_queue *queue);
 
-/* Items in it at some moment. Any thread. */
+/* Items in it at some moment; 0 for NULL. Any thread. */
 WEFT_API size_t weft_queue_count(const weft_queue *queue);
 
+/* From the first weft_queue_close on; false for NULL. Any thread. */
 WEFT_API bool weft_queue_is_closed(const weft_queue *queue);
 
 WEFT_END

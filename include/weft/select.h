@@ -47,7 +47,9 @@ typedef struct weft_case {
     uint64_t reserved[18];
 } weft_case;
 
-/* Puts *item / takes an item into *item: weft_queue_put, weft_queue_get. */
+/* The functions that make cases check nothing and change nothing: weft_select says -EINVAL. Any thread.
+ *
+ * Puts *item / takes an item into *item: weft_queue_put, weft_queue_get. */
 WEFT_API weft_case weft_case_put(weft_queue *queue, const void *item);
 WEFT_API weft_case weft_case_get(weft_queue *queue, void *item);
 

@@ -105,6 +105,7 @@ WEFT_API weft_server *weft_connection_server(const weft_connection *connection);
  * has just come (see above). It looks at the descriptor alone: what a stream or TLS has taken out of it already is
  * to be asked for first, by weft_within(0, weft_stream_wait(&stream)), say, which is 0 then.
  *
+ * delay_ns how long to wait; 0 or less only looks, WEFT_FOREVER has no limit
  * returns  1: something to read; 0: nothing, and the server stops: the end; -ETIMEDOUT; -ECANCELED; -EBADF;
  *          what else weft_wait_fd returns
  * context  the connection's task; await point */

@@ -2,7 +2,7 @@
 /* stream.h - buffered reading and writing over descriptors, or over a transport of one's own.
  *
  *     weft_stream stream;
- *     int rc = weft_stream_open(&stream, fd, fd, NULL);          the stream owns fd from here on
+ *     int rc = weft_stream_open(&stream, fd, fd, NULL);          0: the stream owns fd from here on
  *     ssize_t n = weft_stream_read_line(&stream, line, sizeof line);
  *     rc = weft_stream_write(&stream, answer, length);
  *     rc = rc == 0 ? weft_stream_flush(&stream) : rc;
@@ -72,7 +72,7 @@ WEFT_API WEFT_NODISCARD int weft_stream_open(weft_stream *stream, int reader, in
                                              const weft_stream_options *options);
 
 /* The same over a transport. The structure must outlive the stream, which owns `context` if this returns
- * 0. Returns 0 or -EINVAL. */
+ * 0. Returns 0 or -EINVAL. Any thread; never switches. */
 WEFT_API WEFT_NODISCARD int weft_stream_open_on(weft_stream *stream,
                                                 const weft_transport *transport, void *context,
                                                 const weft_stream_options *options);
@@ -124,7 +124,7 @@ WEFT_API int weft_stream_skip(weft_stream *stream, size_t length);
  * while it waits here: for connections that are silent for long. Returns 0. */
 WEFT_API WEFT_NODISCARD int weft_stream_wait(weft_stream *stream);
 
-/* How many bytes wait in the read buffer. By the reading task. */
+/* How many bytes wait in the read buffer; 0 for NULL. By the reading task; never switches. */
 WEFT_API size_t weft_stream_buffered(const weft_stream *stream);
 
 /* ---- writing ----

@@ -137,10 +137,10 @@ WEFT_API WEFT_NODISCARD int weft_task_raw_result(weft_task *task, intptr_t *raw)
 /* Unique in its runtime, never 0 but for NULL. Any thread. */
 WEFT_API uint64_t weft_task_id(weft_task *task);
 
-/* The name given at spawn, or "". Valid while the caller holds a handle. */
+/* The name given at spawn, or "", also for NULL. Valid while the caller holds a handle. Any thread. */
 WEFT_API const char *weft_task_name(weft_task *task);
 
-/* Where it was spawned, as "file.c:12"; "main" for the main task. */
+/* Where it was spawned, as "file.c:12"; "main" for the main task, "" for NULL. As above. */
 WEFT_API const char *weft_task_site(weft_task *task);
 
 /* Calls fn(task, arg) once: on a worker when the task ends, or at once by the caller if it has ended.

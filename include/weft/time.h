@@ -7,7 +7,8 @@
 
 WEFT_BEGIN
 
-/* The runtime's monotonic clock (virtual in a simulation); outside a fiber the system's. */
+/* The runtime's monotonic clock (virtual in a simulation), in nanoseconds; outside a fiber the system's. Any
+ * thread; never switches. */
 WEFT_API int64_t weft_now(void);
 
 /* Suspends for `delay_ns`; 0 or less is weft_yield. Never returns early.

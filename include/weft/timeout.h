@@ -47,8 +47,10 @@ WEFT_API WEFT_NODISCARD intptr_t weft_timeout_leave(weft_timeout *scope, intptr_
  * scope's frame is alive. Returns 0; -EINVAL unless the scope is active. */
 WEFT_API WEFT_NODISCARD int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns);
 
-/* True once the scope has fired, also after leaving. */
+/* True once the scope has fired, also after leaving; false for NULL. Any thread while its memory is there. */
 WEFT_API bool weft_timeout_expired(const weft_timeout *scope);
+
+/* In which phase it is; WEFT_TIMEOUT_CREATED for NULL. As above. */
 WEFT_API weft_timeout_phase weft_timeout_state(const weft_timeout *scope);
 
 /* weft_within(2 * WEFT_S, weft_read(fd, buf, sizeof buf)): all three in one expression. */

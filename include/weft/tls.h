@@ -5,7 +5,7 @@
  *     int rc = weft_tls_client(&context, NULL, NULL, 0);
  *
  *     weft_tls *tls;
- *     rc = weft_tls_open(&tls, context, fd, "example.org");      owns fd from here on
+ *     rc = weft_tls_open(&tls, context, fd, "example.org");      0: it owns fd from here on
  *     ssize_t n = weft_tls_write(tls, question, length);
  *     n = weft_tls_read(tls, answer, sizeof answer);
  *     weft_tls_close(tls);
@@ -82,7 +82,7 @@ WEFT_API void weft_tls_context_drop(weft_tls_context *context);
  *
  * name     client: whom to ask for (SNI) and whose certificate to insist on: a host name or a numeric
  *          address; may be NULL only where nothing is verified. Server: NULL
- * returns  0; -EINVAL; -ENOMEM
+ * returns  0; -EINVAL, -ENOMEM: there is nothing to close, and fd stays the caller's
  * context  any thread; never switches */
 WEFT_API WEFT_NODISCARD int weft_tls_open(weft_tls **tls, weft_tls_context *context, int fd,
                                           const char *name);

@@ -36,7 +36,8 @@ WEFT_API WEFT_NODISCARD int weft_watch_enter(weft_watch *scope, int fd, unsigned
  * scope is not the innermost open one; -EPERM. Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD intptr_t weft_watch_leave(weft_watch *scope, intptr_t rc);
 
-/* True once the peer's hang-up has been seen by the scope. */
+/* True once the peer's hang-up has been seen by the scope, also after leaving; false for NULL. Any thread while its
+ * memory is there. */
 WEFT_API bool weft_watch_fired(const weft_watch *scope);
 
 WEFT_END
