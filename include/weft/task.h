@@ -144,7 +144,8 @@ WEFT_API const char *weft_task_name(weft_task *task);
 WEFT_API const char *weft_task_site(weft_task *task);
 
 /* Calls fn(task, arg) once: on a worker when the task ends, or at once by the caller if it has ended.
- * fn must not await and must not block. Returns 0, -ENOMEM or -EINVAL. Any thread. */
+ * fn must neither await, which may never return there (debug builds abort), nor block.
+ * Returns 0, -ENOMEM or -EINVAL. Any thread. */
 WEFT_API WEFT_NODISCARD int weft_on_done(weft_task *task, void (*fn)(weft_task *, void *),
                                          void *arg);
 
