@@ -738,6 +738,40 @@ static intptr_t notifies(void *arg)
     return 0;
 }
 
+/* A descriptor is kept for that. */
+static intptr_t notifies_without_descriptors(void *arg)
+{
+    struct scene scene = {.options = {.serve = answer, .notify = true}};
+    int used[DESCRIPTORS];
+    int fd = bind_notify(arg);
+    begin(&scene);
+    expect_state(fd, "READY=1");
+    int client_fd = dial(&scene);
+    ask(client_fd, 'a');
+    int count = use_up(used, DESCRIPTORS, 0);
+    wt_check(weft_server_stop(&scene.server) == 0);
+    wt_check(weft_await(scene.task, NULL) == 0);
+    while (count > 0) {
+        close(used[--count]);
+    }
+    intptr_t rc = weft_within(WEFT_S, weft_wait_fd(fd, WEFT_READABLE));
+    wt_check(rc > 0);
+    if (rc > 0) {
+        expect_state(fd, "STOPPING=1");
+    }
+    weft_close(client_fd);
+    weft_close(fd);
+    return 0;
+}
+
+Test(server, tells_a_service_manager_without_descriptors, .timeout = 20)
+{
+    char path[64];
+    sprintf(path, "@weft-notify-%d-full", (int)getpid());
+    limit_descriptors();
+    RUN(notifies_without_descriptors, path, &(weft_options){.workers = 1});
+}
+
 Test(server, tells_a_service_manager, .timeout = 20)
 {
     char path[64];

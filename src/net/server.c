@@ -123,10 +123,20 @@ static void close_listeners(struct wf_server *server)
     }
 }
 
+/* The tasks that accept have ended: nobody else is at the reserve. */
+static void close_reserve(struct wf_server *server)
+{
+    if (server->reserve >= 0) {
+        close(server->reserve);
+        server->reserve = -1;
+    }
+}
+
 /* Returns 0, -ETIMEDOUT when the grace is over, or another negative errno. */
 static int drain(struct wf_server *server)
 {
     int rc = 0;
+    close_reserve(server); /* telling takes a descriptor, and there may be no other */
     tell(server, "STOPPING=1");
     for (size_t i = 0; i < server->listener_count && rc == 0; i++) {
         rc = wf_server_accept_backlog(server, server->listeners[i]);
@@ -179,10 +189,7 @@ intptr_t weft_server_run(weft_server *out)
     wf_server_open_reserve(server);
     intptr_t rc = run(server);
     close_listeners(server);
-    if (server->reserve >= 0) {
-        close(server->reserve);
-        server->reserve = -1;
-    }
+    close_reserve(server);
     return rc;
 }
 
