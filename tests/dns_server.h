@@ -8,6 +8,7 @@
  *     many      40 of A: truncated over UDP   empty     neither
  *     none      no such name                  fail      SERVFAIL
  *     silent    no answer                     garbage   an answer that is none
+ *     unread    FORMERR: the server could not read the question
  *     second    silent at first, then as four
  *     home      A 127.0.0.1, AAAA ::1
  *     half      A 127.0.0.1, and no answer for AAAA
@@ -108,7 +109,7 @@ static inline size_t dns_read_question(const uint8_t *query, size_t length, char
 
 /* ---- what it knows ---- */
 
-enum { DNS_OK = 0, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3 };
+enum { DNS_OK = 0, DNS_FORMERR = 1, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3 };
 
 static inline int dns_answer_name(struct dns_server *server, const char *name, unsigned type,
                                   bool is_tcp, struct dns_packet *out)
@@ -172,10 +173,11 @@ static inline int dns_answer_name(struct dns_server *server, const char *name, u
         out->length -= 3;
         return DNS_OK;
     }
-    return DNS_IS("silent")  ? -1
-           : DNS_IS("empty") ? DNS_OK
-           : DNS_IS("fail")  ? DNS_SERVFAIL
-                             : DNS_NXDOMAIN;
+    return DNS_IS("silent")   ? -1
+           : DNS_IS("empty")  ? DNS_OK
+           : DNS_IS("fail")   ? DNS_SERVFAIL
+           : DNS_IS("unread") ? DNS_FORMERR
+                              : DNS_NXDOMAIN;
 #undef DNS_IS
 }
 

@@ -35,6 +35,10 @@ static int error_of(int status)
     case ARES_ETIMEOUT:
         return -ETIMEDOUT;
     case ARES_ECONNREFUSED:
+    case ARES_EFORMERR: /* what the last server said, where c-ares passes it on */
+    case ARES_ESERVFAIL:
+    case ARES_ENOTIMP:
+    case ARES_EREFUSED:
         return -ECONNREFUSED;
     case ARES_ENOMEM:
         return -ENOMEM;
