@@ -63,6 +63,11 @@ Test(httpd, methods, .timeout = 20)
     cr_assert_eq(reply.status, 100);
     say(fd, "5\r\nabcde\r\n0\r\n\r\n");
     expect_reply(fd, 200, "15\n");
+    say(fd, "POST /fan?n=6 HTTP/1.1\r\nExpect:100-Continue\r\nContent-Length: 1\r\n\r\n");
+    read_head(fd, &reply); /* the blank before the value may be missing */
+    cr_assert_eq(reply.status, 100);
+    say(fd, "a");
+    expect_reply(fd, 200, "21\n");
     close(fd);
     stop(&server);
 }

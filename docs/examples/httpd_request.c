@@ -199,6 +199,21 @@ size_t request_room(struct buffer *buffer, const struct options *options, char *
     return end - smaller(buffer->filled, end);
 }
 
+/* A header line that says so; any blanks may stand before the value. */
+static bool is_wish(const char *at, const char *end)
+{
+    static const char name[] = "expect:";
+    static const char value[] = "100-continue";
+    if ((size_t)(end - at) < sizeof name || strncasecmp(at, name, sizeof name - 1) != 0) {
+        return false;
+    }
+    at += sizeof name - 1;
+    while (at < end && (*at == ' ' || *at == '\t')) {
+        at++;
+    }
+    return (size_t)(end - at) >= sizeof value && strncasecmp(at, value, sizeof value - 1) == 0;
+}
+
 bool request_wants_continue(struct buffer *buffer)
 {
     struct request *request = &buffer->request;
@@ -209,12 +224,11 @@ bool request_wants_continue(struct buffer *buffer)
     if (request->is_http_1_0 || request->body_bytes > 0) {
         return false;
     }
-    static const char wish[] = "expect: 100-continue";
     const char *at = buffer->in + buffer->begin;
     const char *end = buffer->in + buffer->filled;
     while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
         at++;
-        if ((size_t)(end - at) >= sizeof wish && strncasecmp(at, wish, sizeof wish - 1) == 0) {
+        if (is_wish(at, end)) {
             return true;
         }
     }
