@@ -213,8 +213,8 @@ static int join_natively(struct object *object, weft_task **tasks)
     struct joiner joiner;
     joiner_announce(&joiner, object, true);
     if (weft_checkpoint() < 0) {
-        request_again(); /* it is handed on at once */
-        joiner.count--;
+        request_again(); /* it is handed on at once, and a child may end by it at once */
+        (void)gather_was_told(object);
     }
     int rc = weft_gather(tasks, count, NULL,
                          sees_all ? WEFT_GATHER_COLLECT : WEFT_GATHER_FIRST_ERROR, NULL);
@@ -238,21 +238,23 @@ static int join_last_trip(struct object *object)
     return rc;
 }
 
-/* By its cell, where not all are tasks: 0 to look again. A request that nobody is left to take stays. */
+/* By its cell, where not all are tasks: 0 to look again. A request that nobody is left to take stays, and no
+ * later one will find anybody: what is missing are trips. */
 static int join_by_cell(struct object *object)
 {
     struct joiner joiner;
     joiner_announce(&joiner, object, false);
     int rc = weft_future_await(&object->cell, NULL);
     joiner_withdraw(&joiner);
-    if (rc == -ECANCELED) {
-        bool was_there_before = !joiner.has_handed_on && !joiner.was_refused;
-        if (joiner.was_refused || (was_there_before && !gather_cancel(object))) {
-            request_again();
-        }
-        return 0;
+    if (rc != -ECANCELED) {
+        return rc;
     }
-    return rc;
+    bool was_there_before = !joiner.has_handed_on && !joiner.was_refused;
+    if (joiner.was_refused || (was_there_before && !gather_cancel(object))) {
+        request_again();
+        return join_last_trip(object);
+    }
+    return 0;
 }
 
 struct outcome gather_join(struct frame *frame, struct object *object)

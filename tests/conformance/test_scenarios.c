@@ -52,6 +52,31 @@ Test(scenarios, bad_programs_are_told_with_their_place)
     expect_bad("main{ log a } }", "1:15: expected a definition");
 }
 
+static void expect_trace(const char *program, const char *expected)
+{
+    struct arena arena = {0};
+    struct run_result result = scenario_run(&arena, program);
+    bool is_as_expected =
+        result.end == RUN_TRACED && trace_compare(&arena, expected, result.text).task == NULL;
+    if (!is_as_expected) {
+        fprintf(stderr, "%s\n  gives: %s\n", program, result.text);
+    }
+    arena_free(&arena);
+    cr_assert(is_as_expected);
+}
+
+Test(scenarios, a_request_that_no_gathered_task_can_take_lets_the_run_go_on)
+{
+    expect_trace("main{ spawn E; ret 1 } E{ spawn s; gather o s; gjoin o } s{ yield }",
+                 "@0 main.end=1 run=1 E.gjoin!C E.end!C");
+}
+
+Test(scenarios, a_request_before_a_gather_is_joined_is_told_to_everybody)
+{
+    expect_trace("main{ spawn A; spawn B; cancel self; gather o rx A; join o } A{ } B{ join o }",
+                 "@0 main.cancel(main)=1 main.join(o)!C main.end!C B.join(o)!C B.end!C run!C");
+}
+
 Test(scenarios, every_program_ends)
 {
     expect_bad("main{ loop 1000000{ yield } }", "1:21: the program does not end");
