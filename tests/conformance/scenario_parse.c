@@ -97,6 +97,16 @@ static const char *take_plain(struct parser *parser, const char *what, bool may_
     return word;
 }
 
+/* A kind of exception: a plain word, or a group's as traces print it, such as EG[E1,T]. */
+static const char *take_kind(struct parser *parser, const char *what)
+{
+    static const char group[] = "EG[";
+    const struct token *at = &parser->token;
+    bool is_group = at->kind == TOKEN_WORD && at->length > (int)strlen(group) &&
+                    strncmp(at->text, group, strlen(group)) == 0 && at->text[at->length - 1] == ']';
+    return is_group ? take_word(parser, what) : take_plain(parser, what, false);
+}
+
 static struct name *intern(struct parser *parser, const char *text)
 {
     struct program *program = parser->program;
@@ -190,9 +200,8 @@ static void take_clauses(struct parser *parser, struct statement *statement)
     struct clause **last = &statement->clauses;
     while (accept_word(parser, "catch")) {
         struct clause *clause = arena_take(parser->arena, sizeof *clause);
-        clause->kind = accept_word(parser, "*")
-                           ? "*"
-                           : take_plain(parser, "expected a kind of exception or *", false);
+        clause->kind =
+            accept_word(parser, "*") ? "*" : take_kind(parser, "expected a kind of exception or *");
         clause->block = take_block(parser);
         *last = clause;
         last = &clause->next;
@@ -226,8 +235,7 @@ static void take_optional(struct parser *parser, char letter, struct statement *
         statement->word = is_word ? take_plain(parser, "expected a value", true) : NULL;
         break;
     case SHAPE_EXCEPTION_MAYBE:
-        statement->word =
-            is_word ? take_plain(parser, "expected a kind of exception", false) : NULL;
+        statement->word = is_word ? take_kind(parser, "expected a kind of exception") : NULL;
         break;
     case SHAPE_COLLECT_MAYBE:
         statement->flag = accept_word(parser, "rx");
@@ -262,7 +270,7 @@ static void take_part(struct parser *parser, char letter, struct statement *stat
         statement->word = take_plain(parser, "expected a value", true);
         break;
     case SHAPE_EXCEPTION:
-        statement->word = take_plain(parser, "expected a kind of exception", false);
+        statement->word = take_kind(parser, "expected a kind of exception");
         break;
     case SHAPE_WORDS:
         statement->word = take_words(parser);

@@ -77,6 +77,15 @@ Test(scenarios, a_request_before_a_gather_is_joined_is_told_to_everybody)
                  "@0 main.cancel(main)=1 main.join(o)!C main.end!C B.join(o)!C B.end!C run!C");
 }
 
+Test(scenarios, one_group_of_errors_can_be_caught_by_what_is_in_it)
+{
+    const char *end = "@0 main.tg(G)!EG[E1] main.got main.end=0 run=0";
+    expect_trace("main{ try{ tg G{ raise E1 } } catch EG[E2]{ } catch EG[E1]{ log got } }", end);
+    expect_trace("main{ try{ raise EG[E1,T] } catch EG{ log got; raise } }",
+                 "@0 main.got main.end!EG[E1,T] run!EG[E1,T]");
+    expect_bad("main{ try{ } catch EG[{ } }", "1:20: expected a kind of exception or *");
+}
+
 Test(scenarios, every_program_ends)
 {
     expect_bad("main{ loop 1000000{ yield } }", "1:21: the program does not end");
