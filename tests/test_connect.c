@@ -421,6 +421,7 @@ enum { TAKEN = 4000 };
 
 struct race {
     struct listener listener;
+    int other_fd;      /* of the listener, too: of the one who does not wait */
     _Atomic int looks; /* of the one who does not wait */
     _Atomic int taken; /* connections, by both */
 };
@@ -446,7 +447,7 @@ static intptr_t accept_what_is_there(void *arg)
     struct race *race = arg;
     intptr_t fd;
     do {
-        fd = weft_within(0, weft_accept(race->listener.fd, NULL, NULL));
+        fd = weft_within(0, weft_accept(race->other_fd, NULL, NULL));
         if (fd >= 0) {
             count_taken(race, (int)fd);
         }
@@ -456,13 +457,20 @@ static intptr_t accept_what_is_there(void *arg)
     return fd;
 }
 
+struct kind {
+    int flags;
+    bool has_two_numbers;
+};
+
 /* Of a connection that both see only one gets it, and the other one must not wait for the next in the kernel. */
 static intptr_t one_waits_one_looks(void *arg)
 {
+    const struct kind *kind = arg;
     struct race race = {.looks = 0};
     weft_task *tasks[2];
     intptr_t result = 0;
-    open_listener(&race.listener, *(const int *)arg, 8);
+    open_listener(&race.listener, kind->flags, 8);
+    race.other_fd = kind->has_two_numbers ? dup(race.listener.fd) : race.listener.fd;
     wt_check(weft_spawn(&tasks[0], accept_until_closed, &race) == 0);
     wt_check(weft_spawn(&tasks[1], accept_what_is_there, &race) == 0);
     for (int i = 0; i < TAKEN; i++) {
@@ -475,6 +483,7 @@ static intptr_t one_waits_one_looks(void *arg)
         wt_check(weft_close(fd) == 0);
     }
     wt_check(weft_close(race.listener.fd) == 0);
+    wt_check(!kind->has_two_numbers || weft_close(race.other_fd) == 0);
     for (int i = 0; i < 2; i++) {
         wt_check(weft_await(tasks[i], &result) == 0);
         wt_check(result == -EBADF);
@@ -485,9 +494,42 @@ static intptr_t one_waits_one_looks(void *arg)
 
 Test(connect, one_waits_one_looks, .timeout = 30)
 {
-    int flags[] = {0, SOCK_NONBLOCK};
-    RUN(one_waits_one_looks, &flags[0], &four_workers);
-    RUN(one_waits_one_looks, &flags[1], &four_workers);
+    struct kind kinds[] = {{0, false}, {SOCK_NONBLOCK, false}, {0, true}, {SOCK_NONBLOCK, true}};
+    for (int i = 0; i < 4; i++) {
+        RUN(one_waits_one_looks, &kinds[i], &four_workers);
+    }
+}
+
+/* ---- a listener that has become one that may block ---- */
+
+static void nobody_comes(int fd)
+{
+    for (int i = 0; i < 3; i++) {
+        wt_check(weft_within(WEFT_MS, weft_accept(fd, NULL, NULL)) == -ETIMEDOUT);
+    }
+}
+
+static intptr_t listeners_change(void *arg)
+{
+    struct listener listener;
+    (void)arg;
+    open_listener(&listener, SOCK_NONBLOCK, 8);
+    int number = listener.fd;
+    nobody_comes(number);
+    wt_check(fcntl(number, F_SETFL, 0) == 0);
+    nobody_comes(number);
+    wt_check(fcntl(number, F_SETFL, O_NONBLOCK) == 0);
+    nobody_comes(number);
+    wt_check(close(number) == 0);
+    open_listener(&listener, 0, 8);
+    wt_check(listener.fd == number);
+    nobody_comes(number);
+    return weft_close(number);
+}
+
+Test(connect, listeners_change, .timeout = 10)
+{
+    RUN(listeners_change, NULL, &one_worker);
 }
 
 /* ---- many ---- */

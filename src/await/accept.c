@@ -2,8 +2,9 @@
 /* accept.c - taking connections.
  *
  * accept4 blocks or not by the flag of the listener, which is not ours to change. Whether it is set is
- * asked once and kept in the record. On a listener that may block, poll(2) looks for a connection
- * first, and a guard in the record sees to it that nobody else of this runtime takes it in between.
+ * asked each time: it may be cleared, and the number may have become another listener's, and who believes it is set
+ * then waits in the kernel. On a listener that may block, poll(2) looks for a connection first, and a guard sees to it
+ * that nobody else of this process takes it in between: one for all listeners, for one may have several numbers.
  * What finds no connection waits in the ring, if there is one, and takes it there; but not from a listener that may
  * block: a ring takes connections without asking for the guard.
  */
@@ -19,8 +20,7 @@
 #include "await/io.h"
 #include "await/uring.h"
 
-/* wf_fd.listener */
-enum { LISTENER_UNKNOWN = 0, LISTENER_NONBLOCKING, LISTENER_BLOCKING };
+enum { LISTENER_NONBLOCKING, LISTENER_BLOCKING };
 
 struct peer {
     struct sockaddr *address;
@@ -35,12 +35,12 @@ WF_ATTEMPT int try_accept(int fd, const struct peer *peer)
 
 static int try_accept_guarded(const struct wf_io *io, const struct peer *peer)
 {
-    wf_lock(&io->record->accept_guard);
+    wf_lock(wf_fd_accept_guard());
     int rc = wf_io_poll(io->fd, POLLIN);
     if (rc >= 0) {
         rc = rc == 0 ? -EAGAIN : try_accept(io->fd, peer); /* an error shows up in accept4 */
     }
-    wf_unlock(&io->record->accept_guard);
+    wf_unlock(wf_fd_accept_guard());
     return rc;
 }
 
@@ -74,24 +74,19 @@ static int find_kind(int fd)
     return rc < 0 ? rc : LISTENER_BLOCKING;
 }
 
-static int accept_begun(const struct wf_io *io, uint64_t stamp, const struct peer *peer)
+static int accept_begun(const struct wf_io *io, const struct peer *peer, int *kind)
 {
-    int kind = wf_load_rlx(&io->record->listener);
-    if (kind == LISTENER_UNKNOWN) {
-        kind = find_kind(io->fd);
-        if (kind < 0) {
-            return kind;
-        }
-        wf_fd_keep_listener(io->record, stamp, (uint8_t)kind);
-    }
-    return kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer) : try_accept(io->fd, peer);
+    *kind = find_kind(io->fd);
+    return *kind < 0                    ? *kind
+           : *kind == LISTENER_BLOCKING ? try_accept_guarded(io, peer)
+                                        : try_accept(io->fd, peer);
 }
 
-static int accept_once(const struct wf_io *io, uint64_t *stamp, const struct peer *peer)
+static int accept_once(const struct wf_io *io, uint64_t *stamp, const struct peer *peer, int *kind)
 {
     int rc = wf_io_begin(io, stamp);
     if (rc == 0) {
-        rc = accept_begun(io, *stamp, peer);
+        rc = accept_begun(io, peer, kind);
         wf_io_end(io);
     }
     return rc;
@@ -107,22 +102,18 @@ int wf_accept_now(int fd)
         return rc;
     }
     uint64_t stamp;
+    int kind;
     rc = wf_io_find(&io, wf_self_on(worker), fd);
     rc = rc == 0 ? wf_io_try_begin(&io, &stamp) : rc;
     if (rc != 0) {
         return rc == WF_FD_RETRY ? -EBADF : rc;
     }
-    rc = accept_begun(&io, stamp, &nobody);
+    rc = accept_begun(&io, &nobody, &kind);
     wf_io_end(&io);
     if (rc >= 0) {
         wf_io_adopt(io.poller, rc);
     }
     return rc;
-}
-
-static bool never_blocks(const struct wf_io *io)
-{
-    return wf_load_rlx(&io->record->listener) == LISTENER_NONBLOCKING;
 }
 
 static int accept_in_ring(const struct wf_io *io, const struct peer *peer)
@@ -151,8 +142,9 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
     }
     while (rc == 0) {
         uint64_t stamp;
-        int taken = accept_once(&io, &stamp, &peer);
-        if (taken == -EAGAIN && wf_uring_is_here() && never_blocks(&io)) {
+        int kind = LISTENER_BLOCKING;
+        int taken = accept_once(&io, &stamp, &peer, &kind);
+        if (taken == -EAGAIN && kind == LISTENER_NONBLOCKING && wf_uring_is_here()) {
             taken = accept_in_ring(&io, &peer);
         }
         if (taken >= 0) {

@@ -58,7 +58,6 @@ static void forget(struct wf_fd *record, struct wf_later *later)
     record->is_probed = false;
     record->users[0] = 0;
     record->users[1] = 0;
-    wf_store_rlx(&record->listener, 0);
     forget_hints(record);
     grant_all(&record->readers, WF_CLOSED, later);
     grant_all(&record->writers, WF_CLOSED, later);
@@ -379,15 +378,6 @@ void wf_fd_wipe(struct wf_fd *record, struct wf_later *later)
     wf_unlock(&record->lock);
 }
 
-void wf_fd_keep_listener(struct wf_fd *record, uint64_t stamp, uint8_t kind)
-{
-    wf_lock(&record->lock);
-    if (!has_closed_since(record, stamp)) {
-        wf_store_rlx(&record->listener, kind);
-    }
-    wf_unlock(&record->lock);
-}
-
 void wf_fd_keep_nature(struct wf_fd *record, uint64_t stamp, uint8_t nature)
 {
     wf_lock(&record->lock);
@@ -408,7 +398,6 @@ void wf_fd_renew(struct wf_fd *record)
     if (!is_in_use) {
         record->is_registered = false;
         record->tag++;
-        wf_store_rlx(&record->listener, 0);
     }
     wf_unlock(&record->lock);
 }

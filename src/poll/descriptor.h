@@ -111,9 +111,6 @@ struct wf_fd {
      * (relaxed): hints, that a close or wipe takes back; what hangs on `drained_at` is said there. */
     wf_au8 nature;
 
-    /* enum of accept.c, 0: not known. Stored under lock, loaded by acceptors (relaxed: it stands for
-     * itself). */
-    wf_au8 listener;
     bool is_registered;
     bool is_probed;        /* a watch has found out whether a half-closed peer is there */
     bool may_have_writers; /* false: the list of writers, in another line, is empty */
@@ -138,9 +135,6 @@ struct wf_fd {
     /* Not NULL: what the last of `calls` drops. Under lock. */
     struct wf_fd_hold *hold;
 
-    /* Held by whoever accepts from a listener that may block: between finding a connection and taking
-     * it nobody else of this runtime takes it. */
-    struct wf_lock accept_guard;
     int fd;
 
     struct wf_list ops;     /* wf_op.link */
@@ -184,6 +178,10 @@ enum { WF_FD_CLOSE_SHIFT = 40 };
 enum { WF_FD_LINKED = 0, WF_FD_RETRY = 1 };
 
 int wf_fd_table_create(struct wf_fd_table **out, struct wf_poller *poller);
+
+/* Held by whoever accepts from a listener that may block: between finding a connection and taking it nobody else of this
+ * process takes it. */
+struct wf_lock *wf_fd_accept_guard(void);
 
 /* Nobody waits any more. Waits for a weft_close on another thread that is in the table. */
 void wf_fd_table_destroy(struct wf_fd_table *table);
@@ -294,10 +292,7 @@ void wf_fd_unwatch(struct wf_fd *record, struct wf_fd_watch *watch);
 /* The number belongs to a descriptor that has just been made: whatever is known of it is old. */
 void wf_fd_wipe(struct wf_fd *record, struct wf_later *later);
 
-/* Remembers what kind of listener it is, unless it has been closed since `stamp`. */
-void wf_fd_keep_listener(struct wf_fd *record, uint64_t stamp, uint8_t kind);
-
-/* The same for its nature: WF_FD_IS_*, beside what is known. */
+/* Remembers its nature, beside what is known: WF_FD_IS_*. Unless it has been closed since `stamp`. */
 void wf_fd_keep_nature(struct wf_fd *record, uint64_t stamp, uint8_t nature);
 
 /* The descriptor is about to become something else (a connected socket). */

@@ -30,12 +30,14 @@ static struct {
     wf_au32 count; /* written under lock; a fiber reads it (acquire): its own table is always in */
     struct wf_list tables; /* wf_fd_table.link, under lock */
     pthread_once_t once;
+    struct wf_lock accept_guard;
 } all = {.tables = {&all.tables, &all.tables}, .once = PTHREAD_ONCE_INIT};
 
-/* The parent's tables are nothing to a forked child; a thread that is no more may hold the lock. */
+/* The parent's tables are nothing to a forked child; a thread that is no more may hold the locks. */
 static void forget_all(void)
 {
     wf_store_rlx(&all.lock.value, 0U);
+    wf_store_rlx(&all.accept_guard.value, 0U);
     wf_store_rlx(&all.count, 0U);
     wf_list_init(&all.tables);
 }
@@ -43,6 +45,11 @@ static void forget_all(void)
 static void install_fork_handler(void)
 {
     (void)pthread_atfork(NULL, NULL, forget_all);
+}
+
+struct wf_lock *wf_fd_accept_guard(void)
+{
+    return &all.accept_guard;
 }
 
 static size_t segment_bytes(unsigned segment)
