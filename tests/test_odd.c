@@ -2,6 +2,7 @@
 /* test_odd.c - calls on descriptors that are not what one expects there. */
 #include <netinet/in.h>
 #include <sys/inotify.h>
+#include <time.h>
 
 #include "io_test.h"
 
@@ -112,4 +113,118 @@ static intptr_t accept_from_others(void *arg)
 Test(odd, accept_from_others, .timeout = 10)
 {
     RUN(accept_from_others, NULL, &one_worker);
+}
+
+/* ---- flags that ask not to wait ---- */
+
+struct reading {
+    int fd;
+    int flags;
+};
+
+static intptr_t receive_byte(void *arg)
+{
+    const struct reading *reading = arg;
+    char byte = 0;
+    ssize_t n = weft_recv(reading->fd, &byte, 1, reading->flags);
+    return n == 1 ? byte : n;
+}
+
+static intptr_t receive_byte_from(void *arg)
+{
+    const struct reading *reading = arg;
+    char byte = 0;
+    ssize_t n = weft_recvfrom(reading->fd, &byte, 1, reading->flags, NULL, NULL);
+    return n == 1 ? byte : n;
+}
+
+static void waits_all_the_same(int type, weft_fn *receive)
+{
+    int fds[2];
+    weft_task *task;
+    make_pair(fds, type);
+    struct reading reading = {fds[0], MSG_DONTWAIT};
+    uint64_t mark = parks_now();
+    wt_check(weft_spawn(&task, receive, &reading) == 0);
+    until_parked(mark, 1);
+    wt_check(weft_send(fds[1], "w", 1, MSG_DONTWAIT) == 1);
+    wt_check(finish(task) == 'w');
+    mark = parks_now();
+    wt_check(weft_spawn(&task, receive, &reading) == 0);
+    until_parked(mark, 1);
+    wt_check(weft_cancel(task) == 1);
+    wt_check(finish(task) == -ECANCELED);
+    close_both(fds);
+}
+
+/* These calls always ask that of the system call, and wait by themselves. */
+static intptr_t told_not_to_wait(void *arg)
+{
+    (void)arg;
+    waits_all_the_same(SOCK_STREAM, receive_byte);
+    waits_all_the_same(SOCK_DGRAM, receive_byte);
+    waits_all_the_same(SOCK_STREAM, receive_byte_from);
+    waits_all_the_same(SOCK_DGRAM, receive_byte_from);
+    return 0;
+}
+
+Test(odd, told_not_to_wait, .timeout = 10)
+{
+    RUN(told_not_to_wait, NULL, &one_worker);
+}
+
+static int64_t processor_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return now.tv_sec * WEFT_S + now.tv_nsec;
+}
+
+/* That there is something to be read, or a hang-up, says nothing of the queue of errors. */
+static void no_errors(int fd)
+{
+    char byte;
+    struct iovec one = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &one, .msg_iovlen = 1};
+    int64_t before = processor_ns();
+    wt_check(weft_within(100 * WEFT_MS, weft_recv(fd, &byte, 1, MSG_ERRQUEUE)) == -ETIMEDOUT);
+    wt_check(weft_within(100 * WEFT_MS, weft_recvmsg(fd, &message, MSG_ERRQUEUE)) == -ETIMEDOUT);
+    wt_check(processor_ns() - before < 40 * WEFT_MS);
+}
+
+static intptr_t read_error(void *arg)
+{
+    char byte = 0;
+    ssize_t n = weft_recv(*(const int *)arg, &byte, 1, MSG_ERRQUEUE);
+    return n == 1 ? byte : n;
+}
+
+static intptr_t queue_of_errors(void *arg)
+{
+    int fds[2];
+    int yes = 1;
+    struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    weft_task *task;
+    (void)arg;
+    tcp_pair(fds);
+    no_errors(fds[0]);
+    wt_check(weft_send(fds[1], "d", 1, 0) == 1);
+    no_errors(fds[0]);
+    wt_check(weft_close(fds[1]) == 0 && weft_shutdown(fds[0], SHUT_WR) == 0);
+    no_errors(fds[0]);
+    wt_check(weft_close(fds[0]) == 0);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    nobody.sin_port = htons(9);
+    wt_check(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &yes, sizeof yes) == 0);
+    uint64_t mark = parks_now();
+    wt_check(weft_spawn(&task, read_error, &fd) == 0);
+    until_parked(mark, 1);
+    wt_check(weft_sendto(fd, "e", 1, 0, (const struct sockaddr *)&nobody, sizeof nobody) == 1);
+    wt_check(finish(task) == 'e');
+    return weft_close(fd);
+}
+
+Test(odd, queue_of_errors, .timeout = 20)
+{
+    RUN(queue_of_errors, NULL, &one_worker);
 }

@@ -115,33 +115,12 @@ static int poll_in_ring(const struct wf_io *io, unsigned events)
     return wf_uring_call(io->self, &entry, io);
 }
 
-static int wait_in_ring(const struct wf_io *io, unsigned directions)
-{
-    return poll_in_ring(io, ((directions & WF_FD_READ) != 0 ? (unsigned)POLLIN : 0U) |
-                                ((directions & WF_FD_WRITE) != 0 ? (unsigned)POLLOUT : 0U));
-}
-
-int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, unsigned direction,
-                   uint32_t *flags)
-{
-    int rc = wf_uring_call_flags(io->self, entry, io, flags);
-    while (rc ==
-           -EAGAIN) { /* for a descriptor that is O_NONBLOCK and of a kind that has no other way */
-        rc = wait_in_ring(io, direction);
-        rc = rc < 0 ? rc : wf_uring_call_flags(io->self, entry, io, flags);
-    }
-    return rc;
-}
-
-int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason)
+static int wait_for_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
+                          enum wf_reason reason)
 {
     struct wf_wait wait;
     struct wf_fd_entry entry;
     struct wf_later later;
-    if (wf_uring_is_here() && reason == WF_WAIT_FD) {
-        int seen = wait_in_ring(io, directions);
-        return seen < 0 ? seen : 0;
-    }
     wf_later_init(&later);
     wf_wait_begin(&wait, io->self, reason);
     wait.target = io->record;
@@ -160,6 +139,35 @@ int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum
     return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
 }
 
+static int wait_in_ring(const struct wf_io *io, unsigned directions)
+{
+    short events = (short)(((directions & WF_FD_READ) != 0 ? POLLIN : 0) |
+                           ((directions & WF_FD_WRITE) != 0 ? POLLOUT : 0));
+    return poll_in_ring(io, (unsigned)events);
+}
+
+int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, unsigned direction,
+                   uint32_t *flags)
+{
+    int rc = wf_uring_call_flags(io->self, entry, io, flags);
+    while (rc ==
+           -EAGAIN) { /* for a descriptor that is O_NONBLOCK and of a kind that has no other way */
+        rc = wf_door_observe(io->self, NULL); /* it may say that it is ready again and again */
+        rc = rc < 0 ? rc : wait_in_ring(io, direction);
+        rc = rc < 0 ? rc : wf_uring_call_flags(io->self, entry, io, flags);
+    }
+    return rc;
+}
+
+int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason)
+{
+    if (wf_uring_is_here() && reason == WF_WAIT_FD) {
+        int seen = wait_in_ring(io, directions);
+        return seen < 0 ? seen : 0;
+    }
+    return wait_for_event(io, directions, stamp, reason);
+}
+
 int wf_io_pause(const struct wf_io *io, int64_t *delay_ns)
 {
     struct wf_wait wait;
@@ -176,8 +184,12 @@ int wf_io_pause(const struct wf_io *io, int64_t *delay_ns)
     return -ECANCELED;
 }
 
-ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,
-                  ssize_t (*attempt)(const struct wf_io_call *call))
+typedef ssize_t attempt_fn(const struct wf_io_call *call);
+typedef int wait_fn(const struct wf_io *io, unsigned directions, uint64_t stamp,
+                    enum wf_reason reason);
+
+static ssize_t run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,
+                   attempt_fn *attempt, wait_fn *wait)
 {
     for (;;) {
         uint64_t stamp;
@@ -188,11 +200,24 @@ ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io
         if (n != -EAGAIN) {
             return n;
         }
-        int rc = wf_io_wait(io, direction, stamp, WF_WAIT_FD);
+        int rc = wait(io, direction, stamp, WF_WAIT_FD);
         if (rc < 0) {
             return rc;
         }
     }
+}
+
+ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,
+                  ssize_t (*attempt)(const struct wf_io_call *call))
+{
+    return run(io, direction, call, attempt, wf_io_wait);
+}
+
+ssize_t wf_io_run_by_events(const struct wf_io *io, unsigned direction,
+                            const struct wf_io_call *call,
+                            ssize_t (*attempt)(const struct wf_io_call *call))
+{
+    return run(io, direction, call, attempt, wait_for_event);
 }
 
 __attribute__((noinline)) int wf_io_poll(int fd, short events)
@@ -321,6 +346,20 @@ static int wait_fd_in_ring(const struct wf_io *io, unsigned events)
     return rc;
 }
 
+static int wait_fd_by_events(const struct wf_io *io, unsigned events)
+{
+    int rc = wf_io_check_pollable(io);
+    while (rc == 0) { /* an edge may be older than what has been read since: look again */
+        uint64_t stamp;
+        rc = wf_io_look(io, events, &stamp);
+        if (rc != 0) {
+            break;
+        }
+        rc = wait_for_event(io, wf_io_directions(events), stamp, WF_WAIT_FD);
+    }
+    return rc;
+}
+
 int weft_wait_fd(int fd, unsigned events)
 {
     struct wf_io io;
@@ -334,18 +373,7 @@ int weft_wait_fd(int fd, unsigned events)
     if (rc == 0 && wf_uring_is_here()) {
         return wait_fd_in_ring(&io, events);
     }
-    if (rc == 0) {
-        rc = wf_io_check_pollable(&io);
-    }
-    while (rc == 0) { /* an edge may be older than what has been read since: look again */
-        uint64_t stamp;
-        rc = wf_io_look(&io, events, &stamp);
-        if (rc != 0) {
-            break;
-        }
-        rc = wf_io_wait(&io, wf_io_directions(events), stamp, WF_WAIT_FD);
-    }
-    return rc;
+    return rc == 0 ? wait_fd_by_events(&io, events) : rc;
 }
 
 /* ---- weft_close ---- */

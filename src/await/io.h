@@ -8,6 +8,7 @@
 #ifndef WF_AWAIT_IO_H
 #define WF_AWAIT_IO_H
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "await/door.h"
@@ -76,6 +77,19 @@ ssize_t wf_io_attempt(const struct wf_io *io, uint64_t *stamp, const struct wf_i
 /* Attempts until the answer is not -EAGAIN, waiting in between. */
 ssize_t wf_io_run(const struct wf_io *io, unsigned direction, const struct wf_io_call *call,
                   ssize_t (*attempt)(const struct wf_io_call *call));
+
+/* The same, but in a ring too it waits for an event that has yet to come. For what may not be there though the
+ * descriptor says that it is ready: a queue of errors beside one of data. */
+ssize_t wf_io_run_by_events(const struct wf_io *io, unsigned direction,
+                            const struct wf_io_call *call,
+                            ssize_t (*attempt)(const struct wf_io_call *call));
+
+/* Flags of recv and send, for a ring. Calls with MSG_DONTWAIT, as attempts are, never wait for all that was asked for,
+ * and those in a ring are no different. The flag itself would have the kernel give up before it waits. */
+static inline unsigned wf_io_ring_flags(int flags)
+{
+    return (unsigned)flags & ~((unsigned)MSG_WAITALL | (unsigned)MSG_DONTWAIT);
+}
 
 /* Makes the call that `entry` describes in the ring, without ever saying -EAGAIN: it then waits for
  * `direction` and goes on. Else as wf_uring_call. */

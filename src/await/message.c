@@ -41,7 +41,7 @@ static ssize_t move_in_ring(const struct wf_io *io, const struct wf_io_call *cal
         .fd = io->fd,
         .addr = (uint64_t)(uintptr_t)call->in,
         .len = 1,
-        .msg_flags = ((unsigned)call->flags & ~(unsigned)MSG_WAITALL) |
+        .msg_flags = wf_io_ring_flags(call->flags) |
                      (reads ? (unsigned)MSG_CMSG_CLOEXEC : (unsigned)MSG_NOSIGNAL),
     };
     uint32_t flags;
@@ -51,6 +51,9 @@ static ssize_t move_in_ring(const struct wf_io *io, const struct wf_io_call *cal
 static ssize_t move(const struct wf_io *io, const struct wf_io_call *call, unsigned direction,
                     ssize_t (*attempt)(const struct wf_io_call *call))
 {
+    if ((call->flags & MSG_ERRQUEUE) != 0) {
+        return wf_io_run_by_events(io, direction, call, attempt);
+    }
     if (wf_uring_is_here()) {
         uint64_t stamp;
         ssize_t n = wf_io_attempt(io, &stamp, call, attempt);

@@ -154,8 +154,7 @@ static uint32_t ring_length(size_t length)
     return (uint32_t)(length < most ? length : most);
 }
 
-/* `is_ready`: it may be; else there was nothing a moment ago, and the kernel need not look before it waits.
- * Calls with MSG_DONTWAIT never wait for all that was asked for, and these are no different. */
+/* `is_ready`: it may be; else there was nothing a moment ago, and the kernel need not look before it waits. */
 static ssize_t transfer_in_ring(const struct wf_io *io, const struct wf_io_call *call,
                                 unsigned direction, bool is_ready)
 {
@@ -165,7 +164,7 @@ static ssize_t transfer_in_ring(const struct wf_io *io, const struct wf_io_call 
         .fd = io->fd,
         .addr = (uint64_t)(uintptr_t)call->in,
         .len = ring_length(call->length),
-        .msg_flags = ((unsigned)call->flags & ~(unsigned)MSG_WAITALL) |
+        .msg_flags = wf_io_ring_flags(call->flags) |
                      (direction == WF_FD_WRITE ? (unsigned)MSG_NOSIGNAL : 0U),
     };
     uint32_t flags;
@@ -174,6 +173,9 @@ static ssize_t transfer_in_ring(const struct wf_io *io, const struct wf_io_call 
 
 static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call *call)
 {
+    if ((call->flags & MSG_ERRQUEUE) != 0) {
+        return wf_io_run_by_events(io, WF_FD_READ, call, try_recv);
+    }
     for (;;) {
         uint64_t stamp = wf_fd_stamp(io->record);
         bool had_nothing = call->flags == 0 && /* else it may ask for something else */
