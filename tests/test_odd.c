@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* test_odd.c - calls on descriptors that are not what one expects there. */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "io_test.h"
@@ -227,4 +229,63 @@ static intptr_t queue_of_errors(void *arg)
 Test(odd, queue_of_errors, .timeout = 20)
 {
     RUN(queue_of_errors, NULL, &one_worker);
+}
+
+/* ---- several at one position of a file ---- */
+
+enum { TOGETHER = 4, RECORDS = 200, RECORD = 64 };
+
+static intptr_t write_records(void *arg)
+{
+    char record[RECORD];
+    memset(record, 'r', sizeof record);
+    for (int i = 0; i < RECORDS; i++) {
+        wt_check(weft_write(*(const int *)arg, record, sizeof record) == RECORD);
+    }
+    return 0;
+}
+
+static intptr_t read_records(void *arg)
+{
+    char record[RECORD];
+    intptr_t sum = 0;
+    ssize_t n;
+    while ((n = weft_read(*(const int *)arg, record, sizeof record)) > 0) {
+        sum += n;
+    }
+    return n < 0 ? n : sum;
+}
+
+static intptr_t all_together(weft_fn *fn, int *fd)
+{
+    weft_task *tasks[TOGETHER];
+    intptr_t sum = 0;
+    for (int i = 0; i < TOGETHER; i++) {
+        wt_check(weft_spawn(&tasks[i], fn, fd) == 0);
+    }
+    for (int i = 0; i < TOGETHER; i++) {
+        sum += finish(tasks[i]);
+    }
+    return sum;
+}
+
+/* Nobody overwrites what another one wrote, and nobody reads it twice. */
+static intptr_t one_position(void *arg)
+{
+    const off_t bytes = TOGETHER * RECORDS * RECORD;
+    struct stat status;
+    int fd = make_file();
+    (void)arg;
+    wt_check(all_together(write_records, &fd) == 0);
+    wt_check(fstat(fd, &status) == 0 && status.st_size == bytes);
+    wt_check(lseek(fd, 0, SEEK_SET) == 0 && weft_fdatasync(fd) == 0);
+    wt_check(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0); /* to be read from the disk */
+    wt_check(all_together(read_records, &fd) == bytes);
+    return weft_close(fd);
+}
+
+Test(odd, one_position, .timeout = 60)
+{
+    RUN(one_position, NULL, &one_worker);
+    RUN(one_position, NULL, &four_workers);
 }

@@ -6,7 +6,8 @@
  *     preadv2, pwritev2 with RWF_NOWAIT   pipes, eventfds, cached files
  *     read, write                         what is O_NONBLOCK already
  *     the same on the pool                the rest, once it says that it is ready, if it can say that
- * With a ring what would block goes there, whatever it is, and nothing to the pool.
+ * With a ring what would block goes there and nothing to the pool, but for files: a ring keeps no order between those
+ * who move the position of a file at the same time, so that they would read or write the same bytes.
  *
  * A read from a TCP socket that brings less than there was room for has found the end of what was there. The
  * next one, if no event has come since, begins with the wait: a system call less for each request of a
@@ -21,6 +22,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -296,6 +298,13 @@ static ssize_t run_blocking(const struct wf_io *io, const struct wf_way *way,
     return rc < 0 ? rc : run_on_pool(io, way, call);
 }
 
+/* Of these the system calls see to it that nobody else moves the position meanwhile. */
+WF_ATTEMPT ssize_t ask_for_file(const struct wf_io_call *call)
+{
+    struct stat status;
+    return fstat(call->fd, &status) == 0 ? S_ISREG(status.st_mode) : -errno;
+}
+
 /* At the current position, if it has one. A kernel that knows no writes without SIGPIPE says so. */
 static ssize_t transfer_other_in_ring(const struct wf_io *io, const struct wf_way *way,
                                       const struct wf_io_call *call)
@@ -319,6 +328,12 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
         ssize_t n = wf_io_attempt(io, &stamp, call, way->nowait);
         bool is_refused = n == -EOPNOTSUPP || n == -ENOSYS;
         if ((is_refused || n == -EAGAIN) && wf_uring_is_here()) {
+            ssize_t is_file = wf_io_attempt(io, &stamp, call, ask_for_file);
+            if (is_file != 0) {
+                return is_file < 0  ? is_file
+                       : is_refused ? run_blocking(io, way, call)
+                                    : run_on_pool(io, way, call);
+            }
             n = transfer_other_in_ring(io, way, call);
             if (n != -EOPNOTSUPP && n != -ENOSYS) {
                 return n;
