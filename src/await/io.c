@@ -107,7 +107,8 @@ void wf_io_adopt(struct wf_poller *poller, int fd)
 }
 
 /* The kernel looks when it is submitted: nothing that has come since the stamp can be missed. Returns what it
- * reports. */
+ * reports. -EINVAL: what has more than two lists of waiters it does not take (6.18 now and then not even two, which
+ * terminals have); epoll does. */
 static int poll_in_ring(const struct wf_io *io, unsigned events)
 {
     const struct io_uring_sqe entry = {
@@ -143,7 +144,13 @@ static int wait_in_ring(const struct wf_io *io, unsigned directions)
 {
     short events = (short)(((directions & WF_FD_READ) != 0 ? POLLIN : 0) |
                            ((directions & WF_FD_WRITE) != 0 ? POLLOUT : 0));
-    return poll_in_ring(io, (unsigned)events);
+    int seen = poll_in_ring(io, (unsigned)events);
+    if (seen != -EINVAL) {
+        return seen;
+    }
+    uint64_t stamp;
+    seen = wf_io_poll_once(io, events, &stamp);
+    return seen != 0 ? seen : wait_for_event(io, directions, stamp, WF_WAIT_FD);
 }
 
 int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, unsigned direction,
@@ -371,7 +378,11 @@ int weft_wait_fd(int fd, unsigned events)
         return wf_fake_wait_fd(fd, events);
     }
     if (rc == 0 && wf_uring_is_here()) {
-        return wait_fd_in_ring(&io, events);
+        rc = wait_fd_in_ring(&io, events);
+        if (rc != -EINVAL) {
+            return rc;
+        }
+        rc = 0;
     }
     return rc == 0 ? wait_fd_by_events(&io, events) : rc;
 }
