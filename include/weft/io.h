@@ -31,8 +31,8 @@ enum {
  * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_wait_fd(int fd, unsigned events);
 
-/* Reads up to `length` bytes: sockets, pipes, terminals; of files what the kernel has at hand, else by io_uring or on
- * the blocking pool, where a read that has begun is waited for.
+/* Reads up to `length` bytes: sockets, pipes, terminals; of files, at their position, what the kernel has at
+ * hand, else on the blocking pool, where a read that has begun is waited for.
  * Returns the bytes, 0 at the end, or a negative errno. -ECANCELED: nothing was read. -EBADF also when
  * weft_close closes it meanwhile. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buffer, size_t length);
@@ -83,7 +83,8 @@ WEFT_API WEFT_NODISCARD int weft_shutdown(int fd, int how);
  * address, address_length  as accept4's; may be NULL
  * returns  the descriptor, or a negative errno. -ECANCELED: no connection was taken. -EBADF also when
  *          weft_close closes the listener meanwhile
- * context  fiber only; await point. A listener shared with other processes should be O_NONBLOCK */
+ * context  fiber only; await point. A listener that others accept from too, other processes or
+ *          by accept(2), should be O_NONBLOCK */
 WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
                                         socklen_t *address_length);
 
