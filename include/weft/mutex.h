@@ -25,7 +25,8 @@ typedef struct weft_mutex {
 enum {
     WEFT_MUTEX_OWNED = 1, /* only the task that locked it may unlock it: others get -EPERM */
     /* Belongs to nobody, like a semaphore with one permit: locking it twice waits instead of being refused,
-     * and reports can't say who holds it. */
+     * and reports can't say who holds it. Also for one that may still be locked when the task that locked it
+     * has ended: else a later task, of any runtime, may be taken for that one and get -EDEADLK. */
     WEFT_MUTEX_UNOWNED = 2,
 };
 

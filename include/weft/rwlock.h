@@ -47,8 +47,9 @@ WEFT_API WEFT_NODISCARD int weft_rwlock_write_lock(weft_rwlock *rwlock);
 WEFT_API WEFT_NODISCARD int weft_rwlock_try_read_lock(weft_rwlock *rwlock);
 WEFT_API WEFT_NODISCARD int weft_rwlock_try_write_lock(weft_rwlock *rwlock);
 
-/* Ends one reading or the writing, whichever it is locked for; who calls is not checked. Returns 0, -EPERM
- * (not locked), -EINVAL. Any thread, not a signal handler; never switches. */
+/* Ends one reading or the writing, whichever it is locked for; who calls is not checked. While a task has it
+ * for writing that has ended, a later one, of any runtime, may be taken for it and get -EDEADLK. Returns 0,
+ * -EPERM (not locked), -EINVAL. Any thread, not a signal handler; never switches. */
 WEFT_API int weft_rwlock_unlock(weft_rwlock *rwlock);
 
 /* 0 when nobody has it or waits for it, else -EBUSY. Any thread. */
