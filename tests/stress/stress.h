@@ -84,6 +84,22 @@ WT_FN void spin_unlock(struct spin *lock)
 
 /* ---- running ---- */
 
+/* The process and all it will start. */
+WT_FN void stay_on_one_processor(void)
+{
+    cpu_set_t all, one;
+
+    cr_assert_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &all)) {
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
+            return;
+        }
+    }
+}
+
 /* Diagnostics are part of the game here. */
 WT_FN void ignore(const weft_diagnostic *what, void *arg)
 {

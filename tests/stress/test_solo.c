@@ -30,22 +30,6 @@ static void play(enum manner manner, int visits, long rounds)
     conclude(__func__, rounds, alone);
 }
 
-/* The process and all it will start. */
-static void stay_on_one_processor(void)
-{
-    cpu_set_t all, one;
-
-    cr_assert_eq(sched_getaffinity(0, sizeof all, &all), 0);
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET(cpu, &all)) {
-            CPU_ZERO(&one);
-            CPU_SET(cpu, &one);
-            cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
-            return;
-        }
-    }
-}
-
 Test(stress_solo, guests_come_at_times, .timeout = 60)
 {
     play(AT_TIMES, 10, STRESS_COUNT(400));
