@@ -11,14 +11,15 @@
  * the request on to the child named there (wf_cancel_inside).
  *     parent:     joins = child; claim the child (full fence); look for requests of its own
  *     canceller:  add the request (full fence); look at joins
- * At least one of the two sees the other; if both do, the request is taken by one CAS.
+ * At least one of the two sees the other; if both do, the request is taken by one CAS. A worker that is biased (base/bias.h)
+ * claims without a fence: the canceller is a guest before its look, which is a heavy one.
  *     parent:     joins = 0; end the child (full fence, or see wf_inside_end_biased); look for WF_BUSY
  *     canceller:  set WF_BUSY (full fence); look at joins again
  * So the child that a canceller finds is the present one until the canceller is done.
  *
- * Cost: one locked instruction for a spawn and an await, the claim, as long as the registry is biased (slab.h): nobody has
- * come by chance then, canceller or other. Afterwards two: the step from {one handle, one run} to nobody, which ends
- * the task and frees its slot when nobody else knows it, is the full fence of an end.
+ * Cost: no locked instruction for a spawn and an await while the worker is biased. Else two: the claim, and the step from
+ * {one handle, one run} to nobody, which ends the task and frees its slot when nobody else knows it, and is the full
+ * fence of an end.
  */
 
 #include "await/inside.h"
