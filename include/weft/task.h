@@ -34,7 +34,7 @@ typedef struct weft_spawn_options {
  * task     receives a handle; NULL detaches the task: the runtime owns it
  * fn, arg  what runs; arg stays the caller's when the spawn fails
  * returns  0; -EINVAL (fn is NULL, bad option); -ENOMEM; -ESHUTDOWN (the runtime is stopping)
- * context  fiber only (-EPERM elsewhere: see weft_runtime_submit); never switches */
+ * context  fibers and callbacks (-EPERM elsewhere: see weft_runtime_submit); never switches */
 #define weft_spawn(task, fn, arg) weft_spawn_at(WEFT_SITE, (task), (fn), (arg), NULL)
 
 /* The same with options: weft_spawn_with(&task, fn, arg, &options). */
@@ -144,7 +144,7 @@ WEFT_API const char *weft_task_name(weft_task *task);
 WEFT_API const char *weft_task_site(weft_task *task);
 
 /* Calls fn(task, arg) once: on a worker when the task ends, or at once by the caller if it has ended.
- * fn must neither await, which may never return there (debug builds abort), nor block.
+ * fn must not block, and can't wait: calls that would are -EPERM there. It may spawn, set, put and cancel.
  * Returns 0, -ENOMEM or -EINVAL. Any thread. */
 WEFT_API WEFT_NODISCARD int weft_on_done(weft_task *task, void (*fn)(weft_task *, void *),
                                          void *arg);

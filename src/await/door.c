@@ -18,7 +18,7 @@ static inline void pass(weft_task *self, const char *call)
 static int look(weft_task *self)
 {
     if (!wf_state_observe(&self->word)) {
-        return 0;
+        return wf_door_is_shut(self) ? -EPERM : 0;
     }
     struct wf_worker *worker = wf_here();
     wf_bump_own(&worker->counters.delivered, 1);

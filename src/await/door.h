@@ -33,7 +33,8 @@ static inline weft_task *wf_door_running(const struct wf_worker *worker)
 }
 
 /* The entry rule: -ECANCELED for an undelivered request, else 0. Spends fairness budget: a task whose
- * waits were all ready for long yields here once, and looks again. May switch. */
+ * waits were all ready for long yields here once, and looks again. May switch. -EPERM: the task has ended, and a callback of
+ * its end is calling. */
 int wf_door_enter(weft_task *self, const char *call);
 
 /* Spends of the budget while there is nothing to do but to count. False, nothing has been done: wf_door_spend. */
@@ -47,11 +48,14 @@ static inline bool wf_door_spend_quickly(weft_task *self)
     return true;
 }
 
+/* Where one of these is in its word a task does not just go on. */
+#define WF_DOOR_LOOKS (WF_UNDELIVERED_MASK | WF_HAS_ENDED)
+
 /* Enters while there is nothing to do there but to count. False, nothing has been done: wf_door_enter. For
  * wf_no_task too, which has no budget. */
 static inline bool wf_door_pass(weft_task *self)
 {
-    return WF_LIKELY((wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0) &&
+    return WF_LIKELY((wf_load_acq(&self->word) & WF_DOOR_LOOKS) == 0) &&
            wf_door_spend_quickly(self);
 }
 
@@ -68,18 +72,24 @@ static inline int wf_door_enter_quickly(weft_task *self, const char *call)
     return __builtin_expect(wf_door_pass(self), 1) ? 0 : wf_door_enter(self, call);
 }
 
-/* Only the entry rule: 0 or -ECANCELED. Never switches. */
+/* Only the entry rule: 0, -ECANCELED or -EPERM. Never switches. */
 int wf_door_observe(weft_task *self, const char *call);
 
 /* The same, in a few instructions while there is nothing to do. */
 static inline int wf_door_observe_here(weft_task *self, const char *call)
 {
-    bool is_plain = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) == 0 &&
+    bool is_plain = (wf_load_acq(&self->word) & WF_DOOR_LOOKS) == 0 &&
                     (wf_task_flags(self) & WF_TASK_PROBED) == 0;
     return WF_LIKELY(is_plain) ? 0 : wf_door_observe(self, call);
 }
 
-/* Only the budget, for calls that hand their requests on. May switch. */
+/* In a callback of the task's end, where nothing may wait? */
+static inline bool wf_door_is_shut(weft_task *self)
+{
+    return WF_UNLIKELY(wf_word_has_ended(wf_load_acq(&self->word)));
+}
+
+/* Only the budget, for calls that hand their requests on, and look whether the door is shut. May switch. */
 void wf_door_spend(weft_task *self, const char *call);
 
 /* The same, in a few instructions while there is nothing to do. */

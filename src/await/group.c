@@ -246,6 +246,9 @@ int weft_group_open(weft_group *group, unsigned flags)
     if (self->scope != NULL && wf_scope_is_open(self, group)) {
         return -EBUSY;
     }
+    if (wf_door_is_shut(self)) { /* closing waits */
+        return -EPERM;
+    }
     /* Only zeroed memory may be known to others yet. */
     struct wf_group *g = wf_group_of(group);
     bool is_zeroed = (flags & WEFT_GROUP_ZEROED) != 0;

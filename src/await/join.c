@@ -110,6 +110,9 @@ int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool dro
                     const char *call)
 {
     int rc = 0;
+    if (wf_door_is_shut(self)) {
+        return -EPERM;
+    }
     wf_door_spend_here(self, call);
     bool was_handed = take_handed(self);
     if (WF_UNLIKELY(task == self)) {

@@ -296,7 +296,9 @@ int weft_gather(weft_task *const *tasks, size_t count, intptr_t *results, weft_g
         return rc;
     }
     weft_task *self = wf_self_on(worker);
-    rc = mode > WEFT_GATHER_COLLECT ? -EINVAL : check(tasks, count, self);
+    rc = mode > WEFT_GATHER_COLLECT ? -EINVAL
+         : wf_door_is_shut(self)    ? -EPERM
+                                    : check(tasks, count, self);
     if (rc < 0) {
         return rc;
     }

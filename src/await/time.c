@@ -59,7 +59,7 @@ int weft_yield(void)
     struct wf_worker *worker = wf_here_quick();
     weft_task *self = wf_load_rlx(&worker->running);
     if (WF_UNLIKELY(self->scope != NULL) ||
-        WF_UNLIKELY((wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0) ||
+        WF_UNLIKELY((wf_load_acq(&self->word) & WF_DOOR_LOOKS) != 0) ||
         WF_UNLIKELY((wf_task_flags(self) & (WF_TASK_PROBED | WF_TASK_PINNED)) != 0)) {
         return yield(__func__);
     }

@@ -48,14 +48,13 @@ static struct wf_extra *make_extra(const weft_spawn_options *options)
     return extra;
 }
 
-/* Those that the options name, or a copy of the spawner's. */
+/* Those that the options name, or a copy of those that the spawning code sees. */
 static weft_context *values_for(const struct wf_worker *worker, const weft_spawn_options *options)
 {
     if (options != NULL && options->context != NULL) {
         return wf_context_retain(options->context);
     }
-    const weft_task *spawner = wf_self_on(worker);
-    return spawner != NULL ? wf_context_retain(spawner->context) : NULL;
+    return worker != NULL ? wf_context_retain(wf_values_here()) : NULL;
 }
 
 int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
@@ -119,12 +118,13 @@ static void launch(weft_runtime *runtime, struct wf_worker *worker, weft_task *t
     wf_sched_submit(runtime, worker, task);
 }
 
-/* Any spawn from a fiber. */
+/* Any spawn on a worker: from a fiber, or from a callback that a worker runs without one. */
 static __attribute__((noinline)) int spawn_fully(const char *site, weft_task **task, weft_fn *fn,
                                                  void *arg, const weft_spawn_options *options)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
+    worker = rc == -EPERM ? wf_here() : worker;
     if (worker == NULL) {
         return rc;
     }

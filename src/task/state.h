@@ -47,6 +47,7 @@ enum wf_verdict { WF_NONE = 0, WF_GRANTED, WF_TOLD_OFF, WF_TIMED_OUT, WF_CLOSED 
 
 /* Bit layout, low to high. */
 #define WF_LIFE_MASK UINT64_C(7)
+#define WF_HAS_ENDED UINT64_C(4) /* of the life: it is one of those after the end */
 #define WF_VERDICT_SHIFT 3
 #define WF_VERDICT_MASK (UINT64_C(7) << WF_VERDICT_SHIFT)
 #define WF_DELEGATES (UINT64_C(1) << 6) /* this wait hands requests on instead of ending */
@@ -151,6 +152,7 @@ static inline void wf_state_spawn(wf_au64 *word, bool is_linked)
 }
 
 _Static_assert(WF_TOLLS_SHIFT == WF_EPOCH_SHIFT + 8 && WF_FREE + 1 == WF_NEW, "one number");
+_Static_assert(WF_PARKED < WF_HAS_ENDED && WF_OK == WF_HAS_ENDED, "a bit says so");
 
 /* A list is about to link a task that is in no deque any more. False: it is no longer NEW. */
 static inline bool wf_state_link(wf_au64 *word)

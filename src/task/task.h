@@ -141,8 +141,8 @@ struct weft_task {
 
     /* Whom it joins or gathers, and hands its requests on to, as one of WF_JOINS_*: see await/cycle.c and
      * await/inside.c. The task itself stores around the wait: before it seq_cst, or release with a locked operation after
-     * it; after it release, or relaxed ahead of a full fence, where a gather or a child inside is left (while the registry
-     * is biased: of the other's heavy fence). Those who look for a cycle and cancellers load (seq_cst). */
+     * it; after it release, or relaxed ahead of a full fence, where a gather or a child inside is left (while the worker
+     * is biased: of a guest's heavy fence). Those who look for a cycle and cancellers load (seq_cst). */
     wf_au64 joins;
 
     struct wf_extra *extra;
