@@ -4,8 +4,8 @@
  * What is modelled, and where it lies in src/:
  *
  *   Ender       the worker whose task joins: spawn, claim (of which claim.pml has more), the child, wf_inside_left,
- *               wf_inside_end_biased, else wf_inside_end_unseen, end_fully, leave (await/inside.h, inside.c); its next child has
- *               the same slot. wf_bias_enter, _exit, and _renew at the claim (base/bias.h, bias.c)
+ *               wf_inside_end_biased, else wf_inside_end_unseen, end_fully, leave (await/inside.h, inside.c); its next
+ *               child has the same slot. wf_bias_enter, _exit, and _renew at the claim (base/bias.h, bias.c)
  *   visit       wf_registry_visit (task/slab.h), wf_bias_visit, wf_bias_stop (base/bias.h, bias.c)
  *   Upgrader    weft_upgrade (await/task.c); wf_task_try_hold is the same with the other kind of reference
  *   Canceller   a request to the task that joins: wf_cancel_inside, wf_inside_hold, hand_inside, wf_inside_unlock
@@ -13,7 +13,8 @@
  *
  * Memory. x86-TSO: `stores` are those of the Ender that nobody else sees yet; process Memory makes the oldest visible at
  * any moment. Its locked operations wait until all are. The heavy fence is a moment at which all are. The others store by
- * locked operations, or under the lock of the bias. How many operations the Ender makes before it is biased again is any number.
+ * locked operations, or under the lock of the bias. How many operations the Ender makes before it is biased again is
+ * any number.
  *
  * `refs` is 8 times the life of the slot, and the number of references: 2 are the Ender's.
  *

@@ -60,7 +60,7 @@ for broken in WITHOUT_FENCE WITHOUT_WAITING WITHOUT_MARK LOOK_EARLY WITHOUT_VISI
     breaks bias "-D$broken"
 done
 
-# Two guests of each two kinds; the deque with more in it, and with two thieves; three guests.
+# Any two guests; more in the deque, and two thieves at it; all three guests.
 holds claim "-DTHIEVES=1 -DSTRANGER"
 holds claim "-DTHIEVES=1 -DCANCEL"
 holds claim "-DSTRANGER -DCANCEL"
