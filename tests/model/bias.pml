@@ -41,7 +41,7 @@
 byte memory[5];
 byte last[5];    /* what the Ender stored last */
 byte pending[5]; /* how many of its stores are on their way */
-chan stores = [8] of { byte, byte };
+chan stores = [16] of { byte, byte };
 
 byte guests;
 bool is_any = true;      /* some worker may be biased */

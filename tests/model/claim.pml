@@ -42,7 +42,7 @@
 #define CHILDREN 2
 #endif
 #ifndef BUFFER
-#define BUFFER 12
+#define BUFFER 24
 #endif
 
 #define STATE 0
