@@ -3,16 +3,18 @@
  *
  * What is modelled, and where it lies in src/:
  *
- *   Ender       the worker whose task joins: spawn, claim, the child, wf_inside_left, wf_inside_end_biased, else
- *               wf_inside_end_unseen, end_fully, leave (await/inside.h, inside.c); its next child has the same slot
- *   unbias      wf_registry_unbias, wf_registry_unbias_slowly (task/slab.h, slab.c)
+ *   Ender       the worker whose task joins: spawn, claim (of which claim.pml has more), the child, wf_inside_left,
+ *               wf_inside_end_biased, else wf_inside_end_unseen, end_fully, leave (await/inside.h, inside.c); its next
+ *               child has the same slot. wf_bias_enter, _exit, and _renew at the claim (base/bias.h, bias.c)
+ *   visit       wf_registry_visit (task/slab.h), wf_bias_visit, wf_bias_stop (base/bias.h, bias.c)
  *   Upgrader    weft_upgrade (await/task.c); wf_task_try_hold is the same with the other kind of reference
  *   Canceller   a request to the task that joins: wf_cancel_inside, wf_inside_hold, hand_inside, wf_inside_unlock
  *               (task/cancel.c)
  *
  * Memory. x86-TSO: `stores` are those of the Ender that nobody else sees yet; process Memory makes the oldest visible at
  * any moment. Its locked operations wait until all are. The heavy fence is a moment at which all are. The others store by
- * locked operations, or within unbias before the fence, which is one for them too.
+ * locked operations, or under the lock of the bias. How many operations the Ender makes before it is biased again is
+ * any number.
  *
  * `refs` is 8 times the life of the slot, and the number of references: 2 are the Ender's.
  *
@@ -27,16 +29,22 @@
 
 #define JOINS 0
 #define REFS 1
-#define ENDING 2
+#define WITHIN 2
+#define STATE 3
+#define LOCK 4 /* of the bias */
 
-byte memory[3];
-byte last[3];    /* what the Ender stored last */
-byte pending[3]; /* how many of its stores are on their way */
-chan stores = [8] of { byte, byte };
+/* of the bias */
+#define NONE 0
+#define HELD 1
+#define STOPPING 2
 
-bool is_biased = true; /* of the Ender's cache */
-bool biased = true;    /* of the registry */
-bool bias_lock;
+byte memory[5];
+byte last[5];    /* what the Ender stored last */
+byte pending[5]; /* how many of its stores are on their way */
+chan stores = [16] of { byte, byte };
+
+byte guests;
+bool is_any = true;      /* some worker may be biased */
 bool lock, busy, handed; /* of the task that joins */
 bool told[LIVES + 1];    /* of each child */
 bool left[LIVES + 1];    /* the joiner has left it */
@@ -59,25 +67,72 @@ proctype Memory()
     od
 }
 
-inline unbias()
+inline visit()
 {
+#ifndef UNCOUNTED
+    atomic { guests++ };
+#endif
     if
-    :: !biased -> skip
+    :: !is_any -> skip
     :: else ->
-        atomic { !bias_lock -> bias_lock = true };
+        atomic { memory[LOCK] == 0 -> memory[LOCK] = 1 };
+#ifdef ANY_FIRST
+        is_any = false;
+#endif
         if
-        :: !biased -> skip
+        :: memory[STATE] == NONE -> skip
         :: else ->
-            is_biased = false;
+            memory[STATE] = STOPPING;
 #ifndef WITHOUT_FENCE
             empty(stores);
 #endif
-#ifndef WITHOUT_WAITING
-            memory[ENDING] == 0;
-#endif
-            biased = false
+            memory[STATE] = NONE
         fi;
-        bias_lock = false
+        is_any = false;
+        memory[LOCK] = 0
+    fi;
+#ifndef WITHOUT_WAITING
+    memory[WITHIN] == 0
+#endif
+}
+
+inline leave()
+{
+#ifndef UNCOUNTED
+    atomic { assert(guests > 0); guests-- }
+#else
+    skip
+#endif
+}
+
+/* Sequentially consistent stores wait until all are seen. */
+inline renew()
+{
+    if
+    :: true
+    :: guests == 0 && LOAD(LOCK) == 0 ->
+        empty(stores);
+        atomic {
+            if
+            :: memory[LOCK] == 0 -> memory[LOCK] = 1; may = true
+            :: else
+            fi
+        };
+        if
+        :: may ->
+            may = false;
+            is_any = true;
+            store(STATE, HELD);
+            empty(stores);
+#ifndef RENEW_BLIND
+            if
+            :: guests != 0 -> store(STATE, NONE); empty(stores)
+            :: else
+            fi;
+#endif
+            store(LOCK, 0)
+        :: else
+        fi
     fi
 }
 
@@ -91,31 +146,32 @@ proctype Ender()
     :: else ->
         store(REFS, SOLE(life));
         store(JOINS, life);
-        empty(stores); /* the claim */
-        store(JOINS, 0);
         if
-        :: !is_biased -> may = false; goto locked
+        :: LOAD(STATE) == HELD -> skip /* the claim, within or, as if all were seen by now, locked */
+        :: else -> renew(); empty(stores)
+        fi;
+        store(JOINS, 0);
+        may = LOAD(STATE) == HELD;
+        if
+        :: !may -> goto locked
         :: else
         fi;
-#ifdef LOOK_EARLY
-        may = is_biased;
-#endif
 #ifndef WITHOUT_MARK
-        store(ENDING, 1);
+        store(WITHIN, 1);
+#endif
+#ifndef LOOK_EARLY
+        may = LOAD(STATE) == HELD;
 #endif
         refs = LOAD(REFS);
         is_told = told[life];
         is_marked = busy || handed;
-#ifndef LOOK_EARLY
-        may = is_biased;
-#endif
         if
         :: may && !is_told && !is_marked && refs == SOLE(life) ->
             store(REFS, 8 * life);
-            store(ENDING, 0);
+            store(WITHIN, 0);
             left[life] = true
         :: else ->
-            store(ENDING, 0);
+            store(WITHIN, 0);
 locked:
             empty(stores);
             atomic {
@@ -149,8 +205,8 @@ proctype Upgrader()
     byte life;
     bool has;
     select (life : 1 .. LIVES);
-#ifndef WITHOUT_UNBIAS
-    unbias();
+#ifndef WITHOUT_VISIT
+    visit();
 #endif
     atomic {
         has = memory[REFS] / 8 == life && memory[REFS] % 8 > 0;
@@ -160,8 +216,17 @@ proctype Upgrader()
         fi
     };
     if
-    :: has -> atomic { assert(memory[REFS] / 8 == life && memory[REFS] % 8 > 0); memory[REFS]-- }
-    :: else
+    :: has ->
+#ifndef WITHOUT_VISIT
+        leave();
+#endif
+        atomic { assert(memory[REFS] / 8 == life && memory[REFS] % 8 > 0); memory[REFS]-- }
+    :: else ->
+#ifndef WITHOUT_VISIT
+        leave()
+#else
+        skip
+#endif
     fi;
     ended++
 }
@@ -170,14 +235,14 @@ proctype Canceller()
 {
     byte joins;
     bool has, is_it;
+#ifndef CANCEL_UNVISITED
+    visit();
+#endif
     joins = memory[JOINS];
     if
     :: joins == 0 -> goto out /* the joiner will see the request by itself */
     :: else
     fi;
-#ifndef CANCEL_WITHOUT
-    unbias();
-#endif
     atomic { !lock -> lock = true };
     busy = true;
     joins = memory[JOINS];
@@ -205,6 +270,9 @@ proctype Canceller()
     fi;
     lock = false;
 out:
+#ifndef CANCEL_UNVISITED
+    leave();
+#endif
     ended++
 }
 
@@ -212,10 +280,10 @@ proctype Monitor()
 {
     timeout;
     assert(ended == 3 && empty(stores));
-    assert(memory[REFS] % 8 == 0 && memory[ENDING] == 0 && !busy && !lock)
+    assert(memory[REFS] % 8 == 0 && memory[WITHIN] == 0 && memory[LOCK] == 0 && guests == 0 && !busy && !lock)
 }
 
 init
 {
-    atomic { run Memory(); run Ender(); run Upgrader(); run Canceller(); run Monitor() }
+    atomic { memory[STATE] = HELD; run Memory(); run Ender(); run Upgrader(); run Canceller(); run Monitor() }
 }

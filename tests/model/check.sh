@@ -55,8 +55,27 @@ holds idle "-DWORK -DN=2 -DSPAWNS=1 -DSENDS=0 -DNEVER_HEAVY -DWITH_FENCE"
 
 holds bias ""
 holds bias "-DLIVES=3"
-for broken in WITHOUT_FENCE WITHOUT_WAITING WITHOUT_MARK LOOK_EARLY WITHOUT_UNBIAS CANCEL_WITHOUT; do
+for broken in WITHOUT_FENCE WITHOUT_WAITING WITHOUT_MARK LOOK_EARLY WITHOUT_VISIT CANCEL_UNVISITED UNCOUNTED RENEW_BLIND \
+    ANY_FIRST; do
     breaks bias "-D$broken"
+done
+
+# Any two guests; more in the deque, and two thieves at it; all three guests.
+holds claim "-DTHIEVES=1 -DSTRANGER"
+holds claim "-DTHIEVES=1 -DCANCEL"
+holds claim "-DSTRANGER -DCANCEL"
+holds claim "-DTHIEVES=1 -DCHILDREN=3 -DORDERS"
+holds claim "-DTHIEVES=2 -DORDERS"
+holds claim "-DTHIEVES=1 -DSTRANGER -DCANCEL -DCHILDREN=1"
+for broken in WITHOUT_FENCE WITHOUT_WAITING WITHOUT_MARK LOOK_EARLY UNCOUNTED RENEW_BLIND RENEW_UNFENCED WITHOUT_MOVED \
+    MOVED_LATE START_MOVED THIEF_UNVISITED; do
+    breaks claim "-DTHIEVES=1 -D$broken"
+done
+breaks claim "-DTHIEVES=1 -DSTRANGER -DWITHOUT_STOPPING"
+breaks claim "-DTHIEVES=1 -DCHILDREN=3 -DORDERS -DWITHOUT_SETTLE"
+breaks claim "-DSTRANGER -DSTRANGER_UNVISITED"
+for broken in CANCEL_UNVISITED WITHOUT_FENCE WITHOUT_OWN_LOOK; do
+    breaks claim "-DCANCEL -D$broken"
 done
 
 # Two guests; with the word as a lock; a runtime that ends and begins anew; a second worker.
