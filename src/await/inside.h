@@ -101,6 +101,8 @@ static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task 
 /* Somebody has a handle of it, waits for its end or has sent it requests. */
 #define WF_INSIDE_TOLD (WF_JOINED | WF_TOLD | WF_DETACHED | WF_UNDELIVERED_MASK)
 
+_Static_assert((WF_OWNERS_MASK | WF_HOLDS_MASK) == UINT32_MAX, "the lower half");
+
 /* Gives up the last two references, a handle and the run's, without a locked operation, after wf_inside_left; false,
  * with nothing changed: there are others, or somebody is to be told, or was at the joiner `self`, or the worker is
  * not biased. `word` receives the child's. Who would come between the looks and the store has no reference yet, or is about
@@ -108,19 +110,12 @@ static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task 
 static inline bool wf_inside_end_biased(struct wf_task_cache *cache, weft_task *self,
                                         weft_task *child, uint64_t *word)
 {
-    if (WF_UNLIKELY(!wf_bias_enter(&cache->owner))) {
-        return false;
-    }
-    uint64_t refs = wf_load_acq(&child->refs);
-    *word = wf_load_acq(&child->word);
-    uint64_t seen = wf_load_acq(&self->word) & (WF_BUSY | WF_HANDED);
-    bool is_sole = WF_LIKELY(seen == 0) && WF_LIKELY((*word & WF_INSIDE_TOLD) == 0) &&
-                   WF_LIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == WF_INSIDE_SOLE);
-    if (is_sole) {
-        wf_store_rel(&child->refs, refs - WF_INSIDE_SOLE);
-    }
-    wf_bias_exit(&cache->owner);
-    return is_sole;
+    *word =
+        wf_load_acq(&child->word); /* of what may change yet, all that matters is looked at again */
+    const struct wf_bias_unless unless = {
+        {&child->word, &self->word}, WF_INSIDE_TOLD, (uint8_t)(WF_BUSY | WF_HANDED)};
+    return WF_LIKELY(
+        wf_bias_clear_low(&cache->owner, &child->refs, (uint32_t)WF_INSIDE_SOLE, &unless));
 }
 
 /* Takes the last two references, one handle (or owner) and the run's; false, with nothing changed: there are

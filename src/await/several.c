@@ -265,7 +265,9 @@ static void collect(struct several *all, intptr_t *results)
         if (wf_word_has_ended(wf_load_acq(&task->word))) {
             wf_task_look(task, results != NULL ? &results[i] : NULL);
         } else {
+            bool is_guest = wf_task_visit(task);
             wf_state_set(&task->word, WF_SEEN);
+            wf_task_leave(task, is_guest);
         }
     }
 }

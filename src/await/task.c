@@ -100,9 +100,11 @@ int weft_detach(weft_task *task)
         return rc;
     }
     /* The runtime takes the handle over, unless it has one already or the task has ended. */
+    weft_runtime *guest_of = visit(task);
     bool is_guest = wf_task_visit(task);
     bool is_taken = wf_state_detach(&task->word);
     wf_task_leave(task, is_guest);
+    leave(guest_of);
     if (!is_taken) {
         weft_drop(task);
     }
@@ -166,7 +168,13 @@ int weft_cancel_cause(void)
 int weft_uncancel(weft_task *task)
 {
     int rc = check(task);
-    return rc < 0 ? rc : (int)wf_uncancel(task);
+    if (rc < 0) {
+        return rc;
+    }
+    weft_runtime *guest_of = visit(task);
+    rc = (int)wf_uncancel(task);
+    leave(guest_of);
+    return rc;
 }
 
 int weft_cancelling(weft_task *task)

@@ -2,7 +2,25 @@
 /* bias.c - stopping owners, and their coming back. */
 #include "base/bias.h"
 
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "base/clock.h"
+#include "base/futex.h"
+
+#if WF_BIAS_CAN
+#include <sys/rseq.h>
+
+_Static_assert(offsetof(struct rseq, rseq_cs) == 8, "bias.h");
+_Static_assert(RSEQ_SIG == 0x53053053, "bias.h");
+
+/* A process of an older C library has none of these. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+ptrdiff_t wf_bias_rseq;
+#endif
 
 /* How many operations an owner makes before it is biased again. */
 enum { PATIENCE_LEAST = 64, PATIENCE_MOST = 1 << 20 };
@@ -10,7 +28,55 @@ enum { PATIENCE_LEAST = 64, PATIENCE_MOST = 1 << 20 };
 /* What an owner must have been left alone for: being stopped costs it and the guest some microseconds. */
 #define WORTH_NS 200000
 
-_Static_assert(sizeof(struct wf_bias_owner) <= 40, "beside a worker's free slots");
+_Static_assert(sizeof(struct wf_bias_owner) <= 32, "beside a worker's free slots");
+
+/* ---- what the kernel and the C library give ---- */
+
+static long membarrier(int command)
+{
+    return syscall(SYS_membarrier, command, 0, 0);
+}
+
+static bool can_restart(void)
+{
+#if WF_BIAS_CAN
+    if (&__rseq_size == NULL || __rseq_size == 0) {
+        return false;
+    }
+    wf_bias_rseq = __rseq_offset;
+    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0;
+#else
+    return false;
+#endif
+}
+
+/* All that run begin their sequences anew, and pass a fence. Where the kernel refuses (a filter was installed), time does,
+ * a millisecond: no sequence runs for that long, one whose thread has lost its processor is restarted anyway, and no store
+ * stays in a processor's buffer. False: so it was. */
+static bool restart_all(void)
+{
+    const int64_t long_ns = 1000000;
+    wf_fence_full();
+    if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ) == 0) {
+        return true;
+    }
+    int64_t end_ns = wf_monotonic_ns() + long_ns;
+    for (int i = 0; wf_monotonic_ns() < end_ns; i++) {
+        wf_let_others(i);
+    }
+    return false;
+}
+
+void wf_bias_end_thread(void)
+{
+#if WF_BIAS_CAN
+    if (wf_bias_rseq != 0) {
+        __asm__ __volatile__("movq $0, %%fs:8(%0)" : : "r"(wf_bias_rseq) : "memory");
+    }
+#endif
+}
+
+/* ---- beginning ---- */
 
 void wf_bias_add(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
@@ -21,11 +87,14 @@ void wf_bias_add(struct wf_bias *bias, struct wf_bias_owner *owner)
 
 void wf_bias_begin(struct wf_bias *bias)
 {
+    if (!can_restart()) {
+        return;
+    }
     for (struct wf_bias_owner *owner = bias->owners; owner != NULL; owner = owner->next) {
         wf_store_rlx(&owner->state, (uint8_t)WF_BIAS_HELD);
     }
     wf_store_rlx(&bias->is_any, 1U);
-    wf_store_rlx(&bias->is_possible, (uint8_t)1);
+    wf_store_rel(&bias->is_possible, (uint8_t)1);
 }
 
 void wf_bias_forked(struct wf_bias *bias, struct wf_bias_owner *owner)
@@ -60,22 +129,20 @@ static bool take_from_all(struct wf_bias *bias, int64_t now_ns)
     return is_taken;
 }
 
-/* Those that are being stopped are, or will find that they are. Where the kernel refuses the fence it is all of them, and
- * for good. */
-static void pass_fence(struct wf_bias *bias, int64_t now_ns)
+/* Those that are being stopped have stopped. Where the kernel refuses it is all of them, and for good. */
+static void finish_stopping(struct wf_bias *bias, int64_t now_ns)
 {
-    bool can_fence = wf_fence_all();
-    if (!can_fence) {
+    bool is_possible = restart_all();
+    if (!is_possible) {
         (void)take_from_all(bias, now_ns);
-        (void)wf_fence_all();
+        (void)restart_all();
     }
     for (struct wf_bias_owner *owner = bias->owners; owner != NULL; owner = owner->next) {
         if (wf_load_rlx(&owner->state) == WF_BIAS_STOPPING) {
             wf_store_sc(&owner->state, (uint8_t)WF_BIAS_NONE);
         }
     }
-    if (!can_fence) {
-        wf_bias_await_all(bias);
+    if (!is_possible) {
         wf_store_rel(&bias->is_possible, (uint8_t)0);
     }
 }
@@ -85,41 +152,12 @@ __attribute__((noinline)) void wf_bias_stop(struct wf_bias *bias, struct wf_bias
     wf_lock(&bias->lock);
     int64_t now_ns = wf_monotonic_ns();
     if (owner != NULL ? take_from(owner, now_ns) : take_from_all(bias, now_ns)) {
-        pass_fence(bias, now_ns);
+        finish_stopping(bias, now_ns);
     }
     if (owner == NULL) {
         wf_store_sc(&bias->is_any, 0U);
     }
     wf_unlock(&bias->lock);
-}
-
-/* ---- guests ---- */
-
-void wf_bias_await_all(struct wf_bias *bias)
-{
-    for (struct wf_bias_owner *owner = bias->owners; owner != NULL; owner = owner->next) {
-        wf_fence_await(&owner->is_within);
-    }
-}
-
-enum wf_bias_try wf_bias_try_one(struct wf_bias *bias, struct wf_bias_owner *owner)
-{
-    enum { PAUSES = 32 };
-    if (wf_load_acq(&bias->is_possible) == 0) {
-        return WF_BIAS_FREE;
-    }
-    (void)wf_add_sc(&bias->guests, 1U);
-    if (wf_load_sc(&owner->state) != WF_BIAS_NONE) {
-        wf_bias_stop(bias, owner);
-    }
-    for (int i = 0; wf_load_acq(&owner->is_within) != 0; i++) {
-        if (i == PAUSES) {
-            wf_bias_leave(bias, true);
-            return WF_BIAS_NOT_NOW;
-        }
-        wf_relax();
-    }
-    return WF_BIAS_GUEST;
 }
 
 /* ---- coming back ---- */

@@ -1,43 +1,51 @@
 // SPDX-License-Identifier: MIT
 /* bias.h - words that each have an owner, who changes them without locked operations until others come.
  *
- * What: several owners, threads all. An owner is biased: between wf_bias_enter and wf_bias_exit, a few instructions
- *       without a lock, it changes what is its own by plain loads and stores. Anybody else who is to change such a word,
- *       or must know that it does not change, is a guest for as long: he stops one owner, or all, first. A stopped owner
- *       makes locked operations, and counts them (wf_bias_count): after so many it is biased again, if there are no
- *       guests just then; the more, the more often it was stopped before it was worth its while.
- * How:  the owner marks itself as within, and looks whether it is biased still. A guest counts himself, takes the bias
- *       away, has a heavy fence made on all processors, and waits until the mark is gone. Either the fence comes before
- *       the owner's look, which then finds no bias; or after the mark, which is then seen, and waited for. What the owner has
- *       stored before that is there to see. A guest who finds no bias comes after such a fence, and looks for the mark
- *       only. An owner that takes its bias back stores it and looks at the count of guests; a guest counts himself and looks
- *       at the bias: one of them sees the other.
- *       An owner that the kernel has taken off its processor within keeps guests waiting until it is back: who can do
- *       without that owner tries (wf_bias_try_one).
- * Cost: nothing but the mark for owners; two locked operations for a guest, and the fence, some microseconds, for one who
- *       finds a biased owner.
+ * What: several owners, threads all. A biased owner changes what is its own by plain loads and stores (wf_bias_swap).
+ *       Anybody else who is to change such a word, or must know that it does not change, is a guest for as long: he stops
+ *       one owner, or all, first. A stopped owner makes locked operations, and counts them (wf_bias_count): after so many
+ *       it is biased again, if there are no guests just then; the more, the more often it was stopped before it was worth
+ *       its while.
+ * How:  the owner's change is a restartable sequence (rseq(2)): it looks whether it is biased still, compares, and stores;
+ *       if its thread loses its processor, or gets a signal, before that store, the kernel has it go on elsewhere, and
+ *       nothing has been changed. A guest counts himself, takes the bias away, and has the kernel restart the sequences of
+ *       all threads of the process that run (membarrier(2)), which is a fence for them, too. Either an owner stored
+ *       before that, and the guest sees it; or it will look at the bias, which is gone. So nobody waits for an owner,
+ *       wherever the kernel has stopped it. A guest who finds no bias comes after such a restart. An owner that
+ *       takes its bias back stores it and looks at the count of guests; a guest counts himself and looks at the bias: one
+ *       of them sees the other.
+ * Cost: a load and a store beyond the change for owners; two locked operations for a guest, and the system call, some
+ *       microseconds, for one who finds a biased owner.
+ * Where: x86-64, Linux 5.10, and a C library that registers its threads for such sequences, as glibc does since 2.35.
+ *       Elsewhere nobody is ever biased.
  * Source: Kawachiya, Koseki and Onodera, "Lock reservation", OOPSLA 2002; Dice, Huang and Yang, "Asymmetric Dekker
  *       synchronization", 2001. tests/model/bias.pml, tests/model/claim.pml.
  */
 #ifndef WF_BASE_BIAS_H
 #define WF_BASE_BIAS_H
 
-#include "base/fence.h"
 #include "base/hint.h"
 #include "base/lock.h"
 
+#if defined(__x86_64__) && defined(__GLIBC__) && !WF_TSAN_BUILD && defined(__has_include)
+#if __has_include(<sys/rseq.h>)
+#define WF_BIAS_CAN 1
+#endif
+#endif
+#ifndef WF_BIAS_CAN
+#define WF_BIAS_CAN 0
+#endif
+
 enum wf_bias_state {
     WF_BIAS_NONE = 0,
-    WF_BIAS_HELD,
-    WF_BIAS_STOPPING, /* the fence is being made */
+    WF_BIAS_HELD = 1,     /* known to the assembly below */
+    WF_BIAS_STOPPING = 2, /* a restart is being made */
 };
 
 struct wf_bias_owner {
-    /* enum wf_bias_state. The owner stores HELD, guests the others, all under the lock (seq_cst); the owner loads it before and
-     * within (relaxed), guests when they come (seq_cst). */
+    /* enum wf_bias_state. The owner stores HELD, guests the others, all under the lock (seq_cst); the owner loads it in its
+     * sequences, guests when they come (seq_cst). */
     wf_au8 state;
-    /* The owner stores 1 (relaxed) and 0 (release); guests who have taken the bias away wait for 0 (acquire). */
-    wf_au8 is_within;
     /* Operations until it tries to be biased again: the owner counts down, guests store under the lock (relaxed). */
     wf_au32 left;
     struct wf_bias_owner *next; /* set before the owners start */
@@ -47,11 +55,11 @@ struct wf_bias_owner {
 
 struct wf_bias {
     /* Guests who are there: each adds (seq_cst) and takes away (acq_rel) his one, owners load (seq_cst). */
-    wf_au32 guests;
+    _Alignas(64) wf_au32 guests;
     /* 0: no owner is biased. Stored under the lock, 1 by an owner (seq_cst), 0 by a guest of all; guests load (seq_cst). */
     wf_au32 is_any;
     /* 0: nobody will ever be biased (any more). Stored before the owners start, and under the lock where the kernel refuses a
-     * fence (release); loaded (acquire) by anybody. */
+     * restart (release); loaded (acquire) by anybody. */
     wf_au8 is_possible;
     struct wf_lock lock;
     struct wf_bias_owner *owners;
@@ -60,7 +68,7 @@ struct wf_bias {
 /* Before the owners start. */
 void wf_bias_add(struct wf_bias *bias, struct wf_bias_owner *owner);
 
-/* Before they start, where fences are asymmetric: all are biased. */
+/* Before they start: all are biased, where that is possible. */
 void wf_bias_begin(struct wf_bias *bias);
 
 /* In a forked child, whose only thread is `owner`: never again. */
@@ -68,25 +76,142 @@ void wf_bias_forked(struct wf_bias *bias, struct wf_bias_owner *owner);
 
 /* ---- the owner ---- */
 
-/* True: until wf_bias_exit what is its own is changed by nobody else. */
-static inline __attribute__((always_inline)) bool wf_bias_enter(struct wf_bias_owner *owner)
+/* What must not be for a change: bits of two words. */
+struct wf_bias_unless {
+    wf_au64 *words[2];
+    uint64_t first_bits; /* any of these of the first, */
+    uint8_t second_bits; /* any of these lowest of the second */
+};
+
+/* A place in a deque that is lowered with the change, if its other end, `top`, is below `to`. */
+struct wf_bias_lower {
+    wf_au64 *bottom;
+    uint64_t to;
+    wf_au64 *top;
+};
+
+#if WF_BIAS_CAN
+
+/* Where a thread's struct rseq lies, from its thread pointer on. Set before there are owners. */
+extern __attribute__((visibility("hidden"))) ptrdiff_t wf_bias_rseq;
+
+/* The pointer to the sequence that is under way is the second word of struct rseq. The signature in front of the place
+ * where the kernel has a thread go on is what glibc registers for this architecture. */
+#define WF_BIAS_BEGIN                                    \
+    ".pushsection __rseq_cs, \"aw\"\n\t"                 \
+    ".balign 32\n"                                       \
+    "11:\t.long 0, 0\n\t"                                \
+    ".quad 12f, 13f - 12f, 14f\n\t"                      \
+    ".popsection\n\t"                                    \
+    ".pushsection .text.unlikely, \"ax\", @progbits\n\t" \
+    ".byte 0x0f, 0xb9, 0x3d\n\t"                         \
+    ".long 0x53053053\n"                                 \
+    "14:\tjmp %l[refused]\n\t"                           \
+    ".popsection\n\t"                                    \
+    "leaq 11b(%%rip), %%rax\n\t"                         \
+    "movq %%rax, %%fs:8(%[rseq])\n"                      \
+    "12:\tcmpb $1, %[state]\n\t"                         \
+    "jne %l[refused]\n\t"
+
+#define WF_BIAS_COMMIT         \
+    "movq %[value], %[word]\n" \
+    "13:\n"
+
+/* Changes `word` of the owner's from `expected` to `value`. False: it is not biased, or was interrupted, or the word is
+ * another, or what is there also; nothing has changed. */
+static inline __attribute__((always_inline)) bool wf_bias_swap(struct wf_bias_owner *owner,
+                                                               wf_au64 *word, uint64_t expected,
+                                                               uint64_t value)
 {
-    if (WF_UNLIKELY(wf_load_rlx(&owner->state) != WF_BIAS_HELD)) {
-        return false; /* so that nobody who waits finds the mark again and again */
-    }
-    wf_store_rlx(&owner->is_within, (uint8_t)1);
-    wf_fence_light(true);
-    if (WF_LIKELY(wf_load_rlx(&owner->state) == WF_BIAS_HELD)) {
-        return true;
-    }
-    wf_store_rel(&owner->is_within, (uint8_t)0);
+    __asm__ goto(WF_BIAS_BEGIN "cmpq %[expected], %[word]\n\t"
+                               "jne %l[refused]\n\t" WF_BIAS_COMMIT
+                 :
+                 : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->state), [word] "m"(*word),
+                   [expected] "r"(expected), [value] "r"(value)
+                 : "memory", "cc", "rax"
+                 : refused);
+    return true;
+refused:
     return false;
 }
 
-static inline __attribute__((always_inline)) void wf_bias_exit(struct wf_bias_owner *owner)
+/* Changes the lower half of `word` from `expected` to 0, unless. Else as wf_bias_swap. */
+static inline __attribute__((always_inline)) bool wf_bias_clear_low(
+    struct wf_bias_owner *owner, wf_au64 *word, uint32_t expected,
+    const struct wf_bias_unless *unless)
 {
-    wf_store_rel(&owner->is_within, (uint8_t)0);
+    __asm__ goto(
+        WF_BIAS_BEGIN "testq %[first], %[one]\n\t"
+                      "jne %l[refused]\n\t"
+                      "testb %[second], %[other]\n\t"
+                      "jne %l[refused]\n\t"
+                      "cmpl %[expected], %[word]\n\t"
+                      "jne %l[refused]\n\t"
+                      "movl $0, %[word]\n"
+                      "13:\n"
+        :
+        : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->state), [word] "m"(*word),
+          [expected] "er"(expected), [one] "m"(*unless->words[0]), [first] "r"(unless->first_bits),
+          [other] "m"(*unless->words[1]), [second] "iq"(unless->second_bits)
+        : "memory", "cc", "rax"
+        : refused);
+    return true;
+refused:
+    return false;
 }
+
+/* The same as wf_bias_swap, and lowers. Where it is interrupted the bottom may be lowered all the same. */
+static inline __attribute__((always_inline)) bool wf_bias_swap_and_lower(
+    struct wf_bias_owner *owner, wf_au64 *word, uint64_t expected, uint64_t value,
+    const struct wf_bias_lower *lower)
+{
+    __asm__ goto(WF_BIAS_BEGIN "cmpq %[expected], %[word]\n\t"
+                               "jne %l[refused]\n\t"
+                               "cmpq %[to], %[top]\n\t"
+                               "jae %l[refused]\n\t"
+                               "movq %[to], %[bottom]\n\t" WF_BIAS_COMMIT
+                 :
+                 : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->state), [word] "m"(*word),
+                   [expected] "r"(expected), [value] "r"(value), [top] "m"(*lower->top),
+                   [to] "r"(lower->to), [bottom] "m"(*lower->bottom)
+                 : "memory", "cc", "rax"
+                 : refused);
+    return true;
+refused:
+    return false;
+}
+
+#else
+
+static inline bool wf_bias_swap(struct wf_bias_owner *owner, wf_au64 *word, uint64_t expected,
+                                uint64_t value)
+{
+    (void)owner;
+    (void)word;
+    (void)expected;
+    (void)value;
+    return false;
+}
+
+static inline bool wf_bias_clear_low(struct wf_bias_owner *owner, wf_au64 *word, uint32_t expected,
+                                     const struct wf_bias_unless *unless)
+{
+    (void)unless;
+    return wf_bias_swap(owner, word, expected, 0);
+}
+
+static inline bool wf_bias_swap_and_lower(struct wf_bias_owner *owner, wf_au64 *word,
+                                          uint64_t expected, uint64_t value,
+                                          const struct wf_bias_lower *lower)
+{
+    (void)lower;
+    return wf_bias_swap(owner, word, expected, value);
+}
+
+#endif
+
+/* Before its thread ends: the kernel is not to look at this library's sequences any more, which may be unloaded. */
+void wf_bias_end_thread(void);
 
 /* It may be biased again, if there are no guests. */
 void wf_bias_renew(struct wf_bias *bias, struct wf_bias_owner *owner);
@@ -102,13 +227,10 @@ static inline void wf_bias_count(struct wf_bias *bias, struct wf_bias_owner *own
     }
 }
 
-/* ---- guests: any thread, also under locks, but never within ---- */
+/* ---- guests: any thread, also under locks ---- */
 
 /* Takes the bias of `owner`, or of all (NULL), if it is not gone by now. */
 void wf_bias_stop(struct wf_bias *bias, struct wf_bias_owner *owner);
-
-/* After that, or where it was gone: waits until no owner is within. */
-void wf_bias_await_all(struct wf_bias *bias);
 
 /* Comes: until he leaves nobody is biased. True: he must leave. May nest. */
 static inline bool wf_bias_visit(struct wf_bias *bias)
@@ -120,7 +242,6 @@ static inline bool wf_bias_visit(struct wf_bias *bias)
     if (WF_UNLIKELY(wf_load_sc(&bias->is_any) != 0)) {
         wf_bias_stop(bias, NULL);
     }
-    wf_bias_await_all(bias);
     return true;
 }
 
@@ -134,15 +255,8 @@ static inline bool wf_bias_visit_one(struct wf_bias *bias, struct wf_bias_owner 
     if (WF_UNLIKELY(wf_load_sc(&owner->state) != WF_BIAS_NONE)) {
         wf_bias_stop(bias, owner);
     }
-    wf_fence_await(&owner->is_within);
     return true;
 }
-
-enum wf_bias_try { WF_BIAS_FREE, WF_BIAS_GUEST, WF_BIAS_NOT_NOW };
-
-/* The same without waiting. FREE: nobody is ever biased, there is nothing to leave. NOT_NOW: it is within, and likely
- * off its processor; there is nothing to leave either. */
-enum wf_bias_try wf_bias_try_one(struct wf_bias *bias, struct wf_bias_owner *owner);
 
 /* `is_guest`: what the visit said. */
 static inline void wf_bias_leave(struct wf_bias *bias, bool is_guest)

@@ -20,6 +20,12 @@ static uint64_t entry_of(const weft_task *task, bool is_new)
     return wf_task_token(task) | (is_new ? WF_READY_NEW : 0) | (is_apart ? WF_READY_APART : 0);
 }
 
+/* An entry of an earlier life of the slot may name a task that is at another's home by now. */
+static inline bool is_others(const struct wf_worker *worker, const weft_task *task)
+{
+    return WF_UNLIKELY(wf_load_rlx(&((weft_task *)(uintptr_t)task)->home) != worker->index);
+}
+
 /* Claims what an entry names. False: stale, or to be buried. */
 static bool resolve(struct wf_worker *worker, uint64_t entry, bool is_linked, struct wf_pick *pick)
 {
@@ -33,7 +39,10 @@ static bool resolve(struct wf_worker *worker, uint64_t entry, bool is_linked, st
     if ((wf_task_id(task) & 0xffff) != entry >> 48) {
         return false;
     }
-    switch (wf_state_start(&task->word, word, is_linked)) {
+    bool is_guest = is_others(worker, task) && wf_task_visit(task);
+    enum wf_start start = wf_state_start(&task->word, word, is_linked);
+    wf_task_leave(task, is_guest);
+    switch (start) {
     case WF_START_RUN:
         return true;
     case WF_START_CANCELLED:
@@ -91,7 +100,7 @@ static bool claim(struct wf_worker *worker, weft_task *task, uint64_t seen, uint
 __attribute__((noinline)) bool wf_ready_claim_locked(struct wf_worker *worker, weft_task *task,
                                                      uint64_t seen, uint64_t before, uint64_t dead)
 {
-    if (wf_load_rlx(&task->home) == worker->index) {
+    if (!is_others(worker, task)) {
         wf_bias_count(&worker->runtime->registry.bias, &worker->tasks.owner);
         return claim(worker, task, seen, before, dead);
     }
@@ -492,7 +501,7 @@ static void collect_task(struct wf_worker *worker, weft_task *task, bool is_new)
         return;
     }
     if (is_new) {
-        (void)wf_solo_and64(&task->word, ~WF_LINKED);
+        wf_state_unlink(&task->word);
     }
     worker->has_woken = worker->has_woken || !is_new;
     wf_deque_add(lane, entry_of(task, is_new));
@@ -537,15 +546,21 @@ static uint32_t steal_lane(struct wf_deque *lane, struct wf_deque *from)
     return count;
 }
 
-/* The task of a stolen entry is at nobody's home any more. False: the entry is dead. */
-static bool take_along(uint64_t entry)
+/* The task of an entry that was stolen from `victim` is at nobody's home any more. False: the entry is dead. */
+static bool take_along(const struct wf_worker *victim, uint64_t entry)
 {
     weft_task *task = wf_token_task(entry);
     if ((entry & WF_READY_NEW) == 0) {
         return true;
     }
     uint64_t word = wf_load_acq(&task->word);
-    return (wf_task_id(task) & 0xffff) == entry >> 48 && wf_state_move(&task->word, word);
+    if ((wf_task_id(task) & 0xffff) != entry >> 48) {
+        return false;
+    }
+    bool is_guest = is_others(victim, task) && wf_task_visit(task);
+    bool is_moved = wf_state_move(&task->word, word);
+    wf_task_leave(task, is_guest);
+    return is_moved;
 }
 
 /* What has not started is its home's to start without a locked operation, and so is taking it off the deque: the thief is a
@@ -557,19 +572,16 @@ static uint32_t steal_new(struct wf_worker *worker, struct wf_worker *victim)
     if (wf_deque_count(&victim->deque) == 0 || !wf_deque_reserve(&worker->deque, STEAL_BATCH)) {
         return 0;
     }
-    enum wf_bias_try visit = wf_bias_try_one(bias, &victim->tasks.owner);
-    if (visit == WF_BIAS_NOT_NOW) {
-        return 0;
-    }
+    bool is_guest = wf_bias_visit_one(bias, &victim->tasks.owner);
     uint32_t count = wf_deque_steal(&victim->deque, batch, STEAL_BATCH);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (visit == WF_BIAS_FREE || take_along(batch[i])) {
+        if (!is_guest || take_along(victim, batch[i])) {
             wf_deque_add(&worker->deque, batch[i]);
             kept++;
         }
     }
-    wf_bias_leave(bias, visit == WF_BIAS_GUEST);
+    wf_bias_leave(bias, is_guest);
     return kept;
 }
 

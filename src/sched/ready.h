@@ -59,22 +59,24 @@ bool wf_ready_claim_locked(struct wf_worker *worker, weft_task *task, uint64_t s
 
 /* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
  * entries at the bottom of the deque, which is at `before`, go with it. A full fence for all that the caller does before
- * and after it, or guests pass a heavy one, where they come in between. False: somebody else has it. */
+ * and after it, or guests have one made, where they come in between. False: somebody else has it. */
 static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worker *worker,
                                                                  weft_task *task, uint64_t seen,
                                                                  uint64_t before, uint64_t dead)
 {
     struct wf_bias_owner *owner = &worker->tasks.owner;
-    if (WF_UNLIKELY(wf_load_rlx(&task->home) != worker->index) ||
-        WF_UNLIKELY(!wf_bias_enter(owner))) {
-        return wf_ready_claim_locked(worker, task, seen, before, dead);
+    bool is_at_home =
+        WF_LIKELY(wf_load_rlx(&task->home) == worker->index) && WF_LIKELY(wf_word_is_at_home(seen));
+    bool is_ours;
+    if (dead > 0) {
+        /* As wf_deque_lower and wf_deque_settle: nobody else is on its way to an index now. */
+        const struct wf_bias_lower lower = {&worker->deque.bottom, before - dead,
+                                            &worker->deque.top};
+        is_ours = is_at_home &&
+                  wf_bias_swap_and_lower(owner, &task->word, seen, wf_word_started(seen), &lower);
+    } else {
+        is_ours = is_at_home && wf_bias_swap(owner, &task->word, seen, wf_word_started(seen));
     }
-    bool is_ours = wf_state_start_at_home(&task->word, seen);
-    if (WF_LIKELY(is_ours) && dead > 0) {
-        wf_deque_lower(&worker->deque, before, dead);
-        wf_deque_settle(&worker->deque, before, dead);
-    }
-    wf_bias_exit(owner);
     return WF_LIKELY(is_ours) || wf_ready_claim_locked(worker, task, seen, before, dead);
 }
 

@@ -248,10 +248,11 @@ static int create(const weft_options *options, weft_runtime **out)
     if (rc < 0) {
         return rc;
     }
-    weft_runtime *runtime = calloc(1, sizeof *runtime);
+    weft_runtime *runtime = aligned_alloc(_Alignof(weft_runtime), sizeof *runtime);
     if (runtime == NULL) {
         return -ENOMEM;
     }
+    memset(runtime, 0, sizeof *runtime);
     runtime->options = *options;
     if (runtime->options.stack_bytes == 0) {
         runtime->options.stack_bytes = WF_STACK_DEFAULT;
@@ -271,7 +272,7 @@ static int create(const weft_options *options, weft_runtime **out)
         wf_solo_renew();
     }
     rc = open_workers(runtime, workers);
-    if (rc == 0 && !options->simulate && wf_fence_prepare()) {
+    if (rc == 0 && !options->simulate) {
         wf_bias_begin(&runtime->registry.bias);
     }
     if (rc == 0) {
@@ -346,6 +347,7 @@ static void serve(struct wf_worker *worker)
         wf_worker_run(worker);
     }
     wf_solo_part();
+    wf_bias_end_thread();
     wf_here_set(NULL);
     if (is_pinned) {
         (void)sched_setaffinity(0, sizeof former, &former);

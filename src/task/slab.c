@@ -342,7 +342,9 @@ void wf_registry_roll(struct wf_registry *registry, bool (*belongs)(weft_task *t
                       struct wf_roll *roll)
 {
     *roll = (struct wf_roll){.belongs = belongs};
+    bool is_guest = wf_registry_visit(registry); /* once for all */
     wf_registry_walk(registry, call_roll, roll);
+    wf_bias_leave(&registry->bias, is_guest);
     if (roll->count > 0) {
         qsort(roll->tasks, roll->count, sizeof(weft_task *), by_id);
     }

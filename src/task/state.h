@@ -154,6 +154,14 @@ static inline void wf_state_spawn(wf_au64 *word, bool is_linked)
 _Static_assert(WF_TOLLS_SHIFT == WF_EPOCH_SHIFT + 8 && WF_FREE + 1 == WF_NEW, "one number");
 _Static_assert(WF_PARKED < WF_HAS_ENDED && WF_OK == WF_HAS_ENDED, "a bit says so");
 
+/* What a list has linked goes to a deque, of a worker that did not spawn it. */
+static inline void wf_state_unlink(wf_au64 *word)
+{
+    uint64_t seen = wf_load_acq(word);
+    while (!wf_solo_cas64(word, &seen, (seen & ~WF_LINKED) | WF_MOVED)) {
+    }
+}
+
 /* A list is about to link a task that is in no deque any more. False: it is no longer NEW. */
 static inline bool wf_state_link(wf_au64 *word)
 {
@@ -326,25 +334,21 @@ static inline bool wf_state_cancel_parked(wf_au64 *word)
     return wf_solo_cas64(word, &seen, wf_word_tolled(next) + WF_COUNT_ONE);
 }
 
+/* What becomes of a NEW word by a claim. */
+static inline uint64_t wf_word_started(uint64_t word)
+{
+    return (word & ~WF_MOVED) + (WF_RUN - WF_NEW);
+}
+
 /* The joiner claims a child to run it on its own stack. False: somebody else has it, or it is to be
  * cancelled. `seen` was NEW, with nothing undelivered. Sequentially consistent: it is the full fence between
  * what the joiner has published and its next look at its own requests (await/inside.c). */
 static inline bool wf_state_start_inside(wf_au64 *word, uint64_t seen)
 {
-    return wf_cas_sc(word, &seen, (seen & ~WF_MOVED) + (WF_RUN - WF_NEW));
+    return wf_cas_sc(word, &seen, wf_word_started(seen));
 }
 
-/* The same where nobody else can change the word now (wf_bias_enter): of a task that is at home. */
-static inline bool wf_state_start_at_home(wf_au64 *word, uint64_t seen)
-{
-    bool is_there = wf_load_acq(word) == seen && (seen & (WF_MOVED | WF_LINKED)) == 0;
-    if (WF_LIKELY(is_there)) {
-        wf_store_rel(word, seen + (WF_RUN - WF_NEW));
-    }
-    return is_there;
-}
-
-/* May a worker change the word without a locked operation, the one at whose home it is? */
+/* May the worker at whose home it is change the word without a locked operation (base/bias.h)? */
 static inline bool wf_word_is_at_home(uint64_t word)
 {
     return (word & (WF_LIFE_MASK | WF_LINKED | WF_MOVED)) == WF_NEW;
