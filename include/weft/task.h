@@ -158,9 +158,8 @@ typedef struct weft_weak {
 /* {0} for NULL. Any thread that holds a handle. */
 WEFT_API weft_weak weft_weak_of(weft_task *task);
 
-/* A new handle, to be dropped; NULL once the last handle of the task is gone. Any thread. Until somebody in the runtime
- * upgrades, takes a snapshot of its tasks, or cancels one that awaits, an await of a child is a locked instruction
- * cheaper; the first such call takes ten microseconds longer (docs/architecture.md, "Bias"). */
+/* A new handle, to be dropped; NULL once the last handle of the task is gone. Any thread. Some nanoseconds, or
+ * 20 us where workers are spawning and awaiting at the same time. */
 WEFT_API WEFT_NODISCARD weft_task *weft_upgrade(weft_weak weak);
 
 /* A snapshot of the unfinished tasks, ordered by id. Owns and allocates nothing.
