@@ -25,7 +25,7 @@ ptrdiff_t wf_bias_rseq;
 /* How many operations an owner makes before it is biased again. */
 enum { PATIENCE_LEAST = 64, PATIENCE_MOST = 1 << 20 };
 
-/* What an owner must have been left alone for: being stopped costs it and the guest some microseconds. */
+/* What an owner must have been biased for: being stopped costs it some microseconds, and the guest twenty. */
 #define WORTH_NS 200000
 
 _Static_assert(sizeof(struct wf_bias_owner) <= 32, "beside a worker's free slots");
@@ -91,7 +91,8 @@ void wf_bias_begin(struct wf_bias *bias)
         return;
     }
     for (struct wf_bias_owner *owner = bias->owners; owner != NULL; owner = owner->next) {
-        wf_store_rlx(&owner->state, (uint8_t)WF_BIAS_HELD);
+        wf_store_rlx(&owner->states[WF_BIAS_FIRST], (uint8_t)WF_BIAS_HELD);
+        wf_store_rlx(&owner->states[WF_BIAS_SECOND], (uint8_t)WF_BIAS_HELD);
     }
     wf_store_rlx(&bias->is_any, 1U);
     wf_store_rel(&bias->is_possible, (uint8_t)1);
@@ -99,34 +100,52 @@ void wf_bias_begin(struct wf_bias *bias)
 
 void wf_bias_forked(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
-    wf_store_rlx(&owner->state, (uint8_t)WF_BIAS_NONE);
+    wf_store_rlx(&owner->states[WF_BIAS_FIRST], (uint8_t)WF_BIAS_NONE);
+    wf_store_rlx(&owner->states[WF_BIAS_SECOND], (uint8_t)WF_BIAS_NONE);
     wf_store_rlx(&bias->is_any, 0U);
     wf_store_rlx(&bias->is_possible, (uint8_t)0);
 }
 
 /* ---- stopping, under the lock ---- */
 
-/* It is being stopped; how long it has been left alone for says when it may be biased again. */
-static bool take_from(struct wf_bias_owner *owner, int64_t now_ns)
+static bool begin_stopping(struct wf_bias_owner *owner, enum wf_bias_kind kind)
 {
-    if (wf_load_rlx(&owner->state) == WF_BIAS_NONE) {
+    if (wf_load_rlx(&owner->states[kind]) == WF_BIAS_NONE) {
         return false;
     }
-    uint32_t more = owner->patience < PATIENCE_MOST ? 2 * owner->patience : (uint32_t)PATIENCE_MOST;
-    owner->patience = now_ns - owner->stopped_ns >= WORTH_NS ? (uint32_t)PATIENCE_LEAST : more;
-    owner->stopped_ns = now_ns;
-    wf_store_rlx(&owner->left, owner->patience);
-    wf_store_sc(&owner->state, (uint8_t)WF_BIAS_STOPPING);
+    wf_store_sc(&owner->states[kind], (uint8_t)WF_BIAS_STOPPING);
     return true;
 }
 
-static bool take_from_all(struct wf_bias *bias, int64_t now_ns)
+/* How long it has been biased for says when it may be again. */
+static bool take_first(struct wf_bias_owner *owner, int64_t now_ns)
+{
+    if (!begin_stopping(owner, WF_BIAS_FIRST)) {
+        return false;
+    }
+    uint32_t more = owner->patience < PATIENCE_MOST ? 2 * owner->patience : (uint32_t)PATIENCE_MOST;
+    owner->patience = now_ns - owner->since_ns >= WORTH_NS ? (uint32_t)PATIENCE_LEAST : more;
+    wf_store_rlx(&owner->left, owner->patience);
+    return true;
+}
+
+static bool take_all(struct wf_bias *bias, int64_t now_ns)
 {
     bool is_taken = false;
     for (struct wf_bias_owner *owner = bias->owners; owner != NULL; owner = owner->next) {
-        is_taken = take_from(owner, now_ns) || is_taken;
+        is_taken = take_first(owner, now_ns) || is_taken;
+        is_taken = begin_stopping(owner, WF_BIAS_SECOND) || is_taken;
     }
     return is_taken;
+}
+
+static void end_stopping(struct wf_bias_owner *owner)
+{
+    for (int kind = 0; kind < WF_BIAS_KINDS; kind++) {
+        if (wf_load_rlx(&owner->states[kind]) == WF_BIAS_STOPPING) {
+            wf_store_sc(&owner->states[kind], (uint8_t)WF_BIAS_NONE);
+        }
+    }
 }
 
 /* Those that are being stopped have stopped. Where the kernel refuses it is all of them, and for good. */
@@ -134,13 +153,11 @@ static void finish_stopping(struct wf_bias *bias, int64_t now_ns)
 {
     bool is_possible = restart_all();
     if (!is_possible) {
-        (void)take_from_all(bias, now_ns);
+        (void)take_all(bias, now_ns);
         (void)restart_all();
     }
     for (struct wf_bias_owner *owner = bias->owners; owner != NULL; owner = owner->next) {
-        if (wf_load_rlx(&owner->state) == WF_BIAS_STOPPING) {
-            wf_store_sc(&owner->state, (uint8_t)WF_BIAS_NONE);
-        }
+        end_stopping(owner);
     }
     if (!is_possible) {
         wf_store_rel(&bias->is_possible, (uint8_t)0);
@@ -151,7 +168,7 @@ __attribute__((noinline)) void wf_bias_stop(struct wf_bias *bias, struct wf_bias
 {
     wf_lock(&bias->lock);
     int64_t now_ns = wf_monotonic_ns();
-    if (owner != NULL ? take_from(owner, now_ns) : take_from_all(bias, now_ns)) {
+    if (owner != NULL ? take_first(owner, now_ns) : take_all(bias, now_ns)) {
         finish_stopping(bias, now_ns);
     }
     if (owner == NULL) {
@@ -162,6 +179,21 @@ __attribute__((noinline)) void wf_bias_stop(struct wf_bias *bias, struct wf_bias
 
 /* ---- coming back ---- */
 
+/* Under the lock. Where there are guests it has changed nothing by it. */
+static void renew(struct wf_bias *bias, struct wf_bias_owner *owner)
+{
+    uint8_t second = wf_load_rlx(&owner->states[WF_BIAS_SECOND]);
+    owner->since_ns = wf_monotonic_ns();
+    wf_store_sc(&bias->is_any, 1U);
+    wf_store_sc(&owner->states[WF_BIAS_FIRST], (uint8_t)WF_BIAS_HELD);
+    wf_store_sc(&owner->states[WF_BIAS_SECOND], (uint8_t)WF_BIAS_HELD);
+    if (wf_load_sc(&bias->guests) != 0 || wf_load_rlx(&bias->is_possible) == 0) {
+        wf_store_sc(&owner->states[WF_BIAS_FIRST], (uint8_t)WF_BIAS_NONE);
+        wf_store_sc(&owner->states[WF_BIAS_SECOND], second);
+        wf_store_rlx(&owner->left, (uint32_t)PATIENCE_LEAST);
+    }
+}
+
 __attribute__((noinline)) void wf_bias_renew(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
     if (wf_load_rlx(&bias->is_possible) == 0) {
@@ -169,12 +201,7 @@ __attribute__((noinline)) void wf_bias_renew(struct wf_bias *bias, struct wf_bia
     } else if (wf_load_rlx(&bias->guests) != 0 || !wf_trylock(&bias->lock)) {
         wf_store_rlx(&owner->left, (uint32_t)PATIENCE_LEAST);
     } else {
-        wf_store_sc(&bias->is_any, 1U);
-        wf_store_sc(&owner->state, (uint8_t)WF_BIAS_HELD);
-        if (wf_load_sc(&bias->guests) != 0 || wf_load_rlx(&bias->is_possible) == 0) {
-            wf_store_sc(&owner->state, (uint8_t)WF_BIAS_NONE); /* it has changed nothing by it */
-            wf_store_rlx(&owner->left, (uint32_t)PATIENCE_LEAST);
-        }
+        renew(bias, owner);
         wf_unlock(&bias->lock);
     }
 }

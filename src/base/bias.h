@@ -36,6 +36,13 @@
 #define WF_BIAS_CAN 0
 #endif
 
+/* An owner is biased twice: those who come often stop what it does to the first kind of words alone. */
+enum wf_bias_kind {
+    WF_BIAS_FIRST,  /* wf_bias_swap, wf_bias_swap_and_lower */
+    WF_BIAS_SECOND, /* wf_bias_clear_low */
+    WF_BIAS_KINDS,
+};
+
 enum wf_bias_state {
     WF_BIAS_NONE = 0,
     WF_BIAS_HELD = 1,     /* known to the assembly below */
@@ -43,14 +50,14 @@ enum wf_bias_state {
 };
 
 struct wf_bias_owner {
-    /* enum wf_bias_state. The owner stores HELD, guests the others, all under the lock (seq_cst); the owner loads it in its
-     * sequences, guests when they come (seq_cst). */
-    wf_au8 state;
+    /* enum wf_bias_state, for each kind. The owner stores HELD, guests the others, all under the lock (seq_cst); the owner
+     * loads them in its sequences, guests when they come (seq_cst). */
+    wf_au8 states[WF_BIAS_KINDS];
     /* Operations until it tries to be biased again: the owner counts down, guests store under the lock (relaxed). */
     wf_au32 left;
     struct wf_bias_owner *next; /* set before the owners start */
     uint32_t patience;          /* under the lock, and so is the rest */
-    int64_t stopped_ns;
+    int64_t since_ns;           /* when it began to be biased */
 };
 
 struct wf_bias {
@@ -126,8 +133,8 @@ static inline __attribute__((always_inline)) bool wf_bias_swap(struct wf_bias_ow
     __asm__ goto(WF_BIAS_BEGIN "cmpq %[expected], %[word]\n\t"
                                "jne %l[refused]\n\t" WF_BIAS_COMMIT
                  :
-                 : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->state), [word] "m"(*word),
-                   [expected] "r"(expected), [value] "r"(value)
+                 : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->states[WF_BIAS_FIRST]),
+                   [word] "m"(*word), [expected] "r"(expected), [value] "r"(value)
                  : "memory", "cc", "rax"
                  : refused);
     return true;
@@ -150,7 +157,7 @@ static inline __attribute__((always_inline)) bool wf_bias_clear_low(
                       "movl $0, %[word]\n"
                       "13:\n"
         :
-        : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->state), [word] "m"(*word),
+        : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->states[WF_BIAS_SECOND]), [word] "m"(*word),
           [expected] "er"(expected), [one] "m"(*unless->words[0]), [first] "r"(unless->first_bits),
           [other] "m"(*unless->words[1]), [second] "iq"(unless->second_bits)
         : "memory", "cc", "rax"
@@ -171,9 +178,9 @@ static inline __attribute__((always_inline)) bool wf_bias_swap_and_lower(
                                "jae %l[refused]\n\t"
                                "movq %[to], %[bottom]\n\t" WF_BIAS_COMMIT
                  :
-                 : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->state), [word] "m"(*word),
-                   [expected] "r"(expected), [value] "r"(value), [top] "m"(*lower->top),
-                   [to] "r"(lower->to), [bottom] "m"(*lower->bottom)
+                 : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->states[WF_BIAS_FIRST]),
+                   [word] "m"(*word), [expected] "r"(expected), [value] "r"(value),
+                   [top] "m"(*lower->top), [to] "r"(lower->to), [bottom] "m"(*lower->bottom)
                  : "memory", "cc", "rax"
                  : refused);
     return true;
@@ -229,10 +236,10 @@ static inline void wf_bias_count(struct wf_bias *bias, struct wf_bias_owner *own
 
 /* ---- guests: any thread, also under locks ---- */
 
-/* Takes the bias of `owner`, or of all (NULL), if it is not gone by now. */
+/* Takes the first bias of `owner`, or both of all (NULL), if they are not gone by now. */
 void wf_bias_stop(struct wf_bias *bias, struct wf_bias_owner *owner);
 
-/* Comes: until he leaves nobody is biased. True: he must leave. May nest. */
+/* Comes: until he leaves nobody is biased in any way. True: he must leave. May nest. */
 static inline bool wf_bias_visit(struct wf_bias *bias)
 {
     if (wf_load_acq(&bias->is_possible) == 0) {
@@ -245,14 +252,14 @@ static inline bool wf_bias_visit(struct wf_bias *bias)
     return true;
 }
 
-/* The same for what belongs to one of them. */
+/* The same for words of the first kind of one of them. */
 static inline bool wf_bias_visit_one(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
     if (wf_load_acq(&bias->is_possible) == 0) {
         return false;
     }
     (void)wf_add_sc(&bias->guests, 1U);
-    if (WF_UNLIKELY(wf_load_sc(&owner->state) != WF_BIAS_NONE)) {
+    if (WF_UNLIKELY(wf_load_sc(&owner->states[WF_BIAS_FIRST]) != WF_BIAS_NONE)) {
         wf_bias_stop(bias, owner);
     }
     return true;
