@@ -97,6 +97,12 @@ struct wf_bias_lower {
     wf_au64 *top;
 };
 
+/* The owner: is it worth trying? */
+static inline bool wf_bias_is_held(struct wf_bias_owner *owner)
+{
+    return WF_LIKELY(wf_load_rlx(&owner->states[WF_BIAS_FIRST]) == WF_BIAS_HELD);
+}
+
 #if WF_BIAS_CAN
 
 /* Where a thread's struct rseq lies, from its thread pointer on. Set before there are owners. */

@@ -77,35 +77,12 @@ uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest)
     return dead;
 }
 
-/* ---- claiming ---- */
-
-static bool claim(struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before,
-                  uint64_t dead)
+__attribute__((noinline)) bool wf_ready_claim_elsewhere(struct wf_worker *worker, weft_task *task,
+                                                        uint64_t seen, uint64_t before,
+                                                        uint64_t dead)
 {
-    if (dead > 0) {
-        wf_deque_lower(&worker->deque, before, dead);
-    }
-    if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
-        wf_deque_restore(&worker->deque, before);
-        worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
-        return false;
-    }
-    wf_fence_after_rmw();
-    if (dead > 0) {
-        wf_deque_settle(&worker->deque, before, dead);
-    }
-    return true;
-}
-
-__attribute__((noinline)) bool wf_ready_claim_locked(struct wf_worker *worker, weft_task *task,
-                                                     uint64_t seen, uint64_t before, uint64_t dead)
-{
-    if (!is_others(worker, task)) {
-        wf_bias_count(&worker->runtime->registry.bias, &worker->tasks.owner);
-        return claim(worker, task, seen, before, dead);
-    }
     bool is_guest = wf_task_visit(task);
-    bool is_ours = claim(worker, task, seen, before, dead);
+    bool is_ours = wf_ready_claim_locked(worker, task, seen, before, dead);
     wf_task_leave(task, is_guest);
     return is_ours;
 }

@@ -53,9 +53,44 @@ static inline __attribute__((always_inline)) weft_task *wf_ready_take_seen(struc
  * those of tasks that were claimed elsewhere in it before. */
 uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest);
 
-/* The same by a locked operation, for who is not biased, or not the task's home. */
-bool wf_ready_claim_locked(struct wf_worker *worker, weft_task *task, uint64_t seen,
-                           uint64_t before, uint64_t dead);
+/* A joiner claims a task that has not started, as wf_ready_claim, by a locked operation, which is a full fence. */
+static inline __attribute__((always_inline)) bool wf_ready_claim_locked(
+    struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before, uint64_t dead)
+{
+    if (dead > 0) {
+        wf_deque_lower(&worker->deque, before, dead);
+    }
+    if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
+        wf_deque_restore(&worker->deque, before);
+        worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
+        return false;
+    }
+    wf_fence_after_rmw();
+    if (dead > 0) {
+        wf_deque_settle(&worker->deque, before, dead);
+    }
+    return true;
+}
+
+/* ... of a task that is not at home here. */
+bool wf_ready_claim_elsewhere(struct wf_worker *worker, weft_task *task, uint64_t seen,
+                              uint64_t before, uint64_t dead);
+
+/* ... of one that is, without a locked operation. False: nothing has changed but that the deque may be lowered. */
+static inline __attribute__((always_inline)) bool wf_ready_claim_biased(
+    struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before, uint64_t dead)
+{
+    struct wf_bias_owner *owner = &worker->tasks.owner;
+    if (!wf_word_is_at_home(seen) || !wf_bias_is_held(owner)) {
+        return false;
+    }
+    if (dead == 0) {
+        return wf_bias_swap(owner, &task->word, seen, wf_word_started(seen));
+    }
+    /* As wf_deque_lower and wf_deque_settle: nobody else is on its way to an index now. */
+    const struct wf_bias_lower lower = {&worker->deque.bottom, before - dead, &worker->deque.top};
+    return wf_bias_swap_and_lower(owner, &task->word, seen, wf_word_started(seen), &lower);
+}
 
 /* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
  * entries at the bottom of the deque, which is at `before`, go with it. A full fence for all that the caller does before
@@ -64,20 +99,14 @@ static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worke
                                                                  weft_task *task, uint64_t seen,
                                                                  uint64_t before, uint64_t dead)
 {
-    struct wf_bias_owner *owner = &worker->tasks.owner;
-    bool is_at_home =
-        WF_LIKELY(wf_load_rlx(&task->home) == worker->index) && WF_LIKELY(wf_word_is_at_home(seen));
-    bool is_ours;
-    if (dead > 0) {
-        /* As wf_deque_lower and wf_deque_settle: nobody else is on its way to an index now. */
-        const struct wf_bias_lower lower = {&worker->deque.bottom, before - dead,
-                                            &worker->deque.top};
-        is_ours = is_at_home &&
-                  wf_bias_swap_and_lower(owner, &task->word, seen, wf_word_started(seen), &lower);
-    } else {
-        is_ours = is_at_home && wf_bias_swap(owner, &task->word, seen, wf_word_started(seen));
+    if (WF_UNLIKELY(wf_load_rlx(&task->home) != worker->index)) {
+        return wf_ready_claim_elsewhere(worker, task, seen, before, dead);
     }
-    return WF_LIKELY(is_ours) || wf_ready_claim_locked(worker, task, seen, before, dead);
+    if (WF_LIKELY(wf_ready_claim_biased(worker, task, seen, before, dead))) {
+        return true;
+    }
+    wf_bias_count(&worker->tasks.registry->bias, &worker->tasks.owner);
+    return wf_ready_claim_locked(worker, task, seen, before, dead);
 }
 
 /* The lane whose turn it is: where both have something, the one that was not served last. */
