@@ -22,13 +22,14 @@ extern const unsigned int __rseq_size __attribute__((weak));
 ptrdiff_t wf_bias_rseq;
 #endif
 
-/* How many operations an owner makes before it is biased again. */
-enum { PATIENCE_LEAST = 64, PATIENCE_MOST = 1 << 20 };
+/* How long an owner makes locked operations once it was stopped. */
+#define PATIENCE_LEAST_NS 10000
+#define PATIENCE_MOST_NS 20000000
 
-/* What an owner must have been biased for: being stopped costs it some microseconds, and the guest twenty. */
+/* How long it must have been biased for: being stopped costs it some microseconds, and the guest twenty. */
 #define WORTH_NS 200000
 
-_Static_assert(sizeof(struct wf_bias_owner) <= 32, "beside a worker's free slots");
+_Static_assert(sizeof(struct wf_bias_owner) <= 48, "beside a worker's free slots");
 
 /* ---- what the kernel and the C library give ---- */
 
@@ -80,7 +81,7 @@ void wf_bias_end_thread(void)
 
 void wf_bias_add(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
-    owner->patience = PATIENCE_LEAST;
+    owner->patience_ns = PATIENCE_LEAST_NS;
     owner->next = bias->owners;
     bias->owners = owner;
 }
@@ -123,9 +124,13 @@ static bool take_first(struct wf_bias_owner *owner, int64_t now_ns)
     if (!begin_stopping(owner, WF_BIAS_FIRST)) {
         return false;
     }
-    uint32_t more = owner->patience < PATIENCE_MOST ? 2 * owner->patience : (uint32_t)PATIENCE_MOST;
-    owner->patience = now_ns - owner->since_ns >= WORTH_NS ? (uint32_t)PATIENCE_LEAST : more;
-    wf_store_rlx(&owner->left, owner->patience);
+    bool was_worth_it = now_ns - owner->since_ns >= WORTH_NS;
+    if (was_worth_it && owner->patience_ns > PATIENCE_LEAST_NS) {
+        owner->patience_ns /= 2;
+    } else if (!was_worth_it && owner->patience_ns < PATIENCE_MOST_NS) {
+        owner->patience_ns *= 2;
+    }
+    wf_store_rlx(&owner->again_ns, now_ns + owner->patience_ns);
     return true;
 }
 
@@ -180,28 +185,29 @@ __attribute__((noinline)) void wf_bias_stop(struct wf_bias *bias, struct wf_bias
 /* ---- coming back ---- */
 
 /* Under the lock. Where there are guests it has changed nothing by it. */
-static void renew(struct wf_bias *bias, struct wf_bias_owner *owner)
+static bool try_renew(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
     uint8_t second = wf_load_rlx(&owner->states[WF_BIAS_SECOND]);
-    owner->since_ns = wf_monotonic_ns();
     wf_store_sc(&bias->is_any, 1U);
     wf_store_sc(&owner->states[WF_BIAS_FIRST], (uint8_t)WF_BIAS_HELD);
     wf_store_sc(&owner->states[WF_BIAS_SECOND], (uint8_t)WF_BIAS_HELD);
-    if (wf_load_sc(&bias->guests) != 0 || wf_load_rlx(&bias->is_possible) == 0) {
-        wf_store_sc(&owner->states[WF_BIAS_FIRST], (uint8_t)WF_BIAS_NONE);
-        wf_store_sc(&owner->states[WF_BIAS_SECOND], second);
-        wf_store_rlx(&owner->left, (uint32_t)PATIENCE_LEAST);
+    if (wf_load_sc(&bias->guests) == 0 && wf_load_rlx(&bias->is_possible) != 0) {
+        return true;
     }
+    wf_store_sc(&owner->states[WF_BIAS_FIRST], (uint8_t)WF_BIAS_NONE);
+    wf_store_sc(&owner->states[WF_BIAS_SECOND], second);
+    return false;
 }
 
-__attribute__((noinline)) void wf_bias_renew(struct wf_bias *bias, struct wf_bias_owner *owner)
+__attribute__((noinline)) void wf_bias_renew(struct wf_bias *bias, struct wf_bias_owner *owner,
+                                             int64_t now_ns)
 {
     if (wf_load_rlx(&bias->is_possible) == 0) {
-        wf_store_rlx(&owner->left, UINT32_MAX);
-    } else if (wf_load_rlx(&bias->guests) != 0 || !wf_trylock(&bias->lock)) {
-        wf_store_rlx(&owner->left, (uint32_t)PATIENCE_LEAST);
-    } else {
-        renew(bias, owner);
+        wf_store_rlx(&owner->again_ns, INT64_MAX);
+    } else if (wf_load_rlx(&bias->guests) == 0 && wf_trylock(&bias->lock)) {
+        if (try_renew(bias, owner)) {
+            owner->since_ns = now_ns;
+        }
         wf_unlock(&bias->lock);
     }
 }

@@ -3,9 +3,8 @@
  *
  * What: several owners, threads all. A biased owner changes what is its own by plain loads and stores (wf_bias_swap).
  *       Anybody else who is to change such a word, or must know that it does not change, is a guest for as long: he stops
- *       one owner, or all, first. A stopped owner makes locked operations, and counts them (wf_bias_count): after so many
- *       it is biased again, if there are no guests just then; the more, the more often it was stopped before it was worth
- *       its while.
+ *       one owner, or all, first. A stopped owner makes locked operations for a while (wf_bias_look), and is biased again then,
+ *       if there are no guests just now; a longer while, if it has been stopped before it was worth it.
  * How:  the owner's change is a restartable sequence (rseq(2)): it looks whether it is biased still, compares, and stores;
  *       if its thread loses its processor, or gets a signal, before that store, the kernel has it go on elsewhere, and
  *       nothing has been changed. A guest counts himself, takes the bias away, and has the kernel restart the sequences of
@@ -53,11 +52,11 @@ struct wf_bias_owner {
     /* enum wf_bias_state, for each kind. The owner stores HELD, guests the others, all under the lock (seq_cst); the owner
      * loads them in its sequences, guests when they come (seq_cst). */
     wf_au8 states[WF_BIAS_KINDS];
-    /* Operations until it tries to be biased again: the owner counts down, guests store under the lock (relaxed). */
-    wf_au32 left;
     struct wf_bias_owner *next; /* set before the owners start */
-    uint32_t patience;          /* under the lock, and so is the rest */
-    int64_t since_ns;           /* when it began to be biased */
+    /* When it may be biased again: stored under the lock, loaded by the owner (relaxed). */
+    wf_ai64 again_ns;
+    int64_t since_ns;    /* when it began to be; under the lock, and so is the next */
+    int64_t patience_ns; /* how long it does without, once stopped */
 };
 
 struct wf_bias {
@@ -226,17 +225,14 @@ static inline bool wf_bias_swap_and_lower(struct wf_bias_owner *owner, wf_au64 *
 /* Before its thread ends: the kernel is not to look at this library's sequences any more, which may be unloaded. */
 void wf_bias_end_thread(void);
 
-/* It may be biased again, if there are no guests. */
-void wf_bias_renew(struct wf_bias *bias, struct wf_bias_owner *owner);
+/* It is biased again, if there are no guests. */
+void wf_bias_renew(struct wf_bias *bias, struct wf_bias_owner *owner, int64_t now_ns);
 
-/* After a locked operation that would have been none. */
-static inline void wf_bias_count(struct wf_bias *bias, struct wf_bias_owner *owner)
+/* Now and then, by an owner that makes locked operations where none would do. */
+static inline void wf_bias_look(struct wf_bias *bias, struct wf_bias_owner *owner, int64_t now_ns)
 {
-    uint32_t left = wf_load_rlx(&owner->left);
-    if (WF_LIKELY(left > 0)) {
-        wf_store_rlx(&owner->left, left - 1);
-    } else {
-        wf_bias_renew(bias, owner);
+    if (WF_UNLIKELY(!wf_bias_is_held(owner)) && now_ns >= wf_load_rlx(&owner->again_ns)) {
+        wf_bias_renew(bias, owner, now_ns);
     }
 }
 

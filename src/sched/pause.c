@@ -41,6 +41,7 @@ void wf_sched_pause(struct wf_worker *worker)
     int64_t took_ns = now_ns - worker->paused_ns;
     worker->until_pause = took_ns < SHORT_NS ? JOINS_MOST : took_ns > LONG_NS ? JOINS_LEAST : JOINS;
     worker->paused_ns = now_ns;
+    wf_bias_look(&worker->runtime->registry.bias, &worker->tasks.owner, now_ns);
     bool is_closing = false;
     if (now_ns - worker->looked_ns >= LOOK_NS) {
         wf_worker_look(worker);

@@ -105,7 +105,6 @@ static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worke
     if (WF_LIKELY(wf_ready_claim_biased(worker, task, seen, before, dead))) {
         return true;
     }
-    wf_bias_count(&worker->tasks.registry->bias, &worker->tasks.owner);
     return wf_ready_claim_locked(worker, task, seen, before, dead);
 }
 
