@@ -22,8 +22,9 @@
  *
  * `refs` is 8 times the life of the slot, and the number of references: 2 are the Ender's.
  *
- * Properties: a reference that was taken is there until it is given back; who changed the word is heeded; a request that was handed to a child comes
- * before the joiner has left that child, and the joiner knows of it; nobody waits for ever.
+ * Properties: a reference that was taken is there until it is given back; who changed the word is heeded, even if he has
+ * dropped his handle since (REFS_LAST: the word is looked at first, and then he is not); a request that was handed to a
+ * child comes before the joiner has left that child, and the joiner knows of it; nobody waits for ever.
  *
  * The macros each break one step; check.sh makes sure that each is found wrong.
  */

@@ -39,7 +39,8 @@
  *     sees it before it goes on
  *   - nobody waits for ever
  *
- * The other macros each break one step; check.sh makes sure that each is found wrong.
+ * The other macros each break one step; check.sh makes sure that each is found wrong, but for LOWER_UNCHECKED (the bottom is
+ * lowered without a look at the top), which holds.
  */
 
 /* Settings: THIEVES, STRANGER, CANCEL; CHILDREN, ORDERS (not only the newest is joined), BUFFER, DEAD_BEFORE (a dead entry
@@ -724,7 +725,8 @@ inline free_unless_held()
 inline end_biased()
 {
     enter();
-    LOOK(!busy && !handed && (LOAD(WORD + slot) & (ASKED | JOINED)) == 0 && !has_handle[slot]); /* as in bias.pml */
+    /* One by one, and in an order that matters: bias.pml. */
+    LOOK(!busy && !handed && (LOAD(WORD + slot) & (ASKED | JOINED)) == 0 && !has_handle[slot]);
     atomic {
         assert((LOAD(WORD + slot) & LIFE_MASK) == RUN);
         is_ours = is_biased && !is_restarted;
