@@ -54,7 +54,7 @@
 #define CHILDREN 2
 #endif
 #ifndef BUFFER
-#define BUFFER 24
+#define BUFFER 28
 #endif
 
 #define STATE 0
