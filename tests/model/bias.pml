@@ -5,21 +5,26 @@
  *
  *   Ender       the worker whose task joins: spawn, claim (of which claim.pml has more), the child, wf_inside_left,
  *               wf_inside_end_biased, else wf_inside_end_unseen, end_fully, leave (await/inside.h, inside.c); its next
- *               child has the same slot. wf_bias_enter, _exit, and _renew at the claim (base/bias.h, bias.c)
- *   visit       wf_registry_visit (task/slab.h), wf_bias_visit, wf_bias_stop (base/bias.h, bias.c)
- *   Upgrader    weft_upgrade (await/task.c); wf_task_try_hold is the same with the other kind of reference
+ *               child has the same slot. wf_bias_clear_low, and wf_bias_renew at the claim (base/bias.h, bias.c)
+ *   visit       wf_registry_visit (task/slab.h), wf_bias_visit, wf_bias_stop, restart_all (base/bias.h, bias.c)
+ *   Upgrader    weft_upgrade (await/task.c); wf_task_try_hold is the same with the other kind of reference. Then it may
+ *               change the word: a request, a callback at the end. With a reference, it is no guest for that
  *   Canceller   a request to the task that joins: wf_cancel_inside, wf_inside_hold, hand_inside, wf_inside_unlock
  *               (task/cancel.c)
  *
  * Memory. x86-TSO: `stores` are those of the Ender that nobody else sees yet; process Memory makes the oldest visible at
- * any moment. Its locked operations wait until all are. The heavy fence is a moment at which all are. The others store by
- * locked operations, or under the lock of the bias. How many operations the Ender makes before it is biased again is
- * any number.
+ * any moment. Its locked operations wait until all are. The others store by locked operations, or under the lock of the
+ * bias. How many operations the Ender makes before it is biased again is any number.
+ *
+ * A change of the Ender's is a restartable sequence: `is_under_way` until its one store. A guest's restart is a moment at
+ * which all its stores are seen, and such a sequence is `is_restarted`: it goes no further, and is refused. The kernel may
+ * do the same to it at any moment.
  *
  * `refs` is 8 times the life of the slot, and the number of references: 2 are the Ender's.
  *
- * Properties: a reference that was taken is there until it is given back; a request that was handed to a child comes
- * before the joiner has left that child, and the joiner knows of it; nobody waits for ever.
+ * Properties: a reference that was taken is there until it is given back; who changed the word is heeded, even if he has
+ * dropped his handle since (REFS_LAST: the word is looked at first, and then he is not); a request that was handed to a
+ * child comes before the joiner has left that child, and the joiner knows of it; nobody waits for ever.
  *
  * The macros each break one step; check.sh makes sure that each is found wrong.
  */
@@ -29,20 +34,20 @@
 
 #define JOINS 0
 #define REFS 1
-#define WITHIN 2
-#define STATE 3
-#define LOCK 4 /* of the bias */
+#define STATE 2
+#define LOCK 3 /* of the bias */
 
 /* of the bias */
 #define NONE 0
 #define HELD 1
 #define STOPPING 2
 
-byte memory[5];
-byte last[5];    /* what the Ender stored last */
-byte pending[5]; /* how many of its stores are on their way */
+byte memory[4];
+byte last[4];    /* what the Ender stored last */
+byte pending[4]; /* how many of its stores are on their way */
 chan stores = [16] of { byte, byte };
 
+bool is_under_way, is_restarted; /* the Ender's sequence */
 byte guests;
 bool is_any = true;      /* some worker may be biased */
 bool lock, busy, handed; /* of the task that joins */
@@ -67,6 +72,21 @@ proctype Memory()
     od
 }
 
+/* restart_all */
+inline restart()
+{
+#ifdef WITHOUT_FENCE
+    skip
+#else
+    atomic {
+        empty(stores);
+#ifndef WITHOUT_RESTART
+        is_restarted = is_under_way
+#endif
+    }
+#endif
+}
+
 inline visit()
 {
 #ifndef UNCOUNTED
@@ -83,17 +103,12 @@ inline visit()
         :: memory[STATE] == NONE -> skip
         :: else ->
             memory[STATE] = STOPPING;
-#ifndef WITHOUT_FENCE
-            empty(stores);
-#endif
+            restart();
             memory[STATE] = NONE
         fi;
         is_any = false;
         memory[LOCK] = 0
-    fi;
-#ifndef WITHOUT_WAITING
-    memory[WITHIN] == 0
-#endif
+    fi
 }
 
 inline leave()
@@ -136,43 +151,60 @@ inline renew()
     fi
 }
 
+/* Looks, in `may`. Who was restarted may look in vain. */
+#define LOOK(condition) may = may && !is_restarted && (condition)
+
+/* wf_inside_end_biased: in `may` */
+inline end_biased()
+{
+#ifdef LOOK_EARLY
+    may = LOAD(STATE) == HELD;
+    is_under_way = true;
+#else
+    is_under_way = true;
+    may = LOAD(STATE) == HELD;
+#endif
+#ifndef REFS_LAST
+    LOOK(LOAD(REFS) == SOLE(life));
+#endif
+    LOOK(!told[life]);
+    LOOK(!busy && !handed);
+#ifdef REFS_LAST
+    LOOK(LOAD(REFS) == SOLE(life));
+#endif
+    atomic {
+        if
+        :: may && !is_restarted ->
+            assert(!told[life]);
+            stores!REFS,8 * life;
+            last[REFS] = 8 * life;
+            pending[REFS]++;
+            left[life] = true
+        :: true -> may = false /* the kernel may always have come */
+        fi;
+        is_under_way = false;
+        is_restarted = false
+    }
+}
+
 proctype Ender()
 {
     byte life = 1;
-    byte refs;
-    bool may, is_told, is_marked, is_alone;
+    bool may, is_alone;
     do
     :: life > LIVES -> break
     :: else ->
         store(REFS, SOLE(life));
         store(JOINS, life);
         if
-        :: LOAD(STATE) == HELD -> skip /* the claim, within or, as if all were seen by now, locked */
+        :: LOAD(STATE) == HELD -> skip /* the claim, biased or, as if all were seen by now, locked */
         :: else -> renew(); empty(stores)
         fi;
         store(JOINS, 0);
-        may = LOAD(STATE) == HELD;
+        end_biased();
         if
-        :: !may -> goto locked
-        :: else
-        fi;
-#ifndef WITHOUT_MARK
-        store(WITHIN, 1);
-#endif
-#ifndef LOOK_EARLY
-        may = LOAD(STATE) == HELD;
-#endif
-        refs = LOAD(REFS);
-        is_told = told[life];
-        is_marked = busy || handed;
-        if
-        :: may && !is_told && !is_marked && refs == SOLE(life) ->
-            store(REFS, 8 * life);
-            store(WITHIN, 0);
-            left[life] = true
+        :: may -> skip
         :: else ->
-            store(WITHIN, 0);
-locked:
             empty(stores);
             atomic {
                 is_alone = memory[REFS] == SOLE(life) && !told[life];
@@ -220,6 +252,10 @@ proctype Upgrader()
 #ifndef WITHOUT_VISIT
         leave();
 #endif
+        if
+        :: told[life] = true
+        :: true
+        fi;
         atomic { assert(memory[REFS] / 8 == life && memory[REFS] % 8 > 0); memory[REFS]-- }
     :: else ->
 #ifndef WITHOUT_VISIT
@@ -280,7 +316,7 @@ proctype Monitor()
 {
     timeout;
     assert(ended == 3 && empty(stores));
-    assert(memory[REFS] % 8 == 0 && memory[WITHIN] == 0 && memory[LOCK] == 0 && guests == 0 && !busy && !lock)
+    assert(memory[REFS] % 8 == 0 && memory[LOCK] == 0 && guests == 0 && !busy && !lock)
 }
 
 init

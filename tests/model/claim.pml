@@ -3,13 +3,14 @@
  *
  * What is modelled, and where it lies in src/:
  *
- *   Owner       a biased worker (base/bias.h, bias.c): wf_bias_enter, _exit, _count, _renew. Its task spawns children and joins
- *               them, the newest or the oldest first: spawn (sched/spawn.c), wf_inside_claim (await/inside.h), wf_ready_claim,
- *               wf_ready_claim_locked, wf_ready_count_dead (sched/ready.h, ready.c), wf_state_start_at_home,
- *               wf_state_start_inside (task/state.h), wf_deque_lower, _settle, _restore (queue/deque.h), wf_inside_stand_back;
- *               its own look at requests; the end of the child, quickly within as in wf_inside_end_biased, or slowly. What it
- *               does not join, or what somebody else has, it takes from the top of its deque as its host does
- *   Thief       steal_new, take_along (ready.c), wf_bias_try_one, wf_deque_steal, wf_state_move; resolve, later
+ *   Owner       a biased worker (base/bias.h, bias.c): wf_bias_swap, _swap_and_lower, _clear_low, _count, _renew. Its task
+ *               spawns children and joins them, the newest or the oldest first: spawn (sched/spawn.c), claim_at_once,
+ *               claim_in_order (await/inside.c), wf_inside_claim (await/inside.h), wf_ready_claim, wf_ready_claim_locked,
+ *               wf_ready_count_dead (sched/ready.h, ready.c), wf_state_start_inside (task/state.h), wf_deque_lower, _settle,
+ *               _restore (queue/deque.h), wf_inside_stand_back; its own look at requests; the end of the child, quickly as
+ *               in wf_inside_end_biased, or slowly. What it does not join, or what somebody else has, it takes from the top
+ *               of its deque as its host does
+ *   Thief       steal_new, take_along (ready.c), wf_bias_visit_one, wf_deque_steal, wf_state_move; resolve, later
  *   Stranger    has a handle of one child: wf_task_visit (slab.h) and wf_state_request, wf_state_join, or
  *               wf_state_start_inside as a joiner elsewhere; weft_drop
  *   Canceller   of the task that joins: wf_state_request, wf_registry_visit, runs_inside, cancel_inside (task/cancel.c)
@@ -17,13 +18,17 @@
  * A child that is run inside may wait until the Canceller's request comes to it, if nobody has taken that before.
  *
  * Memory. x86-TSO: `stores` are those of the Owner that nobody else sees yet; process Memory makes the oldest visible at
- * any moment. The Owner's locked operations wait until all are. The heavy fence is a moment at which all are. The others
- * store by locked operations only, or under the lock of the bias; seen later these would only come later. How many operations
- * the Owner makes before it tries to be biased again is any number.
+ * any moment. The Owner's locked operations wait until all are. The others store by locked operations only, or under the
+ * lock of the bias; seen later these would only come later. How many operations the Owner makes before it tries to be biased
+ * again is any number.
+ *
+ * A change of the Owner's is a restartable sequence: `is_under_way` until the store that commits it. A guest's restart is a
+ * moment at which all its stores are seen, and such a sequence is `is_restarted`: it goes no further, and is refused. The
+ * kernel may do the same to it at any moment.
  *
  * A word is the life, three flags, and 32 times the number of lives before; a token names slot and life.
  *
- * Left out: references but for the Stranger's (bias.pml has them); several owners; where the kernel refuses the fence;
+ * Left out: references but for the Stranger's (bias.pml has them); several owners; where the kernel refuses the restart;
  * lists that link new tasks (nobody claims such a one inside).
  *
  * Properties, by assertions and where nothing moves any more (Monitor):
@@ -34,27 +39,34 @@
  *     sees it before it goes on
  *   - nobody waits for ever
  *
- * The other macros each break one step; check.sh makes sure that each is found wrong.
+ * The other macros each break one step; check.sh makes sure that each is found wrong, but for LOWER_UNCHECKED (the bottom is
+ * lowered without a look at the top), which holds.
  */
 
-/* Settings: THIEVES, STRANGER, CANCEL; CHILDREN, ORDERS (not only the newest is joined), BUFFER. */
+/* Settings: THIEVES, STRANGER, CANCEL; CHILDREN, ORDERS (not only the newest is joined), BUFFER, DEAD_BEFORE (a dead entry
+ * lies at the top of the deque, as it does in src/ after the first claim). */
+#ifdef DEAD_BEFORE
+#define BEFORE 1
+#else
+#define BEFORE 0
+#endif
 #ifndef CHILDREN
 #define CHILDREN 2
 #endif
 #ifndef BUFFER
-#define BUFFER 24
+#define BUFFER 28
 #endif
 
 #define STATE 0
-#define WITHIN 1
-#define LOCK 2 /* of the bias */
-#define JOINS 3
-#define HANDLE 4 /* of one child, for the Stranger */
-#define BOTTOM 5
-#define WORD 6 /* of each slot */
+#define LOCK 1 /* of the bias */
+#define JOINS 2
+#define HANDLE 3 /* of one child, for the Stranger */
+#define BOTTOM 4
+#define WORD 5 /* of each slot */
 #define ID (WORD + CHILDREN)
 #define PLACE (ID + CHILDREN)
-#define PLACES (PLACE + CHILDREN)
+#define ROOM (CHILDREN + BEFORE)
+#define PLACES (PLACE + ROOM)
 
 /* of the bias */
 #define NONE 0
@@ -84,7 +96,8 @@ chan stores = [BUFFER] of { byte, byte };
 
 byte top;    /* of the deque: locked operations only */
 byte guests;
-bool is_any; /* some owner may be biased */
+bool is_any;                     /* some owner may be biased */
+bool is_under_way, is_restarted; /* the Owner's sequence */
 
 bool lock, busy, handed, is_asked; /* the task that joins: its lock, and in its word; is_asked: a request is undelivered */
 bool has_handle[CHILDREN];         /* the Stranger has a reference */
@@ -163,6 +176,21 @@ inline leave_bias()
 #endif
 }
 
+/* restart_all */
+inline restart()
+{
+#ifdef WITHOUT_FENCE
+    skip
+#else
+    atomic {
+        empty(stores);
+#ifndef WITHOUT_RESTART
+        is_restarted = is_under_way
+#endif
+    }
+#endif
+}
+
 /* wf_bias_stop */
 inline stop()
 {
@@ -175,23 +203,12 @@ inline stop()
 #else
         memory[STATE] = STOPPING;
 #endif
-#ifndef WITHOUT_FENCE
-        empty(stores);
-#endif
+        restart();
         memory[STATE] = NONE
     fi
 }
 
-inline await()
-{
-#ifndef WITHOUT_WAITING
-    memory[WITHIN] == 0
-#else
-    skip
-#endif
-}
-
-/* wf_bias_visit, wf_bias_visit_one without the waiting */
+/* wf_bias_visit, wf_bias_visit_one */
 inline come(is_for_all)
 {
     count_guest();
@@ -284,19 +301,11 @@ end:
     :: atomic { top < memory[BOTTOM] -> skip };
 #ifndef THIEF_UNVISITED
         come(false);
-        if
-#ifndef WITHOUT_WAITING
-        :: memory[WITHIN] == 0
-        :: memory[WITHIN] != 0 -> leave_bias(); goto next /* NOT_NOW */
-#else
-        :: true
-#endif
-        fi;
 #endif
         at = top; /* wf_deque_steal; a full fence */
         if
         :: memory[BOTTOM] > at ->
-            entry = memory[PLACE + at % CHILDREN];
+            entry = memory[PLACE + at % ROOM];
             atomic {
                 if
                 :: top == at -> top++
@@ -358,7 +367,6 @@ end:
             word = 0
         :: else
         fi;
-next:
         entry = 0
     od
 }
@@ -376,7 +384,7 @@ proctype Stranger()
 #ifndef STRANGER_UNVISITED
     word = memory[WORD + slot];
     if
-    :: (word & (LIFE_MASK | MOVED)) == NEW -> is_guest = true; come(false); await()
+    :: (word & (LIFE_MASK | MOVED)) == NEW -> is_guest = true; come(false)
     :: else
     fi;
 #endif
@@ -421,7 +429,6 @@ proctype Canceller()
     is_asked = true;
 #ifndef CANCEL_UNVISITED
     come(true);
-    await();
 #endif
     if
     :: memory[JOINS] != 0 ->
@@ -440,7 +447,6 @@ proctype Canceller()
                 assert(joining == joins);
 #ifdef CANCEL_UNVISITED
                 come(false); /* wf_task_visit, which within another visit does nothing */
-                await();
 #endif
                 hand(joins);
 #ifdef CANCEL_UNVISITED
@@ -496,33 +502,26 @@ inline renew()
     fi
 }
 
-/* wf_bias_enter: in `is_biased` */
+/* A sequence begins: in `is_biased`. */
 inline enter()
 {
+#ifdef LOOK_EARLY
     is_biased = LOAD(STATE) == HELD;
-    if
-    :: is_biased ->
-#ifndef WITHOUT_MARK
-        store(WITHIN, 1);
+    is_under_way = true
+#else
+    is_under_way = true;
+    is_biased = LOAD(STATE) == HELD
 #endif
-#ifndef LOOK_EARLY
-        is_biased = LOAD(STATE) == HELD;
-        if
-        :: !is_biased -> store(WITHIN, 0)
-        :: else
-        fi
-#endif
-    :: else
-    fi
 }
 
-inline leave_section()
+/* Looks. Who was restarted may look in vain. */
+#define LOOK(condition) is_biased = is_biased && !is_restarted && (condition)
+
+/* In the step that commits it, or refuses. */
+inline leave_sequence()
 {
-#ifndef WITHOUT_MARK
-    store(WITHIN, 0)
-#else
-    skip
-#endif
+    is_under_way = false;
+    is_restarted = false
 }
 
 inline spawn()
@@ -545,7 +544,7 @@ inline spawn()
         fi;
         put(WORD + slot, word | NEW);
         entry = TOKEN(slot, word / LIVES);
-        put(PLACE + bottom % CHILDREN, entry);
+        put(PLACE + bottom % ROOM, entry);
         bottom++;
         put(BOTTOM, bottom);
         children[children_count] = entry;
@@ -563,30 +562,37 @@ inline spawn()
     }
 }
 
-/* wf_ready_count_dead */
+/* claim_at_once or claim_in_order, with no look at what else may be dead; or wf_ready_count_dead */
 inline count_dead()
 {
     d_step {
         count = (bottom > top -> bottom - top : 0);
-        dead = 0
+        dead = (LOAD(PLACE + (bottom - 1) % ROOM) == child -> 1 : 0)
     };
     if
-    :: count > 0 && LOAD(PLACE + (bottom - 1) % CHILDREN) == child -> dead = 1
-    :: else
-    fi;
-    do
-    :: dead < count ->
-        d_step {
-            entry = LOAD(PLACE + (bottom - 1 - dead) % CHILDREN);
-            is_dead = (LOAD(WORD + SLOT(entry)) & LIFE_MASK) != NEW || LOAD(ID + SLOT(entry)) != LIFE(entry);
-            entry = 0
-        };
+    :: true
+    :: true ->
         if
-        :: is_dead -> dead++
+        :: count == 0 -> dead = 0
+        :: else
+        fi;
+        do
+        :: dead < count ->
+            d_step {
+                entry = LOAD(PLACE + (bottom - 1 - dead) % ROOM);
+                if
+                :: entry == 0 -> is_dead = true
+                :: else -> is_dead = (LOAD(WORD + SLOT(entry)) & LIFE_MASK) != NEW || LOAD(ID + SLOT(entry)) != LIFE(entry)
+                fi;
+                entry = 0
+            };
+            if
+            :: is_dead -> dead++
+            :: else -> break
+            fi
         :: else -> break
-        fi
-    :: else -> break
-    od;
+        od
+    fi;
     is_dead = false;
     count = 0
 }
@@ -620,29 +626,44 @@ inline settle()
 #define MAY_START(word) (((word) & MOVED) == 0)
 #endif
 
+/* wf_bias_swap_and_lower, wf_bias_swap: in `is_ours` */
+inline claim_biased()
+{
+    enter();
+    LOOK(LOAD(WORD + slot) == word);
+    if
+    :: is_biased && dead > 0 ->
+#ifndef LOWER_UNCHECKED
+        LOOK(top < bottom - dead);
+#endif
+        atomic {
+            if
+            :: is_biased && !is_restarted -> put(BOTTOM, bottom - dead)
+            :: else
+            fi
+        }
+    :: else
+    fi;
+    atomic {
+        if
+        :: is_biased && !is_restarted ->
+            put(WORD + slot, word + RUN - NEW);
+            begin(slot, LIFE(child));
+            assert(!was_asked[slot]);
+            is_ours = true;
+            bottom = bottom - dead
+        :: true /* the kernel may always have come */
+        fi;
+        leave_sequence()
+    }
+}
+
 /* wf_inside_claim: in `is_ours`. `word` was seen. */
 inline claim()
 {
     atomic { put(JOINS, child); joining = child };
-    enter();
     if
-    :: is_biased ->
-        if /* wf_state_start_at_home */
-        :: LOAD(WORD + slot) == word && MAY_START(word) ->
-            atomic {
-                put(WORD + slot, word + RUN - NEW);
-                begin(slot, LIFE(child));
-                assert(!was_asked[slot]);
-                is_ours = true;
-                if
-                :: dead > 0 -> put(BOTTOM, bottom - dead)
-                :: else
-                fi
-            };
-            settle()
-        :: else
-        fi;
-        leave_section()
+    :: MAY_START(word) -> claim_biased()
     :: else
     fi;
     if
@@ -700,6 +721,25 @@ inline free_unless_held()
     fi
 }
 
+/* wf_inside_end_biased: in `is_ours` */
+inline end_biased()
+{
+    enter();
+    /* One by one, and in an order that matters: bias.pml. */
+    LOOK(!busy && !handed && (LOAD(WORD + slot) & (ASKED | JOINED)) == 0 && !has_handle[slot]);
+    atomic {
+        assert((LOAD(WORD + slot) & LIFE_MASK) == RUN);
+        is_ours = is_biased && !is_restarted;
+        if
+        :: is_ours ->
+            assert(!was_flagged[slot] && handed_to != child);
+            joining = 0
+        :: true -> is_ours = false
+        fi;
+        leave_sequence()
+    }
+}
+
 /* From the claim to what the join returns. */
 inline run_child()
 {
@@ -725,19 +765,7 @@ inline run_child()
     fi;
 #endif
     store(JOINS, 0);
-    enter(); /* wf_inside_end_biased */
-    if
-    :: is_biased ->
-        d_step {
-            word = LOAD(WORD + slot);
-            is_ours = !busy && !handed && (word & (ASKED | JOINED)) == 0 && !has_handle[slot];
-            assert((word & LIFE_MASK) == RUN);
-            assert(!is_ours || (!was_flagged[slot] && handed_to != child));
-            joining = (is_ours -> 0 : joining)
-        };
-        leave_section()
-    :: else -> is_ours = false
-    fi;
+    end_biased();
     if
     :: is_ours -> free_slot()
     :: else ->
@@ -761,9 +789,9 @@ inline run_child()
 /* The host's turn: what is oldest in the deque. */
 inline take_oldest()
 {
-    d_step { count = top; entry = (count < bottom -> LOAD(PLACE + count % CHILDREN) : 0) };
+    d_step { count = top; entry = (count < bottom -> LOAD(PLACE + count % ROOM) : 0) };
     if
-    :: entry != 0 ->
+    :: count < bottom ->
         atomic {
             empty(stores);
             if
@@ -844,7 +872,8 @@ inline join()
 
 proctype Owner()
 {
-    byte spawned, bottom, children[CHILDREN], children_count, which;
+    byte spawned, children[CHILDREN], children_count, which;
+    byte bottom = BEFORE;
     byte child, slot, word, entry, dead, count;
     bool is_biased, is_ours, is_dead, starts, has_given;
     bool is_free[CHILDREN] = true;
@@ -874,7 +903,7 @@ proctype Monitor()
 {
     timeout;
     assert(ended == ALL && empty(stores));
-    assert(memory[WITHIN] == 0 && memory[LOCK] == 0 && memory[JOINS] == 0 && guests == 0);
+    assert(memory[LOCK] == 0 && memory[JOINS] == 0 && guests == 0);
     assert(begun_count == CHILDREN);
     assert(!lock && !busy);
     assert(deliveries + is_asked == HAS_CANCELLER) /* it may come when all is over */
@@ -884,6 +913,7 @@ init
 {
     atomic {
         memory[STATE] = HELD;
+        memory[BOTTOM] = BEFORE;
         is_any = true;
         run Memory();
         run Owner();
