@@ -110,12 +110,12 @@ _Static_assert((WF_OWNERS_MASK | WF_HOLDS_MASK) == UINT32_MAX, "the lower half")
 static inline bool wf_inside_end_biased(struct wf_task_cache *cache, weft_task *self,
                                         weft_task *child, uint64_t *word)
 {
-    *word =
-        wf_load_acq(&child->word); /* of what may change yet, all that matters is looked at again */
     const struct wf_bias_unless unless = {
         {&child->word, &self->word}, WF_INSIDE_TOLD, (uint8_t)(WF_BUSY | WF_HANDED)};
-    return WF_LIKELY(
-        wf_bias_clear_low(&cache->owner, &child->refs, (uint32_t)WF_INSIDE_SOLE, &unless));
+    bool is_sole =
+        wf_bias_clear_low(&cache->owner, &child->refs, (uint32_t)WF_INSIDE_SOLE, &unless);
+    *word = wf_load_acq(&child->word); /* of a slot that is nobody's yet, or for nothing */
+    return WF_LIKELY(is_sole);
 }
 
 /* Takes the last two references, one handle (or owner) and the run's; false, with nothing changed: there are

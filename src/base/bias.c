@@ -3,6 +3,7 @@
 #include "base/bias.h"
 
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@
 #if WF_BIAS_CAN
 #include <sys/rseq.h>
 
-_Static_assert(offsetof(struct rseq, rseq_cs) == 8, "bias.h");
+_Static_assert(offsetof(struct rseq, rseq_cs) == 8 && offsetof(struct rseq, cpu_id) == 4, "bias.h");
 _Static_assert(RSEQ_SIG == 0x53053053, "bias.h");
 
 /* A process of an older C library has none of these. */
@@ -51,9 +52,24 @@ static bool can_restart(void)
 #endif
 }
 
-/* All that run begin their sequences anew, and pass a fence. Where the kernel refuses (a filter was installed), time does,
- * a millisecond: no sequence runs for that long, one whose thread has lost its processor is restarted anyway, and no store
- * stays in a processor's buffer. False: so it was. */
+/* Runs on each processor in turn: who ran there has lost it. */
+static void pass_over_processors(void)
+{
+    cpu_set_t before;
+    cpu_set_t one;
+    if (sched_getaffinity(0, sizeof before, &before) != 0) {
+        return;
+    }
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        (void)sched_setaffinity(0, sizeof one, &one); /* there may be none */
+    }
+    (void)sched_setaffinity(0, sizeof before, &before);
+}
+
+/* All that run begin their sequences anew, and pass a fence. Where the kernel refuses (a filter was installed), all that run
+ * are made to lose their processors; should that be refused, too, time must do, a millisecond. False: so it was. */
 static bool restart_all(void)
 {
     const int64_t long_ns = 1000000;
@@ -62,6 +78,7 @@ static bool restart_all(void)
         return true;
     }
     int64_t end_ns = wf_monotonic_ns() + long_ns;
+    pass_over_processors();
     for (int i = 0; wf_monotonic_ns() < end_ns; i++) {
         wf_let_others(i);
     }
@@ -78,6 +95,26 @@ void wf_bias_end_thread(void)
 }
 
 /* ---- beginning ---- */
+
+void wf_bias_begin_thread(struct wf_bias *bias, struct wf_bias_owner *owner)
+{
+#if WF_BIAS_CAN
+    int32_t cpu = 0;
+    if (wf_load_acq(&bias->is_possible) != 0) {
+        __asm__ __volatile__("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(wf_bias_rseq));
+    }
+    if (cpu < 0) {
+        wf_lock(&bias->lock);
+        wf_store_sc(&owner->states[WF_BIAS_FIRST], (uint8_t)WF_BIAS_NONE);
+        wf_store_sc(&owner->states[WF_BIAS_SECOND], (uint8_t)WF_BIAS_NONE);
+        wf_store_rlx(&owner->again_ns, INT64_MAX);
+        wf_unlock(&bias->lock);
+    }
+#else
+    (void)bias;
+    (void)owner;
+#endif
+}
 
 void wf_bias_add(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
@@ -184,7 +221,7 @@ __attribute__((noinline)) void wf_bias_stop(struct wf_bias *bias, struct wf_bias
 
 /* ---- coming back ---- */
 
-/* Under the lock. Where there are guests it has changed nothing by it. */
+/* Under the lock. Where there are guests: its last changes by it are seen before they find it gone. */
 static bool try_renew(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
     uint8_t second = wf_load_rlx(&owner->states[WF_BIAS_SECOND]);

@@ -89,26 +89,21 @@ struct wf_bias_unless {
     uint8_t second_bits; /* any of these lowest of the second */
 };
 
-/* A place in a deque that is lowered with the change, if its other end, `top`, is below `to`. */
+/* A place in a deque that is lowered with the change, if its other end, `top`, is not above `to`. */
 struct wf_bias_lower {
     wf_au64 *bottom;
     uint64_t to;
     wf_au64 *top;
 };
 
-/* The owner: is it worth trying? */
-static inline bool wf_bias_is_held(struct wf_bias_owner *owner)
-{
-    return WF_LIKELY(wf_load_rlx(&owner->states[WF_BIAS_FIRST]) == WF_BIAS_HELD);
-}
-
 #if WF_BIAS_CAN
 
 /* Where a thread's struct rseq lies, from its thread pointer on. Set before there are owners. */
 extern __attribute__((visibility("hidden"))) ptrdiff_t wf_bias_rseq;
 
-/* The pointer to the sequence that is under way is the second word of struct rseq. The signature in front of the place
- * where the kernel has a thread go on is what glibc registers for this architecture. */
+/* The pointer to the sequence that is under way is the second word of struct rseq, which is touched only while the bias is held:
+ * elsewhere there may be none. The signature in front of the place where the kernel has a thread go on is what glibc
+ * registers for this architecture. */
 #define WF_BIAS_BEGIN                                    \
     ".pushsection __rseq_cs, \"aw\"\n\t"                 \
     ".balign 32\n"                                       \
@@ -120,6 +115,8 @@ extern __attribute__((visibility("hidden"))) ptrdiff_t wf_bias_rseq;
     ".long 0x53053053\n"                                 \
     "14:\tjmp %l[refused]\n\t"                           \
     ".popsection\n\t"                                    \
+    "cmpb $1, %[state]\n\t"                              \
+    "jne %l[refused]\n\t"                                \
     "leaq 11b(%%rip), %%rax\n\t"                         \
     "movq %%rax, %%fs:8(%[rseq])\n"                      \
     "12:\tcmpb $1, %[state]\n\t"                         \
@@ -147,17 +144,18 @@ refused:
     return false;
 }
 
-/* Changes the lower half of `word` from `expected` to 0, unless. Else as wf_bias_swap. */
+/* Changes the lower half of `word` from `expected` to 0, unless. Else as wf_bias_swap. The other words are looked at last:
+ * while the first is as expected nobody but guests changes them. */
 static inline __attribute__((always_inline)) bool wf_bias_clear_low(
     struct wf_bias_owner *owner, wf_au64 *word, uint32_t expected,
     const struct wf_bias_unless *unless)
 {
     __asm__ goto(
-        WF_BIAS_BEGIN "testq %[first], %[one]\n\t"
+        WF_BIAS_BEGIN "cmpl %[expected], %[word]\n\t"
+                      "jne %l[refused]\n\t"
+                      "testq %[first], %[one]\n\t"
                       "jne %l[refused]\n\t"
                       "testb %[second], %[other]\n\t"
-                      "jne %l[refused]\n\t"
-                      "cmpl %[expected], %[word]\n\t"
                       "jne %l[refused]\n\t"
                       "movl $0, %[word]\n"
                       "13:\n"
@@ -180,7 +178,7 @@ static inline __attribute__((always_inline)) bool wf_bias_swap_and_lower(
     __asm__ goto(WF_BIAS_BEGIN "cmpq %[expected], %[word]\n\t"
                                "jne %l[refused]\n\t"
                                "cmpq %[to], %[top]\n\t"
-                               "jae %l[refused]\n\t"
+                               "ja %l[refused]\n\t"
                                "movq %[to], %[bottom]\n\t" WF_BIAS_COMMIT
                  :
                  : [rseq] "r"(wf_bias_rseq), [state] "m"(owner->states[WF_BIAS_FIRST]),
@@ -222,8 +220,17 @@ static inline bool wf_bias_swap_and_lower(struct wf_bias_owner *owner, wf_au64 *
 
 #endif
 
+/* First on its thread, which may not be registered with the kernel: made by other means than the C library's. */
+void wf_bias_begin_thread(struct wf_bias *bias, struct wf_bias_owner *owner);
+
 /* Before its thread ends: the kernel is not to look at this library's sequences any more, which may be unloaded. */
 void wf_bias_end_thread(void);
+
+/* The owner. */
+static inline bool wf_bias_is_held(struct wf_bias_owner *owner)
+{
+    return WF_LIKELY(wf_load_rlx(&owner->states[WF_BIAS_FIRST]) == WF_BIAS_HELD);
+}
 
 /* It is biased again, if there are no guests. */
 void wf_bias_renew(struct wf_bias *bias, struct wf_bias_owner *owner, int64_t now_ns);

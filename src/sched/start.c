@@ -7,6 +7,7 @@
 
 #include "base/cpus.h"
 #include "base/futex.h"
+#include "fiber/hooks.h"
 #include "poll/uring.h"
 #include "sched/blocking.h"
 #include "sched/loop.h"
@@ -227,7 +228,8 @@ static int open_io(weft_runtime *runtime)
     bool is_demanded;
     weft_io_backend io = choose_io(&runtime->options, &is_demanded);
     int rc = wf_epoll_create(&runtime->poller);
-    if (rc < 0 || io == WEFT_IO_EPOLL) {
+    /* valgrind lets one thread run at a time, and does not know that a ring's call sleeps. */
+    if (rc < 0 || io == WEFT_IO_EPOLL || (io == WEFT_IO_AUTO && wf_hook_on_valgrind())) {
         return rc;
     }
     rc = open_rings(runtime);
@@ -341,6 +343,7 @@ static void serve(struct wf_worker *worker)
     }
     wf_here_set(worker);
     wf_solo_join();
+    wf_bias_begin_thread(&worker->runtime->registry.bias, &worker->tasks.owner);
     if (worker->sim != NULL) {
         wf_sim_run(worker->sim);
     } else {
