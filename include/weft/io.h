@@ -32,7 +32,9 @@ enum {
 WEFT_API WEFT_NODISCARD int weft_wait_fd(int fd, unsigned events);
 
 /* Reads up to `length` bytes: sockets, pipes, terminals; of files, at their position, what the kernel has at
- * hand, else on the blocking pool, where a read that has begun is waited for.
+ * hand, else on the blocking pool, where a read that has begun is waited for. So does, with epoll, what is blocking and
+ * neither socket nor pipe, as terminals are, once it is ready: should somebody else take what was there in
+ * between, the call waits for more, and a cancellation for the call.
  * Returns the bytes, 0 at the end, or a negative errno. -ECANCELED: nothing was read. -EBADF also when
  * weft_close closes it meanwhile. Fiber only; await point. */
 WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buffer, size_t length);
