@@ -64,10 +64,10 @@ static inline struct wf_queue *wf_queue_inside(const weft_queue *queue)
     return (struct wf_queue *)(address & ~(uintptr_t)(WF_QUEUE_LINE_BYTES - 1));
 }
 
-/* False for NULL and for zeroed memory: weft_queue_init makes the lists. */
+/* False for NULL and for zeroed memory: weft_queue_init sets the size of items, once. */
 static inline bool wf_queue_was_made(const weft_queue *queue)
 {
-    return queue != NULL && wf_queue_inside(queue)->getters.next != NULL;
+    return queue != NULL && wf_queue_inside(queue)->store.item_bytes != 0;
 }
 
 static inline uint64_t wf_queue_count_of(const struct wf_queue *q)
