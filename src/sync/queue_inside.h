@@ -64,12 +64,6 @@ static inline struct wf_queue *wf_queue_inside(const weft_queue *queue)
     return (struct wf_queue *)(address & ~(uintptr_t)(WF_QUEUE_LINE_BYTES - 1));
 }
 
-/* False for NULL and for zeroed memory: weft_queue_init sets the size of items, once. */
-static inline bool wf_queue_was_made(const weft_queue *queue)
-{
-    return queue != NULL && wf_queue_inside(queue)->store.item_bytes != 0;
-}
-
 static inline uint64_t wf_queue_count_of(const struct wf_queue *q)
 {
     return wf_load_rlx(&q->count);
@@ -89,6 +83,16 @@ static inline void wf_queue_set_count(struct wf_queue *q, uint64_t count)
 static inline bool wf_queue_is(const struct wf_queue *q, unsigned state)
 {
     return (wf_load_acq(&q->state) & state) != 0;
+}
+
+/* False for NULL and for zeroed memory, which holds nothing and is no rendezvous: both are set once. */
+static inline bool wf_queue_was_made(const weft_queue *queue)
+{
+    if (queue == NULL) {
+        return false;
+    }
+    struct wf_queue *q = wf_queue_inside(queue);
+    return q->capacity != 0 || wf_queue_is(q, WF_QUEUE_MEETS);
 }
 
 static inline bool wf_queue_is_closed(const struct wf_queue *q)
