@@ -81,7 +81,7 @@ static inline __attribute__((always_inline)) bool wf_ready_claim_biased(
     struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before, uint64_t dead)
 {
     struct wf_bias_owner *owner = &worker->tasks.owner;
-    if (!wf_word_is_at_home(seen) || !wf_bias_is_held(owner)) {
+    if (!wf_word_is_at_home(seen)) {
         return false;
     }
     if (dead == 0) {

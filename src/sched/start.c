@@ -55,27 +55,6 @@ static weft_io_backend choose_io(const weft_options *options, bool *is_demanded)
     return options->io;
 }
 
-/* ---- for the registry ---- */
-
-static const struct wf_worker *worker_here(const struct wf_registry *registry)
-{
-    const struct wf_worker *worker = wf_here();
-    return worker != NULL && &worker->runtime->registry == registry ? worker : NULL;
-}
-
-static struct wf_bias_owner *others_home(struct wf_registry *registry, const weft_task *task)
-{
-    weft_runtime *runtime = WF_CONTAINER(registry, weft_runtime, registry);
-    struct wf_worker *home = &runtime->workers[wf_load_rlx(&((weft_task *)(uintptr_t)task)->home)];
-    return home != worker_here(registry) ? &home->tasks.owner : NULL;
-}
-
-static bool is_alone(const struct wf_registry *registry)
-{
-    const struct wf_worker *worker = worker_here(registry);
-    return worker != NULL && worker->is_alone;
-}
-
 static uint32_t choose_workers(const weft_options *options)
 {
     if (options->simulate && options->seed == 0) {
@@ -240,6 +219,26 @@ static int open_io(weft_runtime *runtime)
         rc = 0;
     }
     return rc;
+}
+
+/* For the registry, which knows no workers. */
+static const struct wf_worker *worker_here(const struct wf_registry *registry)
+{
+    const struct wf_worker *worker = wf_here();
+    return worker != NULL && &worker->runtime->registry == registry ? worker : NULL;
+}
+
+static struct wf_bias_owner *others_home(struct wf_registry *registry, const weft_task *task)
+{
+    weft_runtime *runtime = WF_CONTAINER(registry, weft_runtime, registry);
+    struct wf_worker *home = &runtime->workers[wf_load_rlx(&((weft_task *)(uintptr_t)task)->home)];
+    return home != worker_here(registry) ? &home->tasks.owner : NULL;
+}
+
+static bool is_alone(const struct wf_registry *registry)
+{
+    const struct wf_worker *worker = worker_here(registry);
+    return worker != NULL && worker->is_alone;
 }
 
 static int create(const weft_options *options, weft_runtime **out)

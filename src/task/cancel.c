@@ -239,25 +239,29 @@ static void kick(weft_task *task, uint32_t again, struct wf_later *later)
     }
 }
 
+static void kick_inside_soon(struct wf_later *later, weft_task *task)
+{
+    struct wf_registry *registry = wf_task_registry(task);
+    bool is_guest = wf_registry_visit(registry);
+    if (runs_inside(task)) {
+        wf_kick_push(later, task);
+    }
+    wf_bias_leave(&registry->bias, is_guest);
+}
+
 void wf_kick_soon(struct wf_later *later, weft_task *task)
 {
     if (later->kicks != NULL || later->is_walking) {
         wf_kick_push(later, task); /* after those that came before */
         return;
     }
-    bool is_guest;
-    struct wf_registry *registry = wf_task_registry(task);
     switch (wf_state_deliver(&task->word, false)) {
     case WF_DELIVER_READY:
         later->delivered++;
         wf_later_wake(later, task);
         break;
     case WF_DELIVER_INSIDE:
-        is_guest = wf_registry_visit(registry);
-        if (runs_inside(task)) {
-            wf_kick_push(later, task);
-        }
-        wf_bias_leave(&registry->bias, is_guest);
+        kick_inside_soon(later, task);
         break;
     case WF_DELIVER_LOCK:
         wf_kick_push(later, task);
