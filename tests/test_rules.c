@@ -163,6 +163,82 @@ Test(rules, every_await_point_looks_first)
     simulate(every_await_point);
 }
 
+/* ---- misuse is told before: what the arguments alone forbid, whether there is a request or not ---- */
+
+/* -EINVAL, or `expected`, and the request is there after it. */
+static void refuses(const char *call, intptr_t rc, intptr_t expected)
+{
+    if (!wt_check(rc == expected && weft_checkpoint() == -ECANCELED)) {
+        fprintf(stderr, "%s: %ld\n", call, (long)rc);
+    }
+    (void)weft_uncancel(weft_self());
+}
+
+#define REFUSES(Expected, Call)                                 \
+    do {                                                        \
+        wt_check(weft_cancel(weft_self()) == 1);                \
+        refuses(#Call, (intptr_t)(Call), (intptr_t)(Expected)); \
+    } while (0)
+
+static intptr_t misuse_of_tasks(void *arg)
+{
+    weft_task *none = NULL;
+    static weft_completions each;
+    static weft_group group;
+    size_t index;
+
+    (void)arg;
+    ended = spawn_parked(give, word(1));
+    REFUSES(-EINVAL, weft_wait(NULL, 0, WEFT_WAIT_ALL, 0, NULL));
+    REFUSES(-EINVAL, weft_wait(&none, 1, WEFT_WAIT_ALL, WEFT_S, NULL));
+    REFUSES(-EINVAL, weft_wait(&ended, 1, (weft_wait_when)7, WEFT_S, NULL));
+    REFUSES(-EINVAL, weft_join(NULL, NULL));
+    REFUSES(-EINVAL, weft_join_shielded(NULL, NULL));
+    REFUSES(-EINVAL, weft_gather(&none, 1, NULL, WEFT_GATHER_COLLECT, NULL));
+    REFUSES(-EINVAL, weft_wait_for(NULL, 0, NULL));
+    REFUSES(-EINVAL, weft_call_for(NULL, NULL, 0, NULL));
+    REFUSES(-EINVAL, weft_completions_next(&each, &index));
+    REFUSES(-EINVAL, weft_group_drain(&group, 0));
+    REFUSES(-EINVAL, weft_select(NULL, 0, 0));
+    REFUSES(-EINVAL, weft_future_await(NULL, NULL));
+    weft_drop(ended);
+    return 0;
+}
+
+static intptr_t misuse_of_others(void *arg)
+{
+    weft_sem sem = WEFT_SEM_INIT(1);
+    static weft_barrier barrier;
+    static weft_queue queue;
+    static weft_process process;
+    static weft_stream stream;
+    char byte = 'x';
+
+    (void)arg;
+    REFUSES(-EINVAL, weft_sem_acquire(&sem, 0));
+    REFUSES(-EINVAL, weft_barrier_wait(&barrier));
+    REFUSES(-EINVAL, weft_queue_get(&queue, &byte));
+    REFUSES(-EINVAL, weft_queue_join(&queue));
+    REFUSES(-EINVAL, weft_process_wait(&process, NULL));
+    REFUSES(-EBADF, weft_stream_read(&stream, &byte, 1));
+    REFUSES(-EINVAL, weft_read(0, NULL, 1));
+    REFUSES(-EBADF, weft_read(-1, &byte, 1));
+    REFUSES(-EINVAL, weft_wait_fd(0, 0));
+    REFUSES(-EINVAL, weft_open(NULL, 0, 0));
+    REFUSES(-EINVAL, weft_resolve(NULL, 80, NULL, NULL));
+    REFUSES(-EINVAL, weft_connect_any(NULL, 0, NULL));
+    REFUSES(-EINVAL, weft_blocking(NULL, NULL, NULL, NULL));
+    return 0;
+}
+
+Test(rules, misuse_is_told_before_a_request)
+{
+    const weft_options real = {.workers = 1};
+    simulate(misuse_of_tasks);
+    RUN(misuse_of_tasks, NULL, &real);
+    RUN(misuse_of_others, NULL, &real);
+}
+
 /* Calls that only release, and leaving of scopes, observe nothing. */
 static intptr_t request_then_release(void *arg)
 {

@@ -9,8 +9,10 @@
  *   any thread      may be called from a fiber and from a plain thread
  *   fiber only      -EPERM from a plain thread
  *   await point     may suspend the fiber; looks for an undelivered cancellation first and then
- *                   returns -ECANCELED with nothing done (join-like calls hand it on instead). Where
- *                   nothing makes it wait it lets others run after 128 such calls in a row
+ *                   returns -ECANCELED with nothing done (join-like calls hand it on instead). Only
+ *                   misuse that the arguments show is told before that, and leaves the cancellation
+ *                   undelivered. Where nothing makes it wait it lets others run after 128 such calls
+ *                   in a row
  *   never switches  returns on the same worker, without letting another fiber run
  *   borrows         the caller keeps the handle;  consumes: the handle is gone afterwards
  * A NULL where something is needed is -EINVAL. In a forked child every call on a runtime of the parent

@@ -67,6 +67,15 @@ static __attribute__((noinline)) int look_at(struct wf_process *process, int *st
     return rc;
 }
 
+/* False for zeroed memory. */
+static bool was_spawned(struct wf_process *process)
+{
+    wf_lock(&process->lock);
+    bool is_known = process->state != 0;
+    wf_unlock(&process->lock);
+    return is_known;
+}
+
 /* ---- waiting ---- */
 
 static int await_end(weft_task *self, struct wf_process *process, int *status)
@@ -97,7 +106,7 @@ int weft_process_wait(weft_process *process, int *status)
 {
     int rc = 0;
     struct wf_worker *worker = wf_fiber_worker(&rc);
-    if (worker == NULL || process == NULL) {
+    if (worker == NULL || process == NULL || !was_spawned(wf_process_of(process))) {
         return worker == NULL ? rc : -EINVAL;
     }
     weft_task *self = wf_self_on(worker);
