@@ -92,9 +92,9 @@ WEFT_API WEFT_NODISCARD int weft_runtime_submit_at(const char *site, weft_runtim
 
 /* Refuses new tasks, cancels all, waits, ends the workers and frees everything: no handle of this
  * runtime may be used afterwards. Returns 0; -EBUSY (see weft_run: the runtime stays, call again);
- * -EALREADY while another thread stops it; -EDEADLK from inside one of its fibers; -EINVAL for that of
- * weft_run, which ends by itself. Plain threads, but not a call on its blocking pool, which it would wait
- * for; blocks. */
+ * -EALREADY while another thread stops it; -EDEADLK, and nothing has changed, from inside one of its fibers or
+ * from a call on its blocking pool (weft_blocking), which it would wait for; -EINVAL for that of weft_run,
+ * which ends by itself. Plain threads; blocks. */
 WEFT_API WEFT_NODISCARD int weft_runtime_stop(weft_runtime *runtime);
 
 /* The runtime of the calling fiber; NULL elsewhere. Never switches. */

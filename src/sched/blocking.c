@@ -42,6 +42,7 @@ struct pool_thread {
 };
 
 struct wf_pool {
+    const weft_runtime *runtime;
     struct wf_lock lock;
     struct wf_list queue; /* wf_job.link */
     struct wf_list idle;  /* the last one is called first */
@@ -52,6 +53,9 @@ struct wf_pool {
     uint64_t call_count;    /* calls begun */
     bool is_stopping;
 };
+
+/* Of the calling thread; NULL: it is no pool's. */
+static _Thread_local const weft_runtime *served;
 
 /* ---- the event count's system calls ---- */
 
@@ -158,6 +162,7 @@ static void *thread_main(void *arg)
     struct wf_job *unattended = NULL;
     struct wf_later later;
     bool goes_on = true;
+    served = pool->runtime;
     wf_later_init(&later);
     wf_lock(&pool->lock);
     pool->started_count++;
@@ -327,6 +332,7 @@ struct wf_pool *wf_pool_of(weft_runtime *runtime)
     if (pool == NULL) {
         pool = calloc(1, sizeof *pool);
         if (pool != NULL) {
+            pool->runtime = runtime;
             wf_list_init(&pool->queue);
             wf_list_init(&pool->idle);
             wf_list_init(&pool->ended);
@@ -348,6 +354,11 @@ static void call_all(struct wf_pool *pool)
         ck_ec32_inc(&idle->called, &ec_mode);
     }
     wf_unlock(&pool->lock);
+}
+
+__attribute__((noinline)) bool wf_pool_is_here(const weft_runtime *runtime)
+{
+    return served == runtime;
 }
 
 void wf_pool_count(struct wf_pool *pool, uint64_t *threads, uint64_t *calls)

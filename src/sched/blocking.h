@@ -45,6 +45,9 @@ bool wf_pool_withdraw(struct wf_pool *pool, struct wf_job *job, struct wf_later 
  * free; RUNNING: it is the pool's. */
 enum wf_job_state wf_pool_abandon(struct wf_pool *pool, struct wf_job *job);
 
+/* Whether the calling thread is one of the runtime's pool. */
+bool wf_pool_is_here(const weft_runtime *runtime);
+
 /* Threads there are, and calls ever begun; 0 for NULL. */
 void wf_pool_count(struct wf_pool *pool, uint64_t *threads, uint64_t *calls);
 

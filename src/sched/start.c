@@ -549,8 +549,8 @@ int weft_runtime_stop(weft_runtime *runtime)
         return -ECHILD;
     }
     struct wf_worker *worker = wf_here();
-    if (worker != NULL && worker->runtime == runtime) {
-        return -EDEADLK;
+    if ((worker != NULL && worker->runtime == runtime) || wf_pool_is_here(runtime)) {
+        return -EDEADLK; /* it would wait for the caller */
     }
     if (runtime->main != NULL) {
         return -EINVAL; /* weft_run ends it */
