@@ -231,6 +231,57 @@ Test(odd, queue_of_errors, .timeout = 20)
     RUN(queue_of_errors, NULL, &one_worker);
 }
 
+/* ---- nothing, written in parts ---- */
+
+/* Datagrams that are there; they are taken. */
+static int count_datagrams(int fd)
+{
+    char got[8];
+    int count = 0;
+    while (recv(fd, got, sizeof got, MSG_DONTWAIT) >= 0 && count < 8) {
+        count++;
+    }
+    return count;
+}
+
+/* As writev(2) and write(2): only the latter makes an empty datagram. */
+static intptr_t parts_of_nothing(void *arg)
+{
+    static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET};
+    char byte = 'x';
+    struct iovec parts[2] = {{.iov_base = &byte}, {.iov_base = NULL}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    int fds[2];
+    (void)arg;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        make_pair(fds, types[i]);
+        wt_check(weft_writev(fds[0], NULL, 0) == 0 && writev(fds[0], NULL, 0) == 0);
+        wt_check(weft_writev(fds[0], parts, 0) == 0 && weft_writev(fds[0], parts, 2) == 0);
+        wt_check(writev(fds[0], parts, 2) == 0);
+        wt_check(count_datagrams(fds[1]) == 0);
+        wt_check(weft_write(fds[0], &byte, 0) == 0 && weft_send(fds[0], &byte, 0, 0) == 0);
+        wt_check(weft_sendmsg(fds[0], &message, 0) == 0);
+        wt_check(count_datagrams(fds[1]) == 3);
+        wt_check(weft_write(fds[1], &byte, 1) == 1);
+        wt_check(weft_readv(fds[0], parts, 2) == 0); /* nor does it take one */
+        wt_check(count_datagrams(fds[0]) == 1);
+        close_both(fds);
+    }
+    make_pair(fds, SOCK_STREAM);
+    wt_check(shutdown(fds[0], SHUT_WR) == 0);
+    wt_check(weft_writev(fds[0], parts, 2) == 0 && weft_write(fds[0], &byte, 1) == -EPIPE);
+    close_both(fds);
+    int sink = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    wt_check(weft_writev(sink, parts, 2) == -EBADF && weft_close(sink) == 0);
+    wt_check(weft_writev(sink, parts, 2) == -EBADF);
+    return 0;
+}
+
+Test(odd, parts_of_nothing)
+{
+    RUN(parts_of_nothing, NULL, &one_worker);
+}
+
 /* ---- several at one position of a file ---- */
 
 enum { TOGETHER = 4, RECORDS = 200, RECORD = 64 };

@@ -48,7 +48,8 @@ WEFT_API WEFT_NODISCARD ssize_t weft_recv(int fd, void *buffer, size_t length, i
 WEFT_API WEFT_NODISCARD ssize_t weft_send(int fd, const void *buffer, size_t length, int flags);
 
 /* Reads into, or writes from, up to `count` parts one after the other; as weft_read and weft_write.
- * -EINVAL: more than IOV_MAX parts, or more than SSIZE_MAX bytes. */
+ * No parts, or empty ones, move nothing: 0, no datagram is taken or sent, whereas a weft_write of no bytes sends an
+ * empty one, as the system calls do. -EINVAL: more than IOV_MAX parts, or more than SSIZE_MAX bytes. */
 WEFT_API WEFT_NODISCARD ssize_t weft_readv(int fd, const struct iovec *parts, int count);
 WEFT_API WEFT_NODISCARD ssize_t weft_writev(int fd, const struct iovec *parts, int count);
 

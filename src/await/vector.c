@@ -107,7 +107,7 @@ static ssize_t move(int fd, const struct iovec *parts, int count, const struct s
     if (n < 0) {
         return n;
     }
-    bool reads_nothing = n == 0 && side == &reading;
+    bool is_nothing = n == 0;
     int rc = wf_io_enter(&io, fd, side->name);
     if (rc == -ENOTSUP) {
         bool writes = side == &writing;
@@ -116,8 +116,9 @@ static ssize_t move(int fd, const struct iovec *parts, int count, const struct s
     if (rc < 0) {
         return rc;
     }
-    if (reads_nothing) { /* which waits for nothing either, whereas a recv would */
-        return wf_io_attempt(&io, &(uint64_t){0}, &call, try_readv);
+    if (is_nothing) { /* waits for nothing, and is no empty datagram, as with a recvmsg or a sendmsg it would */
+        uint64_t stamp;
+        return wf_io_attempt(&io, &stamp, &call, side->way.plain);
     }
     struct msghdr message = {.msg_iov = call.in, .msg_iovlen = call.length};
     n = side == &reading ? wf_message_receive(&io, &message, 0) : wf_message_send(&io, &message, 0);
