@@ -110,6 +110,7 @@ static intptr_t misuse(void *arg)
                                                  {.size = sizeof(weft_resolve_options) + 8}};
     static const weft_resolve_options not_of_the_pool = {.resolver = WEFT_RESOLVE_POOL,
                                                          .servers = "127.0.0.1"};
+    static const weft_resolve_options no_servers = {.servers = "no address"};
     weft_addresses *found = NULL;
     (void)arg;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -119,6 +120,8 @@ static intptr_t misuse(void *arg)
     wt_check(weft_resolve("", 0, NULL, &found) == -EINVAL);
     wt_check(weft_resolve("x", 0, NULL, NULL) == -EINVAL);
     wt_check(resolve_error("name.test", &not_of_the_pool) == -EINVAL);
+    wt_check(resolve_error("192.0.2.7", &not_of_the_pool) == -EINVAL); /* though nobody is asked */
+    wt_check(resolve_error("192.0.2.7", &no_servers) == -EINVAL);
     wt_check(weft_address_text(NULL, NULL, 0) == -EINVAL);
     return 0;
 }

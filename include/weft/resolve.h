@@ -66,7 +66,8 @@ typedef struct weft_resolve_options {
  * returns  0; -ECANCELED: nothing of the attempt is left, on the pool it ends unattended; -ENOENT: there
  *          is no such name; -ENODATA: it has no address of that family; -ETIMEDOUT: no server answers;
  *          -ECONNREFUSED: none is there, or each one fails or refuses; -EREMOTEIO: the same on the pool;
- *          -EBADMSG: an answer makes no sense; -EINVAL (also a name that is none); -ENOMEM, -EAGAIN,
+ *          -EBADMSG: an answer makes no sense; -EINVAL (also a name that is none, and bad options where
+ *          `host` is numeric and needs none); -ENOMEM, -EAGAIN,
  *          -EMFILE; -EPERM; -ENOTSUP: a resolver that was not built in; in a simulation a name other than
  *          "localhost"
  * context  fiber only; await point. Reads the files named above on the worker */

@@ -118,6 +118,8 @@ static int give_simulated(const struct wf_question *question, weft_addresses **f
 
 #ifdef WEFT_HAVE_CARES
 
+enum { IS_CARES_HERE = 1 };
+
 static int ask(const struct wf_question *question, weft_addresses **found)
 {
     return question->options.resolver == WEFT_RESOLVE_POOL
@@ -125,16 +127,40 @@ static int ask(const struct wf_question *question, weft_addresses **found)
                : wf_resolve_by_cares(question, found);
 }
 
+/* What only c-ares can tell, of a host for which it is not asked. */
+static int check_servers(const struct wf_question *question)
+{
+    return question->options.servers != NULL ? wf_cares_check(question) : 0;
+}
+
 #else
+
+enum { IS_CARES_HERE = 0 };
 
 static int ask(const struct wf_question *question, weft_addresses **found)
 {
-    return question->options.resolver == WEFT_RESOLVE_CARES
-               ? -ENOTSUP
-               : wf_resolve_on_pool(question, getaddrinfo, found);
+    return wf_resolve_on_pool(question, getaddrinfo, found);
+}
+
+static int check_servers(const struct wf_question *question)
+{
+    (void)question;
+    return 0;
 }
 
 #endif
+
+/* getaddrinfo has its own way. */
+static int check_resolver(const weft_resolve_options *given)
+{
+    bool is_asked = given->resolver == WEFT_RESOLVE_POOL || !IS_CARES_HERE;
+    bool is_plain = given->timeout_ns == 0 && given->tries == 0 && given->servers == NULL &&
+                    given->search == NULL && given->dots == 0;
+    if (given->resolver == WEFT_RESOLVE_CARES && !IS_CARES_HERE) {
+        return -ENOTSUP;
+    }
+    return is_asked && !is_plain ? -EINVAL : 0;
+}
 
 static bool are_options(const weft_resolve_options *given)
 {
@@ -157,7 +183,7 @@ static int question_init(struct wf_question *question, const char *host, uint16_
         }
         question->options = *options;
     }
-    return are_options(&question->options) ? 0 : -EINVAL;
+    return are_options(&question->options) ? check_resolver(&question->options) : -EINVAL;
 }
 
 #ifdef WEFT_HAVE_CARES
@@ -182,16 +208,15 @@ int weft_resolve(const char *host, uint16_t port, const weft_resolve_options *op
     if (worker == NULL) {
         return rc;
     }
-    if (host == NULL || host[0] == '\0' || found == NULL ||
-        question_init(&question, host, port, options) < 0) {
-        return -EINVAL;
-    }
-    rc = wf_door_enter(wf_self_on(worker), __func__);
+    bool is_whole = host != NULL && host[0] != '\0' && found != NULL;
+    rc = is_whole ? question_init(&question, host, port, options) : -EINVAL;
+    rc = rc == 0 ? wf_door_enter(wf_self_on(worker), __func__) : rc;
     if (rc < 0) {
         return rc;
     }
     if (wf_address_parse(host, port, &address) == 0) {
-        return give_one(&address, &question, found);
+        rc = check_servers(&question);
+        return rc == 0 ? give_one(&address, &question, found) : rc;
     }
     return wf_socket_is_simulated() ? give_simulated(&question, found) : ask(&question, found);
 }

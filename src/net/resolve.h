@@ -35,6 +35,9 @@ int wf_resolve_on_pool(const struct wf_question *question, wf_getaddrinfo *ask,
 /* In the calling fiber (resolve_cares.c). An await point. */
 int wf_resolve_by_cares(const struct wf_question *question, weft_addresses **found);
 
+/* 0, -EINVAL for options that c-ares does not understand, or -ENOMEM. Never switches. */
+int wf_cares_check(const struct wf_question *question);
+
 /* A wf_look_up, for a wf_question of both families (resolve_each.c). */
 int wf_resolve_each_by_cares(const void *question, struct wf_answers *answers);
 

@@ -183,6 +183,16 @@ void wf_cares_close(struct wf_cares *cares)
     ares_destroy(cares->channel);
 }
 
+int wf_cares_check(const struct wf_question *question)
+{
+    struct wf_cares cares;
+    int rc = wf_cares_open(&cares, question, true);
+    if (rc == 0) {
+        wf_cares_close(&cares);
+    }
+    return rc;
+}
+
 void wf_cares_ask(struct wf_cares *cares, int family, ares_addrinfo_callback take, void *arg)
 {
     const struct ares_addrinfo_hints hints = {

@@ -90,11 +90,6 @@ static int copy_found(const struct addrinfo *first, uint16_t port, weft_addresse
 int wf_resolve_on_pool(const struct wf_question *question, wf_getaddrinfo *ask,
                        weft_addresses **found)
 {
-    const weft_resolve_options *options = &question->options;
-    if (options->timeout_ns != 0 || options->tries != 0 || options->servers != NULL ||
-        options->search != NULL || options->dots != 0) {
-        return -EINVAL;
-    }
     struct lookup *lookup = make_lookup(question, ask);
     if (lookup == NULL) {
         return -ENOMEM;
