@@ -47,23 +47,25 @@ Test(httpd, methods, .timeout = 20)
     struct program server;
     struct reply reply;
     START(&server, "--workers", "2");
-    int fd = dial_and_say(&server, "DELETE / HTTP/1.1\r\n\r\n");
+    int fd = dial_and_say(&server, "DELETE / HTTP/1.1\r\nHost: test\r\n\r\n");
     read_reply(fd, &reply);
     cr_assert_eq(reply.status, 405);
     cr_assert_not_null(strstr(reply.head, "\r\nAllow: GET, HEAD"));
-    say(fd, "HEAD / HTTP/1.1\r\n\r\n");
+    say(fd, "HEAD / HTTP/1.1\r\nHost: test\r\n\r\n");
     read_head(fd, &reply);
     cr_assert_eq(reply.status, 200);
     cr_assert_eq(reply.length, strlen("hello\n"));
-    say(fd, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde" GET("/fan?n=4"));
+    say(fd, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nabcde" GET("/fan?n=4"));
     expect_reply(fd, 200, "hello\n");
     expect_reply(fd, 200, "10\n");
-    say(fd, "POST /fan?n=5 HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+    say(fd, "POST /fan?n=5 HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nExpect: "
+            "100-continue\r\n\r\n");
     read_head(fd, &reply);
     cr_assert_eq(reply.status, 100);
     say(fd, "5\r\nabcde\r\n0\r\n\r\n");
     expect_reply(fd, 200, "15\n");
-    say(fd, "POST /fan?n=6 HTTP/1.1\r\nExpect:100-Continue\r\nContent-Length: 1\r\n\r\n");
+    say(fd,
+        "POST /fan?n=6 HTTP/1.1\r\nHost: test\r\nExpect:100-Continue\r\nContent-Length: 1\r\n\r\n");
     read_head(fd, &reply); /* the blank before the value may be missing */
     cr_assert_eq(reply.status, 100);
     say(fd, "a");
@@ -77,7 +79,7 @@ Test(httpd, keep_alive, .timeout = 20)
     struct program server;
     struct reply reply;
     START(&server, "--workers", "2");
-    int fd = dial_and_say(&server, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    int fd = dial_and_say(&server, "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     read_reply(fd, &reply);
     cr_assert(reply.closes);
     expect_end(fd);
@@ -102,9 +104,10 @@ static void pipeline(const struct program *server, size_t step)
     static char text[COUNT * 128];
     size_t length = 0;
     for (int i = 0; i < COUNT; i++) {
-        length += (size_t)sprintf(text + length, "GET /%s%d HTTP/1.1\r\nX: %.*s\r\n\r\n",
-                                  i % 3 == 0 ? "nowhere" : "fan?n=", i, i % 50,
-                                  "..................................................");
+        length +=
+            (size_t)sprintf(text + length, "GET /%s%d HTTP/1.1\r\nHost: test\r\nX: %.*s\r\n\r\n",
+                            i % 3 == 0 ? "nowhere" : "fan?n=", i, i % 50,
+                            "..................................................");
     }
     int fd = dial(server);
     for (size_t at = 0; at < length; at += step) {
@@ -138,12 +141,13 @@ Test(httpd, malformed_gets_400, .timeout = 20)
     START(&server, "--workers", "2");
     expect_refusal(&server, "what is this\r\n\r\n", 400);
     expect_refusal(&server, "GET / HTTP/9.9\r\n\r\n", 400);
-    expect_refusal(&server, "GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400);
+    expect_refusal(&server, "GET / HTTP/1.1\r\nHost: test\r\nContent-Length: many\r\n\r\n", 400);
     expect_refusal(&server,
-                   "POST / HTTP/1.1\r\nContent-Length: 3\r\n"
+                   "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n"
                    "Transfer-Encoding: chunked\r\n\r\n",
                    400);
-    expect_refusal(&server, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400);
+    expect_refusal(
+        &server, "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400);
     stop(&server);
     cr_assert_eq(counter(&server, "400"), 5);
 }
@@ -158,11 +162,13 @@ Test(httpd, large_head_gets_431_and_large_body_413, .timeout = 20)
     expect_refusal(&server, text, 431);
     memcpy(text, "GET /", 5);
     expect_refusal(&server, text, 431);
-    expect_refusal(&server, "POST / HTTP/1.1\r\nContent-Length: 50001\r\n\r\n", 413);
-    int begin = sprintf(text, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n");
+    expect_refusal(&server, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 50001\r\n\r\n", 413);
+    int begin = sprintf(
+        text, "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n");
     text[begin] = 'x'; /* where sprintf has left its 0 */
     expect_refusal(&server, text, 413);
-    int fd = dial_and_say(&server, "POST / HTTP/1.1\r\nContent-Length: 50000\r\n\r\n");
+    int fd =
+        dial_and_say(&server, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 50000\r\n\r\n");
     memset(text, 'x', 50000);
     text[50000] = '\0';
     say(fd, text);
@@ -178,7 +184,7 @@ Test(httpd, slow_client_gets_408, .timeout = 20)
     struct program server;
     START(&server, "--read-timeout", "100ms");
     expect_refusal(&server, "GET / HTTP/1.1\r\nHo", 408);
-    expect_refusal(&server, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", 408);
+    expect_refusal(&server, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nab", 408);
     stop(&server);
     cr_assert_eq(counter(&server, "408"), 2);
 }
@@ -218,8 +224,8 @@ Test(httpd, garbage_never_kills_it, .timeout = 20)
 {
     enum { ROUNDS = 300 };
     static const char model[] =
-        "POST /fan?n=3 HTTP/1.1\r\nContent-Length: 4\r\nA: b\r\n\r\nbody" GET(
-            "/") "POST / HTTP/1.1\r\nTransfer-Encoding: "
+        "POST /fan?n=3 HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nA: b\r\n\r\nbody" GET(
+            "/") "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: "
                  "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" GET("/");
     struct program server;
     char text[sizeof model];

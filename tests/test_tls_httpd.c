@@ -84,8 +84,8 @@ Test(tls_httpd, answers, .timeout = 30)
     struct visit visit = {.server = &server};
     make_files();
     START(&server, "--tls", certificate, key);
-    visit_with(&visit, GET("/") GET("/sleep?ms=5") GET("/fan?n=10")
-                           GET("/nowhere") "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    visit_with(&visit, GET("/") GET("/sleep?ms=5") GET("/fan?n=10") GET(
+                           "/nowhere") "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     cr_assert_eq(visit.end, 0, "no farewell, but %d", (int)visit.end);
     cr_assert_eq(count(visit.text, "200 OK"), 4, "%s", visit.text);
     cr_assert_eq(count(visit.text, "404 Not Found"), 1, "%s", visit.text);
@@ -113,7 +113,7 @@ Test(tls_httpd, strangers_do_no_harm, .timeout = 30)
     close(slow);
     int silent = dial(&server);
     hang_up(dial_and_say(&server, "\x16\x03\x01"), true);
-    visit_with(&visit, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    visit_with(&visit, "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     cr_assert_eq(count(visit.text, "200 OK"), 1, "%s", visit.text);
     kill(server.pid, SIGTERM);
     expect_end(silent);

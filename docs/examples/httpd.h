@@ -75,6 +75,10 @@ struct request {
     const char *query; /* what follows '?' */
     size_t query_length;
 
+    const char *field; /* the name of the header line that is being read */
+    size_t field_length;
+    unsigned hosts; /* header lines of that name */
+
     uint64_t body_bytes; /* seen and dropped so far */
     enum status refusal; /* why the parser gave up; STATUS_OK where it did not */
     uint8_t method;      /* HTTP_GET ... of llhttp */

@@ -34,6 +34,34 @@ static int on_url(llhttp_t *parser, const char *at, size_t length)
     return 0;
 }
 
+/* What follows the body has such lines too, but they are none of the head. */
+static int on_field(llhttp_t *parser, const char *at, size_t length)
+{
+    struct request *request = &buffer_of(parser)->request;
+    if (request->field_length == 0) {
+        request->field = at;
+    }
+    request->field_length += length;
+    return 0;
+}
+
+static int on_field_complete(llhttp_t *parser)
+{
+    static const char host[] = "host";
+    struct request *request = &buffer_of(parser)->request;
+    bool is_host = request->field_length == sizeof host - 1 &&
+                   strncasecmp(request->field, host, sizeof host - 1) == 0;
+    request->hosts += !request->has_head && is_host ? 1U : 0U;
+    request->field_length = 0;
+    return 0;
+}
+
+/* RFC 9112, 3.2: whoever speaks HTTP/1.1 names the host, and nobody names two. */
+static bool is_host_clear(const struct request *request)
+{
+    return request->hosts == 1 || (request->hosts == 0 && request->is_http_1_0);
+}
+
 static void split_query(struct request *request)
 {
     const char *mark = memchr(request->path, '?', request->path_length);
@@ -63,7 +91,7 @@ static int on_head(llhttp_t *parser)
     request->has_head = true;
     request->method = llhttp_get_method(parser);
     request->is_http_1_0 = llhttp_get_http_minor(parser) == 0;
-    if (request->path == NULL) {
+    if (request->path == NULL || !is_host_clear(request)) {
         return HPE_USER;
     }
     buffer->kept = (size_t)(request->path + request->path_length - buffer->in);
@@ -90,6 +118,8 @@ static int on_complete(llhttp_t *parser)
 static const llhttp_settings_t settings = {
     .on_message_begin = on_begin,
     .on_url = on_url,
+    .on_header_field = on_field,
+    .on_header_field_complete = on_field_complete,
     .on_headers_complete = on_head,
     .on_body = on_body,
     .on_message_complete = on_complete,

@@ -260,7 +260,7 @@ WT_FN void expect_refusal(const struct program *server, const char *text, int st
 WT_FN int begin_slow(const struct program *server, const char *target)
 {
     char text[256];
-    snprintf(text, sizeof text, GET("/") "GET %s HTTP/1.1\r\n\r\n", target);
+    snprintf(text, sizeof text, GET("/") "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target);
     int fd = dial_and_say(server, text);
     expect_reply(fd, 200, "hello\n");
     return fd;
