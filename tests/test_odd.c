@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "io_test.h"
@@ -229,6 +230,74 @@ static intptr_t queue_of_errors(void *arg)
 Test(odd, queue_of_errors, .timeout = 20)
 {
     RUN(queue_of_errors, NULL, &one_worker);
+}
+
+/* ---- a process descriptor that comes with a message ---- */
+
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+/* Sends a byte, and ends when it can read one. */
+static pid_t fork_sender(int fd)
+{
+    pid_t pid = fork();
+    char byte = 'p';
+    if (pid == 0) {
+        (void)!write(fd, &byte, 1);
+        (void)!read(fd, &byte, 1);
+        _exit(0);
+    }
+    return pid;
+}
+
+static int take_process(int fd)
+{
+    char byte;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    union control control;
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    int taken = -1;
+    wt_check(weft_recvmsg(fd, &message, 0) == 1);
+    if (wt_check(CMSG_FIRSTHDR(&message) != NULL)) {
+        memcpy(&taken, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof taken);
+    }
+    return taken;
+}
+
+/* Its number was waited for, and closed behind weft's back, before. */
+static intptr_t process_descriptor(void *arg)
+{
+    const int *fds = arg;
+    int ends[2];
+    make_pair(ends, SOCK_STREAM);
+    intptr_t rc = weft_within(WEFT_MS, weft_wait_fd(ends[0], WEFT_READABLE));
+    wt_check(rc == -ETIMEDOUT && close(ends[0]) == 0);
+    pid_t pid = fork_sender(fds[1]);
+    int taken = take_process(fds[0]);
+    wt_check(pid > 0 && taken == ends[0]);
+    rc = weft_within(20 * WEFT_MS, weft_wait_fd(taken, WEFT_READABLE));
+    wt_check(rc == -ETIMEDOUT);
+    wt_check(write(fds[0], "e", 1) == 1);
+    rc = weft_within(10 * WEFT_S, weft_wait_fd(taken, WEFT_READABLE));
+    wt_check((rc & WEFT_READABLE) != 0 && waitpid(pid, NULL, 0) == pid);
+    wt_check(weft_close(taken) == 0 && weft_close(ends[1]) == 0);
+    return 0;
+}
+
+Test(odd, process_descriptor, .timeout = 60)
+{
+    int fds[2];
+    int on = 1;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    if (setsockopt(fds[0], SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on) < 0) {
+        wt_skip("this kernel sends no process descriptors");
+    }
+    RUN(process_descriptor, fds, &one_worker);
+    cr_assert_eq(close(fds[0]) + close(fds[1]), 0);
 }
 
 /* ---- nothing, written in parts ---- */

@@ -65,7 +65,7 @@ WEFT_API WEFT_NODISCARD ssize_t weft_sendto(int fd, const void *buffer, size_t l
                                             socklen_t address_length);
 WEFT_API WEFT_NODISCARD ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags);
 
-/* recvfrom(2) and recvmsg(2). Descriptors that come with a message are closed on exec.
+/* recvfrom(2) and recvmsg(2). Descriptors that come with a message (SCM_RIGHTS, SCM_PIDFD) are closed on exec.
  *
  * address, address_length  as recvfrom's; may be NULL
  * returns                  the bytes, 0 for an empty datagram or at the end of a stream, or a negative

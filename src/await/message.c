@@ -155,12 +155,21 @@ ssize_t weft_sendto(int fd, const void *buffer, size_t length, int flags,
 
 /* ---- receiving ---- */
 
+/* With SO_PASSPIDFD (Linux 6.5) the sender's; for system headers that do not know it. */
+enum { PIDFD_CAME = 4 }; /* SCM_PIDFD */
+
+static bool is_of_descriptors(const struct cmsghdr *part)
+{
+    return part->cmsg_level == SOL_SOCKET &&
+           (part->cmsg_type == SCM_RIGHTS || part->cmsg_type == PIDFD_CAME);
+}
+
 /* Numbers that came with it belong to descriptors that are new to this process. */
 static void adopt_rights(const struct wf_io *io, struct msghdr *message)
 {
     for (struct cmsghdr *part = message->msg_controllen > 0 ? CMSG_FIRSTHDR(message) : NULL;
          part != NULL; part = CMSG_NXTHDR(message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+        if (!is_of_descriptors(part)) {
             continue;
         }
         size_t bytes = part->cmsg_len - CMSG_LEN(0);
