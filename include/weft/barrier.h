@@ -14,7 +14,7 @@ typedef struct weft_barrier {
 } weft_barrier;
 
 // clang-format off
-#define WEFT_BARRIER_INIT(parties) {{(uint64_t)(parties)}}
+#define WEFT_BARRIER_INIT(parties) {{WEFT_CAST_(uint64_t, parties)}}
 // clang-format on
 
 /* Returns 0 or -EINVAL (NULL, no parties, more than INT_MAX). */

@@ -33,6 +33,13 @@
 #define WEFT_END
 #endif
 
+/* In macros, where -Wold-style-cast looks as well. */
+#ifdef __cplusplus
+#define WEFT_CAST_(type, value) static_cast<type>(value)
+#else
+#define WEFT_CAST_(type, value) ((type)(value))
+#endif
+
 #define WEFT_API __attribute__((visibility("default")))
 #define WEFT_NODISCARD __attribute__((warn_unused_result))
 

@@ -23,7 +23,7 @@ typedef struct weft_sem {
 
 /* `permits` free ones, up to WEFT_SEM_MAX, not bounded. */
 // clang-format off
-#define WEFT_SEM_INIT(permits) {{(uint64_t)(permits) << 3}}
+#define WEFT_SEM_INIT(permits) {{WEFT_CAST_(uint64_t, permits) << 3}}
 // clang-format on
 
 /* permits  free ones to begin with

@@ -56,14 +56,14 @@ WEFT_API weft_timeout_phase weft_timeout_state(const weft_timeout *scope);
 /* weft_within(2 * WEFT_S, weft_read(fd, buf, sizeof buf)): all three in one expression. */
 #define weft_within(delay_ns, call) WEFT_WITHIN_NAMED_(delay_ns, call, __COUNTER__)
 #define WEFT_WITHIN_NAMED_(delay_ns, call, n) WEFT_WITHIN_(delay_ns, call, n)
-#define WEFT_WITHIN_(delay_ns, call, n)                                          \
-    (__extension__({                                                             \
-        weft_timeout weft_scope_##n;                                             \
-        intptr_t weft_rc_##n = weft_timeout_enter(&weft_scope_##n, (delay_ns));  \
-        if (weft_rc_##n == 0) {                                                  \
-            weft_rc_##n = weft_timeout_leave(&weft_scope_##n, (intptr_t)(call)); \
-        }                                                                        \
-        weft_rc_##n;                                                             \
+#define WEFT_WITHIN_(delay_ns, call, n)                                                    \
+    (__extension__({                                                                       \
+        weft_timeout weft_scope_##n;                                                       \
+        intptr_t weft_rc_##n = weft_timeout_enter(&weft_scope_##n, (delay_ns));            \
+        if (weft_rc_##n == 0) {                                                            \
+            weft_rc_##n = weft_timeout_leave(&weft_scope_##n, WEFT_CAST_(intptr_t, call)); \
+        }                                                                                  \
+        weft_rc_##n;                                                                       \
     }))
 
 WEFT_END
