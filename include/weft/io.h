@@ -84,8 +84,11 @@ WEFT_API WEFT_NODISCARD int weft_shutdown(int fd, int how);
 /* Accepts one connection; the new descriptor is non-blocking and closed on exec.
  *
  * address, address_length  as accept4's; may be NULL
- * returns  the descriptor, or a negative errno. -ECANCELED: no connection was taken. -EBADF also when
- *          weft_close closes the listener meanwhile
+ * returns  the descriptor; -ECANCELED: no connection was taken; -EBADF, also when weft_close closes the
+ *          listener meanwhile; -EINVAL: it does not listen, or an address without a length; -ENOTSOCK,
+ *          -EOPNOTSUPP: it can't listen; -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: the client stays in the queue;
+ *          -ECONNABORTED, -EPROTO, -EPERM and other errors of the network, as of accept(2): that one client is
+ *          lost, the next call may do better; -EPERM also when not in a fiber
  * context  fiber only; await point. A listener that others accept from too, other processes or
  *          by accept(2), should be O_NONBLOCK */
 WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
@@ -94,9 +97,15 @@ WEFT_API WEFT_NODISCARD int weft_accept(int fd, struct sockaddr *address,
 /* Connects a socket (best one made with SOCK_NONBLOCK; without io_uring a blocking one is connected on the pool).
  * A local socket waits for room in its listener's queue; one with O_NONBLOCK tries again, at last every 10 ms, and a
  * blocking one may have another SO_SNDTIMEO meanwhile.
- * Returns 0 or a negative errno. -ECANCELED: the attempt may still succeed; close the descriptor. After another
- * failure too a new socket is better: what this one says next is the kernel's affair (-ECONNABORTED, for instance).
- * Fiber only; await point. */
+ *
+ * returns  0; -ECANCELED: the attempt may still succeed, close the descriptor; -ECONNREFUSED, -ETIMEDOUT,
+ *          -ENETUNREACH, -EHOSTUNREACH, -ECONNRESET: the peer or the way to it; -ENOENT, -EACCES: the path of a local
+ *          one; -EADDRNOTAVAIL, -EADDRINUSE: no port is left; -EAFNOSUPPORT; -EISCONN; -EALREADY: another call connects
+ *          it; -ENOTSOCK; -EBADF, also when weft_close closes it meanwhile; -EINVAL (NULL, an address that is too long
+ *          or too short); -EPERM: not a fiber, or forbidden here; -EAGAIN: SO_SNDTIMEO is over on a local socket, or
+ *          no thread could be had; -ENOMEM; others as of connect(2). After a failure a new socket is better: what
+ *          this one says next is the kernel's affair (-ECONNABORTED, for instance)
+ * context  fiber only; await point */
 WEFT_API WEFT_NODISCARD int weft_connect(int fd, const struct sockaddr *address,
                                          socklen_t address_length);
 

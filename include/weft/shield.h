@@ -16,8 +16,9 @@ typedef struct weft_shield {
 } weft_shield;
 
 /* Opens the section for at most `bound_ns` (WEFT_FOREVER: no bound). At the bound the current or
- * next await inside returns -ECANCELED and leaving returns -ETIMEDOUT. Looks for no request: one that is
- * undelivered already is deferred too.
+ * next await inside returns -ECANCELED and leaving returns -ETIMEDOUT. A bound of 0 or less is over at
+ * once: the first await that suspends is told, and a section that never suspends ends as without a bound. Looks
+ * for no request: one that is undelivered already is deferred too, whatever the bound.
  * Returns 0, -EPERM, -EINVAL, -EBUSY (already open). Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD int weft_shield_enter(weft_shield *section, int64_t bound_ns);
 

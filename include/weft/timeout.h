@@ -43,8 +43,9 @@ WEFT_API WEFT_NODISCARD int weft_timeout_enter_at(weft_timeout *scope, int64_t d
  * Takes its own request back, delivered or not; observes nothing. -EPERM. Fiber only; never switches. */
 WEFT_API WEFT_NODISCARD intptr_t weft_timeout_leave(weft_timeout *scope, intptr_t rc);
 
-/* Moves the deadline to `delay_ns` from now (WEFT_FOREVER: none). Any task may call it while the
- * scope's frame is alive. Returns 0; -EINVAL unless the scope is active. */
+/* Moves the deadline to `delay_ns` from now (WEFT_FOREVER: none; 0 or less: it fires when the task next
+ * suspends, or does so now). Returns 0; -EINVAL unless the scope is active. Any thread while the scope's memory is
+ * there, not a signal handler; of a simulation's scope only the simulation's tasks. Never switches. */
 WEFT_API WEFT_NODISCARD int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns);
 
 /* True once the scope has fired, also after leaving; false for NULL. Any thread while its memory is there. */
