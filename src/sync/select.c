@@ -83,6 +83,7 @@ void wf_case_grant(struct wf_waiter *waiter, struct wf_later *later)
 
 static weft_case *attempt_all(struct wf_selection *selection)
 {
+    /* cppcheck-suppress ctuuninitvar - weft_select has written what is read here */
     for (uint32_t i = 0; i < selection->count; i++) {
         weft_case *one = pick(selection, i);
         if (wf_case_note(one)->is_live && wf_kind_of(one)->attempt(selection, one)) {
