@@ -14,16 +14,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WT_HAS_TOOL 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WT_HAS_TOOL 1
-#endif
-#endif
-#ifndef WT_HAS_TOOL
-#define WT_HAS_TOOL 0
-#endif
+#include "weft_test.h"
 
 enum { WT_FAULT_ERRORS = 8 };
 

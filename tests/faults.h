@@ -209,7 +209,7 @@ static void wt_call_up_tool(void)
 {
     pthread_t thread;
     char path[64] = "";
-    if (WT_HAS_TOOL && wt_check(pthread_create(&thread, NULL, wt_name_itself, path) == 0)) {
+    if (WT_IS_SANITIZED && wt_check(pthread_create(&thread, NULL, wt_name_itself, path) == 0)) {
         wt_check(pthread_join(thread, NULL) == 0);
         while (access(path, F_OK) == 0) {
             (void)sched_yield(); /* on its way out */
@@ -436,7 +436,7 @@ static void wt_each_fault(struct wt_sweep *sweep,
                           void (*each)(struct wt_sweep *sweep, const struct wt_fault *fault))
 {
     for (int call = 0; call < WT_CALLS; call++) {
-        bool is_left_out = WT_HAS_TOOL && wt_calls[call].is_tools;
+        bool is_left_out = WT_IS_SANITIZED && wt_calls[call].is_tools;
         for (int i = 0; i < WT_FAULT_ERRORS && wt_calls[call].errors[i] != 0; i++) {
             for (int nth = 1; nth <= sweep->clean.counts[call] && !is_left_out; nth++) {
                 each(sweep, &(struct wt_fault){call, wt_calls[call].errors[i], nth});
@@ -471,7 +471,7 @@ static void wt_sweep_faults(const char *name, void (*scenario)(void), int most)
     const char *text = getenv("WEFT_FAULT_RUNS");
     struct wt_sweep sweep = {.name = name, .scenario = scenario, .random = wt_seed()};
     const struct wt_fault none = {.call = -1};
-    sweep.most = text != NULL ? atoi(text) : WT_HAS_TOOL ? most / 8 : most;
+    sweep.most = text != NULL ? atoi(text) : WT_IS_SANITIZED ? most / 8 : most;
     wt_stage =
         mmap(NULL, sizeof *wt_stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert(wt_stage != MAP_FAILED);

@@ -22,16 +22,9 @@
 
 #include "weft_test.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CAN_COUNT 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CAN_COUNT 0
-#endif
-#endif
-#if !defined(CAN_COUNT) && defined(__GLIBC__)
-#define CAN_COUNT 1
-#elif !defined(CAN_COUNT)
+#if defined(__GLIBC__)
+#define CAN_COUNT (!WT_IS_SANITIZED)
+#else
 #define CAN_COUNT 0
 #endif
 

@@ -542,13 +542,9 @@ static intptr_t limited(void *arg)
 
 Test(blocking, no_thread)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    wt_skip("the sanitizer needs the address space");
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-    wt_skip("the sanitizer needs the address space");
-#endif
-#endif
+    if (WT_IS_SANITIZED) {
+        wt_skip("the sanitizer needs the address space");
+    }
     if (wt_is_emulated()) {
         wt_skip("limits are the emulator's");
     }

@@ -14,20 +14,9 @@
 
 #include "weft_test.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define IS_SANITIZED 1
-#endif
-#endif
-#ifndef IS_SANITIZED
-#define IS_SANITIZED 0
-#endif
-
 #define SKIP_IF_SANITIZED()                                  \
     do {                                                     \
-        if (IS_SANITIZED || wt_is_emulated()) {              \
+        if (WT_IS_SANITIZED || wt_is_emulated()) {           \
             wt_skip("a tool's own memory is measured with"); \
         }                                                    \
     } while (0)

@@ -34,6 +34,18 @@
 #define WT_TIME_SCALE 1
 #endif
 
+/* Whether a sanitizer is built in, whose memory and calls come on top of the program's. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WT_IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WT_IS_SANITIZED 1
+#endif
+#endif
+#ifndef WT_IS_SANITIZED
+#define WT_IS_SANITIZED 0
+#endif
+
 #define WT_SEED_DEFAULT UINT64_C(0x5745465431)
 
 static atomic_int wt_failures;
