@@ -8,14 +8,6 @@
 
 #include "support.h"
 
-/* Reads a byte from the descriptor: that, or what the read returned. */
-WT_FN intptr_t read_byte(void *fd)
-{
-    char byte = 0;
-    ssize_t n = weft_read(*(const int *)fd, &byte, 1);
-    return n == 1 ? byte : n;
-}
-
 static atomic_int crowd_bytes;
 
 /* Counts its byte: a request that comes behind it makes the task end as cancelled all the same. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -56,6 +57,12 @@ WT_FN void tcp_pair(int fds[2])
     fds[0] = weft_accept(listener, NULL, NULL);
     wt_check(fds[0] >= 0);
     wt_check(weft_close(listener) == 0);
+}
+
+/* One part of a vector. */
+WT_FN struct iovec part(char *bytes, size_t length)
+{
+    return (struct iovec){.iov_base = bytes, .iov_len = length};
 }
 
 union control {

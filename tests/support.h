@@ -59,6 +59,14 @@ WT_FN intptr_t sleep_s(void *arg)
     return weft_sleep((intptr_t)arg * WEFT_S);
 }
 
+/* Reads a byte from a descriptor: that, or what the read returned. */
+WT_FN intptr_t read_byte(void *fd)
+{
+    char byte = 0;
+    ssize_t n = weft_read(*(const int *)fd, &byte, 1);
+    return n == 1 ? byte : n;
+}
+
 /* ---- tasks ---- */
 
 /* Spawns, and lets it come to its first wait: in a simulation with seed 0. */

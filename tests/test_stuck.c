@@ -150,7 +150,7 @@ static void on_line(const char *text, void *arg)
     (void)snprintf(dumped + length, sizeof dumped - length, "%s\n", text);
 }
 
-static intptr_t read_byte(void *arg)
+static intptr_t receive_byte(void *arg)
 {
     const int *fds = arg;
     char byte;
@@ -185,7 +185,7 @@ static intptr_t be_stuck(void *arg)
 
     for (int i = 0; i < READERS; i++) {
         make_pair(pairs[i], SOCK_STREAM | SOCK_NONBLOCK);
-        wt_check(weft_spawn_with(&readers[i], read_byte, pairs[i], &pinned) == 0);
+        wt_check(weft_spawn_with(&readers[i], receive_byte, pairs[i], &pinned) == 0);
     }
     wt_check(weft_spawn_with(&hog, hold_their_ring, NULL, &pinned) == 0);
     wt_check(weft_await(hog, NULL) == 0);
