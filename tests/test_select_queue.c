@@ -5,34 +5,7 @@
 #include <weft.h>
 #include <weft/testing.h>
 
-#include "weft_test.h"
-
-enum { SEEDS = 12 };
-
-static void simulate(weft_fn *fn)
-{
-    for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        weft_options options = {.simulate = true, .seed = seed, .workers = 2};
-        intptr_t rc = weft_run(fn, NULL, &options);
-        cr_assert_eq(rc, 0, "seed %d: the main task ended with %d", (int)seed, (int)rc);
-    }
-    wt_assert_clean();
-}
-
-static weft_task *spawn(weft_fn *fn, void *arg)
-{
-    weft_task *task = NULL;
-    wt_check(weft_spawn(&task, fn, arg) == 0);
-    return task;
-}
-
-static intptr_t finish(weft_task *task)
-{
-    intptr_t result = 0;
-    int rc = weft_await(task, &result);
-    wt_check(rc == 0 || rc == -ECANCELED);
-    return result;
-}
+#include "select_test.h"
 
 static void open_queue(weft_queue *queue, size_t capacity)
 {
