@@ -46,6 +46,23 @@ Test(stress_solo, guests_interrupt_the_worker, .timeout = 60)
     play(NAPPING, 10, STRESS_COUNT(300));
 }
 
+/* ---- guests who stay: they leave when the last round is over ---- */
+
+static long play_rounds(struct house *house, uint64_t *random, void (*play_round)(struct round *),
+                        uint64_t turns_most, long rounds)
+{
+    long alone = 0;
+
+    for (long i = 0; i < rounds; i++) {
+        struct round round = {
+            .house = house, .random = draw(random), .turns = (long)(draw(random) % turns_most)};
+        play_round(&round);
+        alone += round.was_alone;
+    }
+    atomic_store(&house->is_over, 1);
+    return alone;
+}
+
 /* ---- one word, which the worker hardly ever leaves alone ---- */
 
 static intptr_t take_and_give(void *arg)
@@ -60,6 +77,13 @@ static intptr_t take_and_give(void *arg)
         }
     }
     return 0;
+}
+
+static void run_alone(struct round *round)
+{
+    const weft_options options = {.workers = 1, .diagnostic = ignore};
+
+    wt_check(weft_run(take_and_give, round, &options) == 0);
 }
 
 static void *pass_by(void *arg)
@@ -81,9 +105,7 @@ static void *pass_by(void *arg)
 static void play_with_one_word(enum manner manner, long rounds)
 {
     enum { PASSERS = 2 };
-    const weft_options options = {.workers = 1, .diagnostic = ignore};
     uint64_t random = wt_seed() | 1;
-    long alone = 0;
     struct house house;
     struct guest guests[PASSERS] = {{0}};
 
@@ -95,12 +117,7 @@ static void play_with_one_word(enum manner manner, long rounds)
         guests[i].tally.random = draw(&random) | 1;
         cr_assert_eq(pthread_create(&guests[i].thread, NULL, pass_by, &guests[i]), 0);
     }
-    for (long i = 0; i < rounds; i++) {
-        struct round round = {.house = &house, .turns = (long)(draw(&random) % 20000)};
-        wt_check(weft_run(take_and_give, &round, &options) == 0);
-        alone += round.was_alone;
-    }
-    atomic_store(&house.is_over, 1);
+    long alone = play_rounds(&house, &random, run_alone, 20000, rounds);
     see_off(guests, PASSERS);
     house_close(&house);
     conclude(__func__, rounds, alone);
@@ -122,7 +139,6 @@ Test(stress_solo, one_word_is_fought_over_on_one_processor, .timeout = 60)
 static void play_on(enum manner manner, long rounds)
 {
     uint64_t random = wt_seed() | 1;
-    long alone = 0;
     struct house house;
     struct guest guests[GUESTS] = {{0}};
 
@@ -131,13 +147,7 @@ static void play_on(enum manner manner, long rounds)
         guests[i].manner = manner;
     }
     invite_guests(guests, GUESTS, &house, NULL, &random);
-    for (long i = 0; i < rounds; i++) {
-        struct round round = {
-            .house = &house, .random = draw(&random), .turns = (long)(draw(&random) % 200)};
-        run(&round);
-        alone += round.was_alone;
-    }
-    atomic_store(&house.is_over, 1);
+    long alone = play_rounds(&house, &random, run, 200, rounds);
     see_off(guests, GUESTS);
     house_close(&house);
     conclude(__func__, rounds, alone);
