@@ -305,23 +305,29 @@ static intptr_t wait_for_it(void *arg)
     return weft_wait_for(arg, WEFT_FOREVER, NULL);
 }
 
-/* Closes a group whose child it publishes. */
 static weft_task *_Atomic group_child;
 
-static intptr_t close_group(void *arg)
+/* Opens a group, publishes its child, and waits until that waits. */
+static void open_with_child(weft_group *group)
 {
-    weft_group group;
     weft_task *child = NULL;
     int before = begun;
 
-    (void)arg;
-    wt_check(weft_group_open(&group, 0) == 0);
-    wt_check(weft_group_spawn(&group, &child, wait_told, NULL, NULL) == 0);
+    wt_check(weft_group_open(group, 0) == 0);
+    wt_check(weft_group_spawn(group, &child, wait_told, NULL, NULL) == 0);
     group_child = child;
     while (begun == before) {
         wt_check(weft_yield() == 0);
     }
     begun++;
+}
+
+static intptr_t close_group(void *arg)
+{
+    weft_group group;
+
+    (void)arg;
+    open_with_child(&group);
     return weft_group_close(&group, 0);
 }
 
@@ -329,17 +335,9 @@ static intptr_t close_group(void *arg)
 static intptr_t body_of_group(void *arg)
 {
     weft_group group;
-    weft_task *child = NULL;
-    int before = begun;
 
     (void)arg;
-    wt_check(weft_group_open(&group, 0) == 0);
-    wt_check(weft_group_spawn(&group, &child, wait_told, NULL, NULL) == 0);
-    group_child = child;
-    while (begun == before) {
-        wt_check(weft_yield() == 0);
-    }
-    begun++;
+    open_with_child(&group);
     int rc = weft_sleep(WEFT_FOREVER);
     return weft_group_close(&group, rc);
 }

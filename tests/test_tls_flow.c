@@ -5,19 +5,6 @@
 
 #include "tls/pair.h"
 
-static struct world world;
-
-#define RUN_WITH(Fn, Server, Client, Workers)                                       \
-    do {                                                                            \
-        world_open(&world, (Server), (Client));                                     \
-        intptr_t rc_ = weft_run((Fn), NULL, &(weft_options){.workers = (Workers)}); \
-        world_close(&world);                                                        \
-        cr_assert_eq(rc_, 0, "the main task ended with %d", (int)rc_);              \
-        wt_assert_clean();                                                          \
-    } while (0)
-
-static const weft_tls_options plain = {0};
-
 /* ---- much at once ---- */
 
 enum { MUCH = 3 * 1000 * 1000 };

@@ -13,8 +13,6 @@
 
 extern char **environ;
 
-static struct world world;
-
 /* ---- programs ---- */
 
 struct program {
@@ -198,7 +196,7 @@ static intptr_t with_s_client(void *arg)
     return 0;
 }
 
-#define RUN_WITH(Fn, Server)                                                      \
+#define RUN_OUTSIDE(Fn, Server)                                                   \
     do {                                                                          \
         authority_open(&world.authority, "P-256");                                \
         certify(&world.authority, "localhost", "DNS:localhost,IP:127.0.0.1", 30); \
@@ -215,7 +213,7 @@ static const char *const http[] = {"http/1.1", NULL};
 Test(tls_outside, s_client, .timeout = 60)
 {
     require("openssl");
-    RUN_WITH(with_s_client, (weft_tls_options){.alpn = http});
+    RUN_OUTSIDE(with_s_client, (weft_tls_options){.alpn = http});
 }
 
 /* ---- curl ---- */
@@ -284,7 +282,7 @@ static intptr_t with_curl(void *arg)
 Test(tls_outside, curl, .timeout = 60)
 {
     require("curl");
-    RUN_WITH(with_curl, (weft_tls_options){.alpn = http});
+    RUN_OUTSIDE(with_curl, (weft_tls_options){.alpn = http});
 }
 
 /* ---- openssl s_server ---- */
@@ -346,5 +344,5 @@ static intptr_t with_s_server(void *arg)
 Test(tls_outside, s_server, .timeout = 60)
 {
     require("openssl");
-    RUN_WITH(with_s_server, (weft_tls_options){0});
+    RUN_OUTSIDE(with_s_server, (weft_tls_options){0});
 }

@@ -6,8 +6,6 @@
 #include "sweep_test.h"
 #include "tls/pair.h"
 
-static struct world world;
-
 /* ---- the server: answers each byte with the next one, until the client says farewell ---- */
 
 static intptr_t answer_all(weft_tls *tls)

@@ -273,4 +273,21 @@ WT_FN void hang_up(int fd, bool with_reset)
     close(fd);
 }
 
+/* Stops the server a second into the load, which is written as JSON: every request has its answer all the same. */
+WT_FN void stop_under_load(struct program *server, struct program *load)
+{
+    while (strstr(load->text, " 1 s ") == NULL) { /* its line of the first second */
+        cr_assert(read_output(load), "%s", load->text);
+    }
+    stop(server);
+    cr_assert_eq(finish(load), 0, "%s", load->text);
+    cr_assert_not_null(strstr(load->text, "\"reset\":0,\"closed\":0,\"timeout\":0,\"protocol\":0}"),
+                       "%s", load->text);
+    long answered = 0;
+    const char *at = strstr(load->text, "\"answered\":");
+    cr_assert(at != NULL && sscanf(at, "\"answered\":%ld", &answered) == 1, "%s", load->text);
+    cr_assert_gt(answered, 0);
+    cr_assert_eq(counter(server, "200"), answered);
+}
+
 #endif

@@ -57,6 +57,21 @@ WT_FN void world_close(struct world *world)
     authority_close(&world->authority);
 }
 
+/* The world of a test. */
+__attribute__((unused)) static struct world world;
+
+__attribute__((unused)) static const weft_tls_options plain = {0};
+
+/* In the test itself: runs it in a world with these options, to a good end. */
+#define RUN_WITH(Fn, Server, Client, Workers)                                       \
+    do {                                                                            \
+        world_open(&world, (Server), (Client));                                     \
+        intptr_t rc_ = weft_run((Fn), NULL, &(weft_options){.workers = (Workers)}); \
+        world_close(&world);                                                        \
+        cr_assert_eq(rc_, 0, "the main task ended with %d", (int)rc_);              \
+        wt_assert_clean();                                                          \
+    } while (0)
+
 /* ---- connections: in fibers ---- */
 
 struct pair {
