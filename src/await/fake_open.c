@@ -5,6 +5,7 @@
 #include <weft/testing.h>
 
 #include "await/fake.h"
+#include "base/sized.h"
 
 static int open_two(int fds[2], int (*make)(struct wf_fakes *world, struct wf_fake *ends[2]))
 {
@@ -68,7 +69,7 @@ int weft_sim_set_faults(const weft_sim_faults *faults)
     if (sim == NULL) {
         return rc;
     }
-    if (faults == NULL || (faults->size != 0 && faults->size != sizeof *faults) ||
+    if (faults == NULL || !wf_size_is_known(faults->size, sizeof *faults) ||
         !is_chance(faults->short_transfers) || !is_chance(faults->late) || faults->late_ns < 0 ||
         !is_chance(faults->resets) || !is_chance(faults->late_cancels)) {
         return -EINVAL;

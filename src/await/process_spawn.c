@@ -16,6 +16,7 @@
 
 #include "await/blocking.h"
 #include "await/process.h"
+#include "base/sized.h"
 
 enum { FIRST_FREE = 3 };
 
@@ -42,7 +43,7 @@ int wf_process_check(const weft_process_options *given, weft_process_options *ou
     static const weft_process_options none;
     *out = given != NULL ? *given : none;
     const unsigned flags = (unsigned)WEFT_PROCESS_GROUP | (unsigned)WEFT_PROCESS_KEEP_DESCRIPTORS;
-    if ((out->size != 0 && out->size != sizeof *out) || (out->flags & ~flags) != 0 ||
+    if (!wf_size_is_known(out->size, sizeof *out) || (out->flags & ~flags) != 0 ||
         out->input < WEFT_PROCESS_PIPE || out->output < WEFT_PROCESS_PIPE ||
         out->error < WEFT_PROCESS_OUTPUT) {
         return -EINVAL;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sized.h"
 #include "inspect/leaks.h"
 #include "sched/probe.h"
 
@@ -286,7 +287,7 @@ static int sweep_all(struct sweep *sweep)
 
 static int check_options(const weft_sweep_options *options, const weft_sweep_report *report)
 {
-    if (options != NULL && options->size != 0 && options->size != sizeof *options) {
+    if (options != NULL && !wf_size_is_known(options->size, sizeof *options)) {
         return -EINVAL;
     }
     return report != NULL && report->size > sizeof *report ? -EINVAL : 0;

@@ -11,6 +11,7 @@
 #include <weft/timeout.h>
 
 #include "await/door.h"
+#include "base/sized.h"
 #include "net/race.h"
 #include "net/resolve.h"
 #include "net/socket.h"
@@ -64,8 +65,8 @@ static int attempt(const weft_address *address, const void *context)
 static int check_options(const weft_connect_options *given, weft_connect_options *options)
 {
     *options = given != NULL ? *given : (weft_connect_options){0};
-    bool is_good = (options->size == 0 || options->size == sizeof *options) &&
-                   options->stagger_ns >= 0 && options->attempt_ns >= 0;
+    bool is_good = wf_size_is_known(options->size, sizeof *options) && options->stagger_ns >= 0 &&
+                   options->attempt_ns >= 0;
     if (options->stagger_ns == 0) {
         options->stagger_ns = STAGGER_NS;
     }

@@ -12,6 +12,7 @@
 
 #include <weft/io.h>
 
+#include "base/sized.h"
 #include "net/socket.h"
 
 struct plan {
@@ -24,7 +25,7 @@ static int plan_init(struct plan *plan, int type, const weft_listen_options *opt
     memset(plan, 0, sizeof *plan);
     plan->type = type;
     if (options != NULL) {
-        if (options->size != 0 && options->size != sizeof *options) {
+        if (!wf_size_is_known(options->size, sizeof *options)) {
             return -EINVAL;
         }
         plan->options = *options;

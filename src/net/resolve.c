@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "await/door.h"
+#include "base/sized.h"
 #include "net/socket.h"
 
 /* ---- lists of addresses ---- */
@@ -178,7 +179,7 @@ static int question_init(struct wf_question *question, const char *host, uint16_
     question->host = host;
     question->port = port;
     if (options != NULL) {
-        if (options->size != 0 && options->size != sizeof *options) {
+        if (!wf_size_is_known(options->size, sizeof *options)) {
             return -EINVAL;
         }
         question->options = *options;

@@ -10,6 +10,7 @@
 
 #include <weft/io.h>
 
+#include "base/sized.h"
 #include "fiber/stack.h"
 #include "net/server.h"
 #include "sched/sched.h"
@@ -22,7 +23,7 @@ _Static_assert(sizeof(struct wf_server) <= sizeof(weft_server), "weft_server is 
 
 static bool are_good(const weft_server_options *options)
 {
-    return options != NULL && (options->size == 0 || options->size == sizeof *options) &&
+    return options != NULL && wf_size_is_known(options->size, sizeof *options) &&
            options->serve != NULL && options->grace_ns >= 0 && options->shed_after_ns >= 0 &&
            options->stack_bytes <= WF_STACK_MAX;
 }

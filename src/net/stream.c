@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "await/door.h"
+#include "base/sized.h"
 
 enum { DEFAULT_BYTES = 16 << 10 };
 
@@ -105,7 +106,7 @@ static int open_on(weft_stream *stream, const weft_transport *transport, void *c
 {
     weft_stream_options given = {0};
     if (options != NULL) {
-        if (options->size != 0 && options->size != sizeof given) {
+        if (!wf_size_is_known(options->size, sizeof given)) {
             return -EINVAL;
         }
         given = *options;
@@ -123,7 +124,7 @@ int weft_stream_open_on(weft_stream *stream, const weft_transport *transport, vo
                         const weft_stream_options *options)
 {
     if (stream == NULL || transport == NULL ||
-        (transport->size != 0 && transport->size != sizeof *transport)) {
+        !wf_size_is_known(transport->size, sizeof *transport)) {
         return -EINVAL;
     }
     return open_on(stream, transport, context, options);

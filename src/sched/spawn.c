@@ -8,20 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sized.h"
 #include "sched/spawn.h"
 #include "task/context.h"
 #include "task/end.h"
-
-/* The fields that the first published version of the options had. */
-static const size_t first_size = sizeof(weft_spawn_options);
 
 static int check_options(const weft_spawn_options *options)
 {
     if (options == NULL) {
         return 0;
     }
-    size_t size = options->size != 0 ? options->size : first_size;
-    if (size != sizeof *options) {
+    if (!wf_size_is_known(options->size, sizeof *options)) {
         return -EINVAL; /* fields that this version does not know */
     }
     return options->stack_bytes > WF_STACK_MAX ? -EINVAL : 0;
@@ -57,8 +54,10 @@ static weft_context *values_for(const struct wf_worker *worker, const weft_spawn
     return worker != NULL ? wf_context_retain(wf_values_here()) : NULL;
 }
 
-int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker, const char *site, weft_fn *fn,
-                     void *arg, const weft_spawn_options *options, weft_task **out)
+/* noinline: a compiler would split off the checks, which costs a call more. */
+__attribute__((noinline)) int wf_spawn_prepare(weft_runtime *runtime, struct wf_worker *worker,
+                                               const char *site, weft_fn *fn, void *arg,
+                                               const weft_spawn_options *options, weft_task **out)
 {
     int rc = fn == NULL ? -EINVAL : check_options(options);
     if (rc < 0) {

@@ -7,6 +7,7 @@
 
 #include "base/cpus.h"
 #include "base/futex.h"
+#include "base/sized.h"
 #include "fiber/hooks.h"
 #include "poll/uring.h"
 #include "sched/blocking.h"
@@ -22,7 +23,7 @@ enum { WORKERS_MAX = 1024, SIMULATED_WORKERS = 4 };
 
 static int check_options(const weft_options *options)
 {
-    if (options->size != 0 && options->size != sizeof *options) {
+    if (!wf_size_is_known(options->size, sizeof *options)) {
         return -EINVAL; /* fields that this version does not know */
     }
     if (options->workers < 0 || options->workers > WORKERS_MAX ||

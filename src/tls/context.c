@@ -8,6 +8,7 @@
 
 #include <openssl/err.h>
 
+#include "base/sized.h"
 #include "tls/tls.h"
 
 /* ---- what went wrong ---- */
@@ -242,7 +243,7 @@ static int make(weft_tls_context **out, const weft_tls_options *options, bool is
 {
     static const weft_tls_options defaults = {0};
     options = options != NULL ? options : &defaults;
-    bool is_known = options->size == 0 || options->size == sizeof *options;
+    bool is_known = wf_size_is_known(options->size, sizeof *options);
     if (out == NULL || !is_known || (unsigned)options->verify > WEFT_TLS_VERIFY_PEER ||
         (options->choose != NULL && !is_server)) {
         return refuse(report, -EINVAL, "bad options", "");
