@@ -278,7 +278,7 @@ static void *claim_all(void *unused)
     }
 }
 
-/* As ready.h does it: how many lie dead at the bottom with the newest, then the claim between the two. */
+/* As claim.h does it: how many lie dead at the bottom with the newest, then the claim between the two. */
 static bool join_newest(uint64_t entry)
 {
     uint64_t count = wf_deque_count(&deque);

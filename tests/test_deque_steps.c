@@ -58,7 +58,7 @@ static void claim(uint64_t entry)
 
 enum op { PUSH, JOIN, FAIL, TAKE, OPS };
 
-/* As ready.h does it: the newest and what lies dead under it, claimed between lowering and settling. */
+/* As claim.h does it: the newest and what lies dead under it, claimed between lowering and settling. */
 static void join_newest(bool succeeds)
 {
     uint64_t count = wf_deque_count(&deque);

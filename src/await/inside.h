@@ -11,6 +11,7 @@
 #include "await/limit.h"
 #include "base/fence.h"
 #include "base/hint.h"
+#include "sched/claim.h"
 #include "sched/ready.h"
 
 /* Nothing is undelivered, and it has not started, or runs. */

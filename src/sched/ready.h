@@ -3,14 +3,13 @@
  *
  * What: five places. The worker's two lanes (anybody may steal): its deque, for tasks that have not
  *       started or that yield, and the one of woken tasks; its slot (the task woken last, runs next),
- *       its list of pinned tasks, and the runtime's inject stack for plain threads. A queue entry is {generation:16, slot address:46, kind:2}: the entry of a task that has not started
- *       may be stale (it was cancelled and freed), so it is checked when it is taken; a task that has
- *       started has exactly one entry, and it is never stale.
+ *       its list of pinned tasks, and the runtime's inject stack for plain threads. ready.c queues,
+ *       take.c and steal.c take.
  */
 #ifndef WF_SCHED_READY_H
 #define WF_SCHED_READY_H
 
-#include "base/hint.h"
+#include "sched/entry.h"
 #include "sched/sched.h"
 
 /* What a queue gave: the task, and whether it has never run. task NULL: nothing. */
@@ -18,12 +17,6 @@ struct wf_pick {
     weft_task *task;
     bool is_new;
 };
-
-/* In the entry of a task that has not started. */
-#define WF_READY_NEW UINT64_C(1)
-
-/* ... and is WF_TASK_APART. Such a task has no entry without it: what becomes APART later was in no deque before. */
-#define WF_READY_APART UINT64_C(2)
 
 enum { WF_SLOT_STREAK = 3 }; /* runs from the slot in a row before others here have their turn */
 
@@ -47,65 +40,6 @@ static inline __attribute__((always_inline)) weft_task *wf_ready_take_seen(struc
     weft_task *task = wf_token_task(entry);
     WF_HOLDS(task != NULL);
     return task;
-}
-
-/* How many entries at the bottom of the deque go with the claim of a task: its own, if it lies there, and
- * those of tasks that were claimed elsewhere in it before. */
-uint64_t wf_ready_count_dead(struct wf_worker *worker, bool is_newest);
-
-/* A joiner claims a task that has not started, as wf_ready_claim, by a locked operation, which is a full fence. */
-static inline __attribute__((always_inline)) bool wf_ready_claim_locked(
-    struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before, uint64_t dead)
-{
-    if (dead > 0) {
-        wf_deque_lower(&worker->deque, before, dead);
-    }
-    if (__builtin_expect(!wf_state_start_inside(&task->word, seen), 0)) {
-        wf_deque_restore(&worker->deque, before);
-        worker->odd_below = worker->sim == NULL ? before : UINT64_MAX;
-        return false;
-    }
-    wf_fence_after_rmw();
-    if (dead > 0) {
-        wf_deque_settle(&worker->deque, before, dead);
-    }
-    return true;
-}
-
-/* ... of a task that is not at home here. */
-bool wf_ready_claim_elsewhere(struct wf_worker *worker, weft_task *task, uint64_t seen,
-                              uint64_t before, uint64_t dead);
-
-/* ... of one that is, without a locked operation. False: nothing has changed but that the deque may be lowered. */
-static inline __attribute__((always_inline)) bool wf_ready_claim_biased(
-    struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before, uint64_t dead)
-{
-    struct wf_bias_owner *owner = &worker->tasks.owner;
-    if (!wf_word_is_at_home(seen)) {
-        return false;
-    }
-    if (dead == 0) {
-        return wf_bias_swap(owner, &task->word, seen, wf_word_started(seen));
-    }
-    /* As wf_deque_lower and wf_deque_settle: nobody else is on its way to an index now. */
-    const struct wf_bias_lower lower = {&worker->deque.bottom, before - dead, &worker->deque.top};
-    return wf_bias_swap_and_lower(owner, &task->word, seen, wf_word_started(seen), &lower);
-}
-
-/* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
- * entries at the bottom of the deque, which is at `before`, go with it. A full fence for all that the caller does before
- * and after it, or guests have one made, where they come in between. False: somebody else has it. */
-static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worker *worker,
-                                                                 weft_task *task, uint64_t seen,
-                                                                 uint64_t before, uint64_t dead)
-{
-    if (WF_UNLIKELY(wf_load_rlx(&task->home) != worker->index)) {
-        return wf_ready_claim_elsewhere(worker, task, seen, before, dead);
-    }
-    if (WF_LIKELY(wf_ready_claim_biased(worker, task, seen, before, dead))) {
-        return true;
-    }
-    return wf_ready_claim_locked(worker, task, seen, before, dead);
 }
 
 /* The lane whose turn it is: where both have something, the one that was not served last. */

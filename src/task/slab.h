@@ -43,7 +43,7 @@ struct wf_registry {
     wf_au64 outside_spawned;
 
     /* Its workers, who own the tasks at whose home they are: they start them, and give up their last references, without
-     * locked operations (await/inside.h). Guests are those who take such tasks away (sched/ready.c), change their words
+     * locked operations (await/inside.h). Guests are those who take such tasks away (sched/steal.c), change their words
      * (wf_task_visit), take a reference without having one, or look whether a task runs another one inside. */
     struct wf_bias bias;
     /* Both set once. The owner at whose home a task is, NULL if that is the caller; is the caller the only worker? */

@@ -6,11 +6,11 @@
  *   Owner       a biased worker (base/bias.h, bias.c): wf_bias_swap, _swap_and_lower, _clear_low, _count, _renew. Its task
  *               spawns children and joins them, the newest or the oldest first: spawn (sched/spawn.c), claim_at_once,
  *               claim_in_order (await/inside.c), wf_inside_claim (await/inside.h), wf_ready_claim, wf_ready_claim_locked,
- *               wf_ready_count_dead (sched/ready.h, ready.c), wf_state_start_inside (task/state.h), wf_deque_lower, _settle,
+ *               wf_ready_count_dead (sched/claim.h, claim.c), wf_state_start_inside (task/state.h), wf_deque_lower, _settle,
  *               _restore (queue/deque.h), wf_inside_stand_back; its own look at requests; the end of the child, quickly as
  *               in wf_inside_end_biased, or slowly. What it does not join, or what somebody else has, it takes from the top
  *               of its deque as its host does
- *   Thief       steal_new, take_along (ready.c), wf_bias_visit_one, wf_deque_steal, wf_state_move; resolve, later
+ *   Thief       steal_new, take_along (steal.c), wf_bias_visit_one, wf_deque_steal, wf_state_move; resolve, later
  *   Stranger    has a handle of one child: wf_task_visit (slab.h) and wf_state_request, wf_state_join, or
  *               wf_state_start_inside as a joiner elsewhere; weft_drop
  *   Canceller   of the task that joins: wf_state_request, wf_registry_visit, runs_inside, cancel_inside (task/cancel.c)

@@ -7,7 +7,7 @@
  *   Closer                weft_group_close: begin_closing, see_off_children, conclude (await/group_close.c)
  *   run_inside            wf_group_run_inside: find_first, claim, run, the last look (await/group_inside.c)
  *   claim                 is_fit, claim, claim_slowly; wf_inside_claim, wf_inside_stand_back (await/inside.h, inside.c);
- *                         wf_ready_claim, wf_ready_count_dead (sched/ready.h, ready.c); wf_state_start_inside
+ *                         wf_ready_claim, wf_ready_count_dead (sched/claim.h, claim.c); wf_state_start_inside
  *                         (task/state.h); wf_deque_lower, _settle, _restore (queue/deque.h)
  *   run_child             wf_inside_call; end_quickly over wf_inside_end_unseen; end_fully over
  *                         wf_inside_wait_for_cancellers
@@ -16,7 +16,7 @@
  *   finish                wf_task_finish (task/end.c): wf_state_finish; child_ended, child_left (group.c); wf_sched_flush
  *   cancel_children, ask_all, abort_group   the same in group.c
  *   Taker                 a thief, or the closer's worker while its fiber waits: wf_deque_steal, wf_deque_take;
- *                         resolve (ready.c), wf_worker_bury
+ *                         resolve (take.c), wf_worker_bury
  *   Canceller, Failing    weft_cancel of the closer: wf_state_request, wf_kick_soon (kick_soon), kick (kick), hand_on,
  *                         wf_cancel_inside, wf_inside_hold, hand_inside, ask_inside, wf_inside_unlock (task/cancel.c)
  *   HandleOwner           weft_cancel of a child, weft_drop
@@ -551,7 +551,7 @@ inline find_newest()
     }
 }
 
-/* is_dead in ready.c, of the entry that lies `dead` under the newest */
+/* is_dead in claim.c, of the entry that lies `dead` under the newest */
 #define AT_BOTTOM own_ring[own_bottom - 1 - dead]
 #define IS_DEAD (life[SLOT_OF(AT_BOTTOM)] != NEW || TOKEN_OF(SLOT_OF(AT_BOTTOM)) != AT_BOTTOM)
 
