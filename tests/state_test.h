@@ -6,6 +6,7 @@
 #ifndef WEFT_STATE_TEST_H
 #define WEFT_STATE_TEST_H
 
+#include "task/request.h"
 #include "task/state.h"
 #include "weft_test.h"
 

@@ -14,6 +14,7 @@
 #ifndef WF_TASK_CANCEL_H
 #define WF_TASK_CANCEL_H
 
+#include "task/request.h"
 #include "task/scope.h"
 #include "task/wait.h"
 
