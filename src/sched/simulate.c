@@ -1,94 +1,21 @@
 // SPDX-License-Identifier: MIT
 /* simulate.c - the loop of a simulation, and the list of what could happen next. */
-#include "sched/simulate.h"
+#include "sched/simulate_inside.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#include <weft/task.h>
 
 #include "sched/loop.h"
 #include "sched/probe.h"
 #include "sched/ready.h"
 #include "sched/report.h"
-#include "task/cancel.h"
 #include "task/end.h"
 
 enum { FIRST_ROOM = 64, LONGEST_STREAK = 8, MOST_TOGETHER = 8 };
 
-struct turn {
-    uint64_t what; /* an address, or a number */
-    uint8_t kind;  /* enum wf_turn_kind */
-};
-
-/* A call of weft_sim_after. */
-struct call {
-    struct wf_timer timer;
-    struct wf_list link; /* in calls, then in due_calls */
-    struct wf_sim *sim;
-    void (*fn)(void *);
-    void *arg;
-};
-
-struct wf_sim {
-    weft_runtime *runtime;
-    bool is_strict;
-    bool is_stopping; /* close when this turn is over */
-    bool is_cut;      /* end this turn now */
-    uint32_t interrupts;
-    uint64_t random;
-    uint64_t count; /* numbers given to a strict simulation's tests */
-    /* A ring; turn number n is at n modulo its room. */
-    struct turn *turns;
-    uint64_t room;
-    uint64_t head;
-    uint64_t tail;
-    struct wf_list calls;     /* still to come */
-    struct wf_list due_calls; /* fired by their timers, to be made once the wheel's lock is free */
-    struct wf_fakes fakes;
-    weft_sim_faults faults;
-};
-
-/* ---- chance ---- */
-
-/* SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. */
-static uint64_t next_random(struct wf_sim *sim)
-{
-    uint64_t z = (sim->random += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-uint64_t wf_sim_draw(struct wf_sim *sim, uint64_t bound)
-{
-    if (sim->is_strict || bound == 0) {
-        return 0;
-    }
-    return next_random(sim) % bound; /* the bias of a bound far below 2^64 is nothing to a test */
-}
-
-uint64_t wf_sim_number(struct wf_sim *sim, uint64_t bound)
-{
-    if (bound == 0) {
-        return 0;
-    }
-    return sim->is_strict ? sim->count++ % bound : wf_sim_draw(sim, bound);
-}
-
-bool wf_sim_chance(struct wf_sim *sim, int permille)
-{
-    return !sim->is_strict && permille > 0 && wf_sim_draw(sim, 1000) < (uint64_t)permille;
-}
-
-bool wf_sim_is_strict(const struct wf_sim *sim)
-{
-    return sim->is_strict;
-}
-
 /* ---- the list ---- */
 
-static struct turn *turn_at(struct wf_sim *sim, uint64_t number)
+static struct wf_sim_turn *turn_at(struct wf_sim *sim, uint64_t number)
 {
     return &sim->turns[number & (sim->room - 1)];
 }
@@ -96,7 +23,7 @@ static struct turn *turn_at(struct wf_sim *sim, uint64_t number)
 static void grow(struct wf_sim *sim)
 {
     uint64_t room = sim->room != 0 ? 2 * sim->room : FIRST_ROOM;
-    struct turn *turns = malloc(room * sizeof *turns);
+    struct wf_sim_turn *turns = malloc(room * sizeof *turns);
     WF_CHECK(turns != NULL, "a simulation ran out of memory");
     for (uint64_t n = sim->head; n < sim->tail; n++) {
         turns[n & (room - 1)] = *turn_at(sim, n);
@@ -114,7 +41,7 @@ void wf_sim_push(struct wf_sim *sim, enum wf_turn_kind kind, uint64_t what)
     if (kind == WF_TURN_NOTICE) {
         ((struct wf_waiter *)(uintptr_t)what)->turn = sim->tail + 1; /* 0 is none */
     }
-    *turn_at(sim, sim->tail++) = (struct turn){what, (uint8_t)kind};
+    *turn_at(sim, sim->tail++) = (struct wf_sim_turn){what, (uint8_t)kind};
 }
 
 /* Notices have turns in a strict simulation alone, where turns keep their numbers. */
@@ -127,10 +54,10 @@ void wf_sim_forget(struct wf_sim *sim, struct wf_waiter *waiter)
 }
 
 /* The one with index `i` of those that wait; the oldest takes its place. */
-static struct turn take(struct wf_sim *sim, uint64_t i)
+static struct wf_sim_turn take(struct wf_sim *sim, uint64_t i)
 {
-    struct turn *chosen = turn_at(sim, sim->head + i);
-    struct turn turn = *chosen;
+    struct wf_sim_turn *chosen = turn_at(sim, sim->head + i);
+    struct wf_sim_turn turn = *chosen;
     *chosen = *turn_at(sim, sim->head);
     sim->head++;
     return turn;
@@ -142,7 +69,7 @@ static void flush(struct wf_sim *sim, struct wf_later *later)
 {
     wf_sched_flush(later);
     while (!wf_list_is_empty(&sim->due_calls)) {
-        struct call *call = WF_CONTAINER(sim->due_calls.next, struct call, link);
+        struct wf_sim_call *call = WF_CONTAINER(sim->due_calls.next, struct wf_sim_call, link);
         wf_list_remove(&call->link);
         call->fn(call->arg);
         free(call);
@@ -199,7 +126,7 @@ static void run_notice(struct wf_sim *sim, struct wf_waiter *waiter)
     flush(sim, &later);
 }
 
-static void run_other(struct wf_sim *sim, struct wf_worker *worker, const struct turn *turn)
+static void run_other(struct wf_sim *sim, struct wf_worker *worker, const struct wf_sim_turn *turn)
 {
     struct wf_later later;
     wf_later_init(&later);
@@ -226,7 +153,7 @@ static void run_other(struct wf_sim *sim, struct wf_worker *worker, const struct
 }
 
 /* The logical worker on which it happens: pinned tasks have no choice. */
-static struct wf_worker *worker_for(struct wf_sim *sim, const struct turn *turn)
+static struct wf_worker *worker_for(struct wf_sim *sim, const struct wf_sim_turn *turn)
 {
     weft_runtime *runtime = sim->runtime;
     uint64_t index = wf_sim_draw(sim, runtime->worker_count);
@@ -237,7 +164,7 @@ static struct wf_worker *worker_for(struct wf_sim *sim, const struct turn *turn)
     return &runtime->workers[index];
 }
 
-static void run(struct wf_sim *sim, struct turn turn)
+static void run(struct wf_sim *sim, struct wf_sim_turn turn)
 {
     struct wf_worker *worker = worker_for(sim, &turn);
     wf_here_set(worker);
@@ -394,160 +321,4 @@ void wf_sim_run(struct wf_sim *sim)
     if (probe != NULL) {
         wf_probe_end(probe);
     }
-}
-
-/* ---- what the rooms above ask ---- */
-
-void wf_sim_main_ended(struct wf_sim *sim)
-{
-    struct wf_probe *probe = sim->runtime->probe;
-    if (probe != NULL) {
-        probe->main_ended(probe, sim->runtime);
-    }
-    if (sim->is_strict) {
-        wf_sim_push(sim, WF_TURN_CLOSE, 0);
-    } else {
-        wf_lifecycle_close(sim->runtime);
-    }
-}
-
-uint64_t wf_sim_armed(struct wf_sim *sim)
-{
-    uint64_t armed = 0;
-    for (uint32_t i = 0; i < sim->runtime->worker_count; i++) {
-        armed += sim->runtime->workers[i].wheel.pending;
-    }
-    for (const struct wf_list *l = sim->calls.next; l != &sim->calls; l = l->next) {
-        armed--;
-    }
-    return armed;
-}
-
-void wf_sim_advance(struct wf_sim *sim, int64_t duration_ns)
-{
-    struct wf_clock *clock = &sim->runtime->clock;
-    clock->virtual_ns = wf_deadline_after(clock->virtual_ns, duration_ns);
-}
-
-static void on_time(struct wf_timer *timer, void *context)
-{
-    struct call *call = WF_CONTAINER(timer, struct call, timer);
-    (void)context;
-    wf_list_remove(&call->link);
-    wf_list_push(&call->sim->due_calls, &call->link);
-}
-
-int wf_sim_after(struct wf_sim *sim, int64_t delay_ns, void (*fn)(void *), void *arg)
-{
-    struct call *call = malloc(sizeof *call);
-    if (call == NULL) {
-        return -ENOMEM;
-    }
-    call->sim = sim;
-    call->fn = fn;
-    call->arg = arg;
-    wf_list_init(&call->link);
-    wf_list_push(&sim->calls, &call->link);
-    struct wf_wheel *wheel = &wf_here()->wheel;
-    wf_timer_init(&call->timer, wheel, on_time);
-    if (delay_ns < 0 && sim->is_strict) {
-        wf_lock(&wheel->lock);
-        wf_sim_push(sim, WF_TURN_SOON, wf_timer_arm_soon_locked(&call->timer));
-        wf_unlock(&wheel->lock);
-    } else {
-        (void)wf_timer_arm(&call->timer, wf_deadline_after(wf_runtime_now(sim->runtime), delay_ns));
-    }
-    return 0;
-}
-
-bool wf_sim_interrupt(struct wf_sim *sim)
-{
-    weft_runtime *runtime = sim->runtime;
-    if (!runtime->options.sigint) {
-        return false;
-    }
-    wf_store_rel(&runtime->was_interrupted, ++sim->interrupts);
-    if (sim->interrupts == 1) {
-        struct wf_later later;
-        wf_later_init(&later);
-        (void)wf_cancel(runtime->main, 1, WEFT_CAUSE_INTERRUPT, &later);
-        wf_sched_flush(&later);
-    } else if (sim->interrupts == 2) {
-        sim->is_cut = true;
-        wf_lifecycle_close(runtime);
-    }
-    return true;
-}
-
-struct wf_fakes *wf_sim_fakes(struct wf_sim *sim)
-{
-    return &sim->fakes;
-}
-
-weft_sim_faults *wf_sim_faults(struct wf_sim *sim)
-{
-    return &sim->faults;
-}
-
-uint32_t wf_sim_open_descriptors(const struct wf_sim *sim)
-{
-    return sim->fakes.open_count;
-}
-
-/* ---- life ---- */
-
-static const weft_sim_faults usual_faults = {.size = sizeof usual_faults,
-                                             .short_transfers = 250,
-                                             .late = 250,
-                                             .late_ns = WEFT_MS,
-                                             .resets = 2,
-                                             .late_cancels = 250};
-
-int wf_sim_create(weft_runtime *runtime)
-{
-    struct wf_sim *sim = calloc(1, sizeof *sim);
-    if (sim == NULL) {
-        return -ENOMEM;
-    }
-    sim->runtime = runtime;
-    sim->is_strict = runtime->options.seed == 0;
-    sim->random = runtime->options.seed;
-    wf_list_init(&sim->calls);
-    wf_list_init(&sim->due_calls);
-    wf_fakes_init(&sim->fakes);
-    sim->faults = usual_faults;
-    if (sim->is_strict) {
-        sim->faults = (weft_sim_faults){.size = sizeof sim->faults};
-    }
-    runtime->sim = sim;
-    runtime->registry.has_turns = sim->is_strict;
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
-        runtime->workers[i].sim = sim;
-        runtime->workers[i].odd_below = UINT64_MAX;
-        runtime->workers[i].host = &runtime->workers[0].own_host;
-        runtime->workers[i].fiber = runtime->workers[i].host;
-        runtime->workers[i].until_poll = 0; /* fibers always go back to the loop */
-    }
-    return 0;
-}
-
-static void free_calls(struct wf_list *calls)
-{
-    while (!wf_list_is_empty(calls)) {
-        struct call *call = WF_CONTAINER(calls->next, struct call, link);
-        wf_list_remove(&call->link);
-        free(call);
-    }
-}
-
-void wf_sim_destroy(struct wf_sim *sim)
-{
-    if (sim == NULL) {
-        return;
-    }
-    free_calls(&sim->calls);
-    free_calls(&sim->due_calls);
-    wf_fakes_destroy(&sim->fakes);
-    free(sim->turns);
-    free(sim);
 }
