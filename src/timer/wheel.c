@@ -5,21 +5,12 @@
  * level, the group's value its slot. So everything in a lower level comes before everything in a
  * higher one, and the next slot to look at is the first occupied one of the lowest occupied level.
  */
-#include "timer/wheel.h"
+#include "timer/wheel_inside.h"
 
 #include <limits.h>
 
-enum { LEVEL_BITS = 6 };
-
-/* How many timers of a tick are told apart by their deadlines, and how many a plan looks at. */
-enum { FEW = 8, LOOK_AHEAD = 16 };
-
-/* One slot that is due: which, and the tick at which it begins. */
-struct due_slot {
-    int level;
-    unsigned slot;
-    uint64_t tick;
-};
+/* How many timers of a tick are told apart by their deadlines. */
+enum { FEW = 8 };
 
 void wf_wheel_init(struct wf_wheel *wheel, int64_t now_ns, bool is_exact)
 {
@@ -50,11 +41,6 @@ static uint64_t tick_of(const struct wf_wheel *wheel, int64_t deadline_ns)
     return ((uint64_t)deadline_ns + up) >> WF_TICK_SHIFT;
 }
 
-static int64_t time_of(uint64_t tick)
-{
-    return (int64_t)(tick << WF_TICK_SHIFT);
-}
-
 /* Returns when to look into its slot: when it is due, or at the tick at which a higher level's slot begins. */
 static int64_t file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
 {
@@ -63,55 +49,27 @@ static int64_t file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
         tick = wheel->tick;
     }
     uint64_t differs = tick ^ wheel->tick;
-    int level = differs == 0 ? 0 : (63 - __builtin_clzll(differs)) / LEVEL_BITS;
-    uint64_t begin = tick >> (level * LEVEL_BITS);
+    int level = differs == 0 ? 0 : (63 - __builtin_clzll(differs)) / WF_LEVEL_BITS;
+    uint64_t begin = tick >> (level * WF_LEVEL_BITS);
     if (__builtin_expect(level >= WF_WHEEL_LEVELS, 0)) {
         /* The top level goes round: what is beyond a round waits in the slot that comes last, to be
          * filed again from there. */
         level = WF_WHEEL_LEVELS - 1;
-        uint64_t now = wheel->tick >> (level * LEVEL_BITS);
-        uint64_t ahead = (tick >> (level * LEVEL_BITS)) - now;
+        uint64_t now = wheel->tick >> (level * WF_LEVEL_BITS);
+        uint64_t ahead = (tick >> (level * WF_LEVEL_BITS)) - now;
         begin = now + (ahead < WF_WHEEL_SLOTS ? ahead : WF_WHEEL_SLOTS - 1);
     }
     unsigned slot = (unsigned)begin & (WF_WHEEL_SLOTS - 1);
     wf_list_push(&wheel->slots[level][slot], &timer->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
-    begin <<= level * LEVEL_BITS;
-    return level == 0 ? timer->deadline_ns : time_of(begin > wheel->tick ? begin : wheel->tick);
+    begin <<= level * WF_LEVEL_BITS;
+    return level == 0 ? timer->deadline_ns
+                      : wf_wheel_time_of(begin > wheel->tick ? begin : wheel->tick);
 }
 
-/* The occupied slots of a level, as bits that begin with the wheel's own: `now`. */
-static uint64_t turned(const struct wf_wheel *wheel, int level, unsigned *now)
+static bool first_slot(const struct wf_wheel *wheel, struct wf_due_slot *out)
 {
-    uint64_t bits = wheel->occupied[level];
-    *now = (unsigned)(wheel->tick >> (level * LEVEL_BITS)) & (WF_WHEEL_SLOTS - 1);
-    return *now == 0 ? bits : (bits >> *now) | (bits << (WF_WHEEL_SLOTS - *now));
-}
-
-/* The first occupied slot from a level upwards, false when there is none. */
-static bool first_slot_from(const struct wf_wheel *wheel, int level, struct due_slot *out)
-{
-    for (; level < WF_WHEEL_LEVELS; level++) {
-        if (wheel->occupied[level] == 0) {
-            continue;
-        }
-        int shift = level * LEVEL_BITS;
-        unsigned now;
-        unsigned ahead = (unsigned)__builtin_ctzll(turned(wheel, level, &now));
-        out->level = level;
-        out->slot = (now + ahead) & (WF_WHEEL_SLOTS - 1);
-        out->tick = ((wheel->tick >> shift) + ahead) << shift;
-        if (out->tick < wheel->tick) {
-            out->tick = wheel->tick;
-        }
-        return true;
-    }
-    return false;
-}
-
-static bool first_slot(const struct wf_wheel *wheel, struct due_slot *out)
-{
-    return first_slot_from(wheel, 0, out);
+    return wf_wheel_first_from(wheel, 0, out);
 }
 
 /* The earliest deadline in a slot; WF_FOREVER if it holds none, or more than `most`. */
@@ -130,7 +88,7 @@ static int64_t earliest_in(const struct wf_list *slot, int most)
 
 /* The earliest deadline itself. In the top level a slot may hold what waits for a later round, so all
  * of it counts. */
-static int64_t earliest_from(struct wf_wheel *wheel, const struct due_slot *first)
+static int64_t earliest_from(struct wf_wheel *wheel, const struct wf_due_slot *first)
 {
     int64_t earliest = earliest_in(&wheel->slots[first->level][first->slot], INT_MAX);
     for (int slot = 0; first->level == WF_WHEEL_LEVELS - 1 && slot < WF_WHEEL_SLOTS; slot++) {
@@ -142,106 +100,22 @@ static int64_t earliest_from(struct wf_wheel *wheel, const struct due_slot *firs
 
 /* When to look into the first slot, of a wheel that is not exact: where few timers share the tick it is the first
  * one's deadline. */
-static int64_t time_to_look(const struct wf_wheel *wheel, const struct due_slot *first)
+static int64_t time_to_look(const struct wf_wheel *wheel, const struct wf_due_slot *first)
 {
     int64_t deadline_ns =
         first->level == 0 ? earliest_in(&wheel->slots[0][first->slot], FEW) : WF_FOREVER;
-    int64_t tick_ns = time_of(first->tick);
+    int64_t tick_ns = wf_wheel_time_of(first->tick);
     return deadline_ns < tick_ns ? deadline_ns : tick_ns;
 }
 
-static void publish_next(struct wf_wheel *wheel)
+void wf_wheel_publish(struct wf_wheel *wheel)
 {
-    struct due_slot first;
+    struct wf_due_slot first;
     int64_t next = WF_FOREVER;
     if (first_slot(wheel, &first)) {
         next = wheel->is_exact ? earliest_from(wheel, &first) : time_to_look(wheel, &first);
     }
     wf_store_rel(&wheel->next_ns, next);
-}
-
-/* ---- planning ---- */
-
-/* Puts the deadlines in a slot into `times`; how many, `most` + 1 if there are more. */
-static int list_times(const struct wf_list *slot, int64_t *times, int most)
-{
-    int count = 0;
-    for (const struct wf_list *l = slot->next; l != slot; l = l->next) {
-        if (count == most) {
-            return most + 1;
-        }
-        times[count++] = WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns;
-    }
-    return count;
-}
-
-/* When there will be something to do, the first few times: deadlines of the lowest level, and then when the next
- * slot above has to be emptied. How many; not in order. */
-static int look_ahead(const struct wf_wheel *wheel, int64_t *times)
-{
-    int count = 0;
-    unsigned now;
-    for (uint64_t bits = turned(wheel, 0, &now); bits != 0; bits &= bits - 1) {
-        unsigned ahead = (unsigned)__builtin_ctzll(bits);
-        const struct wf_list *slot = &wheel->slots[0][(now + ahead) & (WF_WHEEL_SLOTS - 1)];
-        int most = LOOK_AHEAD - count;
-        int more = list_times(slot, times + count, most);
-        if (more > most) { /* too many: all of its tick together */
-            times[count] = time_of(wheel->tick + ahead);
-            return count + 1;
-        }
-        count += more;
-    }
-    struct due_slot above;
-    if (first_slot_from(wheel, 1, &above)) {
-        times[count++] = time_of(above.tick);
-    }
-    return count;
-}
-
-static void sort_times(int64_t *times, int count)
-{
-    for (int i = 1; i < count; i++) {
-        int64_t time = times[i];
-        int at = i;
-        for (; at > 0 && times[at - 1] > time; at--) {
-            times[at] = times[at - 1];
-        }
-        times[at] = time;
-    }
-}
-
-/* The last of those that follow the one at `*at` within the window; `*at` goes behind it. */
-static int64_t last_within(const int64_t *times, int count, int *at, int64_t window_ns)
-{
-    if (*at >= count) {
-        return WF_FOREVER;
-    }
-    int first = (*at)++;
-    while (*at < count && times[*at] - times[first] <= window_ns) {
-        (*at)++;
-    }
-    return times[*at - 1];
-}
-
-struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns)
-{
-    int64_t times[LOOK_AHEAD + 1];
-    int at = 0;
-    struct wf_wheel_plan plan;
-    wf_lock(&wheel->lock);
-    int count = look_ahead(wheel, times);
-    /* What was published may be the time of a timer that was disarmed: whoever arms one between that and the
-     * sleep's end would wake nobody. */
-    publish_next(wheel);
-    int64_t next_ns = wf_load_rlx(&wheel->next_ns);
-    wf_unlock(&wheel->lock);
-    sort_times(times, count);
-    plan.next_ns = last_within(times, count, &at, window_ns);
-    plan.following_ns = last_within(times, count, &at, window_ns);
-    /* Before that a look finds nothing, though it be late for some. */
-    plan.next_ns = plan.next_ns < next_ns ? next_ns : plan.next_ns;
-    return plan;
 }
 
 /* ---- arming and disarming ---- */
@@ -261,14 +135,13 @@ static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
     wheel->occupied[index / WF_WHEEL_SLOTS] &= ~(UINT64_C(1) << (index % WF_WHEEL_SLOTS));
 }
 
-/* The same; next_ns may then be early: whoever looks at that time publishes anew. */
-static void take_out(struct wf_wheel *wheel, struct wf_timer *timer)
+void wf_wheel_take_out(struct wf_wheel *wheel, struct wf_timer *timer)
 {
     unfile(wheel, timer);
     if (wheel->pending == 0) {
         wf_store_rel(&wheel->next_ns, WF_FOREVER);
     } else if (wheel->is_exact) {
-        publish_next(wheel);
+        wf_wheel_publish(wheel);
     }
 }
 
@@ -276,7 +149,7 @@ bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
 {
     struct wf_wheel *wheel = timer->wheel;
     if (timer->is_armed) {
-        take_out(wheel, timer);
+        wf_wheel_take_out(wheel, timer);
     }
     if (deadline_ns == WF_FOREVER) {
         return false;
@@ -306,7 +179,7 @@ bool wf_timer_disarm_locked(struct wf_timer *timer)
 {
     bool was_armed = timer->is_armed;
     if (was_armed) {
-        take_out(timer->wheel, timer);
+        wf_wheel_take_out(timer->wheel, timer);
     }
     return was_armed;
 }
@@ -368,7 +241,7 @@ static struct wf_list *sort_due(struct wf_list *due)
 
 /* Empties one slot: due timers go to `due`, the others are filed again. Returns false when nothing of
  * an exact wheel's current slot was due yet. */
-static bool empty_slot(struct wf_wheel *wheel, const struct due_slot *at, int64_t now_ns,
+static bool empty_slot(struct wf_wheel *wheel, const struct wf_due_slot *at, int64_t now_ns,
                        struct wf_list *due)
 {
     struct wf_list moved;
@@ -410,7 +283,7 @@ static void collect_from_tick(struct wf_wheel *wheel, uint64_t tick, int64_t now
 static void collect_due(struct wf_wheel *wheel, int64_t now_ns, struct wf_list *due)
 {
     uint64_t now_tick = (uint64_t)now_ns >> WF_TICK_SHIFT;
-    struct due_slot first;
+    struct wf_due_slot first;
     while (first_slot(wheel, &first) && first.tick <= now_tick) {
         wheel->tick = first.tick;
         if (!empty_slot(wheel, &first, now_ns, due)) {
@@ -425,7 +298,15 @@ static void collect_due(struct wf_wheel *wheel, int64_t now_ns, struct wf_list *
     }
 }
 
-static void fire(struct wf_wheel *wheel, struct wf_timer *timer, void *context)
+struct wf_list *wf_wheel_collect(struct wf_wheel *wheel, int64_t now_ns)
+{
+    struct wf_list due;
+    wf_list_init(&due);
+    collect_due(wheel, now_ns, &due);
+    return wf_list_is_empty(&due) ? NULL : sort_due(&due);
+}
+
+void wf_wheel_fire(struct wf_wheel *wheel, struct wf_timer *timer, void *context)
 {
     wf_list_init(&timer->link);
     timer->is_armed = false;
@@ -438,99 +319,16 @@ uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context)
     if (wf_wheel_next(wheel) > now_ns) {
         return 0;
     }
-    struct wf_list due;
-    wf_list_init(&due);
     uint32_t fired = 0;
     wf_lock(&wheel->lock);
-    collect_due(wheel, now_ns, &due);
-    struct wf_list *node = wf_list_is_empty(&due) ? NULL : sort_due(&due);
+    struct wf_list *node = wf_wheel_collect(wheel, now_ns);
     while (node != NULL) {
         struct wf_timer *timer = WF_CONTAINER(node, struct wf_timer, link);
         node = node->next;
         fired++;
-        fire(wheel, timer, context);
+        wf_wheel_fire(wheel, timer, context);
     }
-    publish_next(wheel);
+    wf_wheel_publish(wheel);
     wf_unlock(&wheel->lock);
     return fired;
-}
-
-/* ---- one by one ---- */
-
-bool wf_wheel_take_due(struct wf_wheel *wheel, int64_t now_ns)
-{
-    struct wf_list due;
-    wf_list_init(&due);
-    wf_lock(&wheel->lock);
-    if (wf_load_rlx(&wheel->next_ns) <= now_ns) {
-        collect_due(wheel, now_ns, &due);
-        struct wf_list *node = wf_list_is_empty(&due) ? NULL : sort_due(&due);
-        while (node != NULL) {
-            struct wf_list *next = node->next;
-            wf_list_push(&wheel->due, node);
-            node = next;
-        }
-        publish_next(wheel);
-    }
-    bool any = !wf_list_is_empty(&wheel->due);
-    wf_unlock(&wheel->lock);
-    return any;
-}
-
-uint32_t wf_wheel_due_together(const struct wf_wheel *wheel, uint32_t most)
-{
-    const struct wf_list *first = wheel->due.next;
-    uint32_t count = 0;
-    for (const struct wf_list *l = first; l != &wheel->due && count < most; l = l->next) {
-        if (WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns !=
-            WF_CONTAINER(first, const struct wf_timer, link)->deadline_ns) {
-            break;
-        }
-        count++;
-    }
-    return count;
-}
-
-bool wf_wheel_fire_due(struct wf_wheel *wheel, uint32_t n, void *context)
-{
-    wf_lock(&wheel->lock);
-    struct wf_list *chosen = wheel->due.next;
-    for (; n > 0 && chosen != &wheel->due; n--) {
-        chosen = chosen->next;
-    }
-    bool any = chosen != &wheel->due;
-    if (any) {
-        wf_list_remove(chosen);
-        fire(wheel, WF_CONTAINER(chosen, struct wf_timer, link), context);
-    }
-    wf_unlock(&wheel->lock);
-    return any;
-}
-
-uint64_t wf_timer_arm_soon_locked(struct wf_timer *timer)
-{
-    struct wf_wheel *wheel = timer->wheel;
-    if (timer->is_armed) {
-        take_out(wheel, timer);
-    }
-    timer->number = wheel->number++;
-    timer->is_armed = true;
-    wheel->pending++;
-    wf_list_push(&wheel->soon, &timer->link);
-    return timer->number;
-}
-
-bool wf_wheel_fire_soon(struct wf_wheel *wheel, uint64_t number, void *context)
-{
-    wf_lock(&wheel->lock);
-    struct wf_list *first = wheel->soon.next;
-    bool is_there =
-        first != &wheel->soon && WF_CONTAINER(first, struct wf_timer, link)->number == number;
-    if (is_there) {
-        struct wf_timer *timer = WF_CONTAINER(first, struct wf_timer, link);
-        wf_list_remove(&timer->link);
-        fire(wheel, timer, context);
-    }
-    wf_unlock(&wheel->lock);
-    return is_there;
 }

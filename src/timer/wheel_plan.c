@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/* wheel_plan.c - when a sleeper does best to look: timers that follow each other closely wait for one look. */
+#include "timer/wheel_inside.h"
+
+/* How many timers a plan looks at. */
+enum { LOOK_AHEAD = 16 };
+
+/* Puts the deadlines in a slot into `times`; how many, `most` + 1 if there are more. */
+static int list_times(const struct wf_list *slot, int64_t *times, int most)
+{
+    int count = 0;
+    for (const struct wf_list *l = slot->next; l != slot; l = l->next) {
+        if (count == most) {
+            return most + 1;
+        }
+        times[count++] = WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns;
+    }
+    return count;
+}
+
+/* When there will be something to do, the first few times: deadlines of the lowest level, and then when the next
+ * slot above has to be emptied. How many; not in order. */
+static int look_ahead(const struct wf_wheel *wheel, int64_t *times)
+{
+    int count = 0;
+    unsigned now;
+    for (uint64_t bits = wf_wheel_turned(wheel, 0, &now); bits != 0; bits &= bits - 1) {
+        unsigned ahead = (unsigned)__builtin_ctzll(bits);
+        const struct wf_list *slot = &wheel->slots[0][(now + ahead) & (WF_WHEEL_SLOTS - 1)];
+        int most = LOOK_AHEAD - count;
+        int more = list_times(slot, times + count, most);
+        if (more > most) { /* too many: all of its tick together */
+            times[count] = wf_wheel_time_of(wheel->tick + ahead);
+            return count + 1;
+        }
+        count += more;
+    }
+    struct wf_due_slot above;
+    if (wf_wheel_first_from(wheel, 1, &above)) {
+        times[count++] = wf_wheel_time_of(above.tick);
+    }
+    return count;
+}
+
+static void sort_times(int64_t *times, int count)
+{
+    for (int i = 1; i < count; i++) {
+        int64_t time = times[i];
+        int at = i;
+        for (; at > 0 && times[at - 1] > time; at--) {
+            times[at] = times[at - 1];
+        }
+        times[at] = time;
+    }
+}
+
+/* The last of those that follow the one at `*at` within the window; `*at` goes behind it. */
+static int64_t last_within(const int64_t *times, int count, int *at, int64_t window_ns)
+{
+    if (*at >= count) {
+        return WF_FOREVER;
+    }
+    int first = (*at)++;
+    while (*at < count && times[*at] - times[first] <= window_ns) {
+        (*at)++;
+    }
+    return times[*at - 1];
+}
+
+struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns)
+{
+    int64_t times[LOOK_AHEAD + 1];
+    int at = 0;
+    struct wf_wheel_plan plan;
+    wf_lock(&wheel->lock);
+    int count = look_ahead(wheel, times);
+    /* What was published may be the time of a timer that was disarmed: whoever arms one between that and the
+     * sleep's end would wake nobody. */
+    wf_wheel_publish(wheel);
+    int64_t next_ns = wf_load_rlx(&wheel->next_ns);
+    wf_unlock(&wheel->lock);
+    sort_times(times, count);
+    plan.next_ns = last_within(times, count, &at, window_ns);
+    plan.following_ns = last_within(times, count, &at, window_ns);
+    /* Before that a look finds nothing, though it be late for some. */
+    plan.next_ns = plan.next_ns < next_ns ? next_ns : plan.next_ns;
+    return plan;
+}
