@@ -2,7 +2,7 @@
 /* queue_inside.h - what the files of the queue share; nobody else includes it.
  *
  * queue_move.c moves items between store, callers and those who wait; queue.c has the calls that put and get;
- * queue_end.c those that end something. All that is declared here is called under the queue's lock.
+ * queue_try.c those that do not wait; queue_end.c those that end something. All that is declared here is called under the queue's lock.
  */
 #ifndef WF_SYNC_QUEUE_INSIDE_H
 #define WF_SYNC_QUEUE_INSIDE_H
