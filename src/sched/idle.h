@@ -23,7 +23,7 @@ struct wf_idle {
     struct wf_lock lock;
     uint32_t worker_count;
     /* See base/fence.h. Cleared (relaxed) by a worker whose heavy fence the kernel refuses, loaded (relaxed) by
-     * whoever queues; who loads it late is covered by that worker's next look (go_to_sleep). */
+     * whoever queues; who loads it late is covered by that worker's next look (sleep.c). */
     wf_au8 is_asymmetric;
     uint32_t sleeper_count; /* under lock */
     uint16_t *sleepers;     /* under lock: the last to fall asleep is woken first */

@@ -24,6 +24,14 @@ struct wf_pick wf_search(struct wf_worker *worker);
 /* Found something: the last searcher that stops wakes the next, so that a burst spreads. */
 void wf_stop_searching(struct wf_worker *worker);
 
+/* ---- sleep.c ---- */
+
+/* Sleeps until somebody wakes the worker, or there is something to do by the clock. */
+void wf_worker_sleep(struct wf_worker *worker);
+
+/* Gives memory back while there is nothing else to do. False: there is none, for now. */
+bool wf_worker_trim(struct wf_worker *worker);
+
 /* ---- lifecycle.c ---- */
 
 /* Stops taking new tasks and cancels those that are left, in the order of their ids. Any thread. */

@@ -39,7 +39,7 @@ static void send_home(weft_runtime *runtime, weft_task *task)
 {
     struct wf_worker *home = &runtime->workers[wf_load_rlx(&task->home)];
     wf_inbox_push(&home->inbox, &task->inbox_entry);
-    wf_fence_after_rmw(); /* pairs with go_to_sleep: either it sees the task, or is seen to be drowsy */
+    wf_fence_after_rmw(); /* pairs with wf_worker_sleep: either it sees the task, or is seen to be drowsy */
     if (wf_load_sc(&home->is_drowsy) != 0) {
         wf_sched_rouse(runtime, home->index);
     }

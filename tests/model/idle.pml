@@ -5,10 +5,10 @@
  *
  *   needs, wake_one, unpark     wf_sched_notify, wf_idle_needs; wf_idle_pick; wf_unpark (sched/sched.h, idle.c, park.c)
  *   spawn                       weft_spawn_at: wf_deque_add, the light fence, wf_idle_needs (sched/spawn.c)
- *   collect, take, search       wf_ready_collect, wf_ready_take, wf_search, wf_ready_steal (sched/ready.c, look.c)
+ *   collect, take, search       wf_ready_collect, wf_ready_take, wf_search, wf_ready_steal (sched/ready.c, take.c, steal.c, look.c)
  *   stop_searching              wf_stop_searching, wf_idle_stop_searching
- *   go_to_sleep, settle, park   go_to_sleep (sched/worker.c), wf_idle_sleep, wf_idle_settle, look_again, wf_park
- *   wake_up                     the end of go_to_sleep, wf_idle_wake_up
+ *   go_to_sleep, settle, park   wf_worker_sleep, sleep_now (sched/sleep.c), wf_idle_sleep, wf_idle_settle, look_again, wf_park
+ *   wake_up                     the end of wf_worker_sleep, wf_idle_wake_up
  *   Injector, Sender, Armer     weft_runtime_submit_at: push_inject; send_home; an arming of another worker's wheel
  *   Closer, close_idle          wf_lifecycle_close, close_idle, all_have_finished, wf_lifecycle_leave
  *   wait_in_poller, poke        sleep_in_poller (sched/park.c), wait_op, poke_op (poll/epoll.c)
