@@ -222,28 +222,10 @@ static ssize_t send_on_socket(const struct wf_io *io, const struct wf_io_call *c
 
 /* ---- what is no socket ---- */
 
-static intptr_t read_on_pool(void *arg)
-{
-    ssize_t n;
-    do {
-        n = try_read(arg);
-    } while (n == -EINTR);
-    return (intptr_t)n;
-}
-
-static intptr_t write_on_pool(void *arg)
-{
-    ssize_t n;
-    do {
-        n = try_write(arg);
-    } while (n == -EINTR);
-    return (intptr_t)n;
-}
-
-static const struct wf_way reading = {WF_FD_READ,      POLLIN,   IORING_OP_READ,
-                                      try_read_nowait, try_read, read_on_pool};
-static const struct wf_way writing = {WF_FD_WRITE,      POLLOUT,   IORING_OP_WRITE,
-                                      try_write_nowait, try_write, write_on_pool};
+static const struct wf_way reading = {WF_FD_READ, POLLIN, IORING_OP_READ, try_read_nowait,
+                                      try_read};
+static const struct wf_way writing = {WF_FD_WRITE, POLLOUT, IORING_OP_WRITE, try_write_nowait,
+                                      try_write};
 
 /* Until it is ready, or always says so. */
 static int wait_ready(const struct wf_io *io, const struct wf_way *way)
@@ -261,6 +243,22 @@ static int wait_ready(const struct wf_io *io, const struct wf_way *way)
     }
 }
 
+/* A call that a thread of the pool makes. */
+struct errand {
+    const struct wf_way *way;
+    const struct wf_io_call *call;
+};
+
+static intptr_t do_errand(void *arg)
+{
+    const struct errand *errand = arg;
+    ssize_t n;
+    do {
+        n = errand->way->plain(errand->call);
+    } while (n == -EINTR);
+    return (intptr_t)n;
+}
+
 static ssize_t run_on_pool(const struct wf_io *io, const struct wf_way *way,
                            struct wf_io_call *call)
 {
@@ -270,7 +268,8 @@ static ssize_t run_on_pool(const struct wf_io *io, const struct wf_way *way,
     if (rc < 0) {
         return rc;
     }
-    rc = wf_blocking_borrow(io->self, way->on_pool, call, &n);
+    struct errand errand = {way, call};
+    rc = wf_blocking_borrow(io->self, do_errand, &errand, &n);
     wf_io_end(io);
     return rc < 0 ? rc : (ssize_t)n;
 }

@@ -12,7 +12,6 @@ struct wf_way {
     uint8_t ring_op; /* IORING_OP_READ and its like: with call->in and call->length */
     ssize_t (*nowait)(const struct wf_io_call *call);
     ssize_t (*plain)(const struct wf_io_call *call);
-    weft_fn *on_pool; /* `plain` until it was not interrupted */
 };
 
 ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way,

@@ -47,24 +47,6 @@ static ssize_t try_writev(const struct wf_io_call *call)
     return wf_quiet_write(call->fd, parts_of(call), (int)call->length, -1, 0);
 }
 
-static intptr_t readv_on_pool(void *arg)
-{
-    ssize_t n;
-    do {
-        n = try_readv(arg);
-    } while (n == -EINTR);
-    return (intptr_t)n;
-}
-
-static intptr_t writev_on_pool(void *arg)
-{
-    ssize_t n;
-    do {
-        n = try_writev(arg);
-    } while (n == -EINTR);
-    return (intptr_t)n;
-}
-
 /* ---- the calls ---- */
 
 /* One of the two. */
@@ -75,11 +57,11 @@ struct side {
 
 static const struct side reading = {
     .name = "weft_readv",
-    .way = {WF_FD_READ, POLLIN, IORING_OP_READV, try_readv_nowait, try_readv, readv_on_pool},
+    .way = {WF_FD_READ, POLLIN, IORING_OP_READV, try_readv_nowait, try_readv},
 };
 static const struct side writing = {
     .name = "weft_writev",
-    .way = {WF_FD_WRITE, POLLOUT, IORING_OP_WRITEV, try_writev_nowait, try_writev, writev_on_pool},
+    .way = {WF_FD_WRITE, POLLOUT, IORING_OP_WRITEV, try_writev_nowait, try_writev},
 };
 
 /* Bytes in all parts, or -EINVAL. */

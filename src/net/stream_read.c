@@ -236,6 +236,16 @@ static ssize_t fill_until(struct wf_stream *s, size_t size, const struct delimit
     }
 }
 
+static ssize_t take_until(struct wf_stream *s, void *buffer, size_t size,
+                          const struct delimiter *delimiter)
+{
+    ssize_t n = fill_until(s, size, delimiter);
+    if (n > 0) {
+        take(s, buffer, (size_t)n);
+    }
+    return n;
+}
+
 ssize_t weft_stream_read_until(weft_stream *stream, void *buffer, size_t size,
                                const void *delimiter, size_t delimiter_length)
 {
@@ -248,10 +258,7 @@ ssize_t weft_stream_read_until(weft_stream *stream, void *buffer, size_t size,
     if (rc < 0) {
         return rc;
     }
-    ssize_t n = fill_until(s, size, &end);
-    if (n > 0) {
-        take(s, buffer, (size_t)n);
-    }
+    ssize_t n = take_until(s, buffer, size, &end);
     return wf_stream_leave(s, WF_STREAM_READING, n);
 }
 
@@ -277,10 +284,7 @@ ssize_t weft_stream_read_line(weft_stream *stream, char *line, size_t size)
     if (rc < 0) {
         return rc;
     }
-    ssize_t n = fill_until(s, size, &end);
-    if (n > 0) {
-        take(s, line, (size_t)n);
-    }
+    ssize_t n = take_until(s, line, size, &end);
     return wf_stream_leave(s, WF_STREAM_READING, n > 0 ? strip(line, (size_t)n) : n);
 }
 
