@@ -23,6 +23,7 @@
 #ifndef WF_BASE_SOLO_H
 #define WF_BASE_SOLO_H
 
+#include "base/clobber.h"
 #include "base/fence.h"
 #include "base/hint.h"
 
@@ -86,21 +87,13 @@ uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t value);
 /* The same as a call that leaves the caller's registers alone (solo_x86_64.S); `seen` is what is expected, and
  * becomes what the word was. Sanitizers would not see what assembly does. */
 #if defined(__x86_64__) && !WF_TSAN_BUILD && !WF_ASAN_BUILD
-#if defined(__AVX512F__)
-#define WF_SOLO_MORE                                                                              \
-    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",   \
-        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", \
-        "k7"
-#else
-#define WF_SOLO_MORE
-#endif
 #define WF_SOLO_CALL(name, word, seen, value)                                                  \
     __asm__ __volatile__ __inline__("call " name                                               \
                                     : "+a"(seen)                                               \
                                     : "D"(word), "S"(value)                                    \
                                     : "memory", "cc", "rcx", "xmm0", "xmm1", "xmm2", "xmm3",   \
                                       "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
-                                      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" WF_SOLO_MORE)
+                                      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" WF_CLOBBER_MORE)
 #define WF_SOLO_SWAP32(word, seen, value) WF_SOLO_CALL("wf_solo_far32", word, seen, value)
 #define WF_SOLO_SWAP64(word, seen, value) WF_SOLO_CALL("wf_solo_far64", word, seen, value)
 #else

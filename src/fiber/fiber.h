@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clobber.h"
 #include "fiber/tools.h"
 
 struct wf_slab;
@@ -74,16 +75,6 @@ void *wf_context_make(void *top, void (*entry)(void *arg), void *arg);
 /* Stores the running context's stack pointer in *save_sp, loads load_sp and continues there. For this room only:
  * others call wf_fiber_switch. */
 #if defined(__x86_64__)
-/* What a call need not preserve either, where the library is compiled for a processor that has it. */
-#if defined(__AVX512F__)
-#define WF_CONTEXT_MORE                                                                           \
-    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",   \
-        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", \
-        "k7"
-#else
-#define WF_CONTEXT_MORE
-#endif
-
 /* Written out at each switch. A call that ends in a jump leaves its return address on the processor's return stack,
  * so that every return of the frames above it is predicted wrongly: measured, a yield costs 27 ns with the call and
  * 16 without it. And of the registers that a call must preserve, the compiler saves only those that the function
@@ -105,7 +96,7 @@ static inline __attribute__((always_inline)) void wf_context_go(void **save_sp, 
                          : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
                            "r14", "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
                            "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-                           "xmm15", "memory", "cc" WF_CONTEXT_MORE);
+                           "xmm15", "memory", "cc" WF_CLOBBER_MORE);
 }
 #else
 /* switch_<machine>.S: pushes the registers that a call must preserve first. */
