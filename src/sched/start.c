@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/futex.h"
+#include "base/futex.h"
 #include "sched/blocking.h"
 #include "sched/loop.h"
 #include "sched/probe.h"
