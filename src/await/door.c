@@ -90,7 +90,12 @@ void wf_door_arm(weft_task *self)
 
 enum wf_verdict wf_door_park(struct wf_wait *wait)
 {
-    return wf_door_park_here(wait);
+    return wf_door_park_here(wait, NULL);
+}
+
+enum wf_verdict wf_door_park_from(struct wf_wait *wait, const void *site)
+{
+    return wf_door_park_here(wait, site);
 }
 
 /* Somebody reads this wait, and holds the lock for as long as the mark stands. Another one may come after that one, who

@@ -122,6 +122,9 @@ void wf_wait_again(struct wf_wait *wait);
  * delivered), WF_TIMED_OUT, WF_CLOSED. After it nobody reads the wait any more. */
 enum wf_verdict wf_door_park(struct wf_wait *wait);
 
+/* The same in a call that ends by wf_go_return to `site` (sched/go.h). */
+enum wf_verdict wf_door_park_from(struct wf_wait *wait, const void *site);
+
 /* ---- the same inline, for what parks most often: a queue ---- */
 
 /* The task is about to wait inside a scope: its limit is armed (limit.h). */
@@ -169,7 +172,8 @@ static inline void wf_seat_take(struct wf_seat *seat, weft_task *self, enum wf_r
     seat->wait.waiter = &seat->waiter;
 }
 
-static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait)
+static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait,
+                                                                               const void *site)
 {
     weft_task *self = wait->task;
     if (__builtin_expect(self->scope != NULL, 0)) {
@@ -179,7 +183,7 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
     wf_store_rlx(&self->wait, wait);
     struct wf_worker *worker = wf_here();
     wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
-    wf_go_park(worker);
+    wf_go_park(worker, site);
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
         word = wf_door_let_read(self);

@@ -50,7 +50,8 @@ static __attribute__((noinline)) int refuse_cycle(weft_task *self, weft_task *ta
     return -EDEADLK;
 }
 
-static inline int wait_plainly(weft_task *self, weft_task *task, bool was_handed)
+static inline __attribute__((always_inline)) int wait_plainly(weft_task *self, weft_task *task,
+                                                              bool was_handed, const void *site)
 {
     struct wf_seat seat;
     wf_seat_begin(&seat, self, WF_WAIT_JOIN, task);
@@ -61,7 +62,7 @@ static inline int wait_plainly(weft_task *self, weft_task *task, bool was_handed
         if (wf_cycle_closes(self, task)) {
             return refuse_cycle(self, task, &seat.waiter, was_handed);
         }
-        (void)wf_door_park_here(&seat.wait);
+        (void)wf_door_park_here(&seat.wait, site);
         if (WF_UNLIKELY(seat.wait.was_early)) {
             wf_task_unwatch(task, &seat.waiter); /* the finisher may still hold the lock */
         }
@@ -118,8 +119,9 @@ int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool dro
     if (WF_UNLIKELY(task == self)) {
         return -EDEADLK;
     }
-    if (!wf_word_has_ended(wf_load_acq(&task->word))) {
-        rc = wait_plainly(self, task, was_handed);
+    bool waits = !wf_word_has_ended(wf_load_acq(&task->word));
+    if (waits) {
+        rc = wait_plainly(self, task, was_handed, WF_GO_SITE);
     } else if (WF_UNLIKELY(was_handed)) {
         rc = tell(self, task, true);
     }
@@ -130,7 +132,7 @@ int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool dro
     if (drops) {
         drop_joined(task);
     }
-    return rc;
+    return waits ? wf_go_return(rc, WF_GO_SITE) : rc;
 }
 
 static int join_shielded(weft_task *self, weft_task *task, intptr_t *result, const char *call)

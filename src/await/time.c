@@ -32,7 +32,7 @@ static int yield(const char *call)
     return rc == 0 ? wf_door_yield(self) : rc;
 }
 
-static int sleep_until(int64_t deadline_ns, const char *call)
+static inline __attribute__((always_inline)) int sleep_until(int64_t deadline_ns, const char *call, const void *site)
 {
     struct wf_worker *worker = wf_here();
     weft_task *self = wf_door_running(worker);
@@ -47,11 +47,11 @@ static int sleep_until(int64_t deadline_ns, const char *call)
     struct wf_alarm alarm;
     wf_wait_begin_here(&wait, self, WF_WAIT_SLEEP);
     wf_alarm_set(&alarm, &wait, deadline_ns, WF_GRANTED);
-    if (wf_door_park_here(&wait) == WF_GRANTED) {
-        return 0; /* by the alarm, which does not touch itself after that */
+    if (wf_door_park_here(&wait, site) == WF_GRANTED) {
+        return wf_go_return(0, site); /* by the alarm, which does not touch itself after that */
     }
     wf_alarm_clear(&alarm);
-    return -ECANCELED;
+    return wf_go_return(-ECANCELED, site);
 }
 
 int weft_yield(void)
@@ -63,19 +63,19 @@ int weft_yield(void)
         WF_UNLIKELY((wf_task_flags(self) & (WF_TASK_PROBED | WF_TASK_PINNED)) != 0)) {
         return yield(__func__);
     }
-    wf_go_yield(worker);
+    wf_go_yield(worker, WF_GO_SITE);
     self->budget_spent = 0;
     bool is_told = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0;
-    return WF_UNLIKELY(is_told) ? wf_door_observe(self, NULL) : 0;
+    return WF_UNLIKELY(is_told) ? wf_door_observe(self, NULL) : wf_go_return(0, WF_GO_SITE);
 }
 
 int weft_sleep_until(int64_t deadline_ns)
 {
-    return sleep_until(deadline_ns, __func__);
+    return sleep_until(deadline_ns, __func__, WF_GO_SITE);
 }
 
 int weft_sleep(int64_t delay_ns)
 {
     return delay_ns <= 0 ? yield(__func__)
-                         : sleep_until(wf_deadline_after(weft_now(), delay_ns), __func__);
+                         : sleep_until(wf_deadline_after(weft_now(), delay_ns), __func__, WF_GO_SITE);
 }

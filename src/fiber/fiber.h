@@ -108,6 +108,17 @@ static inline void wf_context_go(void **save_sp, void *load_sp)
 }
 #endif
 
+/* Returns `value` to the caller's caller, where it is the last act of a function, and leaves what the processor remembers
+ * of calls alone. */
+#if defined(__x86_64__) && !WF_SWITCH_HOOKS
+__attribute__((const)) int wf_return_far(int value);
+#else
+static inline int wf_return_far(int value)
+{
+    return value;
+}
+#endif
+
 #if WF_SWITCH_HOOKS
 
 void wf_fiber_switch(struct wf_fiber *from, struct wf_fiber *to);

@@ -62,6 +62,24 @@ wf_context_make:
         .cfi_endproc
         .size   wf_context_make, . - wf_context_make
 
+/* int wf_return_far(int value)
+ *
+ * As a plain return, but for the prediction: that of an indirect jump, from what went before. */
+        .globl  wf_return_far
+        .hidden wf_return_far
+        .type   wf_return_far, @function
+        .p2align 4
+wf_return_far:
+        .cfi_startproc
+        endbr64
+        movl    %edi, %eax
+        popq    %rcx
+        .cfi_adjust_cfa_offset -8
+        .cfi_register rip, rcx
+        notrack jmp *%rcx
+        .cfi_endproc
+        .size   wf_return_far, . - wf_return_far
+
 /* The outermost frame of every fiber. */
         .globl  wf_fiber_stub
         .hidden wf_fiber_stub

@@ -68,6 +68,18 @@ static inline __attribute__((always_inline)) void wf_go_arrive(struct wf_worker 
 
 /* ---- leaving ---- */
 
+/* Where the caller of this function will go on: `site` of what follows, in a function that switches and then returns
+ * by wf_go_return. */
+#define WF_GO_SITE ((const void *)__builtin_return_address(0))
+
+/* The end of a call that has switched, to its caller at `site`. The processor takes the call that was made last for the
+ * one that returns: that of the fiber that was left. If both go on at the same place all is well, and the frames
+ * above may be alike, too. If not, a plain return would be predicted wrongly, each time. */
+static inline __attribute__((always_inline)) int wf_go_return(int rc, const void *site)
+{
+    return wf_here()->left_site == site ? rc : wf_return_far(rc);
+}
+
 static inline void wf_go_begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
 {
     worker->fiber = fiber;
@@ -76,12 +88,14 @@ static inline void wf_go_begin_turn(struct wf_worker *worker, struct wf_fiber *f
 }
 
 static inline __attribute__((always_inline)) void wf_go(struct wf_worker *worker,
-                                                        struct wf_fiber *to, enum wf_leave leave)
+                                                        struct wf_fiber *to, enum wf_leave leave,
+                                                        const void *site)
 {
     struct wf_fiber *from = worker->fiber;
     wf_held_check(worker);
     worker->leave = leave;
     worker->left = from;
+    worker->left_site = site;
     wf_go_begin_turn(worker, to);
     wf_fiber_switch(from, to);
     wf_go_arrive(wf_here(), leave); /* who arrives here has often been left for the like */
@@ -104,20 +118,22 @@ static inline __attribute__((always_inline)) struct wf_fiber *wf_go_find(struct 
 }
 
 /* The wait is in the task's record. */
-static inline __attribute__((always_inline)) void wf_go_park(struct wf_worker *worker)
+static inline __attribute__((always_inline)) void wf_go_park(struct wf_worker *worker,
+                                                             const void *site)
 {
-    wf_go(worker, wf_go_find(worker), WF_LEAVE_PARK);
+    wf_go(worker, wf_go_find(worker), WF_LEAVE_PARK, site);
 }
 
 /* Of a task that is not pinned: a trip through the lanes. Returns at once if nobody else is ready. */
-static inline __attribute__((always_inline)) void wf_go_yield(struct wf_worker *worker)
+static inline __attribute__((always_inline)) void wf_go_yield(struct wf_worker *worker,
+                                                              const void *site)
 {
     weft_task *next = wf_go_take(worker);
     if (WF_UNLIKELY(next == NULL)) {
         wf_go_yield_otherwise(worker);
         return;
     }
-    wf_go(worker, wf_load_rlx(&next->fiber), WF_LEAVE_YIELD);
+    wf_go(worker, wf_load_rlx(&next->fiber), WF_LEAVE_YIELD, site);
 }
 
 #endif

@@ -160,7 +160,7 @@ __attribute__((noinline)) void wf_go_yield_otherwise(struct wf_worker *worker)
 
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 {
-    wf_go(worker, wf_go_find(worker), leave);
+    wf_go(worker, wf_go_find(worker), leave, NULL);
 }
 
 void wf_sched_yield(struct wf_worker *worker)
@@ -168,7 +168,7 @@ void wf_sched_yield(struct wf_worker *worker)
     if ((wf_task_flags(wf_self_on(worker)) & WF_TASK_PINNED) != 0) {
         wf_go_yield_otherwise(worker);
     } else {
-        wf_go_yield(worker);
+        wf_go_yield(worker, NULL);
     }
 }
 
@@ -244,6 +244,7 @@ static void fiber_main(void *unused)
         if (to != self) {
             worker->leave = WF_LEAVE_END;
             worker->left = self;
+            worker->left_site = NULL;
             wf_fiber_switch_final(self, to);
         }
     }
@@ -313,6 +314,7 @@ void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
         return;
     }
     worker->leave = WF_LEAVE_NOTHING;
+    worker->left_site = NULL;
     wf_go_begin_turn(worker, fiber);
     wf_fiber_switch(worker->host, fiber);
     wf_store_rlx(&worker->running, &wf_no_task);

@@ -259,11 +259,12 @@ int weft_barrier_wait(weft_barrier *barrier)
     if (number < 0 || (uint32_t)number == last) {
         return number;
     }
-    enum wf_verdict verdict = wf_door_park(&wait);
+    enum wf_verdict verdict = wf_door_park_from(&wait, WF_GO_SITE);
     if (verdict == WF_TOLD_OFF || wait.was_early) {
         leave(b, &party);
     }
-    return verdict == WF_GRANTED ? number : verdict == WF_CLOSED ? -EPIPE : -ECANCELED;
+    rc = verdict == WF_GRANTED ? number : verdict == WF_CLOSED ? -EPIPE : -ECANCELED;
+    return wf_go_return(rc, WF_GO_SITE);
 }
 
 /* ---- resetting, breaking ---- */

@@ -87,7 +87,7 @@ int weft_cond_notify_all(weft_cond *cond)
 
 /* Waits for the news, without the mutex. Linked before the mutex is given up: no notification of the next
  * owner is missed. */
-static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
+static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self, const void *site)
 {
     struct wf_seat seat;
     wf_seat_take(&seat, self, WF_WAIT_COND, cond);
@@ -95,7 +95,7 @@ static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self)
     wf_waiters_add(&cond->waiters, &seat.waiter);
     wf_bitunlock(&cond->word, QUEUED);
     (void)wf_mutex_give(wf_mutex_inside(cond->mutex));
-    enum wf_verdict verdict = wf_door_park(&seat.wait);
+    enum wf_verdict verdict = wf_door_park_from(&seat.wait, site);
     if (verdict != WF_GRANTED || seat.wait.was_early) {
         (void)wf_bitlock(&cond->word);
         wf_waiters_remove(&seat.waiter, &cond->leaving);
@@ -144,7 +144,7 @@ static bool lock_again(struct wf_mutex *mutex, weft_task *self)
         wf_wait_begin(&regain.wait, self, WF_WAIT_MUTEX);
         regain.wait.hand_on = note_request;
         regain.undelivered = wf_word_undelivered(wf_load_acq(&self->word));
-        rc = wf_mutex_wait(mutex, &regain.wait);
+        rc = wf_mutex_wait(mutex, &regain.wait, NULL);
         is_cancelled = deliver(&regain, self) || is_cancelled;
     }
     return is_cancelled;
@@ -164,12 +164,12 @@ int weft_cond_wait(weft_cond *cond)
                   "its mutex is not locked by the caller");
         return -EPERM;
     }
-    bool is_cancelled = wait_for_news(inside(cond), self) != WF_GRANTED;
+    bool is_cancelled = wait_for_news(inside(cond), self, WF_GO_SITE) != WF_GRANTED;
     is_cancelled = lock_again(mutex, self) || is_cancelled;
     if (is_cancelled) {
         notify(inside(cond), 1);
     }
-    return is_cancelled ? -ECANCELED : 0;
+    return wf_go_return(is_cancelled ? -ECANCELED : 0, WF_GO_SITE);
 }
 
 int weft_cond_destroy(weft_cond *cond)

@@ -121,18 +121,18 @@ bool wf_event_is_through(weft_event *event)
     return (seen & SET) != 0;
 }
 
-static int wait_until_set(weft_event *event, weft_task *self)
+static __attribute__((noinline)) int wait_until_set(weft_event *event, weft_task *self)
 {
     struct wf_seat seat;
     wf_seat_take(&seat, self, WF_WAIT_EVENT, event);
     if (!wf_event_watch(event, &seat.waiter)) {
         return 0;
     }
-    enum wf_verdict verdict = wf_door_park(&seat.wait);
+    enum wf_verdict verdict = wf_door_park_from(&seat.wait, WF_GO_SITE);
     if (verdict != WF_GRANTED || seat.wait.was_early) {
         wf_event_unwatch(event, &seat.waiter);
     }
-    return verdict == WF_GRANTED ? 0 : -ECANCELED;
+    return wf_go_return(verdict == WF_GRANTED ? 0 : -ECANCELED, WF_GO_SITE);
 }
 
 int weft_event_wait(weft_event *event)

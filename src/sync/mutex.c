@@ -111,7 +111,7 @@ static void list_owner(const struct wf_wait *wait, wf_each *each, void *arg)
     each(wf_mutex_owner(wait->target), arg);
 }
 
-int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait)
+int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait, const void *site)
 {
     weft_task *self = wait->task;
     struct wf_waiter waiter = {.wait = wait};
@@ -126,7 +126,7 @@ int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait)
         }
         return rc;
     }
-    enum wf_verdict verdict = wf_door_park(wait);
+    enum wf_verdict verdict = wf_door_park_from(wait, site);
     wait->waiter = NULL;
     bool has_turns = wf_has_turns(self);
     if (verdict != WF_GRANTED || wait->was_early || has_turns) {
@@ -139,7 +139,7 @@ static __attribute__((noinline)) int lock_slowly(struct wf_mutex *mutex, weft_ta
 {
     struct wf_wait wait;
     wf_wait_begin(&wait, self, WF_WAIT_MUTEX);
-    return wf_mutex_wait(mutex, &wait);
+    return wf_go_return(wf_mutex_wait(mutex, &wait, WF_GO_SITE), WF_GO_SITE);
 }
 
 int weft_mutex_lock(weft_mutex *mutex)

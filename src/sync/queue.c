@@ -98,22 +98,42 @@ static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *
 }
 
 /* What a granter on another worker touches is two cache lines. */
-struct one_get {
+struct one_move {
     _Alignas(64) struct wf_queue_op op;
     struct wf_wait wait;
 };
 
-/* The same for a get of one item where nothing is there, in the plainest case: the wait is not by turns. */
-static __attribute__((noinline)) int wait_to_get(weft_queue *queue, weft_task *self, void *item)
+/* The same for one item where nothing is there, or no room, in the plainest case: the wait is not by turns. */
+static inline __attribute__((always_inline)) int wait_plainly(weft_queue *queue, weft_task *self,
+                                                              void *item, bool is_put,
+                                                              const void *site)
 {
     struct wf_queue *q = wf_queue_inside(queue);
-    struct one_get get;
-    get.op = (struct wf_queue_op){.items = item, .count = 1, .waiter.wait = &get.wait};
-    begin(queue, self, &get.op, &get.wait, WF_WAIT_GET);
-    wf_list_push(&q->getters, &get.op.waiter.link);
+    struct one_move one;
+    one.op = (struct wf_queue_op){
+        .items = item, .count = 1, .is_put = is_put, .waiter.wait = &one.wait};
+    begin(queue, self, &one.op, &one.wait, is_put ? WF_WAIT_PUT : WF_WAIT_GET);
+    wf_list_push(is_put ? &q->putters : &q->getters, &one.op.waiter.link);
     wf_unlock(&q->lock);
-    int64_t got = outcome(queue, self, &get.op, &get.wait, wf_door_park_here(&get.wait));
-    return got < 0 ? (int)got : 0;
+    int64_t moved = outcome(queue, self, &one.op, &one.wait, wf_door_park_here(&one.wait, site));
+    return wf_go_return(moved < 0 ? (int)moved : 0, site);
+}
+
+static __attribute__((noinline)) int wait_to_get(weft_queue *queue, weft_task *self, void *item)
+{
+    return wait_plainly(queue, self, item, false, WF_GO_SITE);
+}
+
+static __attribute__((noinline)) int wait_to_put(weft_queue *queue, weft_task *self,
+                                                 const void *item)
+{
+    return wait_plainly(queue, self, (void *)(uintptr_t)item, true, WF_GO_SITE);
+}
+
+/* May a call that finds nothing to do wait plainly? */
+static inline bool is_plain(const struct wf_queue *q, const struct wf_worker *worker)
+{
+    return WF_LIKELY(wf_load_acq(&q->state) == 0) && WF_LIKELY(worker->sim == NULL);
 }
 
 /* The rest of a call: with the lock when it begins, without when it returns. */
@@ -272,14 +292,16 @@ static inline __attribute__((always_inline)) int put_one(weft_queue *queue,
                                                          const void *item, enum wf_item_kind kind)
 {
     struct wf_queue *q = wf_queue_inside(queue);
-    bool is_plain = WF_LIKELY(!wf_queue_is(q, WF_QUEUE_CLOSED | WF_QUEUE_BY_TURNS));
-    if (is_plain && !wf_list_is_empty(&q->getters)) {
+    bool is_open = WF_LIKELY(!wf_queue_is(q, WF_QUEUE_CLOSED | WF_QUEUE_BY_TURNS));
+    if (is_open && !wf_list_is_empty(&q->getters)) {
         weft_task *woken = give_quickly(q, item, kind, self);
         if (woken != NULL) {
             return unlock(q, worker, woken);
         }
-    } else if (is_plain && put_quickly(q, item, kind, wf_task_token(self))) {
+    } else if (is_open && put_quickly(q, item, kind, wf_task_token(self))) {
         return unlock(q, worker, NULL);
+    } else if (is_plain(q, worker) && wf_queue_count_of(q) >= q->capacity) {
+        return wait_to_put(queue, self, item);
     }
     return put_slowly(queue, self, item);
 }
@@ -291,8 +313,8 @@ static inline __attribute__((always_inline)) int get_one(weft_queue *queue,
     struct wf_queue *q = wf_queue_inside(queue);
     uint64_t count = wf_queue_count_of(q);
     if (count == 0) {
-        bool waits = WF_LIKELY(wf_load_acq(&q->state) == 0) && WF_LIKELY(worker->sim == NULL);
-        return WF_LIKELY(waits) ? wait_to_get(queue, self, item) : get_slowly(queue, self, item);
+        return is_plain(q, worker) ? wait_to_get(queue, self, item)
+                                   : get_slowly(queue, self, item);
     }
     return get_quickly(q, item, kind, wf_task_token(self), count) ? unlock(q, worker, NULL)
                                                                   : get_slowly(queue, self, item);

@@ -180,11 +180,11 @@ static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_ta
     if (rc != -EBUSY) {
         return rc;
     }
-    enum wf_verdict verdict = wf_door_park(&seat.wait);
+    enum wf_verdict verdict = wf_door_park_from(&seat.wait, WF_GO_SITE);
     if (verdict != WF_GRANTED || seat.wait.was_early) {
         leave(lock, &seat.waiter, verdict);
     }
-    return verdict == WF_GRANTED ? 0 : -ECANCELED;
+    return wf_go_return(verdict == WF_GRANTED ? 0 : -ECANCELED, WF_GO_SITE);
 }
 
 int weft_rwlock_read_lock(weft_rwlock *rwlock)

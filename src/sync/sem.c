@@ -139,12 +139,12 @@ static __attribute__((noinline)) int acquire_slowly(struct wf_sem *sem, weft_tas
     if (enter(sem, permits, &asker) == 0) {
         return 0;
     }
-    enum wf_verdict verdict = wf_door_park(&wait);
+    enum wf_verdict verdict = wf_door_park_from(&wait, WF_GO_SITE);
     bool is_resuming = verdict == WF_GRANTED && wf_has_turns(self);
     if (verdict != WF_GRANTED || wait.was_early || is_resuming) {
         leave(sem, &asker, is_resuming);
     }
-    return verdict == WF_GRANTED ? 0 : -ECANCELED;
+    return wf_go_return(verdict == WF_GRANTED ? 0 : -ECANCELED, WF_GO_SITE);
 }
 
 static bool can_ever_be(const weft_sem *sem, uint32_t permits)
