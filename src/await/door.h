@@ -122,7 +122,7 @@ void wf_wait_again(struct wf_wait *wait);
  * delivered), WF_TIMED_OUT, WF_CLOSED. After it nobody reads the wait any more. */
 enum wf_verdict wf_door_park(struct wf_wait *wait);
 
-/* The same in a call that ends by wf_go_return to `site` (sched/go.h). */
+/* The same in a call that ends by wf_go_return to `site` (sched/go.h), or NULL. */
 enum wf_verdict wf_door_park_from(struct wf_wait *wait, const void *site);
 
 /* ---- the same inline, for what parks most often: a queue ---- */

@@ -32,7 +32,8 @@ static int yield(const char *call)
     return rc == 0 ? wf_door_yield(self) : rc;
 }
 
-static inline __attribute__((always_inline)) int sleep_until(int64_t deadline_ns, const char *call, const void *site)
+static inline __attribute__((always_inline)) int sleep_until(int64_t deadline_ns, const char *call,
+                                                             const void *site)
 {
     struct wf_worker *worker = wf_here();
     weft_task *self = wf_door_running(worker);
@@ -76,6 +77,7 @@ int weft_sleep_until(int64_t deadline_ns)
 
 int weft_sleep(int64_t delay_ns)
 {
-    return delay_ns <= 0 ? yield(__func__)
-                         : sleep_until(wf_deadline_after(weft_now(), delay_ns), __func__, WF_GO_SITE);
+    return delay_ns <= 0
+               ? yield(__func__)
+               : sleep_until(wf_deadline_after(weft_now(), delay_ns), __func__, WF_GO_SITE);
 }

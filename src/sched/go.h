@@ -68,8 +68,7 @@ static inline __attribute__((always_inline)) void wf_go_arrive(struct wf_worker 
 
 /* ---- leaving ---- */
 
-/* Where the caller of this function will go on: `site` of what follows, in a function that switches and then returns
- * by wf_go_return. */
+/* Where the caller goes on: the `site` of all that follows, for a function that switches and ends by wf_go_return. */
 #define WF_GO_SITE ((const void *)__builtin_return_address(0))
 
 /* The end of a call that has switched, to its caller at `site`. The processor takes the call that was made last for the

@@ -57,7 +57,7 @@ struct wf_worker {
 
     enum wf_leave leave;
     struct wf_fiber *left;
-    const void *left_site; /* where that fiber's call returns to when it goes on; NULL: unknown. See go.h */
+    const void *left_site; /* where that fiber's call will return to; NULL: unknown. See go.h */
 
     /* Two lanes, served by turns: tasks that have not started, and those that yield; and tasks that were woken. So
      * what is woken does not wait for all that was spawned before it. Who yields where only the other lane has

@@ -47,7 +47,7 @@ static inline bool wf_mutex_take_free(struct wf_mutex *mutex, const weft_task *s
 }
 
 /* Locks it in a wait that the caller has begun. 0; -EDEADLK; -ECANCELED, not locked, when somebody else
- * has decided the wait. */
+ * has decided the wait. `site`: as for wf_door_park_from. */
 int wf_mutex_wait(struct wf_mutex *mutex, struct wf_wait *wait, const void *site);
 
 /* What weft_mutex_unlock does. */

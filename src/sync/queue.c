@@ -41,13 +41,13 @@ static inline void begin(weft_queue *queue, weft_task *self, struct wf_queue_op 
 }
 
 static enum wf_verdict park(weft_queue *queue, weft_task *self, struct wf_queue_op *op,
-                            struct wf_wait *wait)
+                            struct wf_wait *wait, const void *site)
 {
     struct wf_queue *q = wf_queue_inside(queue);
     begin(queue, self, op, wait, op->is_put ? WF_WAIT_PUT : WF_WAIT_GET);
     wf_queue_enlist(q, op, self);
     wf_unlock(&q->lock);
-    return wf_door_park(wait);
+    return wf_door_park_from(wait, site);
 }
 
 /* What may be left of the queue's lock and list when a wait is over, and another attempt or wait where the
@@ -73,7 +73,7 @@ static __attribute__((noinline)) int64_t come_back(weft_queue *queue, weft_task 
         if (rc != -EAGAIN) {
             break;
         }
-        verdict = park(queue, self, op, wait); /* lost: it observes what has come meanwhile */
+        verdict = park(queue, self, op, wait, NULL); /* lost: it observes what has come meanwhile */
     }
     wf_unlock(&q->lock);
     wf_later_run(&later);
@@ -90,11 +90,12 @@ static inline int64_t outcome(weft_queue *queue, weft_task *self, struct wf_queu
 }
 
 /* Called with the lock, returns without. */
-static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *op)
+static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *op,
+                        const void *site)
 {
     struct wf_wait wait;
     op->waiter.wait = &wait;
-    return outcome(queue, self, op, &wait, park(queue, self, op, &wait));
+    return outcome(queue, self, op, &wait, park(queue, self, op, &wait, site));
 }
 
 /* What a granter on another worker touches is two cache lines. */
@@ -110,8 +111,8 @@ static inline __attribute__((always_inline)) int wait_plainly(weft_queue *queue,
 {
     struct wf_queue *q = wf_queue_inside(queue);
     struct one_move one;
-    one.op = (struct wf_queue_op){
-        .items = item, .count = 1, .is_put = is_put, .waiter.wait = &one.wait};
+    one.op =
+        (struct wf_queue_op){.items = item, .count = 1, .is_put = is_put, .waiter.wait = &one.wait};
     begin(queue, self, &one.op, &one.wait, is_put ? WF_WAIT_PUT : WF_WAIT_GET);
     wf_list_push(is_put ? &q->putters : &q->getters, &one.op.waiter.link);
     wf_unlock(&q->lock);
@@ -137,16 +138,15 @@ static inline bool is_plain(const struct wf_queue *q, const struct wf_worker *wo
 }
 
 /* The rest of a call: with the lock when it begins, without when it returns. */
-static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *self, void *items,
-                                               size_t count, bool is_put)
+static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *self,
+                                               struct wf_queue_op *op, const void *site)
 {
     struct wf_queue *q = wf_queue_inside(queue);
-    struct wf_queue_op op = {.items = items, .count = count, .is_put = is_put};
     struct wf_later later;
     wf_later_init(&later);
-    int64_t rc = wf_queue_move(q, &op, NULL, wf_task_token(self), &later);
+    int64_t rc = wf_queue_move(q, op, NULL, wf_task_token(self), &later);
     if (rc == -EAGAIN) {
-        return wait_for(queue, self, &op);
+        return wait_for(queue, self, op, site);
     }
     wf_unlock(&q->lock);
     wf_later_run(&later);
@@ -154,17 +154,26 @@ static __attribute__((noinline)) int64_t go_on(weft_queue *queue, weft_task *sel
 }
 
 /* A put of one item that needs more than a store with room, or a getter that has parked; as go_on. */
+static inline __attribute__((always_inline)) int move_slowly(weft_queue *queue, weft_task *self,
+                                                             void *item, bool is_put,
+                                                             const void *site)
+{
+    struct wf_queue_op op = {.items = item, .count = 1, .is_put = is_put};
+    int64_t moved = go_on(queue, self, &op, site);
+    int rc = moved < 0 ? (int)moved : 0;
+    bool has_waited = op.waiter.wait != NULL;
+    return has_waited ? wf_go_return(rc, site) : rc;
+}
+
 static __attribute__((noinline)) int put_slowly(weft_queue *queue, weft_task *self,
                                                 const void *item)
 {
-    int64_t moved = go_on(queue, self, (void *)(uintptr_t)item, 1, true);
-    return moved < 0 ? (int)moved : 0;
+    return move_slowly(queue, self, (void *)(uintptr_t)item, true, WF_GO_SITE);
 }
 
 static __attribute__((noinline)) int get_slowly(weft_queue *queue, weft_task *self, void *item)
 {
-    int64_t moved = go_on(queue, self, item, 1, false);
-    return moved < 0 ? (int)moved : 0;
+    return move_slowly(queue, self, item, false, WF_GO_SITE);
 }
 
 /* Errors of arguments, then the door: 1 and the caller, or what the call returns. */
@@ -313,8 +322,7 @@ static inline __attribute__((always_inline)) int get_one(weft_queue *queue,
     struct wf_queue *q = wf_queue_inside(queue);
     uint64_t count = wf_queue_count_of(q);
     if (count == 0) {
-        return is_plain(q, worker) ? wait_to_get(queue, self, item)
-                                   : get_slowly(queue, self, item);
+        return is_plain(q, worker) ? wait_to_get(queue, self, item) : get_slowly(queue, self, item);
     }
     return get_quickly(q, item, kind, wf_task_token(self), count) ? unlock(q, worker, NULL)
                                                                   : get_slowly(queue, self, item);
@@ -385,7 +393,8 @@ int64_t weft_queue_put_many(weft_queue *queue, const void *items, size_t count)
         return rc;
     }
     wf_lock(&wf_queue_inside(queue)->lock);
-    return go_on(queue, self, (void *)(uintptr_t)items, count, true);
+    struct wf_queue_op op = {.items = (void *)(uintptr_t)items, .count = count, .is_put = true};
+    return go_on(queue, self, &op, NULL);
 }
 
 int64_t weft_queue_get_many(weft_queue *queue, void *items, size_t count)
@@ -396,5 +405,6 @@ int64_t weft_queue_get_many(weft_queue *queue, void *items, size_t count)
         return rc;
     }
     wf_lock(&wf_queue_inside(queue)->lock);
-    return go_on(queue, self, items, count, false);
+    struct wf_queue_op op = {.items = items, .count = count};
+    return go_on(queue, self, &op, NULL);
 }
