@@ -35,8 +35,10 @@ static void sleep_once(wf_au32 *word)
 uint32_t wf_bitlock_contended(wf_au32 *word)
 {
     uint32_t state;
-    for (int spun = 0; spun < WF_LOCK_SPINS; spun += wf_lock_back_off(spun)) {
-        if (spun > 0 && take(word, 0, &state)) {
+    int pauses = wf_lock_pauses();
+    for (int i = 0; i < WF_LOCK_TRIES; i++) {
+        pauses = wf_lock_back_off(pauses, i == 0);
+        if (take(word, 0, &state)) {
             return state;
         }
     }

@@ -21,10 +21,25 @@ static bool take_or_mark(struct wf_lock *lock)
     }
 }
 
+/* A thread that found another lock held so shortly before does so again and again. */
+enum { HOT_NS = 10000 };
+
+static _Thread_local int64_t contended_ns;
+
+int wf_lock_pauses(void)
+{
+    int64_t now_ns = wf_monotonic_ns();
+    bool is_hot = now_ns - contended_ns < HOT_NS;
+    contended_ns = now_ns;
+    return is_hot ? WF_LOCK_PAUSES_HOT : WF_LOCK_PAUSES;
+}
+
 void wf_lock_contended(struct wf_lock *lock)
 {
-    for (int spun = 0; spun < WF_LOCK_SPINS; spun += wf_lock_back_off(spun)) {
-        if (spun > 0 && wf_trylock(lock)) {
+    int pauses = wf_lock_pauses();
+    for (int i = 0; i < WF_LOCK_TRIES; i++) {
+        pauses = wf_lock_back_off(pauses, i == 0);
+        if (wf_trylock(lock)) {
             return;
         }
     }
