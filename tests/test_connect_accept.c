@@ -68,7 +68,7 @@ Test(connect, plain_close_and_reuse, .timeout = 20)
 
 /* ---- two who accept ---- */
 
-enum { TAKEN = 4000 / (WT_TIME_SCALE * WT_TIME_SCALE) }; /* fewer in builds that are slower */
+enum { TAKEN = 1500 / (WT_TIME_SCALE * WT_TIME_SCALE) }; /* fewer in builds that are slower */
 
 struct race {
     struct listener listener;
