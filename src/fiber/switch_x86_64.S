@@ -62,9 +62,9 @@ wf_context_make:
         .cfi_endproc
         .size   wf_context_make, . - wf_context_make
 
-/* int wf_return_far(int value)
+/* int wf_return_far(void)
  *
- * As a plain return, but for the prediction: that of an indirect jump, from what went before. */
+ * As a plain return of 0, but for the prediction: that of an indirect jump, from what went before. */
         .globl  wf_return_far
         .hidden wf_return_far
         .type   wf_return_far, @function
@@ -72,7 +72,7 @@ wf_context_make:
 wf_return_far:
         .cfi_startproc
         endbr64
-        movl    %edi, %eax
+        xorl    %eax, %eax
         popq    %rcx
         .cfi_adjust_cfa_offset -8
         .cfi_register rip, rcx

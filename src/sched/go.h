@@ -73,10 +73,10 @@ static inline __attribute__((always_inline)) void wf_go_arrive(struct wf_worker 
 
 /* The end of a call that has switched, to its caller at `site`. The processor takes the call that was made last for the
  * one that returns: that of the fiber that was left. If both go on at the same place all is well, and the frames
- * above may be alike, too. If not, a plain return would be predicted wrongly, each time. */
+ * above may be alike, too. If not, a plain return would be predicted wrongly, each time; but who has failed may take it. */
 static inline __attribute__((always_inline)) int wf_go_return(int rc, const void *site)
 {
-    return wf_here()->left_site == site ? rc : wf_return_far(rc);
+    return rc != 0 || wf_here()->left_site == site ? rc : wf_return_far();
 }
 
 static inline void wf_go_begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
