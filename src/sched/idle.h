@@ -66,9 +66,19 @@ bool wf_idle_rouse(struct wf_idle *idle, uint32_t worker);
 /* A sleeper wakes up, for whatever reason. True: somebody picked it, and it counts as searching. */
 bool wf_idle_wake_up(struct wf_idle *idle, uint32_t worker);
 
+static inline uint32_t wf_idle_searching(struct wf_idle *idle)
+{
+    return (uint32_t)wf_load_sc(&idle->word) & 0xffff;
+}
+
+static inline uint32_t wf_idle_asleep(struct wf_idle *idle)
+{
+    return (uint32_t)(wf_load_sc(&idle->word) >> 16) & 0xffff;
+}
+
 static inline bool wf_idle_all_asleep(struct wf_idle *idle)
 {
-    return ((wf_load_sc(&idle->word) >> 16) & 0xffff) == idle->worker_count;
+    return wf_idle_asleep(idle) == idle->worker_count;
 }
 
 #endif

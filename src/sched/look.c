@@ -3,6 +3,7 @@
  * workers. */
 #include "base/random.h"
 #include "poll/uring.h"
+#include "sched/gain.h"
 #include "sched/loop.h"
 #include "sched/park.h"
 #include "sched/ready.h"
@@ -112,6 +113,9 @@ void wf_look_around(struct wf_worker *worker)
 
 void wf_worker_look(struct wf_worker *worker)
 {
+    if (worker->gain.since_ns != 0) {
+        wf_gain_settle(worker); /* a turn that looks around by itself is long */
+    }
     worker->until_poll = 0;
     worker->since_poll = WF_POLL_TURNS;
     wf_look_around(worker);
@@ -137,14 +141,9 @@ static struct wf_pick steal_pass(struct wf_worker *worker, bool last_pass)
     return pick;
 }
 
-struct wf_pick wf_search(struct wf_worker *worker)
+static struct wf_pick search(struct wf_worker *worker)
 {
     struct wf_pick pick = {NULL, false};
-    weft_runtime *runtime = worker->runtime;
-    if (!worker->is_searching && !wf_idle_start_searching(&runtime->idle)) {
-        return pick;
-    }
-    worker->is_searching = true;
     for (int pass = 0; pass < SEARCH_PASSES && pick.task == NULL && worker->to_bury == NULL;
          pass++) {
         pick = steal_pass(worker, pass == SEARCH_PASSES - 1);
@@ -159,10 +158,32 @@ struct wf_pick wf_search(struct wf_worker *worker)
     return pick;
 }
 
+struct wf_pick wf_search(struct wf_worker *worker)
+{
+    struct wf_pick pick = {NULL, false};
+    weft_runtime *runtime = worker->runtime;
+    if (!worker->is_searching && !wf_idle_start_searching(&runtime->idle)) {
+        return pick;
+    }
+    worker->is_searching = true;
+    if (!wf_gain_wait(worker)) {
+        return pick;
+    }
+    do {
+        wf_look_around(worker);
+        pick = wf_ready_take(worker);
+        if (pick.task == NULL) {
+            pick = search(worker);
+        }
+    } while (pick.task == NULL && worker->to_bury == NULL && wf_gain_wait_more(worker));
+    return pick;
+}
+
 void wf_stop_searching(struct wf_worker *worker)
 {
     if (worker->is_searching) {
         worker->is_searching = false;
+        worker->gain.is_futile = false;
         if (wf_idle_stop_searching(&worker->runtime->idle)) {
             wf_sched_notify(worker->runtime);
         }

@@ -133,6 +133,7 @@ void wf_worker_sleep(struct wf_worker *worker)
     }
     wf_store_rlx(&worker->is_drowsy, (uint8_t)0);
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
+    worker->gain.is_futile = worker->is_searching;
     wf_watchdog_wake(runtime);
     wf_sched_flush(&later);
     worker->until_poll = worker->stretch;

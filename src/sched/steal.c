@@ -6,6 +6,7 @@
 #include "sched/ready.h"
 
 #include "queue/inbox.h"
+#include "sched/gain.h"
 
 enum { STEAL_BATCH = 32 };
 
@@ -33,11 +34,11 @@ static bool take_along(const struct wf_worker *victim, uint64_t entry)
 }
 
 /* A batch into one's own lane. `home` NULL: whatever it is; else what it has that lives, at nobody's home from here on. */
-static uint32_t steal_lane(struct wf_deque *lane, struct wf_deque *from,
+static uint32_t steal_lane(struct wf_deque *lane, struct wf_deque *from, uint32_t most,
                            const struct wf_worker *home)
 {
     uint64_t batch[STEAL_BATCH];
-    uint32_t count = wf_deque_steal(from, batch, STEAL_BATCH);
+    uint32_t count = wf_deque_steal(from, batch, most);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (home == NULL || take_along(home, batch[i])) {
@@ -53,7 +54,8 @@ static uint32_t steal_woken(struct wf_worker *worker, struct wf_worker *victim)
     if (!is_worth_it(&worker->woken, &victim->woken)) {
         return 0;
     }
-    uint32_t count = steal_lane(&worker->woken, &victim->woken, NULL);
+    uint32_t count =
+        steal_lane(&worker->woken, &victim->woken, wf_gain_most(worker, STEAL_BATCH), NULL);
     worker->has_woken = worker->has_woken || count > 0;
     return count;
 }
@@ -67,7 +69,8 @@ static uint32_t steal_new(struct wf_worker *worker, struct wf_worker *victim)
         return 0;
     }
     bool is_guest = wf_bias_visit_one(bias, &victim->tasks.owner);
-    uint32_t kept = steal_lane(&worker->deque, &victim->deque, is_guest ? victim : NULL);
+    uint32_t kept = steal_lane(&worker->deque, &victim->deque, wf_gain_most(worker, STEAL_BATCH),
+                               is_guest ? victim : NULL);
     wf_bias_leave(bias, is_guest);
     return kept;
 }
@@ -107,7 +110,13 @@ struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim
         return pick;
     }
     count_stolen(worker, count);
-    return wf_ready_take(worker);
+    pick = wf_ready_take(worker);
+    if (pick.task != NULL) {
+        wf_gain_note(worker);
+    } else {
+        worker->gain.is_futile = true;
+    }
+    return pick;
 }
 
 bool wf_ready_anywhere(weft_runtime *runtime)

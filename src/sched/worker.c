@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "sched/gain.h"
 #include "sched/go.h"
 #include "sched/park.h"
 #include "sched/ready.h"
@@ -272,6 +273,9 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
         if (worker->to_bury != NULL) {
             wf_stop_searching(worker); /* user code may run */
             wf_worker_bury(worker);
+        }
+        if (worker->gain.since_ns != 0) {
+            wf_gain_settle(worker);
         }
         wf_look_around(worker);
         if (wf_lifecycle_is_over(worker->runtime)) {

@@ -45,6 +45,19 @@ struct wf_counters {
     wf_au64 group_errors;
 };
 
+/* What stealing has brought lately: see gain.h. */
+struct wf_gain {
+    int64_t since_ns;     /* when it stole the task that has its first turn here; 0: that is over */
+    int64_t until_ns;     /* till when it leaves the others alone */
+    uint32_t patience_ns; /* how long it did so the last time; 0: stealing pays */
+    int32_t mean_ns;      /* of the first turns, lately */
+    struct wf_worker *stuck; /* one that was at something long, until it gets on from ... */
+    uint64_t stuck_at;       /* ... here; NULL: nobody */
+    uint32_t until_poll;     /* the worker's, put aside for that turn */
+    bool
+        is_futile; /* woken for what was queued, or has taken what was over, and has stolen nothing since */
+};
+
 struct wf_worker {
     weft_runtime *runtime;
     uint32_t index;
@@ -111,6 +124,7 @@ struct wf_worker {
     uint8_t unread; /* ... and how many were not asked since one was */
     uint8_t naps;   /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
+    struct wf_gain gain;
 
     /* pause.c */
     int64_t paused_ns;       /* when it last asked the clock */

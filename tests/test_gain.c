@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* test_gain.c - whether a thief leaves others alone, and for how long; of workers that do not run. */
+#include "sched/gain.h"
+#include "sched/runtime.h"
+#include "weft_test.h"
+
+enum { FIRST_NS = 4000, MOST_NS = 1000000, BATCH = 32 };
+enum { TINY_NS = 0, LONG_NS = 1000000 };
+
+static weft_runtime runtime;
+static struct wf_worker workers[2];
+static struct wf_worker *thief = &workers[1];
+static struct wf_worker *owner = &workers[0];
+
+static void make_world(void)
+{
+    runtime.workers = workers;
+    runtime.worker_count = 2;
+    cr_assert_eq(wf_idle_init(&runtime.idle, 2), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        workers[i].runtime = &runtime;
+        workers[i].index = i;
+        wf_wheel_init(&workers[i].wheel, 0, false);
+        cr_assert_eq(wf_deque_init(&workers[i].deque), 0);
+        cr_assert_eq(wf_deque_init(&workers[i].woken), 0);
+    }
+}
+
+static void unmake_world(void)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        wf_deque_destroy(&workers[i].deque);
+        wf_deque_destroy(&workers[i].woken);
+    }
+    wf_idle_destroy(&runtime.idle);
+}
+
+/* A theft whose first turn has taken so long, after others that were so short on average that the test's own time
+ * makes no difference, or as long. */
+static void steal_for(int64_t took_ns)
+{
+    thief->until_poll = 40;
+    wf_gain_note(thief);
+    cr_assert_eq(thief->until_poll, 1, "the host has the turn after it");
+    thief->gain.since_ns = wf_monotonic_ns() - took_ns;
+    thief->gain.mean_ns = took_ns == TINY_NS ? INT32_MIN / 2 : LONG_NS;
+    wf_gain_settle(thief);
+    cr_assert_eq(thief->until_poll, 39, "that turn counts");
+    cr_assert_eq(thief->gain.since_ns, 0);
+}
+
+Test(gain, what_does_not_pay_is_left_alone_for_longer_each_time, .init = make_world,
+     .fini = unmake_world)
+{
+    cr_assert_eq(wf_gain_most(thief, BATCH), BATCH);
+    for (uint32_t expected = FIRST_NS; expected < MOST_NS; expected *= 2) {
+        steal_for(TINY_NS);
+        cr_assert_eq(thief->gain.patience_ns, expected);
+        cr_assert_gt(thief->gain.until_ns, 0);
+        cr_assert_eq(wf_gain_most(thief, BATCH), 1);
+    }
+    steal_for(TINY_NS);
+    cr_assert_eq(thief->gain.patience_ns, MOST_NS);
+}
+
+Test(gain, what_pays_ends_the_wait_at_once_and_the_patience_by_and_by, .init = make_world,
+     .fini = unmake_world)
+{
+    for (int i = 0; i < 10; i++) {
+        steal_for(TINY_NS);
+    }
+    int thefts = 0;
+    for (uint32_t before = MOST_NS; before != 0; before = thief->gain.patience_ns, thefts++) {
+        steal_for(LONG_NS);
+        cr_assert_eq(thief->gain.until_ns, 0);
+        cr_assert_leq(thief->gain.patience_ns, before / 4);
+    }
+    cr_assert_eq(thefts, 4);
+    cr_assert_eq(wf_gain_most(thief, BATCH), BATCH);
+}
+
+Test(gain, a_long_one_makes_up_for_some_that_are_short, .init = make_world, .fini = unmake_world)
+{
+    thief->gain.mean_ns = 0;
+    wf_gain_note(thief);
+    thief->gain.since_ns -= LONG_NS;
+    wf_gain_settle(thief);
+    int32_t mean_ns = thief->gain.mean_ns;
+    cr_assert_eq(thief->gain.until_ns, 0);
+    cr_assert_leq(mean_ns, LONG_NS / 100, "but not for all that come");
+    wf_gain_note(thief);
+    thief->gain.since_ns -= LONG_NS;
+    wf_gain_settle(thief);
+    cr_assert_gt(thief->gain.mean_ns, mean_ns);
+}
+
+/* The tests below would time out if the wait lasted for as long as it may. */
+static void be_patient_for_ever(void)
+{
+    steal_for(TINY_NS);
+    thief->gain.until_ns = INT64_MAX;
+}
+
+Test(gain, an_owner_who_does_not_get_on_is_helped, .init = make_world, .fini = unmake_world,
+     .timeout = 30)
+{
+    be_patient_for_ever();
+    cr_assert(wf_deque_push(&owner->woken, 64));
+    cr_assert(wf_gain_wait(thief));
+    cr_assert_eq(thief->gain.until_ns, 0, "what waits there is for the taking");
+    steal_for(TINY_NS);
+    cr_assert_eq(thief->gain.until_ns, 0, "all of it");
+    wf_bump_own(&owner->turns, 1);
+    steal_for(TINY_NS);
+    cr_assert_gt(thief->gain.until_ns, 0, "until its owner is back");
+}
+
+Test(gain, two_do_not_stand_by, .init = make_world, .fini = unmake_world, .timeout = 30)
+{
+    be_patient_for_ever();
+    for (int i = 0; i < 2; i++) {
+        (void)wf_add_sc(&runtime.idle.word, UINT64_C(1));
+    }
+    cr_assert(!wf_gain_wait(thief));
+    thief->gain.is_futile = true;
+    cr_assert(!wf_gain_wait_more(thief));
+    thief->gain.until_ns = 1;
+    cr_assert(wf_gain_wait(thief), "it has waited");
+}
+
+Test(gain, who_waits_for_nothing_may_sleep, .init = make_world, .fini = unmake_world, .timeout = 30)
+{
+    be_patient_for_ever();
+    cr_assert(wf_gain_wait(thief));
+    cr_assert_eq(thief->gain.until_ns, INT64_MAX);
+    (void)wf_idle_sleep(&runtime.idle, owner->index, false);
+    cr_assert(wf_deque_push(&owner->deque, 64));
+    cr_assert(wf_gain_wait(thief));
+    cr_assert_eq(thief->gain.until_ns, INT64_MAX, "nobody else was awake");
+}
+
+Test(gain, messages_and_timers_end_the_wait, .init = make_world, .fini = unmake_world,
+     .timeout = 30)
+{
+    ck_stack_entry_t message;
+    be_patient_for_ever();
+    cr_assert(wf_deque_push(&owner->woken, 64));
+    ck_stack_push_upmc(&runtime.inject, &message);
+    cr_assert(wf_gain_wait(thief));
+    cr_assert_eq(thief->gain.until_ns, INT64_MAX);
+    runtime.inject.head = NULL;
+    wf_store_rlx(&thief->wheel.next_ns, 1);
+    cr_assert(wf_gain_wait(thief));
+    cr_assert_eq(thief->gain.until_ns, INT64_MAX);
+}
+
+Test(gain, who_was_woken_for_nothing_waits_once, .init = make_world, .fini = unmake_world,
+     .timeout = 30)
+{
+    cr_assert(!wf_gain_wait_more(thief));
+    thief->gain.is_futile = true;
+    cr_assert(wf_gain_wait_more(thief));
+    cr_assert_eq(thief->gain.patience_ns, FIRST_NS);
+    cr_assert(!wf_gain_wait_more(thief));
+    thief->gain.is_futile = true;
+    (void)wf_idle_sleep(&runtime.idle, owner->index, false);
+    cr_assert(!wf_gain_wait_more(thief), "not where all others sleep");
+}
