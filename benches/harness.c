@@ -89,6 +89,18 @@ static struct side *add_side(struct row *row, const char *name, int workers)
     return side;
 }
 
+/* One for all sides with as many workers: beside another runtime a single worker is not alone in its process any more, which
+ * would cost it a third. */
+static weft_runtime *find_runtime(const struct row *row, int workers)
+{
+    const struct side *ours = &row->sides[0];
+    if (ours->runtime != NULL && ours->workers == workers) {
+        return ours->runtime;
+    }
+    struct bench b = {.name = row->what->name};
+    return bench_start_runtime(&b, workers);
+}
+
 static void add_function(struct row *row, const char *name, int workers, bench_fn *body,
                          bool in_runtime)
 {
@@ -96,8 +108,7 @@ static void add_function(struct row *row, const char *name, int workers, bench_f
     side->body = body;
     side->in_runtime = in_runtime;
     if (in_runtime && (row->what->flags & (BENCH_FRESH | BENCH_ISOLATED)) == 0) {
-        struct bench b = {.name = row->what->name};
-        side->runtime = bench_start_runtime(&b, workers);
+        side->runtime = find_runtime(row, workers);
     }
 }
 
@@ -140,9 +151,11 @@ static void open_sides(struct row *row)
 static void close_sides(struct row *row)
 {
     struct bench b = {.name = row->what->name};
-    for (int i = 0; i < row->side_count; i++) {
-        if (row->sides[i].runtime != NULL) {
-            bench_require(&b, weft_runtime_stop(row->sides[i].runtime) == 0, "runtime stop");
+    for (int i = row->side_count - 1; i >= 0; i--) {
+        weft_runtime *runtime = row->sides[i].runtime;
+        bool is_ours = i > 0 && runtime == row->sides[0].runtime;
+        if (runtime != NULL && !is_ours) {
+            bench_require(&b, weft_runtime_stop(runtime) == 0, "runtime stop");
         }
         for (int j = 0; j < row->sides[i].series_count; j++) {
             free(row->sides[i].series[j].values);
