@@ -88,11 +88,6 @@ void wf_door_arm(weft_task *self)
     wf_limit_arm_idle(self);
 }
 
-enum wf_verdict wf_door_park(struct wf_wait *wait)
-{
-    return wf_door_park_here(wait, NULL);
-}
-
 enum wf_verdict wf_door_park_from(struct wf_wait *wait, const void *site)
 {
     return wf_door_park_here(wait, site);

@@ -119,11 +119,14 @@ void wf_wait_begin(struct wf_wait *wait, weft_task *self, enum wf_reason reason)
 void wf_wait_again(struct wf_wait *wait);
 
 /* Suspends until the wait is claimed; who won: WF_GRANTED, WF_TOLD_OFF (the request counts as
- * delivered), WF_TIMED_OUT, WF_CLOSED. After it nobody reads the wait any more. */
-enum wf_verdict wf_door_park(struct wf_wait *wait);
-
-/* The same in a call that ends by wf_go_return to `site` (sched/go.h), or NULL. */
+ * delivered), WF_TIMED_OUT, WF_CLOSED. After it nobody reads the wait any more.
+ * The call ends by wf_go_return to `site` (sched/go.h), or NULL. */
 enum wf_verdict wf_door_park_from(struct wf_wait *wait, const void *site);
+
+static inline enum wf_verdict wf_door_park(struct wf_wait *wait)
+{
+    return wf_door_park_from(wait, NULL);
+}
 
 /* ---- the same inline, for what parks most often: a queue ---- */
 

@@ -137,19 +137,17 @@ int weft_future_await(weft_future *future, intptr_t *result)
     wf_seat_take(&seat, self, WF_WAIT_FUTURE, future);
     /* By the lock even when it is complete: the future may go once this returns, and a setter may still
      * hold the lock. */
-    if (wf_future_watch(future, &seat.waiter)) {
+    bool waits = wf_future_watch(future, &seat.waiter);
+    if (waits) {
         enum wf_verdict verdict = wf_door_park_here(&seat.wait, WF_GO_SITE);
         if (verdict != WF_GRANTED || seat.wait.was_early) {
             /* and out of a setter's lock, before the future may go */
             wf_future_unwatch(future, &seat.waiter);
         }
-        if (verdict == WF_GRANTED && result != NULL) {
-            *result = inside(future)->result;
-        }
-        return wf_go_return(verdict == WF_GRANTED ? 0 : -ECANCELED, WF_GO_SITE);
+        rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
     }
-    if (result != NULL) {
+    if (rc == 0 && result != NULL) {
         *result = inside(future)->result;
     }
-    return 0;
+    return waits ? wf_go_return(rc, WF_GO_SITE) : rc;
 }

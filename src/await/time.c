@@ -52,7 +52,7 @@ static inline __attribute__((always_inline)) int sleep_until(int64_t deadline_ns
         return wf_go_return(0, site); /* by the alarm, which does not touch itself after that */
     }
     wf_alarm_clear(&alarm);
-    return wf_go_return(-ECANCELED, site);
+    return -ECANCELED;
 }
 
 int weft_yield(void)

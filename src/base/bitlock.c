@@ -37,7 +37,7 @@ uint32_t wf_bitlock_contended(wf_au32 *word)
     uint32_t state;
     int pauses = wf_lock_pauses();
     for (int i = 0; i < WF_LOCK_TRIES; i++) {
-        pauses = wf_lock_back_off(pauses, i == 0);
+        wf_lock_back_off(pauses, i);
         if (take(word, 0, &state)) {
             return state;
         }

@@ -38,7 +38,7 @@ void wf_lock_contended(struct wf_lock *lock)
 {
     int pauses = wf_lock_pauses();
     for (int i = 0; i < WF_LOCK_TRIES; i++) {
-        pauses = wf_lock_back_off(pauses, i == 0);
+        wf_lock_back_off(pauses, i);
         if (wf_trylock(lock)) {
             return;
         }

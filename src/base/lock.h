@@ -32,13 +32,12 @@ enum { WF_LOCK_NAP_NS = 1000 * 1000 };
 /* How many pauses to begin with, for a thread that has found a lock held. */
 int wf_lock_pauses(void);
 
-/* Pauses; returns how often the next time: twice as often after the first. */
-static inline int wf_lock_back_off(int pauses, bool is_first)
+/* Before one of the tries: twice as long as before the first. */
+static inline void wf_lock_back_off(int pauses, int tries)
 {
-    for (int i = 0; i < pauses; i++) {
+    for (int i = tries == 0 ? pauses : 2 * pauses; i > 0; i--) {
         wf_relax();
     }
-    return is_first ? 2 * pauses : pauses;
 }
 
 void wf_lock_contended(struct wf_lock *lock);

@@ -166,15 +166,17 @@ struct wf_pick wf_search(struct wf_worker *worker)
         return pick;
     }
     worker->is_searching = true;
+    bool has_waited = worker->gain.until_ns != 0; /* else what is here has just been looked at */
     if (!wf_gain_wait(worker)) {
         return pick;
     }
     do {
-        wf_look_around(worker);
-        pick = wf_ready_take(worker);
-        if (pick.task == NULL) {
-            pick = search(worker);
+        if (has_waited) {
+            wf_look_around(worker);
+            pick = wf_ready_take(worker);
         }
+        pick = pick.task == NULL ? search(worker) : pick;
+        has_waited = true;
     } while (pick.task == NULL && worker->to_bury == NULL && wf_gain_wait_more(worker));
     return pick;
 }
