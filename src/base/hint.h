@@ -29,7 +29,18 @@ static inline void wf_fetch(const void *at)
 #endif
 }
 
-/* The same for `count` lines, the first of which has `first`. */
+/* The same for a line that is about to be written, and that another processor has written last. */
+static inline void wf_fetch_own(const void *at)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("prefetchw %0" ::"m"(*(const char *)at));
+#else
+    __builtin_prefetch(at, 1);
+    __asm__ __volatile__("");
+#endif
+}
+
+/* wf_fetch for `count` lines, the first of which has `first`. */
 static inline void wf_fetch_lines(const void *first, unsigned count)
 {
     enum { LINE_BYTES = 64 };

@@ -58,6 +58,13 @@ struct wf_gain {
         is_futile; /* woken for what was queued, or has taken what was over, and has stolen nothing since */
 };
 
+/* What the latest grant to another worker's task touched: addresses alone. */
+struct wf_sent {
+    const void *to; /* NULL: nobody is to look */
+    const void *link;
+    const weft_task *task;
+};
+
 struct wf_worker {
     weft_runtime *runtime;
     uint32_t index;
@@ -125,6 +132,7 @@ struct wf_worker {
     uint8_t naps;   /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
     struct wf_gain gain;
+    struct wf_sent sent; /* see sync/queue.c */
 
     /* pause.c */
     int64_t paused_ns;       /* when it last asked the clock */

@@ -65,7 +65,7 @@ static __attribute__((noinline)) int64_t come_back(weft_queue *queue, weft_task 
         wf_queue_delist(q, op);
         if (verdict != WF_GRANTED) {
             rc = -ECANCELED;
-        } else if (op->is_final) {
+        } else if (op->outcome != 0) {
             rc = op->outcome;
         } else {
             rc = wf_queue_move(q, op, NULL, wf_task_token(self), &later);
@@ -84,8 +84,8 @@ static __attribute__((noinline)) int64_t come_back(weft_queue *queue, weft_task 
 static inline int64_t outcome(weft_queue *queue, weft_task *self, struct wf_queue_op *op,
                               const struct wf_wait *wait, enum wf_verdict verdict)
 {
-    bool is_plain =
-        WF_LIKELY(verdict == WF_GRANTED) && WF_LIKELY(!wait->was_early) && WF_LIKELY(op->is_final);
+    bool is_plain = WF_LIKELY(verdict == WF_GRANTED) && WF_LIKELY(!wait->was_early) &&
+                    WF_LIKELY(op->outcome != 0);
     return WF_LIKELY(is_plain) ? op->outcome : come_back(queue, self, op, verdict);
 }
 
@@ -98,11 +98,16 @@ static int64_t wait_for(weft_queue *queue, weft_task *self, struct wf_queue_op *
     return outcome(queue, self, op, &wait, park(queue, self, op, &wait, site));
 }
 
-/* What a granter on another worker touches is two cache lines. */
+/* What a granter on another worker touches is one cache line, from the op's link to the wait's epoch. */
 struct one_move {
-    _Alignas(64) struct wf_queue_op op;
+    _Alignas(WF_QUEUE_LINE_BYTES) char before[32];
+    struct wf_queue_op op;
     struct wf_wait wait;
 };
+
+_Static_assert(offsetof(struct one_move, op.waiter.link) == WF_QUEUE_LINE_BYTES &&
+                   offsetof(struct one_move, wait.epoch) < 2 * WF_QUEUE_LINE_BYTES,
+               "a granter needs no second line");
 
 /* The same for one item where nothing is there, or no room, in the plainest case: the wait is not by turns. */
 static inline __attribute__((always_inline)) int wait_plainly(weft_queue *queue, weft_task *self,
@@ -110,13 +115,18 @@ static inline __attribute__((always_inline)) int wait_plainly(weft_queue *queue,
                                                               const void *site)
 {
     struct wf_queue *q = wf_queue_inside(queue);
+    enum wf_item_kind kind = wf_queue_kind(q);
+    bool is_word = !is_put && (kind == WF_ITEM_8 || kind == WF_ITEM_4);
     struct one_move one;
-    one.op =
-        (struct wf_queue_op){.items = item, .count = 1, .is_put = is_put, .waiter.wait = &one.wait};
+    one.op = (struct wf_queue_op){
+        .items = is_word ? NULL : item, .count = 1, .is_put = is_put, .waiter.wait = &one.wait};
     begin(queue, self, &one.op, &one.wait, is_put ? WF_WAIT_PUT : WF_WAIT_GET);
     wf_list_push(is_put ? &q->putters : &q->getters, &one.op.waiter.link);
     wf_unlock(&q->lock);
     int64_t moved = outcome(queue, self, &one.op, &one.wait, wf_door_park_here(&one.wait, site));
+    if (is_word && WF_LIKELY(moved > 0)) {
+        (void)wf_item_copy(NULL, kind, item, one.op.item);
+    }
     return wf_go_return(moved < 0 ? (int)moved : 0, site);
 }
 
@@ -211,9 +221,11 @@ static inline weft_task *give_quickly(struct wf_queue *q, const void *item, enum
     if (!wf_state_grant_parked(&task->word, wf_load_rlx(&wait->epoch))) {
         return NULL;
     }
-    wait->granted = &op->waiter;
     wf_list_remove(&op->waiter.link);
-    (void)wf_item_copy(&q->store, kind, op->items, item);
+    if (op->items != NULL) {
+        wait->granted = &op->waiter;
+    }
+    (void)wf_item_copy(&q->store, kind, wf_queue_items_of(op), item);
     wf_queue_finish(op, 1);
     wf_queue_note_taken(q, 1, wf_task_token(task));
     wf_store_rlx(&q->last_put, wf_task_token(self));
@@ -282,17 +294,42 @@ static __attribute__((noinline)) int unlock_slowly(struct wf_queue *q, weft_task
     return 0;
 }
 
-/* The end of a call that has done its work; `woken`: who has got the item, or NULL. */
-static inline __attribute__((always_inline)) int unlock(struct wf_queue *q,
-                                                        struct wf_worker *worker, weft_task *woken)
+/* The end of a call that has done its work. */
+static inline __attribute__((always_inline)) int unlock(struct wf_queue *q)
+{
+    return wf_unlock_quickly(&q->lock) ? 0 : unlock_slowly(q, NULL);
+}
+
+/* To a task of another worker, likely again and again: see fetch_getter. */
+static __attribute__((noinline)) int send_away(const struct wf_queue *q, weft_task *woken,
+                                               const void *link)
+{
+    wf_here()->sent = (struct wf_sent){.to = q, .link = link, .task = woken};
+    return wf_sched_wake_slowly(woken);
+}
+
+/* Likewise of one whose item `woken` has got, which had `link` in the list. */
+static inline __attribute__((always_inline)) int unlock_and_wake(struct wf_queue *q,
+                                                                 struct wf_worker *worker,
+                                                                 weft_task *woken, const void *link)
 {
     if (!wf_unlock_quickly(&q->lock)) {
         return unlock_slowly(q, woken);
     }
-    if (woken != NULL && __builtin_expect(!wf_sched_wake_quickly(worker, woken), 0)) {
-        return wf_sched_wake_slowly(woken);
+    return WF_LIKELY(wf_sched_wake_quickly(worker, woken)) ? 0 : send_away(q, woken, link);
+}
+
+/* Before a put: what the last one to another worker's task needed, its wait and its word, comes at the same time as the
+ * queue, instead of one after the other. Once for each: whoever does not wait any more keeps what is his. Between two
+ * pinned tasks 990 ns a round trip without, 710 with it. */
+static inline __attribute__((always_inline)) void fetch_getter(struct wf_worker *worker,
+                                                               const struct wf_queue *q)
+{
+    if (WF_UNLIKELY(worker->sent.to == q)) {
+        wf_fetch_own(worker->sent.task);
+        wf_fetch_own(worker->sent.link);
+        worker->sent.to = NULL;
     }
-    return 0;
 }
 
 /* With the lock; returns without. */
@@ -303,12 +340,13 @@ static inline __attribute__((always_inline)) int put_one(weft_queue *queue,
     struct wf_queue *q = wf_queue_inside(queue);
     bool is_open = WF_LIKELY(!wf_queue_is(q, WF_QUEUE_CLOSED | WF_QUEUE_BY_TURNS));
     if (is_open && !wf_list_is_empty(&q->getters)) {
+        const void *link = q->getters.next;
         weft_task *woken = give_quickly(q, item, kind, self);
         if (woken != NULL) {
-            return unlock(q, worker, woken);
+            return unlock_and_wake(q, worker, woken, link);
         }
     } else if (is_open && put_quickly(q, item, kind, wf_task_token(self))) {
-        return unlock(q, worker, NULL);
+        return unlock(q);
     } else if (is_plain(q, worker) && wf_queue_count_of(q) >= q->capacity) {
         return wait_to_put(queue, self, item);
     }
@@ -324,7 +362,7 @@ static inline __attribute__((always_inline)) int get_one(weft_queue *queue,
     if (count == 0) {
         return is_plain(q, worker) ? wait_to_get(queue, self, item) : get_slowly(queue, self, item);
     }
-    return get_quickly(q, item, kind, wf_task_token(self), count) ? unlock(q, worker, NULL)
+    return get_quickly(q, item, kind, wf_task_token(self), count) ? unlock(q)
                                                                   : get_slowly(queue, self, item);
 }
 
@@ -361,6 +399,7 @@ int weft_queue_put(weft_queue *queue, const void *item)
         return put_anew(queue, item);
     }
     struct wf_queue *q = wf_queue_inside(queue);
+    fetch_getter(worker, q);
     if (!wf_lock_quickly(&q->lock)) {
         return lock_and_put(queue, self, item);
     }

@@ -6,7 +6,7 @@
  *       late enough to have left its stack (was_early false) reads it without the lock, another one takes
  *       the lock first (wf_queue_unlink does).
  * Hints: where tasks have turns (simulate.h) a grant may only say that it is worth while to try again:
- *       is_final is false then.
+ *       the outcome is 0 then.
  */
 #ifndef WF_SYNC_QUEUE_H
 #define WF_SYNC_QUEUE_H
@@ -16,13 +16,16 @@
 #include "task/wait.h"
 
 struct wf_queue_op {
-    struct wf_waiter waiter; /* waiter.wait: set before wf_queue_link */
-    void *items;             /* put: what to put, not written to; get: where to */
-    size_t count;            /* at most so many, from 1 */
-    int64_t outcome;         /* if final: how many were moved, from 1, or a negative errno */
+    size_t count; /* at most so many, from 1 */
     bool is_put;
-    bool is_final;  /* the granter: the transfer is done, or failed, by `outcome` */
-    bool is_hinted; /* under the lock: granted as a hint, and not yet unlinked */
+    bool is_hinted;          /* under the lock: granted as a hint, and not yet unlinked */
+    struct wf_waiter waiter; /* waiter.wait: set before wf_queue_link */
+    union {
+        void *items;  /* put: what to put, not written to; get: where to, NULL: into ... */
+        char item[8]; /* ... this, which one item fits into */
+    };
+    /* How many were moved, from 1, or a negative errno: the transfer is done, or failed. 0: not yet. */
+    int64_t outcome;
 };
 
 /* 0, or -EINVAL for zeroed memory. */

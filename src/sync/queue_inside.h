@@ -114,10 +114,15 @@ static inline struct wf_queue_op *wf_queue_op_of(struct wf_list *link)
     return WF_CONTAINER(link, struct wf_queue_op, waiter.link);
 }
 
+/* Where its items are, or are to go. */
+static inline void *wf_queue_items_of(struct wf_queue_op *op)
+{
+    return op->items != NULL ? op->items : op->item;
+}
+
 static inline void wf_queue_finish(struct wf_queue_op *op, int64_t outcome)
 {
     op->outcome = outcome;
-    op->is_final = true;
 }
 
 static inline enum wf_item_kind wf_queue_kind(const struct wf_queue *q)
@@ -149,7 +154,7 @@ static inline void wf_queue_enlist(struct wf_queue *q, struct wf_queue_op *op,
     if (has_turns || (wf_list_is_empty(&q->getters) && wf_list_is_empty(&q->putters))) {
         wf_queue_set(q, WF_QUEUE_BY_TURNS, has_turns);
     }
-    op->is_final = false;
+    op->outcome = 0;
     op->is_hinted = false;
     op->waiter.is_leaving = false;
     wf_list_push(op->is_put ? &q->putters : &q->getters, &op->waiter.link);

@@ -106,7 +106,7 @@ static size_t give(struct wf_queue *q, const char *items, size_t count, const st
     struct wf_queue_op *op;
     while (moved < count && (op = wf_queue_claim(q, &q->getters, own, later)) != NULL) {
         size_t part = least(op->count, count - moved);
-        copy_items(q, op->items, moved > 0 ? items + moved * q->store.item_bytes : items, part);
+        copy_items(q, wf_queue_items_of(op), moved > 0 ? items + moved * q->store.item_bytes : items, part);
         wf_queue_finish(op, (int64_t)part);
         wf_queue_note_taken(q, part, wf_task_token(op->waiter.wait->task));
         moved += part;
@@ -216,5 +216,5 @@ int64_t wf_queue_move(struct wf_queue *q, struct wf_queue_op *op, const struct w
                       uint64_t by, struct wf_later *later)
 {
     return op->is_put ? put_items(q, op->items, op->count, own, by, later)
-                      : get_items(q, op->items, op->count, own, by, later);
+                      : get_items(q, wf_queue_items_of(op), op->count, own, by, later);
 }

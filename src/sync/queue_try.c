@@ -96,7 +96,7 @@ enum wf_queue_link wf_queue_link(weft_queue *queue, struct wf_queue_op *op)
     struct wf_later later;
     wf_later_init(&later);
     wf_list_init(&op->waiter.link);
-    op->is_final = false;
+    op->outcome = 0;
     op->is_hinted = false;
     op->waiter.is_leaving = false;
     wf_lock(&q->lock);

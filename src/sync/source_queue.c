@@ -70,7 +70,7 @@ static void unlink_queue(struct wf_selection *selection, weft_case *one)
 static bool finish_queue(struct wf_selection *selection, weft_case *one)
 {
     struct wf_queue_op *op = op_of(one);
-    if (op->is_final) {
+    if (op->outcome != 0) {
         return conclude(one, op->outcome);
     }
     wf_queue_unlink(one->source, op);

@@ -100,18 +100,20 @@ struct wf_wait {
 };
 
 struct wf_waiter {
-    struct wf_list link;
-    struct wf_wait *wait;
-    /* NULL: the source's event grants the wait. Else called instead, under the source's lock, after
-     * the waiter has been unlinked. */
-    void (*notify)(struct wf_waiter *waiter, struct wf_later *later);
-    /* Its notify gets a turn of its own (simulation); `turn` says which while it waits for it. */
-    bool is_queued;
-    bool is_leaving; /* see sync/waiters.h. Under the source's lock */
     union {
         uint64_t turn;
         uintptr_t chain; /* in wf_later */
     };
+    /* NULL: the source's event grants the wait. Else called instead, under the source's lock, after
+     * the waiter has been unlinked. */
+    void (*notify)(struct wf_waiter *waiter, struct wf_later *later);
+
+    /* The rest is what a queue's granter touches: it has no notify. */
+    struct wf_list link;
+    struct wf_wait *wait;
+    /* Its notify gets a turn of its own (simulation); `turn` says which while it waits for it. */
+    bool is_queued;
+    bool is_leaving; /* see sync/waiters.h. Under the source's lock */
 };
 
 /* A wait with its waiter in the one source that it has: what a granter touches of the two is one cache line. */
