@@ -24,6 +24,10 @@ static int try_one(weft_queue *queue, void *item, bool is_put)
     if (!wf_queue_was_made(queue) || item == NULL) {
         return -EINVAL;
     }
+    /* Who asks again and again does not take the lock away from those who move items. */
+    if (!wf_queue_looks_ready(queue, is_put)) {
+        return -EAGAIN;
+    }
     struct wf_queue_op op = {.items = item, .count = 1, .is_put = is_put};
     const weft_task *self = wf_self_on(wf_here());
     int64_t rc = wf_queue_try(queue, &op, self != NULL ? wf_task_token(self) : 0);
