@@ -40,10 +40,10 @@ static void unmake_world(void)
 static void steal_for(int64_t took_ns)
 {
     thief->until_poll = 40;
-    wf_gain_note(thief);
+    wf_gain_note(thief, WF_GAIN_NEW);
     cr_assert_eq(thief->until_poll, 1, "the host has the turn after it");
     thief->gain.since_ns = wf_monotonic_ns() - took_ns;
-    thief->gain.mean_ns = took_ns == TINY_NS ? INT32_MIN / 2 : LONG_NS;
+    thief->gain.mean_ns[WF_GAIN_NEW] = took_ns == TINY_NS ? INT32_MIN / 2 : LONG_NS;
     wf_gain_settle(thief);
     cr_assert_eq(thief->until_poll, 39, "that turn counts");
     cr_assert_eq(thief->gain.since_ns, 0);
@@ -81,17 +81,42 @@ Test(gain, what_pays_ends_the_wait_at_once_and_the_patience_by_and_by, .init = m
 
 Test(gain, a_long_one_makes_up_for_some_that_are_short, .init = make_world, .fini = unmake_world)
 {
-    thief->gain.mean_ns = 0;
-    wf_gain_note(thief);
+    thief->gain.mean_ns[WF_GAIN_NEW] = 0;
+    wf_gain_note(thief, WF_GAIN_NEW);
     thief->gain.since_ns -= LONG_NS;
     wf_gain_settle(thief);
-    int32_t mean_ns = thief->gain.mean_ns;
+    int32_t mean_ns = thief->gain.mean_ns[WF_GAIN_NEW];
     cr_assert_eq(thief->gain.until_ns, 0);
     cr_assert_leq(mean_ns, LONG_NS / 100, "but not for all that come");
-    wf_gain_note(thief);
+    wf_gain_note(thief, WF_GAIN_NEW);
     thief->gain.since_ns -= LONG_NS;
     wf_gain_settle(thief);
-    cr_assert_gt(thief->gain.mean_ns, mean_ns);
+    cr_assert_gt(thief->gain.mean_ns[WF_GAIN_NEW], mean_ns);
+}
+
+/* Is a theft taken to pay, if the first turns of its kind came to so much on average, that of this one included? */
+static bool pays_at(enum wf_gain_kind kind, int32_t mean_ns)
+{
+    int64_t took_ns;
+    do {
+        thief->gain = (struct wf_gain){.mean_ns = {LONG_NS, LONG_NS, LONG_NS}};
+        thief->gain.mean_ns[kind] = mean_ns * 8 / 7;
+        int64_t before_ns = wf_monotonic_ns();
+        wf_gain_note(thief, kind);
+        wf_gain_settle(thief);
+        took_ns = wf_monotonic_ns() - before_ns;
+    } while (took_ns > 800); /* interrupted */
+    return thief->gain.until_ns == 0;
+}
+
+Test(gain, what_was_woken_must_take_longer, .init = make_world, .fini = unmake_world, .timeout = 30)
+{
+    cr_assert(!pays_at(WF_GAIN_NEW, 150));
+    cr_assert(pays_at(WF_GAIN_NEW, 310));
+    cr_assert(!pays_at(WF_GAIN_NEW_ALONE, 310));
+    cr_assert(pays_at(WF_GAIN_NEW_ALONE, 500));
+    cr_assert(!pays_at(WF_GAIN_WOKEN, 1000));
+    cr_assert(pays_at(WF_GAIN_WOKEN, 1300));
 }
 
 /* The tests below would time out if the wait lasted for as long as it may. */

@@ -16,11 +16,10 @@
 
 #include "sched/sched.h"
 
-/* What first turns are taken to last until some have been timed. */
-enum { WF_GAIN_AT_FIRST_NS = 1200 };
+void wf_gain_init(struct wf_gain *gain);
 
 /* It has stolen, and the first of what it has taken runs now. The host has its turn after that one. */
-void wf_gain_note(struct wf_worker *worker);
+void wf_gain_note(struct wf_worker *worker, enum wf_gain_kind kind);
 
 /* That turn is over. */
 void wf_gain_settle(struct wf_worker *worker);

@@ -11,7 +11,7 @@
 #include "sched/sched.h"
 
 /* How long a worker stays awake at most before it sleeps, and how long a new one does. */
-enum { WF_LINGER_NS = 16000, WF_MAIL_NS = 2000 };
+enum { WF_LINGER_NS = 50000, WF_MAIL_NS = 2000 };
 
 /* Waits awake for a moment, if that has paid lately. True: there is something to do, somewhere. */
 bool wf_linger(struct wf_worker *worker);

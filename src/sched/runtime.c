@@ -38,7 +38,7 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
     worker->until_poll = 1;
     worker->stretch = WF_POLL_TURNS;
-    worker->gain.mean_ns = WF_GAIN_AT_FIRST_NS;
+    wf_gain_init(&worker->gain);
     worker->linger_ns = WF_LINGER_NS;
     worker->is_alone = runtime->idle.worker_count == 1;
     bool is_open = !runtime->options.simulate && wf_load_rlx(&runtime->idle.is_asymmetric) != 0;

@@ -95,6 +95,14 @@ void wf_ready_pull(struct wf_worker *worker, struct wf_worker *victim)
     }
 }
 
+static enum wf_gain_kind kind_of(struct wf_pick pick, struct wf_worker *victim)
+{
+    if (!pick.is_new) {
+        return WF_GAIN_WOKEN;
+    }
+    return wf_ready_count(victim) > 0 ? WF_GAIN_NEW : WF_GAIN_NEW_ALONE;
+}
+
 struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim, bool last_pass)
 {
     struct wf_pick pick = {NULL, false};
@@ -112,7 +120,7 @@ struct wf_pick wf_ready_steal(struct wf_worker *worker, struct wf_worker *victim
     count_stolen(worker, count);
     pick = wf_ready_take(worker);
     if (pick.task != NULL) {
-        wf_gain_note(worker);
+        wf_gain_note(worker, kind_of(pick, victim));
     } else {
         worker->gain.is_futile = true;
     }

@@ -45,15 +45,19 @@ struct wf_counters {
     wf_au64 group_errors;
 };
 
+/* What has been stolen: a new task where more were left, the last one there, one that was woken. */
+enum wf_gain_kind { WF_GAIN_NEW = 0, WF_GAIN_NEW_ALONE, WF_GAIN_WOKEN, WF_GAIN_KINDS };
+
 /* What stealing has brought lately: see gain.h. */
 struct wf_gain {
     int64_t since_ns;     /* when it stole the task that has its first turn here; 0: that is over */
     int64_t until_ns;     /* till when it leaves the others alone */
     uint32_t patience_ns; /* how long it did so the last time; 0: stealing pays */
-    int32_t mean_ns;      /* of the first turns, lately */
-    struct wf_worker *stuck; /* one that was at something long, until it gets on from ... */
-    uint64_t stuck_at;       /* ... here; NULL: nobody */
-    uint32_t until_poll;     /* the worker's, put aside for that turn */
+    int32_t mean_ns[WF_GAIN_KINDS]; /* of the first turns, lately */
+    enum wf_gain_kind kind;         /* of the latest theft */
+    struct wf_worker *stuck;        /* one that was at something long, until it gets on from ... */
+    uint64_t stuck_at;              /* ... here; NULL: nobody */
+    uint32_t until_poll;            /* the worker's, put aside for that turn */
     bool
         is_futile; /* woken for what was queued, or has taken what was over, and has stolen nothing since */
 };
