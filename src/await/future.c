@@ -32,24 +32,54 @@ int weft_future_init(weft_future *future)
     return 0;
 }
 
+/* Nearly always: one task waits, and has parked. Grants its wait: the task, to be queued once the lock has been given
+ * back. NULL: nothing has been done. */
+static inline weft_task *grant_only(struct wf_future *f, const struct wf_worker *worker)
+{
+    struct wf_list *link = f->waiters.next;
+    if (worker == NULL || link == NULL || link == &f->waiters || link != f->waiters.prev) {
+        return NULL;
+    }
+    wf_sent_fetch(worker, link);
+    const struct wf_waiter *waiter = WF_CONTAINER(link, struct wf_waiter, link);
+    if (waiter->notify != NULL) {
+        return NULL;
+    }
+    weft_task *task = waiter->wait->task;
+    if (!wf_state_grant_parked(&task->word, wf_load_rlx(&waiter->wait->epoch))) {
+        return NULL;
+    }
+    wf_list_remove(link);
+    return task;
+}
+
 /* The completed future may go as soon as its waiters run, which is after the lock: see wf_future's
  * waiter below. */
 static int complete(weft_future *future, weft_state state, intptr_t result)
 {
     struct wf_future *f = inside(future);
+    struct wf_worker *worker = wf_here();
+    worker = wf_running_on(worker) != NULL ? worker : NULL;
     struct wf_later later;
     wf_later_init(&later);
+    weft_task *woken = NULL;
     wf_lock(&f->lock);
     bool is_first = wf_load_rlx(&f->state) == WEFT_PENDING;
+    const struct wf_list *first = f->waiters.next;
     if (is_first) {
         f->result = result;
         wf_store_rel(&f->state, (uint32_t)state);
-        if (f->waiters.next != NULL) {
+        woken = grant_only(f, worker);
+        if (woken == NULL && first != NULL) {
             wf_waiter_grant_all(&f->waiters, WF_GRANTED, &later);
         }
     }
     wf_unlock(&f->lock);
-    wf_later_run(&later);
+    if (woken != NULL) {
+        wf_sched_send(worker, woken, future, first);
+    } else {
+        wf_later_run(&later);
+    }
     return is_first ? 0 : -EALREADY;
 }
 

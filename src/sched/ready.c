@@ -264,6 +264,12 @@ __attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)
     return 0;
 }
 
+__attribute__((noinline)) int wf_sched_send_slowly(struct wf_sent sent)
+{
+    wf_here()->sent = sent;
+    return wf_sched_wake_slowly(sent.task);
+}
+
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
 {
     bool is_pinned = (wf_task_flags(task) & WF_TASK_PINNED) != 0;

@@ -62,11 +62,11 @@ struct wf_gain {
         is_futile; /* woken for what was queued, or has taken what was over, and has stolen nothing since */
 };
 
-/* What the latest grant to another worker's task touched: addresses alone. */
+/* What the latest grant touched that was not just for this worker: see sched.h. Later no more than addresses. */
 struct wf_sent {
     const void *to; /* NULL: nobody is to look */
-    const void *link;
-    const weft_task *task;
+    const struct wf_list *link;
+    weft_task *task;
 };
 
 struct wf_worker {
@@ -136,7 +136,7 @@ struct wf_worker {
     uint8_t naps;   /* since it last stayed awake for a moment to see whether that pays */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
     struct wf_gain gain;
-    struct wf_sent sent; /* see sync/queue.c */
+    struct wf_sent sent; /* see sched.h */
 
     /* pause.c */
     int64_t paused_ns;       /* when it last asked the clock */

@@ -300,36 +300,16 @@ static inline __attribute__((always_inline)) int unlock(struct wf_queue *q)
     return wf_unlock_quickly(&q->lock) ? 0 : unlock_slowly(q, NULL);
 }
 
-/* To a task of another worker, likely again and again: see fetch_getter. */
-static __attribute__((noinline)) int send_away(const struct wf_queue *q, weft_task *woken,
-                                               const void *link)
-{
-    wf_here()->sent = (struct wf_sent){.to = q, .link = link, .task = woken};
-    return wf_sched_wake_slowly(woken);
-}
-
 /* Likewise of one whose item `woken` has got, which had `link` in the list. */
 static inline __attribute__((always_inline)) int unlock_and_wake(struct wf_queue *q,
                                                                  struct wf_worker *worker,
-                                                                 weft_task *woken, const void *link)
+                                                                 weft_task *woken,
+                                                                 const struct wf_list *link)
 {
     if (!wf_unlock_quickly(&q->lock)) {
         return unlock_slowly(q, woken);
     }
-    return WF_LIKELY(wf_sched_wake_quickly(worker, woken)) ? 0 : send_away(q, woken, link);
-}
-
-/* Before a put: what the last one to another worker's task needed, its wait and its word, comes at the same time as the
- * queue, instead of one after the other. Once for each: whoever does not wait any more keeps what is his. Between two
- * pinned tasks 990 ns a round trip without, 710 with it. */
-static inline __attribute__((always_inline)) void fetch_getter(struct wf_worker *worker,
-                                                               const struct wf_queue *q)
-{
-    if (WF_UNLIKELY(worker->sent.to == q)) {
-        wf_fetch_own(worker->sent.task);
-        wf_fetch_own(worker->sent.link);
-        worker->sent.to = NULL;
-    }
+    return wf_sched_send(worker, woken, q, link);
 }
 
 /* With the lock; returns without. */
@@ -340,7 +320,7 @@ static inline __attribute__((always_inline)) int put_one(weft_queue *queue,
     struct wf_queue *q = wf_queue_inside(queue);
     bool is_open = WF_LIKELY(!wf_queue_is(q, WF_QUEUE_CLOSED | WF_QUEUE_BY_TURNS));
     if (is_open && !wf_list_is_empty(&q->getters)) {
-        const void *link = q->getters.next;
+        const struct wf_list *link = q->getters.next;
         weft_task *woken = give_quickly(q, item, kind, self);
         if (woken != NULL) {
             return unlock_and_wake(q, worker, woken, link);
@@ -399,7 +379,7 @@ int weft_queue_put(weft_queue *queue, const void *item)
         return put_anew(queue, item);
     }
     struct wf_queue *q = wf_queue_inside(queue);
-    fetch_getter(worker, q);
+    wf_sent_fetch_all(worker, q);
     if (!wf_lock_quickly(&q->lock)) {
         return lock_and_put(queue, self, item);
     }
