@@ -2,16 +2,13 @@
 /* stream.c - opening and closing streams; who is inside; their buffers. */
 #include "net/stream.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "await/door.h"
 #include "base/sized.h"
 
 enum { DEFAULT_BYTES = 16 << 10 };
-
-#define INSIDE \
-    ((uint32_t)WF_STREAM_READING | (uint32_t)WF_STREAM_WRITING | (uint32_t)WF_STREAM_CLOSING)
 
 /* ---- who is inside ---- */
 
@@ -29,47 +26,54 @@ static void release(struct wf_stream *s)
     }
 }
 
-ssize_t wf_stream_leave(struct wf_stream *s, uint32_t side, ssize_t rc)
+void wf_stream_look_back(struct wf_stream *s)
 {
-    uint32_t old = wf_and_acqrel(&s->state, ~side);
-    if (__builtin_expect((old & WF_STREAM_CLOSED) == 0, 1)) {
-        return rc;
-    }
-    if ((old & INSIDE & ~side) == 0) {
+    wf_fence_full();
+    if ((wf_load_acq(&s->state) & WF_STREAM_CLOSING) == 0 && !wf_side_is_inside(&s->reading) &&
+        !wf_side_is_inside(&s->writing)) {
         release(s);
+    }
+}
+
+void wf_stream_leave_slowly(struct wf_stream *s, struct wf_side *side)
+{
+    wf_side_leave(side, wf_self_on(wf_here()));
+    wf_fence_light(s->is_asymmetric);
+    if (wf_stream_is_closed(s)) {
+        wf_stream_look_back(s);
+    }
+}
+
+/* Who was about to enter, and did not, may have been seen to be inside, too. */
+int wf_stream_hold_slowly(struct wf_stream *s, struct wf_side *side)
+{
+    int rc = wf_side_enter(side, wf_self_on(wf_here()));
+    if (wf_stream_is_closed(s)) {
+        if (rc < 0) {
+            wf_stream_look_back(s);
+        } else {
+            rc = -EBADF;
+            wf_stream_leave_slowly(s, side);
+        }
     }
     return rc;
 }
 
-int wf_stream_hold(struct wf_stream *s, uint32_t side)
+int wf_stream_pass(struct wf_stream *s, struct wf_side *side, const char *call)
 {
-    uint32_t old = wf_or_acqrel(&s->state, side);
-    if ((old & side) != 0) {
-        return -EBUSY;
-    }
-    return (old & WF_STREAM_CLOSED) != 0 ? (int)wf_stream_leave(s, side, -EBADF) : 0;
+    int rc = wf_door_enter_quickly(wf_self_on(wf_here()), call);
+    return rc < 0 ? (int)wf_stream_leave(s, side, rc) : rc;
 }
 
-int wf_stream_enter(struct wf_stream *s, uint32_t side, const char *call)
+int wf_stream_enter_slowly(struct wf_stream *s, struct wf_side *side, const char *call)
 {
     int rc = 0;
-    if (s == NULL) {
-        return -EINVAL;
-    }
-    struct wf_worker *worker = wf_fiber_worker(&rc);
+    const struct wf_worker *worker = wf_fiber_worker(&rc);
     if (worker == NULL || s->transport == NULL) { /* zeroed memory was never opened */
         return worker == NULL ? rc : -EBADF;
     }
-    weft_task *self = wf_self_on(worker);
-    rc = wf_stream_hold(s, side);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = wf_door_enter_quickly(self, call);
-    if (rc < 0) {
-        (void)wf_stream_leave(s, side, 0);
-    }
-    return rc;
+    rc = wf_stream_hold_slowly(s, side);
+    return rc < 0 ? rc : wf_stream_pass(s, side, call);
 }
 
 /* ---- buffers ---- */
@@ -101,9 +105,17 @@ int wf_stream_reserve(struct wf_stream_buffer *buffer, size_t least)
 
 /* ---- opening and closing ---- */
 
+static bool can_fence;
+
+static void prepare(void)
+{
+    can_fence = wf_fence_prepare();
+}
+
 static int open_on(weft_stream *stream, const weft_transport *transport, void *context,
                    const weft_stream_options *options)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     weft_stream_options given = {0};
     if (options != NULL) {
         if (!wf_size_is_known(options->size, sizeof given)) {
@@ -112,7 +124,11 @@ static int open_on(weft_stream *stream, const weft_transport *transport, void *c
         given = *options;
     }
     struct wf_stream *s = wf_stream_inside(stream);
+    (void)pthread_once(&once, prepare);
     memset(stream, 0, sizeof *stream);
+    s->is_asymmetric = can_fence;
+    s->reading.is_nobodys = !can_fence;
+    s->writing.is_nobodys = !can_fence;
     s->transport = transport;
     s->context = context;
     s->read_room = given.read_bytes != 0 ? given.read_bytes : DEFAULT_BYTES;
@@ -146,22 +162,34 @@ int weft_stream_open(weft_stream *stream, int reader, int writer,
     return rc;
 }
 
+/* Is somebody inside? Who enters from here on finds the stream closed. */
+static bool is_in_use(struct wf_stream *s)
+{
+    const weft_task *self = wf_self_on(wf_here());
+    if (wf_side_is_calm(&s->reading, self) && wf_side_is_calm(&s->writing, self)) {
+        return false;
+    }
+    if (s->is_asymmetric) {
+        (void)wf_fence_all();
+    }
+    return wf_side_is_inside(&s->reading) || wf_side_is_inside(&s->writing);
+}
+
 void weft_stream_close(weft_stream *stream)
 {
     struct wf_stream *s = wf_stream_inside(stream);
     if (s == NULL || s->transport == NULL) {
         return;
     }
-    uint32_t closing = (uint32_t)WF_STREAM_CLOSED | (uint32_t)WF_STREAM_CLOSING;
-    uint32_t old = wf_or_acqrel(&s->state, closing);
-    if ((old & WF_STREAM_CLOSED) != 0) {
-        if ((old & WF_STREAM_CLOSING) == 0) {
-            (void)wf_stream_leave(s, WF_STREAM_CLOSING, 0);
-        }
+    uint32_t is_open = 0;
+    if (!wf_cas_acqrel(&s->state, &is_open,
+                       (uint32_t)WF_STREAM_CLOSED | (uint32_t)WF_STREAM_CLOSING)) {
         return;
     }
-    if ((old & INSIDE) != 0 && s->transport->hang_up != NULL) {
+    wf_fence_after_rmw();
+    if (is_in_use(s) && s->transport->hang_up != NULL) {
         s->transport->hang_up(s->context);
     }
-    (void)wf_stream_leave(s, WF_STREAM_CLOSING, 0);
+    (void)wf_and_acqrel(&s->state, ~(uint32_t)WF_STREAM_CLOSING);
+    wf_stream_look_back(s);
 }

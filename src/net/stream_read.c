@@ -79,12 +79,12 @@ static int fill_to(struct wf_stream *s, size_t least)
 
 /* ---- giving ---- */
 
-static void skip(struct wf_stream *s, size_t length)
+static inline void skip(struct wf_stream *s, size_t length)
 {
     struct wf_stream_buffer *in = &s->in;
     in->first += length;
     in->length -= length;
-    if (in->length == 0 && in->room > s->read_room) {
+    if (in->length == 0 && WF_UNLIKELY(in->room > s->read_room)) {
         wf_stream_free(in); /* had grown for one call */
     }
 }
@@ -116,14 +116,14 @@ static ssize_t read_some(struct wf_stream *s, void *buffer, size_t length)
 ssize_t weft_stream_read(weft_stream *stream, void *buffer, size_t length)
 {
     struct wf_stream *s = wf_stream_inside(stream);
-    if (buffer == NULL && length > 0) {
+    if (s == NULL || (buffer == NULL && length > 0)) {
         return -EINVAL;
     }
-    int rc = wf_stream_enter(s, WF_STREAM_READING, __func__);
+    int rc = wf_stream_enter(s, &s->reading, __func__);
     if (rc < 0) {
         return rc;
     }
-    return wf_stream_leave(s, WF_STREAM_READING, length > 0 ? read_some(s, buffer, length) : 0);
+    return wf_stream_leave(s, &s->reading, length > 0 ? read_some(s, buffer, length) : 0);
 }
 
 /* Straight to the caller; a failure puts it into the buffer, where there is room for all of it. */
@@ -172,15 +172,15 @@ static int read_exactly(struct wf_stream *s, void *buffer, size_t length)
 ssize_t weft_stream_read_exactly(weft_stream *stream, void *buffer, size_t length)
 {
     struct wf_stream *s = wf_stream_inside(stream);
-    if ((buffer == NULL && length > 0) || length > SSIZE_MAX) {
+    if (s == NULL || (buffer == NULL && length > 0) || length > SSIZE_MAX) {
         return -EINVAL;
     }
-    int rc = wf_stream_enter(s, WF_STREAM_READING, __func__);
+    int rc = wf_stream_enter(s, &s->reading, __func__);
     if (rc < 0) {
         return rc;
     }
     rc = read_exactly(s, buffer, length);
-    return wf_stream_leave(s, WF_STREAM_READING, rc < 0 ? rc : (ssize_t)length);
+    return wf_stream_leave(s, &s->reading, rc < 0 ? rc : (ssize_t)length);
 }
 
 /* ---- up to a delimiter ---- */
@@ -201,7 +201,9 @@ static size_t find(const struct wf_stream_buffer *in, size_t size, size_t seen,
         return 0;
     }
     const char *start = in->bytes + in->first;
-    const char *at = memmem(start + from, end - from, delimiter->bytes, delimiter->length);
+    const char *at = delimiter->length == 1
+                         ? memchr(start + from, *(const char *)delimiter->bytes, end - from)
+                         : memmem(start + from, end - from, delimiter->bytes, delimiter->length);
     return at != NULL ? (size_t)(at - start) + delimiter->length : 0;
 }
 
@@ -215,10 +217,10 @@ static int grow(struct wf_stream *s, size_t size)
     return wf_stream_reserve(in, in->room < size / 2 ? in->room * 2 : size);
 }
 
-/* How many bytes there are up to the end of the delimiter, or why not. */
-static ssize_t fill_until(struct wf_stream *s, size_t size, const struct delimiter *delimiter)
+/* How many bytes there are up to the end of the delimiter, or why not; those before `seen` have been looked at. */
+static ssize_t fill_until(struct wf_stream *s, size_t size, size_t seen,
+                          const struct delimiter *delimiter)
 {
-    size_t seen = 0;
     for (;;) {
         size_t found = find(&s->in, size, seen, delimiter);
         if (found > 0) {
@@ -239,7 +241,7 @@ static ssize_t fill_until(struct wf_stream *s, size_t size, const struct delimit
 static ssize_t take_until(struct wf_stream *s, void *buffer, size_t size,
                           const struct delimiter *delimiter)
 {
-    ssize_t n = fill_until(s, size, delimiter);
+    ssize_t n = fill_until(s, size, 0, delimiter);
     if (n > 0) {
         take(s, buffer, (size_t)n);
     }
@@ -251,41 +253,64 @@ ssize_t weft_stream_read_until(weft_stream *stream, void *buffer, size_t size,
 {
     struct wf_stream *s = wf_stream_inside(stream);
     struct delimiter end = {delimiter, delimiter_length};
-    if (buffer == NULL || delimiter == NULL || delimiter_length == 0 || size > SSIZE_MAX) {
+    if (s == NULL || buffer == NULL || delimiter == NULL || delimiter_length == 0 ||
+        size > SSIZE_MAX) {
         return -EINVAL;
     }
-    int rc = wf_stream_enter(s, WF_STREAM_READING, __func__);
+    int rc = wf_stream_enter(s, &s->reading, __func__);
     if (rc < 0) {
         return rc;
     }
     ssize_t n = take_until(s, buffer, size, &end);
-    return wf_stream_leave(s, WF_STREAM_READING, n);
+    return wf_stream_leave(s, &s->reading, n);
 }
 
 /* `length` bytes with the "\n" at their end become a string without it. Returns its length. */
-static ssize_t strip(char *line, size_t length)
+static inline ssize_t take_line(struct wf_stream *s, char *line, size_t length)
 {
-    length--;
-    if (length > 0 && line[length - 1] == '\r') {
-        length--;
+    const char *from = s->in.bytes + s->in.first;
+    size_t count = length - 1;
+    if (count > 0 && from[count - 1] == '\r') {
+        count--;
     }
-    line[length] = '\0';
-    return (ssize_t)length;
+    memcpy(line, from, count);
+    line[count] = '\0';
+    skip(s, length);
+    return (ssize_t)count;
+}
+
+/* None is among the first `size` bytes so far. */
+static __attribute__((noinline)) ssize_t await_line(struct wf_stream *s, char *line, size_t size)
+{
+    static const struct delimiter end = {"\n", 1};
+    ssize_t n = fill_until(s, size, s->in.length, &end);
+    return wf_stream_leave(s, &s->reading, n > 0 ? take_line(s, line, (size_t)n) : n);
+}
+
+/* How many bytes of the buffer are its first line, if that has its end among the first `size`; else 0. */
+static inline size_t find_line(const struct wf_stream_buffer *in, size_t size)
+{
+    const char *from = in->bytes + in->first;
+    size_t length = in->length < size ? in->length : size;
+    const char *end = length > 0 ? memchr(from, '\n', length) : NULL;
+    return end != NULL ? (size_t)(end - from) + 1 : 0;
 }
 
 ssize_t weft_stream_read_line(weft_stream *stream, char *line, size_t size)
 {
-    struct delimiter end = {"\n", 1};
     struct wf_stream *s = wf_stream_inside(stream);
-    if (line == NULL || size == 0 || size > SSIZE_MAX) {
+    if (s == NULL || line == NULL || size == 0 || size > SSIZE_MAX) {
         return -EINVAL;
     }
-    int rc = wf_stream_enter(s, WF_STREAM_READING, __func__);
+    int rc = wf_stream_enter(s, &s->reading, __func__);
     if (rc < 0) {
         return rc;
     }
-    ssize_t n = take_until(s, line, size, &end);
-    return wf_stream_leave(s, WF_STREAM_READING, n > 0 ? strip(line, (size_t)n) : n);
+    size_t length = find_line(&s->in, size);
+    if (WF_UNLIKELY(length == 0)) {
+        return await_line(s, line, size);
+    }
+    return wf_stream_leave(s, &s->reading, take_line(s, line, length));
 }
 
 /* ---- looking ---- */
@@ -306,14 +331,14 @@ static ssize_t look(struct wf_stream *s, size_t least, const void **bytes)
 ssize_t weft_stream_peek(weft_stream *stream, size_t least, const void **bytes)
 {
     struct wf_stream *s = wf_stream_inside(stream);
-    if (bytes == NULL) {
+    if (s == NULL || bytes == NULL) {
         return -EINVAL;
     }
-    int rc = wf_stream_enter(s, WF_STREAM_READING, __func__);
+    int rc = wf_stream_enter(s, &s->reading, __func__);
     if (rc < 0) {
         return rc;
     }
-    return wf_stream_leave(s, WF_STREAM_READING, look(s, least, bytes));
+    return wf_stream_leave(s, &s->reading, look(s, least, bytes));
 }
 
 int weft_stream_skip(weft_stream *stream, size_t length)
@@ -322,7 +347,7 @@ int weft_stream_skip(weft_stream *stream, size_t length)
     if (s == NULL) {
         return -EINVAL;
     }
-    int rc = wf_stream_hold(s, WF_STREAM_READING);
+    int rc = wf_stream_hold(s, &s->reading);
     if (rc < 0) {
         return rc;
     }
@@ -330,7 +355,7 @@ int weft_stream_skip(weft_stream *stream, size_t length)
     if (rc == 0) {
         skip(s, length);
     }
-    return (int)wf_stream_leave(s, WF_STREAM_READING, rc);
+    return (int)wf_stream_leave(s, &s->reading, rc);
 }
 
 size_t weft_stream_buffered(const weft_stream *stream)
@@ -351,7 +376,7 @@ static int await_bytes(struct wf_stream *s)
 int weft_stream_wait(weft_stream *stream)
 {
     struct wf_stream *s = wf_stream_inside(stream);
-    int rc = wf_stream_enter(s, WF_STREAM_READING, __func__);
+    int rc = s == NULL ? -EINVAL : wf_stream_enter(s, &s->reading, __func__);
     if (rc < 0) {
         return rc;
     }
@@ -360,5 +385,5 @@ int weft_stream_wait(weft_stream *stream)
         free(wf_swap_acqrel(&s->spare, NULL));
         rc = await_bytes(s);
     }
-    return (int)wf_stream_leave(s, WF_STREAM_READING, rc);
+    return (int)wf_stream_leave(s, &s->reading, rc);
 }

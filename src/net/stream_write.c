@@ -80,6 +80,19 @@ static size_t put(struct wf_stream *s, const char *bytes, size_t length)
     return count;
 }
 
+/* What fits behind the rest. */
+static inline bool put_quickly(struct wf_stream *s, const char *bytes, size_t length)
+{
+    struct wf_stream_buffer *out = &s->out;
+    size_t used = out->first + out->length;
+    if (WF_UNLIKELY(length > out->room - used) || WF_UNLIKELY(length == 0)) {
+        return false;
+    }
+    memcpy(out->bytes + used, bytes, length);
+    out->length += length;
+    return true;
+}
+
 /* What would fill the buffer anyway does not go through it. */
 static int write_all(struct wf_stream *s, const char *bytes, size_t length)
 {
@@ -104,18 +117,28 @@ static int write_all(struct wf_stream *s, const char *bytes, size_t length)
     return 0;
 }
 
+/* More than fits. */
+static __attribute__((noinline)) int write_further(struct wf_stream *s, const void *bytes,
+                                                   size_t length)
+{
+    int rc = s->is_shut ? -EPIPE : write_all(s, bytes, length);
+    return (int)wf_stream_leave(s, &s->writing, rc);
+}
+
 int weft_stream_write(weft_stream *stream, const void *bytes, size_t length)
 {
     struct wf_stream *s = wf_stream_inside(stream);
-    if (bytes == NULL && length > 0) {
+    if (s == NULL || (bytes == NULL && length > 0)) {
         return -EINVAL;
     }
-    int rc = wf_stream_enter(s, WF_STREAM_WRITING, __func__);
+    int rc = wf_stream_enter(s, &s->writing, __func__);
     if (rc < 0) {
         return rc;
     }
-    rc = s->is_shut ? -EPIPE : write_all(s, bytes, length);
-    return (int)wf_stream_leave(s, WF_STREAM_WRITING, rc);
+    if (WF_UNLIKELY(s->is_shut) || !put_quickly(s, bytes, length)) {
+        return write_further(s, bytes, length);
+    }
+    return (int)wf_stream_leave(s, &s->writing, 0);
 }
 
 /* ---- sending the rest ---- */
@@ -132,8 +155,8 @@ static int flush(struct wf_stream *s)
 int weft_stream_flush(weft_stream *stream)
 {
     struct wf_stream *s = wf_stream_inside(stream);
-    int rc = wf_stream_enter(s, WF_STREAM_WRITING, __func__);
-    return rc < 0 ? rc : (int)wf_stream_leave(s, WF_STREAM_WRITING, flush(s));
+    int rc = s == NULL ? -EINVAL : wf_stream_enter(s, &s->writing, __func__);
+    return rc < 0 ? rc : (int)wf_stream_leave(s, &s->writing, flush(s));
 }
 
 static int shut(struct wf_stream *s)
@@ -152,8 +175,8 @@ static int shut(struct wf_stream *s)
 int weft_stream_shut(weft_stream *stream)
 {
     struct wf_stream *s = wf_stream_inside(stream);
-    int rc = wf_stream_enter(s, WF_STREAM_WRITING, __func__);
-    return rc < 0 ? rc : (int)wf_stream_leave(s, WF_STREAM_WRITING, shut(s));
+    int rc = s == NULL ? -EINVAL : wf_stream_enter(s, &s->writing, __func__);
+    return rc < 0 ? rc : (int)wf_stream_leave(s, &s->writing, shut(s));
 }
 
 /* ---- how far it has come ---- */
@@ -187,6 +210,6 @@ int weft_stream_unwrite(weft_stream *stream, uint64_t mark)
     if (s == NULL) {
         return -EINVAL;
     }
-    int rc = wf_stream_hold(s, WF_STREAM_WRITING);
-    return rc < 0 ? rc : (int)wf_stream_leave(s, WF_STREAM_WRITING, take_back(s, mark));
+    int rc = wf_stream_hold(s, &s->writing);
+    return rc < 0 ? rc : (int)wf_stream_leave(s, &s->writing, take_back(s, mark));
 }
