@@ -80,6 +80,19 @@ for broken in CANCEL_UNVISITED WITHOUT_FENCE WITHOUT_RESTART WITHOUT_OWN_LOOK; d
     breaks claim "-DCANCEL -D$broken"
 done
 
+# A side that is a task's, or becomes one's; a stream that is closed, by a third or by that task.
+holds side ""
+holds side "-DANEW -DCALLS=2"
+holds side "-DCLOSES"
+holds side "-DCLOSES -DANEW"
+holds side "-DOWNER_CLOSES"
+for broken in WITHOUT_FENCE WITHOUT_WAITING; do
+    breaks side "-D$broken"
+done
+for broken in CLOSE_WITHOUT_FENCE REFUSED_WITHOUT_LOOK; do
+    breaks side "-DCLOSES -D$broken"
+done
+
 # Two guests; with the word as a lock; a runtime that ends and begins anew; a second worker.
 holds solo "-DOPS=2"
 holds solo "-DLOCKS -DOPS=2"
