@@ -106,7 +106,8 @@ static size_t give(struct wf_queue *q, const char *items, size_t count, const st
     struct wf_queue_op *op;
     while (moved < count && (op = wf_queue_claim(q, &q->getters, own, later)) != NULL) {
         size_t part = least(op->count, count - moved);
-        copy_items(q, wf_queue_items_of(op), moved > 0 ? items + moved * q->store.item_bytes : items, part);
+        copy_items(q, wf_queue_items_of(op),
+                   moved > 0 ? items + moved * q->store.item_bytes : items, part);
         wf_queue_finish(op, (int64_t)part);
         wf_queue_note_taken(q, part, wf_task_token(op->waiter.wait->task));
         moved += part;
