@@ -88,6 +88,98 @@ static intptr_t truncation(void *arg)
     return 0;
 }
 
+/* The same by recvfrom, which has room for four bytes and for half an address. `waits`: the datagram comes later. */
+struct narrow {
+    int fds[2];
+    struct sockaddr_in here;
+    struct sockaddr_in there;
+    bool waits;
+};
+
+static intptr_t receive_narrowly(void *arg)
+{
+    const struct narrow *narrow = arg;
+    for (int i = 0; i < 2; i++) {
+        struct sockaddr_in from;
+        char bytes[8] = "-------";
+        socklen_t length = 4;
+        memset(&from, 0x55, sizeof from);
+        ssize_t n = weft_recvfrom(narrow->fds[0], bytes, 4, i == 0 ? 0 : MSG_TRUNC,
+                                  (struct sockaddr *)&from, &length);
+        wt_check(n == (i == 0 ? 4 : 8));
+        wt_check(memcmp(bytes, "too ---", 8) == 0);
+        wt_check(length == sizeof from); /* as long as it would have been */
+        wt_check(from.sin_family == AF_INET && from.sin_port == narrow->there.sin_port);
+        wt_check(from.sin_addr.s_addr == 0x55555555); /* no more of it than there was room for */
+    }
+    socklen_t length = 99;
+    wt_check(weft_recvfrom(narrow->fds[0], NULL, 0, 0, NULL, &length) == 0 && length == 0);
+    return 0;
+}
+
+static intptr_t narrow_datagrams(void *arg)
+{
+    struct narrow narrow = {.waits = *(const bool *)arg};
+    const struct sockaddr *to = (const struct sockaddr *)&narrow.here;
+    weft_task *task = NULL;
+    narrow.fds[0] = bind_udp(&narrow.here);
+    narrow.fds[1] = bind_udp(&narrow.there);
+    uint64_t mark = parks_now();
+    if (narrow.waits) {
+        wt_check(weft_spawn(&task, receive_narrowly, &narrow) == 0);
+        until_parked(mark, 1);
+    }
+    for (int i = 0; i < 3; i++) {
+        size_t length = i < 2 ? 8 : 0;
+        wt_check(weft_sendto(narrow.fds[1], "too long", length, 0, to, sizeof narrow.here) ==
+                 (ssize_t)length);
+    }
+    wt_check(narrow.waits ? finish(task) == 0 : receive_narrowly(&narrow) == 0);
+    close_both(narrow.fds);
+    return 0;
+}
+
+/* Lengths of addresses that are none, and more bytes than there can be: nothing is sent or taken. */
+static intptr_t wrong_lengths(void *arg)
+{
+    struct sockaddr_in address;
+    struct sockaddr *name = (struct sockaddr *)&address;
+    socklen_t length = (socklen_t)-1;
+    char byte = 0;
+    (void)arg;
+    int fd = bind_udp(&address);
+    wt_check(weft_sendto(fd, "x", 1, 0, name, 4) == -EINVAL);
+    wt_check(weft_sendto(fd, "x", 1, 0, name, length) == -EINVAL);
+    wt_check(weft_sendto(fd, "x", 1, 0, NULL, 4) == -EDESTADDRREQ);
+    wt_check(weft_sendto(fd, "x", 1, 0, name, 0) == -EDESTADDRREQ);
+    wt_check(weft_sendto(fd, "x", 1, 0, name, sizeof address) == 1);
+    wt_check(weft_recvfrom(fd, &byte, 1, 0, name, &length) == -EINVAL);
+    wt_check(weft_recvfrom(fd, &byte, 1, 0, name, NULL) == -EINVAL);
+    length = sizeof address;
+    wt_check(weft_recvfrom(fd, &byte, 1, 0, name, &length) == 1 && byte == 'x');
+    wt_check(weft_close(fd) == 0);
+    return 0;
+}
+
+/* Of a stream: no address, the end, and no SIGPIPE. */
+static intptr_t streams_by_recvfrom(void *arg)
+{
+    int fds[2];
+    char bytes[4];
+    struct sockaddr_storage from;
+    socklen_t length = sizeof from;
+    (void)arg;
+    make_pair(fds, SOCK_STREAM);
+    wt_check(weft_sendto(fds[1], "ab", 2, 0, NULL, 0) == 2);
+    wt_check(weft_recvfrom(fds[0], bytes, 4, 0, (struct sockaddr *)&from, &length) == 2);
+    wt_check(length == 0);
+    wt_check(weft_close(fds[1]) == 0);
+    wt_check(weft_recvfrom(fds[0], bytes, 4, 0, NULL, NULL) == 0);
+    wt_check(weft_sendto(fds[0], "x", 1, 0, NULL, 0) == -EPIPE);
+    wt_check(weft_close(fds[0]) == 0);
+    return 0;
+}
+
 /* ENOBUFS is an answer, and not a reason to wait: here the control data is larger than may be. */
 static intptr_t no_buffers(void *arg)
 {
@@ -132,7 +224,12 @@ Test(message, odd_datagrams)
     if (wt_is_emulated()) {
         wt_skip("emulators know not all that the kernel says of a datagram");
     }
+    bool waits[] = {false, true};
     RUN(truncation, NULL, &one_worker);
+    RUN(narrow_datagrams, &waits[0], &one_worker);
+    RUN(narrow_datagrams, &waits[1], &one_worker);
+    RUN(wrong_lengths, NULL, &one_worker);
+    RUN(streams_by_recvfrom, NULL, &one_worker);
     RUN(no_buffers, NULL, &one_worker);
     RUN(refused, NULL, &one_worker);
 }

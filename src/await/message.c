@@ -5,6 +5,7 @@
  * again: it always says that it is writable. Such a send tries again after a pause that grows.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 
@@ -28,7 +29,28 @@ WF_ATTEMPT ssize_t try_sendmsg(const struct wf_io_call *call)
     return n >= 0 ? n : -errno;
 }
 
+/* What recvfrom and sendto have parameters for, one part and no control data, costs the kernel less without a header
+ * that it has to fetch and check. */
+WF_ATTEMPT ssize_t try_recvfrom(const struct wf_io_call *call)
+{
+    struct msghdr *message = call->in;
+    ssize_t n = recvfrom(call->fd, message->msg_iov->iov_base, message->msg_iov->iov_len,
+                         call->flags | MSG_DONTWAIT, message->msg_name, &message->msg_namelen);
+    return n >= 0 ? n : -errno;
+}
+
+WF_ATTEMPT ssize_t try_sendto(const struct wf_io_call *call)
+{
+    const struct msghdr *message = call->out;
+    const struct sockaddr *address = message->msg_namelen > 0 ? message->msg_name : NULL;
+    ssize_t n = sendto(call->fd, message->msg_iov->iov_base, message->msg_iov->iov_len,
+                       call->flags | MSG_DONTWAIT | MSG_NOSIGNAL, address, message->msg_namelen);
+    return n >= 0 ? n : -errno;
+}
+
 /* ---- moving ---- */
+
+typedef ssize_t attempt_fn(const struct wf_io_call *call);
 
 /* There was nothing, or no room, a moment ago: the kernel need not look before it waits. */
 static ssize_t move_in_ring(const struct wf_io *io, const struct wf_io_call *call,
@@ -49,7 +71,7 @@ static ssize_t move_in_ring(const struct wf_io *io, const struct wf_io_call *cal
 }
 
 static ssize_t move(const struct wf_io *io, const struct wf_io_call *call, unsigned direction,
-                    ssize_t (*attempt)(const struct wf_io_call *call))
+                    attempt_fn *attempt)
 {
     if ((call->flags & MSG_ERRQUEUE) != 0) {
         return wf_io_run_by_events(io, direction, call, attempt);
@@ -80,13 +102,13 @@ ssize_t wf_message_send(const struct wf_io *io, const struct msghdr *message, in
 /* ---- sending ---- */
 
 /* To an address. A socket without room for more says so to poll, and is waited for like any other. */
-static ssize_t send_to_address(const struct wf_io *io, const struct msghdr *message, int flags)
+static ssize_t send_to_address(const struct wf_io *io, const struct wf_io_call *call,
+                               attempt_fn *attempt)
 {
-    struct wf_io_call call = {.fd = io->fd, .flags = flags, .out = message};
     int64_t delay_ns = 0;
     for (;;) {
         uint64_t stamp;
-        ssize_t n = wf_io_attempt(io, &stamp, &call, try_sendmsg);
+        ssize_t n = wf_io_attempt(io, &stamp, call, attempt);
         if (n == -EINTR) {
             continue;
         }
@@ -107,6 +129,12 @@ static ssize_t send_to_address(const struct wf_io *io, const struct msghdr *mess
     }
 }
 
+/* A message says -EINVAL to more, where recvfrom and sendto move what they can: the same from both. */
+static size_t part_length(size_t length)
+{
+    return length < SSIZE_MAX ? length : SSIZE_MAX;
+}
+
 static bool is_message(const struct msghdr *message)
 {
     return message != NULL && (message->msg_iov != NULL || message->msg_iovlen == 0);
@@ -118,9 +146,11 @@ static struct wf_fake_way fake_way(const char *name, bool writes, int flags)
         .call = name, .writes = writes, .only_sockets = true, .flags = flags};
 }
 
-static ssize_t send_message(int fd, const struct msghdr *message, int flags, const char *name)
+static ssize_t send_message(int fd, const struct msghdr *message, int flags, const char *name,
+                            attempt_fn *attempt)
 {
     struct wf_io io;
+    struct wf_io_call call = {.fd = fd, .flags = flags, .out = message};
     int rc = wf_io_enter(&io, fd, name);
     if (rc == -ENOTSUP) {
         struct wf_fake_way way = fake_way(name, true, flags);
@@ -129,13 +159,13 @@ static ssize_t send_message(int fd, const struct msghdr *message, int flags, con
     if (rc < 0) {
         return rc;
     }
-    return message->msg_namelen > 0 ? send_to_address(&io, message, flags)
-                                    : wf_message_send(&io, message, flags);
+    return message->msg_namelen > 0 ? send_to_address(&io, &call, attempt)
+                                    : move(&io, &call, WF_FD_WRITE, attempt);
 }
 
 ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    return is_message(message) ? send_message(fd, message, flags, __func__) : -EINVAL;
+    return is_message(message) ? send_message(fd, message, flags, __func__, try_sendmsg) : -EINVAL;
 }
 
 ssize_t weft_sendto(int fd, const void *buffer, size_t length, int flags,
@@ -145,12 +175,13 @@ ssize_t weft_sendto(int fd, const void *buffer, size_t length, int flags,
         const void *out;
         void *in;
     } data = {buffer}, name = {address};
-    struct iovec part = {.iov_base = data.in, .iov_len = length};
+    struct iovec part = {.iov_base = data.in, .iov_len = part_length(length)};
     struct msghdr message = {.msg_name = name.in,
                              .msg_namelen = address != NULL ? address_length : 0,
                              .msg_iov = &part,
                              .msg_iovlen = 1};
-    return buffer != NULL || length == 0 ? send_message(fd, &message, flags, __func__) : -EINVAL;
+    return buffer != NULL || length == 0 ? send_message(fd, &message, flags, __func__, try_sendto)
+                                         : -EINVAL;
 }
 
 /* ---- receiving ---- */
@@ -181,9 +212,11 @@ static void adopt_rights(const struct wf_io *io, struct msghdr *message)
     }
 }
 
-static ssize_t receive_message(int fd, struct msghdr *message, int flags, const char *name)
+static ssize_t receive_message(int fd, struct msghdr *message, int flags, const char *name,
+                               attempt_fn *attempt)
 {
     struct wf_io io;
+    struct wf_io_call call = {.fd = fd, .flags = flags, .in = message};
     int rc = wf_io_enter(&io, fd, name);
     if (rc == -ENOTSUP) {
         struct wf_fake_way way = fake_way(name, false, flags);
@@ -198,7 +231,7 @@ static ssize_t receive_message(int fd, struct msghdr *message, int flags, const 
     if (rc < 0) {
         return rc;
     }
-    ssize_t n = wf_message_receive(&io, message, flags);
+    ssize_t n = move(&io, &call, WF_FD_READ, attempt);
     if (n >= 0) {
         adopt_rights(&io, message);
     }
@@ -207,22 +240,24 @@ static ssize_t receive_message(int fd, struct msghdr *message, int flags, const 
 
 ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags)
 {
-    return is_message(message) ? receive_message(fd, message, flags, __func__) : -EINVAL;
+    return is_message(message) ? receive_message(fd, message, flags, __func__, try_recvmsg)
+                               : -EINVAL;
 }
 
 ssize_t weft_recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *address,
                       socklen_t *address_length)
 {
-    struct iovec part = {.iov_base = buffer, .iov_len = length};
+    struct iovec part = {.iov_base = buffer, .iov_len = part_length(length)};
     struct msghdr message = {.msg_name = address,
                              .msg_namelen =
                                  address != NULL && address_length != NULL ? *address_length : 0,
                              .msg_iov = &part,
                              .msg_iovlen = 1};
-    if ((buffer == NULL && length > 0) || (address != NULL && address_length == NULL)) {
+    if ((buffer == NULL && length > 0) || (address != NULL && address_length == NULL) ||
+        message.msg_namelen > INT_MAX) { /* recvfrom(2) would say so after it has taken something */
         return -EINVAL;
     }
-    ssize_t n = receive_message(fd, &message, flags, __func__);
+    ssize_t n = receive_message(fd, &message, flags, __func__, try_recvfrom);
     if (n >= 0 && address_length != NULL) {
         *address_length = message.msg_namelen;
     }
