@@ -183,6 +183,74 @@ Test(connect, listeners_change, .timeout = 10)
     RUN(listeners_change, NULL, &one_worker);
 }
 
+static void dial_many(const struct listener *listener, int fds[], int count)
+{
+    for (int i = 0; i < count; i++) {
+        fds[i] = dial(listener, SOCK_NONBLOCK);
+        wt_check(fds[i] >= 0);
+    }
+}
+
+static void accept_many(int listener, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int fd = weft_accept(listener, NULL, NULL);
+        wt_check(fd >= 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+        wt_check(weft_close(fd) == 0);
+    }
+}
+
+enum { BURST_MOST = 24 };
+
+/* The flag changes after some connections of a burst, and the queue is empty after the last. */
+static intptr_t listeners_change_in_bursts(void *arg)
+{
+    static const int bursts[] = {1, 2, 7, 8, 9, BURST_MOST, 1, 2};
+    int fds[BURST_MOST];
+    struct listener listener;
+    (void)arg;
+    open_listener(&listener, SOCK_NONBLOCK, BURST_MOST);
+    for (int i = 0; i < 16; i++) {
+        int count = bursts[i % 8];
+        int before = i % 3 < count ? i % 3 : count;
+        dial_many(&listener, fds, count);
+        accept_many(listener.fd, before);
+        wt_check(fcntl(listener.fd, F_SETFL, i % 2 == 0 ? 0 : O_NONBLOCK) == 0);
+        accept_many(listener.fd, count - before);
+        nobody_comes(listener.fd);
+        for (int k = 0; k < count; k++) {
+            wt_check(weft_close(fds[k]) == 0);
+        }
+    }
+    return weft_close(listener.fd);
+}
+
+/* Half a burst is taken, and the number is that of a blocking listener without clients. */
+static intptr_t listeners_are_replaced(void *arg)
+{
+    int fds[2];
+    struct listener listener;
+    struct listener next;
+    (void)arg;
+    open_listener(&listener, SOCK_NONBLOCK, 8);
+    dial_many(&listener, fds, 2);
+    accept_many(listener.fd, 1);
+    open_listener(&next, 0, 8);
+    wt_check(dup2(next.fd, listener.fd) == listener.fd);
+    nobody_comes(listener.fd);
+    for (int i = 0; i < 2; i++) {
+        wt_check(weft_close(fds[i]) == 0);
+    }
+    wt_check(weft_close(next.fd) == 0);
+    return weft_close(listener.fd);
+}
+
+Test(connect, listeners_change_in_bursts, .timeout = 20)
+{
+    RUN(listeners_change_in_bursts, NULL, &one_worker);
+    RUN(listeners_are_replaced, NULL, &one_worker);
+}
+
 /* ---- many ---- */
 
 enum { CLIENTS = 64, ROUNDS = 20 };

@@ -47,6 +47,8 @@ static void forget_hints(struct wf_fd *record)
 {
     wf_store_rlx(&record->nature, 0);
     wf_store_rlx(&record->drained_at, UINT64_C(0));
+    wf_store_rlx(&record->burst, 0);
+    wf_store_rlx(&record->last_burst, 0);
 }
 
 /* Whatever was known belongs to a descriptor that is gone. Its waiters hear of it. */

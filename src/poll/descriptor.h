@@ -111,6 +111,11 @@ struct wf_fd {
      * (relaxed): hints, that a close or wipe takes back; what hangs on `drained_at` is said there. */
     wf_au8 nature;
 
+    /* Of a listener: connections taken in this burst, since it was last found empty, and in the one before. As
+     * `nature`, but stored without the lock: who takes at the same time may count less. */
+    wf_au8 burst;
+    wf_au8 last_burst;
+
     bool is_registered;
     bool is_probed;        /* a watch has found out whether a half-closed peer is there */
     bool may_have_writers; /* false: the list of writers, in another line, is empty */
