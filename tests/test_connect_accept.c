@@ -251,6 +251,91 @@ Test(connect, listeners_change_in_bursts, .timeout = 20)
     RUN(listeners_are_replaced, NULL, &one_worker);
 }
 
+/* ---- what is known of an accepted connection ---- */
+
+static intptr_t wait_readable(void *arg)
+{
+    return weft_wait_fd(*(const int *)arg, WEFT_READABLE);
+}
+
+/* Waits that need not wait, that wait, and that a close ends; then the number is another's. */
+static intptr_t accepted_and_waited_for(void *arg)
+{
+    struct listener listener;
+    weft_task *task;
+    intptr_t result = 0;
+    char byte;
+    (void)arg;
+    open_listener(&listener, SOCK_NONBLOCK, 8);
+    int peer = dial(&listener, SOCK_NONBLOCK);
+    int fd = weft_accept(listener.fd, NULL, NULL);
+    for (int i = 0; i < 3; i++) {
+        wt_check(weft_within(WEFT_MS, wait_readable(&fd)) == -ETIMEDOUT);
+        wt_check(weft_write(peer, "x", 1) == 1);
+        wt_check(wait_readable(&fd) == WEFT_READABLE);
+        wt_check(wait_readable(&fd) == WEFT_READABLE);
+        wt_check(weft_read(fd, &byte, 1) == 1);
+    }
+    int copy = dup(fd);
+    uint64_t mark = parks_now();
+    wt_check(weft_spawn(&task, wait_readable, &fd) == 0);
+    until_parked(mark, 1);
+    wt_check(weft_close(fd) == 0);
+    wt_check(weft_await(task, &result) == 0 && result == -EBADF);
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    wt_check(file == fd);
+    wt_check(weft_write(peer, "x", 1) == 1); /* for the copy */
+    wt_check(wait_readable(&file) == -EPERM);
+    wt_check(weft_close(file) == 0);
+    wt_check(wait_readable(&copy) == WEFT_READABLE);
+    wt_check(weft_close(copy) == 0 && weft_close(peer) == 0);
+    return weft_close(listener.fd);
+}
+
+static void reset(int fd)
+{
+    struct linger at_once = {.l_onoff = 1};
+    wt_check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+    wt_check(weft_close(fd) == 0);
+}
+
+/* What the first wait of a connection says of bytes, of the end and of a reset that come while it waits. */
+static intptr_t first_waits(void *arg)
+{
+    struct listener listener;
+    (void)arg;
+    open_listener(&listener, SOCK_NONBLOCK, 8);
+    for (int i = 0; i < 9; i++) {
+        weft_task *task;
+        intptr_t result = 0;
+        int peer = dial(&listener, SOCK_NONBLOCK);
+        int fd = weft_accept(listener.fd, NULL, NULL);
+        uint64_t mark = parks_now();
+        wt_check(weft_spawn(&task, wait_readable, &fd) == 0);
+        until_parked(mark, 1);
+        if (i % 3 == 0) {
+            wt_check(weft_write(peer, "x", 1) == 1);
+        } else if (i % 3 == 1) {
+            wt_check(weft_shutdown(peer, SHUT_WR) == 0);
+        } else {
+            reset(peer);
+        }
+        wt_check(weft_await(task, &result) == 0);
+        wt_check(result == (i % 3 == 2 ? WEFT_READABLE | WEFT_HANGUP : WEFT_READABLE));
+        wt_check(i % 3 == 2 || weft_close(peer) == 0);
+        wt_check(weft_close(fd) == 0);
+    }
+    return weft_close(listener.fd);
+}
+
+Test(connect, accepted_and_waited_for, .timeout = 10)
+{
+    RUN(first_waits, NULL, &one_worker);
+    RUN(first_waits, NULL, &four_workers);
+    RUN(accepted_and_waited_for, NULL, &one_worker);
+    RUN(accepted_and_waited_for, NULL, &four_workers);
+}
+
 /* ---- many ---- */
 
 enum { CLIENTS = 64, ROUNDS = 20 };

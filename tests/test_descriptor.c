@@ -256,7 +256,7 @@ Test(descriptor, coming_while_it_closes, .init = open_poller, .fini = close_poll
     wf_fd_close_begin(poller->table, again, &mark, &later);
     prepare(&reader, 1, WF_FD_READ);
     cr_assert_eq(link_at(&reader, again, wf_fd_stamp(find(again))), WF_FD_LINKED);
-    wf_fd_wipe(find(again), &later); /* accepted */
+    wf_fd_wipe(find(again), 0, &later); /* accepted */
     cr_assert_eq(verdict(&reader), WF_CLOSED);
     prepare(&reader, 2, WF_FD_READ);
     cr_assert_eq(link_at(&reader, again, wf_fd_stamp(find(again))), WF_FD_LINKED);
@@ -311,7 +311,7 @@ Test(descriptor, events_of_the_former_owner, .init = open_poller, .fini = close_
     cr_assert_eq(next[0], fds[0]);
     struct wf_later later;
     wf_later_init(&later);
-    wf_fd_wipe(find(next[0]), &later);
+    wf_fd_wipe(find(next[0]), 0, &later);
     prepare(&reader, 1, WF_FD_READ);
     cr_assert_eq(link_at(&reader, next[0], wf_fd_stamp(find(next[0]))), WF_FD_LINKED);
     (void)look();

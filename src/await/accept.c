@@ -177,7 +177,7 @@ int wf_accept_now(int fd)
     rc = accept_begun(&io, &nobody, &kind);
     wf_io_end(&io);
     if (rc >= 0) {
-        wf_io_adopt(io.poller, rc);
+        wf_io_adopt(io.poller, rc, WF_FD_IS_POLLABLE);
     }
     return rc;
 }
@@ -217,7 +217,7 @@ int weft_accept(int fd, struct sockaddr *address, socklen_t *address_length)
             }
         }
         if (taken >= 0) {
-            wf_io_adopt(io.poller, taken);
+            wf_io_adopt(io.poller, taken, WF_FD_IS_POLLABLE);
             return taken;
         }
         if (taken == -EAGAIN) {

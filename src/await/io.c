@@ -95,13 +95,13 @@ ssize_t wf_io_attempt(const struct wf_io *io, uint64_t *stamp, const struct wf_i
     return n;
 }
 
-void wf_io_adopt(struct wf_poller *poller, int fd)
+void wf_io_adopt(struct wf_poller *poller, int fd, uint8_t nature)
 {
     struct wf_fd *record;
     struct wf_later later;
     wf_later_init(&later);
     if (wf_fd_find(poller->table, fd, &record) == 0) {
-        wf_fd_wipe(record, &later);
+        wf_fd_wipe(record, nature, &later);
         wf_later_run(&later);
     }
 }
@@ -116,8 +116,9 @@ static int poll_in_ring(const struct wf_io *io, unsigned events)
     return wf_uring_call(io->self, &entry, io);
 }
 
-static int wait_for_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
-                          enum wf_reason reason)
+/* *is_first: the wait was ended by an event, and none is older than the wait. */
+static int wait_for_new_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
+                              enum wf_reason reason, bool *is_first)
 {
     struct wf_wait wait;
     struct wf_fd_entry entry;
@@ -137,7 +138,15 @@ static int wait_for_event(const struct wf_io *io, unsigned directions, uint64_t 
     if (!is_unlinked) {
         wf_fd_unlink(io->record, &entry);
     }
+    *is_first = entry.is_first && verdict == WF_GRANTED;
     return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+}
+
+static int wait_for_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
+                          enum wf_reason reason)
+{
+    bool is_first;
+    return wait_for_new_event(io, directions, stamp, reason, &is_first);
 }
 
 static int wait_in_ring(const struct wf_io *io, unsigned directions)
@@ -353,16 +362,30 @@ static int wait_fd_in_ring(const struct wf_io *io, unsigned events)
     return rc;
 }
 
+/* Where nothing was seen, the descriptor was registered after that, and its event says no more than that there is
+ * something to read: the event is the answer. */
+static bool is_answer(const struct wf_io *io, unsigned events, bool is_first)
+{
+    return is_first && events == WEFT_READABLE && wf_load_rlx(&io->record->seen) == 0;
+}
+
+/* What is known to be pollable may be ready without ever having been registered: two system calls less for a connection
+ * that is served at once. */
 static int wait_fd_by_events(const struct wf_io *io, unsigned events)
 {
-    int rc = wf_io_check_pollable(io);
+    bool is_pollable = (wf_load_rlx(&io->record->nature) & WF_FD_IS_POLLABLE) != 0;
+    int rc = is_pollable ? 0 : wf_io_check_pollable(io);
     while (rc == 0) { /* an edge may be older than what has been read since: look again */
         uint64_t stamp;
+        bool is_first = false;
         rc = wf_io_look(io, events, &stamp);
         if (rc != 0) {
             break;
         }
-        rc = wait_for_event(io, wf_io_directions(events), stamp, WF_WAIT_FD);
+        rc = wait_for_new_event(io, wf_io_directions(events), stamp, WF_WAIT_FD, &is_first);
+        if (rc == 0 && is_answer(io, events, is_first)) {
+            return WEFT_READABLE;
+        }
     }
     return rc;
 }

@@ -59,8 +59,9 @@ static inline void wf_io_end(const struct wf_io *io)
 /* Waits until the number is not being closed any more. 0; -ECANCELED; -EBADF. */
 int wf_io_await_closer(const struct wf_io *io);
 
-/* The number belongs to a descriptor that the kernel has just made: what is known of it is old. */
-void wf_io_adopt(struct wf_poller *poller, int fd);
+/* The number belongs to a descriptor that the kernel has just made: what is known of it is old. Of the new one that is
+ * its nature, WF_FD_IS_*. */
+void wf_io_adopt(struct wf_poller *poller, int fd, uint8_t nature);
 
 /* Waits for one of `directions`; `stamp` was taken before the system call that said -EAGAIN. 0: try
  * again; -ECANCELED; -EBADF; -EPERM: can't be polled (with a ring nobody says so, and it is 0); -ENOMEM. */

@@ -207,7 +207,7 @@ static void adopt_rights(const struct wf_io *io, struct msghdr *message)
         for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
             int fd;
             memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
-            wf_io_adopt(io->poller, fd);
+            wf_io_adopt(io->poller, fd, 0);
         }
     }
 }

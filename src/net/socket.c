@@ -27,7 +27,7 @@ static void forget(int fd)
     struct wf_worker *worker = wf_fiber_worker(&rc);
     struct wf_poller *poller = worker != NULL ? worker->runtime->poller : NULL;
     if (poller != NULL) {
-        wf_io_adopt(poller, fd);
+        wf_io_adopt(poller, fd, WF_FD_IS_POLLABLE);
     }
 }
 

@@ -133,6 +133,7 @@ static int link_locked(struct wf_poller *poller, struct wf_fd *record, struct wf
     }
     if (!wf_fd_is_closing(wf_load_rlx(&record->stamp))) {
         uint64_t user = wf_task_id(entry->waiters[0].wait->task);
+        entry->is_first = !record->is_registered;
         int rc = register_locked(poller, record, entry->directions, user, later);
         if (rc < 0) {
             return rc;
@@ -371,10 +372,11 @@ static void end_ops(struct wf_fd *record, struct wf_fd_closing *closing)
     }
 }
 
-void wf_fd_wipe(struct wf_fd *record, struct wf_later *later)
+void wf_fd_wipe(struct wf_fd *record, uint8_t nature, struct wf_later *later)
 {
     wf_lock(&record->lock);
     forget(record, later);
+    wf_store_rlx(&record->nature, nature);
     end_ops(record, NULL);
     count_close(record, NULL); /* that close(2) is what gave us the number */
     wf_unlock(&record->lock);

@@ -69,6 +69,8 @@ struct wf_fd_watch {
 /* Waiters of one wait in one record: it may wait for both directions. */
 struct wf_fd_entry {
     unsigned directions;
+    bool
+        is_first; /* set by wf_fd_link: it has registered the descriptor, so every event is newer than the link */
     struct wf_waiter waiters[2]; /* [0] reader, [1] writer */
 };
 
@@ -76,6 +78,7 @@ static inline void wf_fd_entry_init(struct wf_fd_entry *entry, struct wf_wait *w
                                     unsigned directions)
 {
     entry->directions = directions;
+    entry->is_first = false;
     for (int i = 0; i < 2; i++) {
         wf_list_init(&entry->waiters[i].link);
         entry->waiters[i].wait = wait;
@@ -294,8 +297,9 @@ int wf_fd_watch(struct wf_poller *poller, struct wf_fd *record, uint64_t user,
 /* After it `tell` is not running. */
 void wf_fd_unwatch(struct wf_fd *record, struct wf_fd_watch *watch);
 
-/* The number belongs to a descriptor that has just been made: whatever is known of it is old. */
-void wf_fd_wipe(struct wf_fd *record, struct wf_later *later);
+/* The number belongs to a descriptor that has just been made: whatever is known of it is old. `nature` of the new
+ * one: WF_FD_IS_*. */
+void wf_fd_wipe(struct wf_fd *record, uint8_t nature, struct wf_later *later);
 
 /* Remembers its nature, beside what is known: WF_FD_IS_*. Unless it has been closed since `stamp`. */
 void wf_fd_keep_nature(struct wf_fd *record, uint64_t stamp, uint8_t nature);

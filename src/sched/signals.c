@@ -194,7 +194,7 @@ int wf_signals_of(weft_runtime *runtime, struct wf_signals **out)
         rc = create(runtime, &made);
         if (rc == 0) {
             /* The number may have been another descriptor's. Whoever waits for that hears of it. */
-            wf_fd_wipe(made->record, &later);
+            wf_fd_wipe(made->record, 0, &later);
             place->data = made;
             place->destroy = destroy;
         }
