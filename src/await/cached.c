@@ -5,6 +5,10 @@
  * opening it (O_PATH), which has no effect on anything, to see what it is: opening waits for the other end of a
  * FIFO, for a device, or for the server of a file system that has one, so only regular files and
  * directories of the file systems below are opened. A trip to another thread and back costs ten times as much.
+ *
+ * Which file system it is is asked once for each mount: Linux 6.8 gives mounts numbers that are never given again,
+ * so what has been found out stays true. The number of a device, or of a mount before that, may come back as
+ * another's after an unmount.
  */
 #include "await/cached.h"
 
@@ -17,8 +21,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
+
 /* For C libraries and headers that do not know them. */
-enum { RESOLVE_FROM_MEMORY = 0x20 };
+enum { RESOLVE_FROM_MEMORY = 0x20, STATUS_MOUNT = 0x4000 }; /* STATX_MNT_ID_UNIQUE */
 #ifndef SYS_openat2
 #define SYS_openat2 437
 #endif
@@ -45,11 +51,34 @@ static bool is_local(int fd)
     return is_known;
 }
 
+/* Numbers of mounts that are local: any thread stores and loads them (relaxed: there is nothing behind them). No
+ * mount has the number 0. */
+enum { MOUNTS = 16 };
+static wf_au64 local_mounts[MOUNTS];
+
+static bool is_on_local_mount(int fd, const struct statx *status)
+{
+    if ((status->stx_mask & STATUS_MOUNT) == 0 || status->stx_mnt_id == 0) {
+        return is_local(fd);
+    }
+    wf_au64 *known = &local_mounts[status->stx_mnt_id % MOUNTS];
+    if (wf_load_rlx(known) == status->stx_mnt_id) {
+        return true;
+    }
+    bool is_so = is_local(fd);
+    if (is_so) {
+        wf_store_rlx(known, (uint64_t)status->stx_mnt_id);
+    }
+    return is_so;
+}
+
+/* A server is not asked, nor are times and sizes. */
 static bool opens_at_once(int fd)
 {
-    struct stat status;
-    return fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) &&
-           is_local(fd);
+    struct statx status;
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATUS_MOUNT, &status) ==
+               0 &&
+           (S_ISREG(status.stx_mode) || S_ISDIR(status.stx_mode)) && is_on_local_mount(fd, &status);
 }
 
 /* -1: not so. O_NONBLOCK, for which somebody else's lease is a reason to give up, does not stay. */
