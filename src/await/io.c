@@ -166,11 +166,13 @@ int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, uns
                    uint32_t *flags)
 {
     int rc = wf_uring_call_flags(io->self, entry, io, flags);
+    struct io_uring_sqe again = *entry;
+    again.ioprio = 0; /* not to wait first: what can't be polled would say -EAGAIN for ever */
     while (rc ==
            -EAGAIN) { /* for a descriptor that is O_NONBLOCK and of a kind that has no other way */
         rc = wf_door_observe(io->self, NULL); /* it may say that it is ready again and again */
         rc = rc < 0 ? rc : wait_in_ring(io, direction);
-        rc = rc < 0 ? rc : wf_uring_call_flags(io->self, entry, io, flags);
+        rc = rc < 0 ? rc : wf_uring_call_flags(io->self, &again, io, flags);
     }
     return rc;
 }
