@@ -50,7 +50,7 @@ static int run(struct wf_file_call *call, const char *name)
         rc = rc == -EAGAIN ? (int)wf_file_run(io.self, call) : rc;
     }
     if (rc >= 0 && call->op == WF_FILE_OPEN) {
-        wf_io_adopt(wf_runtime_of(io.self)->poller, rc, 0);
+        wf_io_adopt(wf_runtime_of(io.self)->poller, rc, WF_FD_IS_NO_SOCKET);
     }
     call->io = NULL; /* they lie in this frame */
     call->other_io = NULL;

@@ -240,7 +240,7 @@ static void hand_over(struct wf_process *process, struct spawning *spawning,
                                    .pid_fd = spawning->pid_fd,
                                    .flags = spawning->options.flags,
                                    .grace_ns = spawning->options.grace_ns};
-    wf_io_adopt(poller, process->pid_fd, 0);
+    wf_io_adopt(poller, process->pid_fd, WF_FD_IS_NO_SOCKET);
     for (int i = 0; i < 3; i++) {
         process->ends[i] = spawning->ends[i];
         if (process->ends[i] >= 0) {

@@ -9,6 +9,10 @@
  * With a ring what would block goes there and nothing to the pool, but for files: a ring keeps no order between those
  * who move the position of a file at the same time, so that they would read or write the same bytes.
  *
+ * That something is no socket is remembered (WF_FD_IS_NO_SOCKET), so that its next transfer begins with the second of these.
+ * Should the number have become a socket's behind our back, the other ways read and write it as well, only slower; but for
+ * nothing, which a socket sends as an empty datagram.
+ *
  * A read from a TCP socket that brings less than there was room for has found the end of what was there. The
  * next one, if no event has come since, begins with the wait: a system call less for each request of a
  * connection. It would be wrong where an event that was seen before that read had more to say (the end of
@@ -322,6 +326,9 @@ static ssize_t transfer_other_in_ring(const struct wf_io *io, const struct wf_wa
 
 ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, struct wf_io_call *call)
 {
+    if (!wf_transfer_is_other(io)) {
+        wf_fd_keep_nature(io->record, io->opened, WF_FD_IS_NO_SOCKET);
+    }
     for (;;) {
         uint64_t stamp;
         ssize_t n = wf_io_attempt(io, &stamp, call, way->nowait);
@@ -376,7 +383,8 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
         ssize_t n = wf_io_attempt(&io, &(uint64_t){0}, &call, try_read_nowait);
         return n == -ENOSYS || n == -EOPNOTSUPP ? 0 : n;
     }
-    ssize_t n = receive_on_socket(&io, &call);
+    ssize_t n =
+        only_sockets || !wf_transfer_is_other(&io) ? receive_on_socket(&io, &call) : -ENOTSOCK;
     n = n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
     wf_hook_received();
     return n;
@@ -394,7 +402,8 @@ static ssize_t transmit(int fd, const void *buffer, size_t length, int flags, bo
         return rc != -ENOTSUP ? rc : wf_fake_transmit(fd, buffer, length, flags, only_sockets);
     }
     wf_hook_sent();
-    ssize_t n = send_on_socket(&io, &call);
+    bool is_other = !only_sockets && length > 0 && wf_transfer_is_other(&io);
+    ssize_t n = is_other ? -ENOTSOCK : send_on_socket(&io, &call);
     return n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &writing, &call) : n;
 }
 

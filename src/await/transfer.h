@@ -14,6 +14,13 @@ struct wf_way {
     ssize_t (*plain)(const struct wf_io_call *call);
 };
 
+/* Whether it is known to be no socket: a hint, for a transfer of some bytes. */
+static inline bool wf_transfer_is_other(const struct wf_io *io)
+{
+    return (wf_load_rlx(&io->record->nature) & WF_FD_IS_NO_SOCKET) != 0;
+}
+
+/* What has said that it is no socket. */
 ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way,
                           struct wf_io_call *call);
 

@@ -103,7 +103,9 @@ static ssize_t move(int fd, const struct iovec *parts, int count, const struct s
         return wf_io_attempt(&io, &stamp, &call, side->way.plain);
     }
     struct msghdr message = {.msg_iov = call.in, .msg_iovlen = call.length};
-    n = side == &reading ? wf_message_receive(&io, &message, 0) : wf_message_send(&io, &message, 0);
+    n = wf_transfer_is_other(&io) ? -ENOTSOCK
+        : side == &reading        ? wf_message_receive(&io, &message, 0)
+                                  : wf_message_send(&io, &message, 0);
     return n == -ENOTSOCK ? wf_transfer_other(&io, &side->way, &call) : n;
 }
 

@@ -55,6 +55,7 @@ enum {
     WF_FD_IS_TCP = 1, /* plain: short reads mean that there was no more */
     WF_FD_IS_NO_TCP = 2,
     WF_FD_IS_POLLABLE = 4,
+    WF_FD_IS_NO_SOCKET = 8,
 };
 
 struct wf_fd;
