@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* test_kinds.c - what is remembered of a descriptor's kind: numbers that become something else behind our back. */
+/* test_kinds.c - what is remembered of a descriptor's kind: numbers that become something else behind our back, and
+ * streams that end their reads for their own reasons. */
 #include <fcntl.h>
+#include <sys/wait.h>
 
 #include "io_test.h"
 
@@ -90,4 +92,200 @@ static intptr_t nothing_is_a_datagram(void *arg)
 Test(kinds, nothing_is_a_datagram, .timeout = 20)
 {
     RUN(nothing_is_a_datagram, NULL, &one_worker);
+}
+
+/* By another task than the one that has read the socket, which would take its registration for that one's. */
+static intptr_t use_as_file(void *arg)
+{
+    char got[64];
+    int fd = *(int *)arg;
+    wt_check(weft_read(fd, got, sizeof got) == 4);
+    wt_check(weft_read(fd, got, sizeof got) == 0);
+    wt_check(weft_write(fd, "more", 4) == 4);
+    wt_check(weft_pread(fd, got, sizeof got, 0) == 8);
+    return 0;
+}
+
+static void become_file(const int fds[2])
+{
+    char got[64];
+    weft_task *user;
+    intptr_t result;
+    for (int i = 0; i < 5; i++) { /* known, registered, and read empty */
+        wt_check(weft_write(fds[1], "ab", 2) == 2);
+        wt_check(weft_read(fds[0], got, sizeof got) == 2);
+    }
+    int file = make_file();
+    wt_check(weft_pwrite(file, "file", 4, 0) == 4);
+    put_over(fds[0], file);
+    wt_check(weft_spawn(&user, use_as_file, (void *)(uintptr_t)&fds[0]) == 0);
+    wt_check(weft_await(user, &result) == 0);
+    close_both(fds);
+}
+
+static intptr_t socket_becomes_file(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 20; i++) {
+        int fds[2];
+        make_pair(fds, SOCK_STREAM);
+        become_file(fds);
+        tcp_pair(fds);
+        become_file(fds);
+    }
+    return 0;
+}
+
+Test(kinds, socket_becomes_file, .timeout = 20)
+{
+    RUN(socket_becomes_file, NULL, &one_worker);
+}
+
+/* ---- local reads that are short, and are not the end of what there is ---- */
+
+static void write_in_child(int fd, const char *text)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(write(fd, text, strlen(text)) < 0);
+    }
+    int status = -1;
+    wt_check(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
+/* The kernel ends a read between senders where the receiver asks who they are. */
+static intptr_t two_senders(void *arg)
+{
+    int fds[2];
+    char got[64];
+    const int on = 1;
+    (void)arg;
+    make_pair(fds, SOCK_STREAM | SOCK_NONBLOCK);
+    for (int i = 0; i < 3; i++) { /* its nature is known, and it is waited for */
+        wt_check(weft_within(WEFT_MS, weft_read(fds[0], got, sizeof got)) == -ETIMEDOUT);
+        wt_check(weft_write(fds[1], "a", 1) == 1);
+        wt_check(weft_read(fds[0], got, sizeof got) == 1);
+    }
+    wt_check(setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
+    for (int i = 0; i < 30; i++) {
+        wt_check(weft_write(fds[1], "a", 1) == 1);
+        write_in_child(fds[1], "b");
+        wt_check(weft_wait_fd(fds[0], WEFT_READABLE) == WEFT_READABLE);
+        wt_check(weft_sleep(0) == 0); /* the events of both are told by now */
+        wt_check(weft_read(fds[0], got, sizeof got) == 1 && got[0] == 'a');
+        wt_check(weft_within(10 * WEFT_S, weft_read(fds[0], got, sizeof got)) == 1);
+        wt_check(got[0] == 'b');
+    }
+    close_both(fds);
+    return 0;
+}
+
+Test(kinds, two_senders, .timeout = 60)
+{
+    if (WT_IS_SANITIZED) {
+        wt_skip("a fork of several threads");
+    }
+    RUN(two_senders, NULL, &one_worker);
+}
+
+/* The mark of urgent data ends a read, too. Kernels may be built without. */
+static intptr_t urgent_local_data(void *arg)
+{
+    int fds[2];
+    char got[64];
+    (void)arg;
+    make_pair(fds, SOCK_STREAM | SOCK_NONBLOCK);
+    for (int i = 0; i < 20; i++) {
+        wt_check(weft_within(WEFT_MS, weft_read(fds[0], got, sizeof got)) == -ETIMEDOUT);
+        wt_check(weft_send(fds[1], "abc", 3, 0) == 3);
+        if (weft_send(fds[1], "x", 1, MSG_OOB) != 1) {
+            break;
+        }
+        wt_check(weft_send(fds[1], "def", 3, 0) == 3);
+        wt_check(weft_wait_fd(fds[0], WEFT_READABLE) == WEFT_READABLE);
+        wt_check(weft_sleep(0) == 0);
+        wt_check(weft_within(10 * WEFT_S, weft_read(fds[0], got, sizeof got)) ==
+                 3); /* to the mark */
+        wt_check(weft_within(10 * WEFT_S, weft_recv(fds[0], got, 1, MSG_OOB)) == 1);
+        wt_check(weft_within(10 * WEFT_S, weft_read(fds[0], got, sizeof got)) == 3);
+        wt_check(got[0] == 'd');
+    }
+    close_both(fds);
+    return 0;
+}
+
+Test(kinds, urgent_local_data, .timeout = 60)
+{
+    RUN(urgent_local_data, NULL, &one_worker);
+}
+
+/* Bytes that come in parts while they are read, by two tasks: none is lost, and the end is seen. */
+struct flow {
+    int fd;
+    size_t bytes;
+};
+
+static intptr_t write_parts(void *arg)
+{
+    const struct flow *flow = arg;
+    char bytes[500]; /* a read takes a packet whole */
+    memset(bytes, 'p', sizeof bytes);
+    for (size_t sent = 0; sent < flow->bytes;) {
+        size_t left = flow->bytes - sent;
+        size_t some = 1 + sent % sizeof bytes;
+        ssize_t n = weft_write(flow->fd, bytes, some < left ? some : left);
+        wt_check(n > 0);
+        sent += n > 0 ? (size_t)n : left;
+        if (sent % 3 == 0) {
+            wt_check(weft_yield() == 0);
+        }
+    }
+    return weft_close(flow->fd);
+}
+
+static intptr_t read_parts(void *arg)
+{
+    char got[512];
+    intptr_t sum = 0;
+    ssize_t n;
+    while ((n = weft_within(20 * WEFT_S, weft_read(*(int *)arg, got, sizeof got))) > 0) {
+        sum += n;
+    }
+    wt_check(n == 0);
+    return sum;
+}
+
+static void flow_through(int in, int out)
+{
+    struct flow flow = {in, 300000};
+    weft_task *readers[2];
+    weft_task *writer;
+    intptr_t got[2] = {0, 0};
+    intptr_t rc = -1;
+    wt_check(weft_spawn(&readers[0], read_parts, &out) == 0);
+    wt_check(weft_spawn(&readers[1], read_parts, &out) == 0);
+    wt_check(weft_spawn(&writer, write_parts, &flow) == 0);
+    wt_check(weft_await(writer, &rc) == 0 && rc == 0);
+    wt_check(weft_await(readers[0], &got[0]) == 0 && weft_await(readers[1], &got[1]) == 0);
+    wt_check((size_t)(got[0] + got[1]) == flow.bytes);
+    wt_check(weft_close(out) == 0);
+}
+
+static intptr_t parts(void *arg)
+{
+    int fds[2];
+    (void)arg;
+    make_pair(fds, SOCK_STREAM);
+    flow_through(fds[1], fds[0]);
+    wt_check(pipe2(fds, O_CLOEXEC) == 0);
+    flow_through(fds[1], fds[0]);
+    wt_check(pipe2(fds, O_CLOEXEC | O_DIRECT) == 0);
+    flow_through(fds[1], fds[0]);
+    return 0;
+}
+
+Test(kinds, parts, .timeout = 60)
+{
+    RUN(parts, NULL, &one_worker);
+    RUN(parts, NULL, &four_workers);
 }

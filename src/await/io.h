@@ -92,6 +92,13 @@ static inline unsigned wf_io_ring_flags(int flags)
     return (unsigned)flags & ~((unsigned)MSG_WAITALL | (unsigned)MSG_DONTWAIT);
 }
 
+/* At most what the system calls take at once. */
+static inline uint32_t wf_io_ring_length(size_t length)
+{
+    const size_t most = 0x7ffff000;
+    return (uint32_t)(length < most ? length : most);
+}
+
 /* Makes the call that `entry` describes in the ring, without ever saying -EAGAIN: it then waits for
  * `direction` and goes on. Else as wf_uring_call. */
 struct io_uring_sqe;

@@ -12,19 +12,10 @@
  * That something is no socket is remembered (WF_FD_IS_NO_SOCKET), so that its next transfer begins with the second of these.
  * Should the number have become a socket's behind our back, the other ways read and write it as well, only slower; but for
  * nothing, which a socket sends as an empty datagram.
- *
- * A read from a TCP socket that brings less than there was room for has found the end of what was there. The
- * next one, if no event has come since, begins with the wait: a system call less for each request of a
- * connection. It would be wrong where an event that was seen before that read had more to say (the end of
- * the stream, an error, the mark of urgent data), so after those every read is tried. Other streams are short
- * for reasons of their own: local ones before and after descriptors that were sent along, and between senders
- * where the receiver asks who they are; SCTP and TLS of the kernel between records.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -36,17 +27,12 @@
 #include "await/fake.h"
 #include "await/io.h"
 #include "await/quiet.h"
+#include "await/receive.h"
 #include "await/transfer.h"
 #include "await/uring.h"
 #include "fiber/hooks.h"
 
 /* ---- attempts ---- */
-
-WF_ATTEMPT ssize_t try_recv(const struct wf_io_call *call)
-{
-    ssize_t n = recv(call->fd, call->in, call->length, call->flags | MSG_DONTWAIT);
-    return n >= 0 ? n : -errno;
-}
 
 WF_ATTEMPT ssize_t try_send(const struct wf_io_call *call)
 {
@@ -80,132 +66,20 @@ WF_ATTEMPT ssize_t try_write(const struct wf_io_call *call)
     return wf_quiet_write(call->fd, &part, 1, -1, 0);
 }
 
-/* ---- short reads ---- */
+/* ---- sending ---- */
 
-/* Of all sockets only those of TCP know this option, and say nothing unless a protocol lies on top. */
-WF_ATTEMPT uint8_t ask_nature(int fd)
-{
-    char name[16];
-    socklen_t size = sizeof name;
-    bool is_tcp = getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &size) == 0 && size == 0;
-    return is_tcp ? WF_FD_IS_TCP : WF_FD_IS_NO_TCP;
-}
-
-static bool is_tcp(const struct wf_io *io)
-{
-    const uint8_t either = WF_FD_IS_TCP | WF_FD_IS_NO_TCP;
-    uint8_t nature = wf_load_rlx(&io->record->nature);
-    uint64_t stamp;
-    if ((nature & either) == 0 && wf_io_try_begin(io, &stamp) == 0) { /* else never mind */
-        nature = ask_nature(io->fd);
-        wf_fd_keep_nature(io->record, stamp, nature);
-        wf_io_end(io);
-    }
-    return (nature & WF_FD_IS_TCP) != 0;
-}
-
-/* Whether a read was short since the stamp, and no event has come. */
-static bool is_drained(const struct wf_io *io, uint64_t stamp)
-{
-    return wf_load_rlx(&io->record->drained_at) == stamp + 1;
-}
-
-/* What a read found that began after the stamp. */
-static void note_read(const struct wf_io *io, uint64_t stamp, const struct wf_io_call *call,
-                      ssize_t n)
-{
-    bool is_short = n > 0 && (size_t)n < call->length && call->flags == 0 &&
-                    wf_load_rlx(&io->record->seen) == 0 && is_tcp(io);
-    uint64_t now = is_short ? stamp + 1 : 0;
-    if (wf_load_rlx(&io->record->drained_at) != now) {
-        wf_store_rlx(&io->record->drained_at, now);
-    }
-}
-
-/* Whether to read where a read was short and no event has come. A server with more to do than it can finds the next
- * request there already, and saves a wait by asking; one whose clients take their time asks in vain, which is paid
- * for by each request. So the worker counts how that has turned out, and where it does not pay tries one in PROBES.
- * A system call that finds nothing costs half as much as a wait in vain: a third of them must find something. */
-enum { NEWS_MOST = 96, NEWS_ENOUGH = 48, NEWS_HIT = 2, PROBES = 16 };
-
-static bool is_worth_asking(struct wf_worker *worker)
-{
-    if (worker->news >= NEWS_ENOUGH || ++worker->unread >= PROBES) {
-        worker->unread = 0;
-        return true;
-    }
-    return false;
-}
-
-static void learn(struct wf_worker *worker, bool has_found)
-{
-    int news = worker->news + (has_found ? NEWS_HIT : -1);
-    worker->news = (uint8_t)(news < 0 ? 0 : news > NEWS_MOST ? NEWS_MOST : news);
-}
-
-/* Who finds something again and again never waits: the others have their turn earlier then. */
-static void spend_more(weft_task *self, bool has_found)
-{
-    enum { MORE = 7 };
-    if (has_found && self->budget_spent < WF_BUDGET - MORE) {
-        self->budget_spent = (uint8_t)(self->budget_spent + MORE);
-    }
-}
-
-/* ---- in the ring ---- */
-
-static uint32_t ring_length(size_t length)
-{
-    const size_t most = 0x7ffff000; /* as the system calls have it */
-    return (uint32_t)(length < most ? length : most);
-}
-
-/* `is_ready`: it may be; else there was nothing a moment ago, and the kernel need not look before it waits. */
-static ssize_t transfer_in_ring(const struct wf_io *io, const struct wf_io_call *call,
-                                unsigned direction, bool is_ready)
+static ssize_t send_in_ring(const struct wf_io *io, const struct wf_io_call *call, bool is_ready)
 {
     const struct io_uring_sqe entry = {
-        .opcode = direction == WF_FD_READ ? IORING_OP_RECV : IORING_OP_SEND,
+        .opcode = IORING_OP_SEND,
         .ioprio = (uint16_t)(is_ready ? 0 : IORING_RECVSEND_POLL_FIRST),
         .fd = io->fd,
-        .addr = (uint64_t)(uintptr_t)call->in,
-        .len = ring_length(call->length),
-        .msg_flags = wf_io_ring_flags(call->flags) |
-                     (direction == WF_FD_WRITE ? (unsigned)MSG_NOSIGNAL : 0U),
+        .addr = (uint64_t)(uintptr_t)call->out,
+        .len = wf_io_ring_length(call->length),
+        .msg_flags = wf_io_ring_flags(call->flags) | (unsigned)MSG_NOSIGNAL,
     };
     uint32_t flags;
-    return wf_io_ring_run(io, &entry, direction, &flags);
-}
-
-static ssize_t receive_on_socket(const struct wf_io *io, const struct wf_io_call *call)
-{
-    if ((call->flags & MSG_ERRQUEUE) != 0) {
-        return wf_io_run_by_events(io, WF_FD_READ, call, try_recv);
-    }
-    for (;;) {
-        uint64_t stamp = wf_fd_stamp(io->record);
-        bool had_nothing = call->flags == 0 && /* else it may ask for something else */
-                           is_drained(io, stamp) && wf_fd_is_same(stamp, io->opened);
-        ssize_t n = -EAGAIN;
-        if (!had_nothing || is_worth_asking(wf_here())) {
-            n = wf_io_attempt(io, &stamp, call, try_recv);
-            if (had_nothing && (n >= 0 || n == -EAGAIN)) {
-                learn(wf_here(), n >= 0);
-                spend_more(io->self, n >= 0);
-            }
-        }
-        if (n == -EAGAIN && wf_uring_is_here()) {
-            n = transfer_in_ring(io, call, WF_FD_READ, false);
-        }
-        if (n != -EAGAIN && n != -EINTR) {
-            note_read(io, stamp, call, n);
-            return n;
-        }
-        int rc = n == -EAGAIN ? wf_io_wait(io, WF_FD_READ, stamp, WF_WAIT_FD) : 0;
-        if (rc < 0) {
-            return rc;
-        }
-    }
+    return wf_io_ring_run(io, &entry, WF_FD_WRITE, &flags);
 }
 
 /* TCP takes what it is given nearly always. Where others do the same it is worth waiting for them: all
@@ -216,12 +90,12 @@ static ssize_t send_on_socket(const struct wf_io *io, const struct wf_io_call *c
     if (!wf_uring_is_here()) {
         return wf_io_run(io, WF_FD_WRITE, call, try_send);
     }
-    if (wf_uring_is_shared() && is_tcp(io)) {
-        return transfer_in_ring(io, call, WF_FD_WRITE, true);
+    if (wf_uring_is_shared() && wf_receive_is_tcp(io)) {
+        return send_in_ring(io, call, true);
     }
     uint64_t stamp;
     ssize_t n = wf_io_attempt(io, &stamp, call, try_send);
-    return n == -EAGAIN || n == -EINTR ? transfer_in_ring(io, call, WF_FD_WRITE, false) : n;
+    return n == -EAGAIN || n == -EINTR ? send_in_ring(io, call, false) : n;
 }
 
 /* ---- what is no socket ---- */
@@ -317,7 +191,7 @@ static ssize_t transfer_other_in_ring(const struct wf_io *io, const struct wf_wa
         .fd = io->fd,
         .off = UINT64_MAX,
         .addr = (uint64_t)(uintptr_t)call->in,
-        .len = ring_length(call->length),
+        .len = wf_io_ring_length(call->length),
         .rw_flags = way->direction == WF_FD_WRITE ? WF_QUIET_FLAG : 0,
     };
     uint32_t flags;
@@ -383,8 +257,7 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
         ssize_t n = wf_io_attempt(&io, &(uint64_t){0}, &call, try_read_nowait);
         return n == -ENOSYS || n == -EOPNOTSUPP ? 0 : n;
     }
-    ssize_t n =
-        only_sockets || !wf_transfer_is_other(&io) ? receive_on_socket(&io, &call) : -ENOTSOCK;
+    ssize_t n = only_sockets || !wf_transfer_is_other(&io) ? wf_receive(&io, &call) : -ENOTSOCK;
     n = n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
     wf_hook_received();
     return n;

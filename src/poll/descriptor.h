@@ -18,8 +18,8 @@
  *       behind that is none: records of descriptors that weft makes are wiped (wf_fd_wipe), and
  *       when another task than last time is about to wait, the registration is renewed, which finds
  *       out. What remains: one task that waits for a descriptor, closes it by close(2), gets the
- *       number again for another one that weft did not make, and waits: it may wait for ever. Close by
- *       weft_close.
+ *       number again for another one that weft did not make, and waits, or reads a stream where its last read of
+ *       a stream was short: it may wait for ever. Close by weft_close.
  * Operations in a worker's ring (uring.h) need no stamps: the kernel looks for itself when they are submitted.
  *       They are in the record so that a close ends them. What is queued for a submission but not yet
  *       submitted names a number, not a description; while there is such a thing its number is held
@@ -56,6 +56,7 @@ enum {
     WF_FD_IS_NO_TCP = 2,
     WF_FD_IS_POLLABLE = 4,
     WF_FD_IS_NO_SOCKET = 8,
+    WF_FD_IS_LOCAL = 16, /* a stream: they mean it too, unless something was sent along */
 };
 
 struct wf_fd;
@@ -124,7 +125,7 @@ struct wf_fd {
     bool is_probed;        /* a watch has found out whether a half-closed peer is there */
     bool may_have_writers; /* false: the list of writers, in another line, is empty */
 
-    /* One more than the stamp before a read that found less than it had room for, of TCP: since then
+    /* One more than the stamp before a read that found less than it had room for, of a stream: since then
      * nothing has come unless an event says so. 0: not known. Readers store and load (relaxed: it is compared with a stamp
      * that was loaded, acquire, just before). */
     wf_au64 drained_at;
