@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* test_kinds.c - what is remembered of a descriptor's kind: numbers that become something else behind our back, and
- * streams that end their reads for their own reasons. */
+/* test_kinds.c - what is remembered of a descriptor's kind: numbers that become something else behind our back, streams
+ * that end their reads for their own reasons, and whose turn it is when nobody has to wait. */
 #include <fcntl.h>
 #include <sys/wait.h>
 
@@ -288,4 +288,91 @@ Test(kinds, parts, .timeout = 60)
 {
     RUN(parts, NULL, &one_worker);
     RUN(parts, NULL, &four_workers);
+}
+
+/* ---- turns ---- */
+
+/* A reader that finds something each time, beside others that are ready. */
+enum { READS = 120, STREAK_MOST = 20 };
+
+static int turns;
+static bool is_over;
+
+static intptr_t take_turns(void *arg)
+{
+    (void)arg;
+    while (!is_over) {
+        turns++;
+        wt_check(weft_yield() == 0);
+    }
+    return 0;
+}
+
+typedef ssize_t read_fn(int fd, char *byte);
+
+static ssize_t by_read(int fd, char *byte)
+{
+    return weft_read(fd, byte, 1);
+}
+
+static ssize_t by_readv(int fd, char *byte)
+{
+    struct iovec one = part(byte, 1);
+    return weft_readv(fd, &one, 1);
+}
+
+static ssize_t by_recvfrom(int fd, char *byte)
+{
+    return weft_recvfrom(fd, byte, 1, 0, NULL, NULL);
+}
+
+static void read_beside_others(int in, int out, read_fn *read_one)
+{
+    int longest = 0;
+    int streak = 0;
+    int before = turns;
+    char byte;
+    for (int i = 0; i < READS; i++) {
+        wt_check(weft_write(in, "x", 1) == 1);
+    }
+    wt_check(weft_yield() == 0);
+    for (int i = 0; i < READS; i++) {
+        wt_check(read_one(out, &byte) == 1);
+        streak = turns == before ? streak + 1 : 0;
+        before = turns;
+        longest = streak > longest ? streak : longest;
+    }
+    if (!wt_check(longest <= STREAK_MOST)) {
+        fprintf(stderr, "%d reads in a row\n", longest);
+    }
+}
+
+static intptr_t reads_in_a_row(void *arg)
+{
+    int fds[2];
+    weft_task *other;
+    intptr_t result;
+    (void)arg;
+    turns = 0;
+    is_over = false;
+    wt_check(weft_spawn(&other, take_turns, NULL) == 0);
+    make_pair(fds, SOCK_STREAM);
+    read_beside_others(fds[1], fds[0], by_read);
+    read_beside_others(fds[1], fds[0], by_readv);
+    close_both(fds);
+    tcp_pair(fds);
+    read_beside_others(fds[1], fds[0], by_read);
+    read_beside_others(fds[1], fds[0], by_recvfrom);
+    close_both(fds);
+    wt_check(pipe2(fds, O_CLOEXEC) == 0);
+    read_beside_others(fds[1], fds[0], by_read);
+    close_both(fds);
+    is_over = true;
+    wt_check(weft_await(other, &result) == 0);
+    return 0;
+}
+
+Test(kinds, reads_in_a_row, .timeout = 20)
+{
+    RUN(reads_in_a_row, NULL, &one_worker);
 }

@@ -234,6 +234,7 @@ static ssize_t receive_message(int fd, struct msghdr *message, int flags, const 
     ssize_t n = move(&io, &call, WF_FD_READ, attempt);
     if (n >= 0) {
         adopt_rights(&io, message);
+        wf_door_spend_more(io.self);
     }
     return n;
 }

@@ -135,15 +135,6 @@ static void learn(struct wf_worker *worker, bool has_found)
     worker->news = (uint8_t)(news < 0 ? 0 : news > NEWS_MOST ? NEWS_MOST : news);
 }
 
-/* Who finds something again and again never waits: the others have their turn earlier then. */
-static void spend_more(weft_task *self, bool has_found)
-{
-    enum { MORE = 7 };
-    if (has_found && self->budget_spent < WF_BUDGET - MORE) {
-        self->budget_spent = (uint8_t)(self->budget_spent + MORE);
-    }
-}
-
 /* ---- reading ---- */
 
 /* There was nothing a moment ago: the kernel need not look before it waits. */
@@ -184,7 +175,6 @@ static ssize_t receive_once(const struct wf_io *io, uint64_t *stamp, const struc
         n = receive_now(io, stamp, call, is_all);
         if (had_nothing && (n >= 0 || n == -EAGAIN)) {
             learn(wf_here(), n >= 0);
-            spend_more(io->self, n >= 0);
         }
     }
     return n == -EAGAIN && wf_uring_is_here() ? receive_in_ring(io, call) : n;

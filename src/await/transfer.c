@@ -259,6 +259,9 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only
     }
     ssize_t n = only_sockets || !wf_transfer_is_other(&io) ? wf_receive(&io, &call) : -ENOTSOCK;
     n = n == -ENOTSOCK && !only_sockets ? wf_transfer_other(&io, &reading, &call) : n;
+    if (n > 0) {
+        wf_door_spend_more(io.self);
+    }
     wf_hook_received();
     return n;
 }

@@ -106,7 +106,11 @@ static ssize_t move(int fd, const struct iovec *parts, int count, const struct s
     n = wf_transfer_is_other(&io) ? -ENOTSOCK
         : side == &reading        ? wf_message_receive(&io, &message, 0)
                                   : wf_message_send(&io, &message, 0);
-    return n == -ENOTSOCK ? wf_transfer_other(&io, &side->way, &call) : n;
+    n = n == -ENOTSOCK ? wf_transfer_other(&io, &side->way, &call) : n;
+    if (n > 0 && side == &reading) {
+        wf_door_spend_more(io.self);
+    }
+    return n;
 }
 
 ssize_t weft_readv(int fd, const struct iovec *parts, int count)
