@@ -14,7 +14,7 @@
  *
  * A worker that is woken again and again as soon as it sleeps stays awake for a moment first: falling
  * asleep and being woken cost several microseconds on both sides. WF_LINGER_NS at most, half as long after each
- * time that it was for nothing; where it is worth nothing, one sleep in LINGER_TRIES tries again. It is not among
+ * time that it was for nothing; where it is worth nothing, one sleep in TRY_SOON to TRY_LATE tries again. It is not among
  * the sleepers meanwhile, so nobody wakes it: it watches its inbox, which costs a sender nothing, and now and
  * then looks at the others' queues. What it does not see then it sees on its way to sleep.
  */
@@ -27,7 +27,10 @@
 
 enum { AWAKE = 0, ON_FUTEX, IN_POLLER, IN_RING, NOTIFIED };
 
-enum { LINGER_MIN_NS = 2000, LINGER_TRIES = 16, LINGER_LOOKS = 2 };
+enum { LINGER_MIN_NS = 2000, LINGER_LOOKS = 2 };
+
+/* Of how many sleeps one tries to linger where that has been worth nothing: after it was, and at most. */
+enum { TRY_SOON = 4, TRY_LATE = 128 };
 
 /* Is there work where a thief may take it, or for the ring? A few workers each time, by turns. */
 static bool is_work_about(struct wf_worker *worker, uint32_t *next)
@@ -85,24 +88,42 @@ bool wf_await_mail(struct wf_worker *worker)
     return has_come;
 }
 
+/* Is one of the sleeps before which lingering is tried, though it has not paid? */
+static bool must_try(struct wf_worker *worker)
+{
+    if (++worker->naps < worker->naps_most) {
+        return false;
+    }
+    worker->naps = 0;
+    uint8_t more = worker->naps_most;
+    worker->naps_most = more < TRY_LATE / 2 ? (uint8_t)(2 * more) : (uint8_t)TRY_LATE;
+    return true;
+}
+
+static void note_linger(struct wf_worker *worker, bool has_paid)
+{
+    if (has_paid) {
+        worker->linger_ns = WF_LINGER_NS;
+        worker->naps_most = TRY_SOON;
+    } else {
+        uint32_t less = worker->linger_ns / 2;
+        worker->linger_ns = less >= LINGER_MIN_NS ? less : 0;
+    }
+}
+
 /* Other workers only: a lone one is woken by events and other threads, which are not that close. */
 bool wf_linger(struct wf_worker *worker)
 {
-    if (worker->runtime->worker_count == 1 ||
-        (worker->linger_ns == 0 && ++worker->naps % LINGER_TRIES != 0)) {
+    if (worker->runtime->worker_count == 1 || (worker->linger_ns == 0 && !must_try(worker))) {
         return false;
     }
     int64_t budget_ns = worker->linger_ns != 0 ? worker->linger_ns : WF_LINGER_NS;
     if (is_due_soon(worker, budget_ns)) {
         return false;
     }
-    if (wait_awake(worker, budget_ns)) {
-        worker->linger_ns = WF_LINGER_NS;
-        return true;
-    }
-    uint32_t less = worker->linger_ns / 2;
-    worker->linger_ns = less >= LINGER_MIN_NS ? less : 0;
-    return false;
+    bool has_paid = wait_awake(worker, budget_ns);
+    note_linger(worker, has_paid);
+    return has_paid;
 }
 
 static int look(struct wf_worker *worker, int64_t timeout_ns, struct wf_later *later)

@@ -133,7 +133,8 @@ struct wf_worker {
     bool is_trimmer; /* sleeps until stacks are to be trimmed: the one of runtime->has_trimmer */
     uint8_t news;    /* how often a drained descriptor had something again at once: see receive.c */
     uint8_t unread;  /* ... and how many were not asked since one was */
-    uint8_t naps;    /* since it last stayed awake for a moment to see whether that pays */
+    uint8_t naps;    /* since it last stayed awake for a moment to see whether that pays, */
+    uint8_t naps_most;  /* and after how many it does so again: see park.c */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
     struct wf_gain gain;
     struct wf_sent sent; /* see sched.h */
