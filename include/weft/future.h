@@ -9,7 +9,8 @@
 WEFT_BEGIN
 
 /* A value type: WEFT_FUTURE_INIT or zeroed memory is a pending future. It needs no destruction, but
- * must not move or go away while somebody awaits or sets it. */
+ * must not move or go away while somebody awaits or sets it. A task whose weft_future_await has returned 0 may take it away even
+ * though the setter's call has not returned yet, so it may lie on the stack of the only task that awaits it. */
 typedef struct weft_future {
     uint64_t reserved[6];
 } weft_future;

@@ -22,7 +22,9 @@
 WEFT_BEGIN
 
 typedef enum weft_case_kind {
-    WEFT_CASE_NONE, /* never ready, as is a case whose queue, future, event or task is NULL */
+    /* Never ready, as is a case whose queue, future, event or task is NULL: so `cases[i].source = NULL` switches one off, that of
+     * a queue that is closed and empty, say, which would be ready for ever. */
+    WEFT_CASE_NONE,
     WEFT_CASE_PUT,
     WEFT_CASE_GET,
     WEFT_CASE_FUTURE,

@@ -15,9 +15,9 @@
 struct wf_limit {
     struct wf_scope *scope;
     struct wf_timer timer;
-    /* WF_LIMIT_*. The task itself closes an idle one by a swap (acq_rel); else by a CAS under the wheel's lock:
-     * the task, and whoever reschedules. */
-    wf_au8 state;
+    /* WF_LIMIT_*. By a CAS (solo.h): the task itself closes an idle one; under the wheel's lock the task, and whoever
+     * reschedules, make it live. One that is live the task closes by a store under that lock. */
+    wf_au32 state;
 };
 
 enum {

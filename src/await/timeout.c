@@ -52,9 +52,9 @@ void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadli
     limit->scope = scope;
     wf_timer_init(&limit->timer, &worker->wheel, fire);
     limit->timer.deadline_ns = deadline_ns;
-    uint8_t state = deadline_ns == WF_FOREVER ? WF_LIMIT_ENDLESS
-                    : worker->sim == NULL     ? WF_LIMIT_IDLE
-                                              : WF_LIMIT_LIVE;
+    uint32_t state = deadline_ns == WF_FOREVER ? WF_LIMIT_ENDLESS
+                     : worker->sim == NULL     ? WF_LIMIT_IDLE
+                                               : WF_LIMIT_LIVE;
     wf_store_rlx(&limit->state, state);
     if (state == WF_LIMIT_LIVE) {
         wf_bump_own(&worker->counters.armed, 1);
@@ -67,9 +67,9 @@ void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadli
 /* False: it is closed. Under the wheel's lock. */
 static bool wake_locked(struct wf_limit *limit)
 {
-    uint8_t seen = wf_load_acq(&limit->state);
+    uint32_t seen = wf_load_acq(&limit->state);
     while (seen == WF_LIMIT_IDLE || seen == WF_LIMIT_ENDLESS) {
-        if (wf_cas_weak_acqrel(&limit->state, &seen, (uint8_t)WF_LIMIT_LIVE)) {
+        if (wf_solo_cas32(&limit->state, &seen, (uint32_t)WF_LIMIT_LIVE)) {
             return true;
         }
     }
@@ -101,16 +101,27 @@ void wf_limit_arm_idle(weft_task *self)
     }
 }
 
+/* Then it has never fired. False: its timer has been armed. */
+static inline bool close_unarmed(struct wf_limit *limit)
+{
+    uint32_t seen = wf_load_acq(&limit->state);
+    while (seen != WF_LIMIT_LIVE) {
+        if (wf_solo_cas32(&limit->state, &seen, (uint32_t)WF_LIMIT_CLOSED)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void wf_limit_close(struct wf_limit *limit)
 {
-    if (wf_load_acq(&limit->state) != WF_LIMIT_LIVE &&
-        wf_swap_acqrel(&limit->state, (uint8_t)WF_LIMIT_CLOSED) != WF_LIMIT_LIVE) {
+    if (close_unarmed(limit)) {
         wf_store_rel(&limit->scope->phase, WF_SCOPE_FINISHED);
         return;
     }
     struct wf_wheel *wheel = limit->timer.wheel;
     wf_lock(&wheel->lock);
-    wf_store_rel(&limit->state, (uint8_t)WF_LIMIT_CLOSED);
+    wf_store_rel(&limit->state, (uint32_t)WF_LIMIT_CLOSED);
     (void)wf_timer_disarm_locked(&limit->timer);
     if (wf_load_rlx(&limit->scope->phase) == WF_SCOPE_ACTIVE) {
         wf_store_rel(&limit->scope->phase, WF_SCOPE_FINISHED);
@@ -178,11 +189,16 @@ int weft_timeout_enter_at(weft_timeout *scope, int64_t deadline_ns)
 
 intptr_t weft_timeout_leave(weft_timeout *scope, intptr_t rc)
 {
-    const weft_task *self = wf_door_running(wf_here());
+    weft_task *self = wf_door_running(wf_here());
     struct wf_timeout *timeout = inside(scope);
     if (__builtin_expect(self == NULL || scope == NULL || self->scope != &timeout->scope, 0)) {
         int error = 0;
         return wf_fiber_worker(&error) == NULL ? error : -EINVAL;
+    }
+    if (WF_LIKELY(close_unarmed(&timeout->limit))) {
+        wf_store_rel(&timeout->scope.phase, WF_SCOPE_FINISHED);
+        self->scope = timeout->scope.outer;
+        return rc;
     }
     wf_limit_close(&timeout->limit);
     return wf_scope_close(&timeout->scope, rc, -ETIMEDOUT);
