@@ -45,6 +45,19 @@ CHAPTERS = [
          "queue_pingpong", "queue_pingpong_across", "queue_4x4", "queue_4x1", "select_2", "select_16"],
     ),
     (
+        "Meetings",
+        "meet",
+        "Tasks that do next to nothing between two meetings, at a lock, a barrier or queues: does a second worker slow them "
+        "down? Then one chain of tasks, and a pipeline whose five stages of 0.3 us are work enough for two.",
+        ["meet_table", "meet_barrier", "meet_fan_out", "meet_pool", "meet_chain", "meet_pipeline"],
+    ),
+    (
+        "Streams",
+        "streams",
+        "Lines of a stream that are in its buffer, or fit into it; `beside it` are the same bytes by memchr and memcpy.",
+        ["lines_read", "lines_written", "lines_answered"],
+    ),
+    (
         "Time",
         "time",
         "Timers that are armed and taken back, limits around calls, and how late ten thousand sleeps end.",
