@@ -245,10 +245,27 @@ static intptr_t listeners_are_replaced(void *arg)
     return weft_close(listener.fd);
 }
 
+/* Likewise, and the number is that of something that takes no connections. */
+static intptr_t listeners_are_gone(void *arg)
+{
+    int peer;
+    struct listener listener;
+    (void)arg;
+    open_listener(&listener, SOCK_NONBLOCK, 8);
+    dial_many(&listener, &peer, 1);
+    accept_many(listener.fd, 1);
+    int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    wt_check(datagrams >= 0 && dup2(datagrams, listener.fd) == listener.fd);
+    wt_check(weft_within(10 * WEFT_S, weft_accept(listener.fd, NULL, NULL)) == -EOPNOTSUPP);
+    wt_check(weft_close(peer) == 0 && weft_close(datagrams) == 0);
+    return weft_close(listener.fd);
+}
+
 Test(connect, listeners_change_in_bursts, .timeout = 20)
 {
     RUN(listeners_change_in_bursts, NULL, &one_worker);
     RUN(listeners_are_replaced, NULL, &one_worker);
+    RUN(listeners_are_gone, NULL, &one_worker);
 }
 
 /* ---- what is known of an accepted connection ---- */

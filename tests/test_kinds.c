@@ -219,6 +219,41 @@ Test(kinds, urgent_local_data, .timeout = 60)
     RUN(urgent_local_data, NULL, &one_worker);
 }
 
+/* Nobody has looked at events since the mark came, and then it is taken: no event will tell of it. */
+static intptr_t urgent_unseen(void *arg)
+{
+    int fds[2];
+    char got[64];
+    bool is_local = arg != NULL;
+    if (is_local) {
+        make_pair(fds, SOCK_STREAM | SOCK_NONBLOCK);
+    } else {
+        tcp_pair(fds);
+    }
+    for (int i = 0; i < 3; i++) { /* it is registered, and known to be what it is */
+        wt_check(weft_within(WEFT_MS, weft_read(fds[0], got, sizeof got)) == -ETIMEDOUT);
+        wt_check(weft_send(fds[1], "abc", 3, 0) == 3);
+        wt_check(weft_within(10 * WEFT_S, weft_read(fds[0], got, sizeof got)) == 3);
+    }
+    wt_check(send(fds[1], "abc", 3, 0) == 3);
+    if (send(fds[1], "x", 1, MSG_OOB) == 1) {
+        wt_check(send(fds[1], "def", 3, 0) == 3);
+        wt_check(weft_within(10 * WEFT_S, weft_recv(fds[0], got, 1, MSG_OOB)) == 1);
+        wt_check(weft_sleep(WEFT_MS) == 0); /* its event is fetched, if it has not been */
+        wt_check(weft_within(10 * WEFT_S, weft_read(fds[0], got, sizeof got)) == 3);
+        wt_check(weft_within(10 * WEFT_S, weft_read(fds[0], got, sizeof got)) == 3);
+        wt_check(got[0] == 'd');
+    }
+    close_both(fds);
+    return 0;
+}
+
+Test(kinds, urgent_unseen, .timeout = 60)
+{
+    RUN(urgent_unseen, (void *)(uintptr_t)1, &one_worker);
+    RUN(urgent_unseen, NULL, &one_worker);
+}
+
 /* Bytes that come in parts while they are read, by two tasks: none is lost, and the end is seen. */
 struct flow {
     int fd;

@@ -441,6 +441,12 @@ static intptr_t use_zeroed(void *arg)
     wt_check(weft_stream_write(&zeroed, "x", 1) == -EBADF);
     wt_check(weft_stream_flush(&zeroed) == -EBADF);
     wt_check(weft_stream_shut(&zeroed) == -EBADF);
+    for (int i = 0; i < 200; i++) { /* long enough for a side to become the task's */
+        wt_check(weft_stream_skip(&zeroed, 0) == -EBADF);
+        wt_check(weft_stream_unwrite(&zeroed, 0) == -EBADF);
+    }
+    wt_check(weft_stream_read(&zeroed, line, 1) == -EBADF);
+    wt_check(weft_stream_write(&zeroed, "x", 1) == -EBADF);
     weft_stream_close(&zeroed);
     return 0;
 }

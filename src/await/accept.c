@@ -141,7 +141,7 @@ static int accept_begun(const struct wf_io *io, const struct peer *peer, int *ki
     }
     int rc = accept_seen(io, peer);
     wf_unlock(wf_fd_accept_guard());
-    if (rc == -EAGAIN && wf_uring_is_here()) {
+    if (rc == -EAGAIN) { /* before a wait: what is it? The number may be another's by now */
         *kind = find_kind(io->fd);
         rc = *kind < 0 ? *kind : rc;
     }

@@ -42,9 +42,9 @@ WF_ATTEMPT ssize_t try_recvfrom(const struct wf_io_call *call)
 WF_ATTEMPT ssize_t try_sendto(const struct wf_io_call *call)
 {
     const struct msghdr *message = call->out;
-    const struct sockaddr *address = message->msg_namelen > 0 ? message->msg_name : NULL;
-    ssize_t n = sendto(call->fd, message->msg_iov->iov_base, message->msg_iov->iov_len,
-                       call->flags | MSG_DONTWAIT | MSG_NOSIGNAL, address, message->msg_namelen);
+    ssize_t n =
+        sendto(call->fd, message->msg_iov->iov_base, message->msg_iov->iov_len,
+               call->flags | MSG_DONTWAIT | MSG_NOSIGNAL, message->msg_name, message->msg_namelen);
     return n >= 0 ? n : -errno;
 }
 
@@ -230,6 +230,9 @@ static ssize_t receive_message(int fd, struct msghdr *message, int flags, const 
     }
     if (rc < 0) {
         return rc;
+    }
+    if ((flags & MSG_OOB) != 0) {
+        wf_fd_note_urgent(io.record);
     }
     ssize_t n = move(&io, &call, WF_FD_READ, attempt);
     if (n >= 0) {

@@ -185,6 +185,9 @@ ssize_t wf_receive(const struct wf_io *io, const struct wf_io_call *call)
     if ((call->flags & MSG_ERRQUEUE) != 0) {
         return wf_io_run_by_events(io, WF_FD_READ, call, try_recv);
     }
+    if ((call->flags & MSG_OOB) != 0) {
+        wf_fd_note_urgent(io->record);
+    }
     for (;;) {
         uint64_t stamp;
         bool is_all;

@@ -47,6 +47,9 @@ void wf_stream_leave_slowly(struct wf_stream *s, struct wf_side *side)
 /* Who was about to enter, and did not, may have been seen to be inside, too. */
 int wf_stream_hold_slowly(struct wf_stream *s, struct wf_side *side)
 {
+    if (s->transport == NULL) { /* zeroed memory was never opened, and its sides are nobody's */
+        return -EBADF;
+    }
     int rc = wf_side_enter(side, wf_self_on(wf_here()));
     if (wf_stream_is_closed(s)) {
         if (rc < 0) {
@@ -68,9 +71,8 @@ int wf_stream_pass(struct wf_stream *s, struct wf_side *side, const char *call)
 int wf_stream_enter_slowly(struct wf_stream *s, struct wf_side *side, const char *call)
 {
     int rc = 0;
-    const struct wf_worker *worker = wf_fiber_worker(&rc);
-    if (worker == NULL || s->transport == NULL) { /* zeroed memory was never opened */
-        return worker == NULL ? rc : -EBADF;
+    if (wf_fiber_worker(&rc) == NULL) {
+        return rc;
     }
     rc = wf_stream_hold_slowly(s, side);
     return rc < 0 ? rc : wf_stream_pass(s, side, call);

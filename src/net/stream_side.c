@@ -61,16 +61,26 @@ static bool take_over(struct wf_side *side, uintptr_t owner, int *rc)
     return true;
 }
 
+/* Who is stopping waits for its owner at most, and for him only while he is entering. */
+static uintptr_t holder_of(struct wf_side *side)
+{
+    uintptr_t holder;
+    for (int i = 0; (holder = wf_load_acq(&side->holder)) == WF_SIDE_STOPPING; i++) {
+        wf_let_others(i);
+    }
+    return holder;
+}
+
 int wf_side_enter(struct wf_side *side, const weft_task *self)
 {
     for (;;) {
         int rc = 0;
-        uintptr_t holder = wf_load_acq(&side->holder);
+        uintptr_t holder = holder_of(side);
         if (holder == WF_SIDE_FREE) {
             if (take(side, self)) {
                 return 0;
             }
-        } else if (holder <= WF_SIDE_STOPPING) {
+        } else if (holder == WF_SIDE_TAKEN) {
             return -EBUSY;
         } else if (holder != (uintptr_t)self) {
             if (take_over(side, holder, &rc)) {

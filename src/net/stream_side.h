@@ -14,8 +14,8 @@
  *       processors in between, and looks at `mine`. If the fence comes before the look at the name, that finds the name
  *       gone, and the task goes the long way. If it comes after, ENTERING or INSIDE is seen. ENTERING is waited
  *       for: it lasts for some instructions. INSIDE is an honest -EBUSY, and the name is put back.
- *       Whoever finds STOPPING or TAKEN is told -EBUSY: at that moment either somebody is inside, or the one who
- *       is stopping will be.
+ *       Whoever finds TAKEN is told -EBUSY: somebody is inside. STOPPING is waited for: who is stopping may find that the
+ *       task was inside and give up, and that task may have left since and come again.
  * Data: what the side guards is handed on by release and acquire: by `holder` between those who take it, by `mine` from the
  *       task to whoever stops it. A task and one that is made later in the same memory are the same here; the
  *       second comes after the first.

@@ -391,6 +391,13 @@ void wf_fd_keep_nature(struct wf_fd *record, uint64_t stamp, uint8_t nature)
     wf_unlock(&record->lock);
 }
 
+void wf_fd_note_urgent(struct wf_fd *record)
+{
+    wf_lock(&record->lock);
+    wf_store_rlx(&record->seen, (uint8_t)(wf_load_rlx(&record->seen) | (unsigned)WF_FD_URGENT));
+    wf_unlock(&record->lock);
+}
+
 void wf_fd_renew(struct wf_fd *record)
 {
     wf_lock(&record->lock);

@@ -303,6 +303,10 @@ void wf_fd_unwatch(struct wf_fd *record, struct wf_fd_watch *watch);
  * one: WF_FD_IS_*. */
 void wf_fd_wipe(struct wf_fd *record, uint8_t nature, struct wf_later *later);
 
+/* Urgent data is about to be read. Its event, if that has not been fetched, will not tell of it any more; but its mark still
+ * ends a read. */
+void wf_fd_note_urgent(struct wf_fd *record);
+
 /* Remembers its nature, beside what is known: WF_FD_IS_*. Unless it has been closed since `stamp`. */
 void wf_fd_keep_nature(struct wf_fd *record, uint64_t stamp, uint8_t nature);
 

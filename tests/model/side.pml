@@ -146,7 +146,8 @@ inline enter(me)
         holder = LOAD(me, HOLDER);
         if
         :: holder == FREE -> swap_holder(me, FREE, TAKEN); rc = (is_same -> 1 : 0)
-        :: holder == TAKEN || holder == STOPPING -> rc = 2
+        :: holder == TAKEN -> rc = 2
+        :: holder == STOPPING -> LOAD(me, HOLDER) != STOPPING
         :: holder > STOPPING && holder != NAME(me) -> take_over(me)
         :: holder == NAME(me) ->
             store(me, MINE, ENTERING);
