@@ -97,7 +97,8 @@ CHAPTERS = [
 WHY = {
     ("timeout_return", "libuv"): "one timer of one loop in an empty heap, without a lock: nothing else is armed",
     ("timeout_ready", "tokio"): "it polls the call first and arms no timer when the call is ready",
-    ("meet_table", "go"): "here the lock goes to whoever has waited longest; once tasks of two workers have met at it, each use is a hand-over",
+    ("meet_table", "go"): "here the lock goes to whoever has waited longest; once tasks of two workers have met at it, "
+    "each use is a hand-over",
     ("mutex_free", "go"): "its lock is one CAS there and one addition back, and nobody can be cancelled in it",
     ("parked.each", "go"): "its stacks begin with 2 KiB and are moved when they grow, which C can't do",
     ("parked.each", "tokio"): "its tasks have no stack: what lives across an await lies in a record",
