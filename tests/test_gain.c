@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_gain.c - whether a thief leaves others alone, and for how long; of workers that do not run. */
+/* test_gain.c - whether a thief leaves others alone, and for how long, and how often a worker lingers before it sleeps; of
+ * workers that do not run. */
 #include "sched/gain.h"
+#include "sched/park.h"
 #include "sched/runtime.h"
 #include "weft_test.h"
 
@@ -190,4 +192,33 @@ Test(gain, who_was_woken_for_nothing_waits_once, .init = make_world, .fini = unm
     thief->gain.is_futile = true;
     (void)wf_idle_sleep(&runtime.idle, owner->index, false);
     cr_assert(!wf_gain_wait_more(thief), "not where all others sleep");
+}
+
+/* Before how many of so many sleeps does it linger, where nothing comes? */
+static int count_lingers(int sleeps)
+{
+    int count = 0;
+    for (int i = 0; i < sleeps; i++) {
+        uint8_t before = thief->naps;
+        cr_assert(!wf_linger(thief));
+        count += thief->naps != before + 1 ? 1 : 0;
+    }
+    return count;
+}
+
+Test(linger, what_never_pays_is_tried_less_and_less, .init = make_world, .fini = unmake_world)
+{
+    wf_linger_init(thief);
+    while (thief->linger_ns != 0) {
+        cr_assert(!wf_linger(thief), "half as long each time");
+    }
+    cr_assert_eq(count_lingers(4), 1);
+    cr_assert_eq(count_lingers(8), 1);
+    cr_assert_eq(count_lingers(16 + 32 + 64 + 128), 4);
+    cr_assert_eq(count_lingers(1280), 10);
+    cr_assert(wf_deque_push(&owner->woken, 64));
+    thief->naps = UINT8_MAX - 1;
+    cr_assert(wf_linger(thief));
+    cr_assert_gt(thief->linger_ns, 0, "it has paid");
+    cr_assert(wf_linger(thief));
 }

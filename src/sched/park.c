@@ -32,6 +32,13 @@ enum { LINGER_MIN_NS = 2000, LINGER_LOOKS = 2 };
 /* Of how many sleeps one tries to linger where that has been worth nothing: after it was, and at most. */
 enum { TRY_SOON = 4, TRY_LATE = 128 };
 
+void wf_linger_init(struct wf_worker *worker)
+{
+    worker->linger_ns = WF_LINGER_NS;
+    worker->naps = 0;
+    worker->naps_most = TRY_SOON;
+}
+
 /* Is there work where a thief may take it, or for the ring? A few workers each time, by turns. */
 static bool is_work_about(struct wf_worker *worker, uint32_t *next)
 {
@@ -103,8 +110,7 @@ static bool must_try(struct wf_worker *worker)
 static void note_linger(struct wf_worker *worker, bool has_paid)
 {
     if (has_paid) {
-        worker->linger_ns = WF_LINGER_NS;
-        worker->naps_most = TRY_SOON;
+        wf_linger_init(worker);
     } else {
         uint32_t less = worker->linger_ns / 2;
         worker->linger_ns = less >= LINGER_MIN_NS ? less : 0;

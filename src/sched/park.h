@@ -13,6 +13,9 @@
 /* How long a worker stays awake at most before it sleeps, and how long a new one does. */
 enum { WF_LINGER_NS = 50000, WF_MAIL_NS = 2000 };
 
+/* A worker that has never slept, or has just found that staying awake pays. */
+void wf_linger_init(struct wf_worker *worker);
+
 /* Waits awake for a moment, if that has paid lately. True: there is something to do, somewhere. */
 bool wf_linger(struct wf_worker *worker);
 

@@ -39,7 +39,7 @@ static int open_worker(weft_runtime *runtime, uint32_t index)
     worker->until_poll = 1;
     worker->stretch = WF_POLL_TURNS;
     wf_gain_init(&worker->gain);
-    worker->linger_ns = WF_LINGER_NS;
+    wf_linger_init(worker);
     worker->is_alone = runtime->idle.worker_count == 1;
     bool is_open = !runtime->options.simulate && wf_load_rlx(&runtime->idle.is_asymmetric) != 0;
     wf_store_rlx(&worker->is_open, is_open ? 1U : 0U);
