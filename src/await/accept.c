@@ -132,7 +132,7 @@ static int accept_asked(const struct wf_io *io, const struct peer *peer, int *ki
     return rc;
 }
 
-/* Where it says -EAGAIN and there is a ring, `kind` is what the listener has just been. The guard is not waited for
+/* Where it says -EAGAIN, `kind` is what the listener has just been. The guard is not waited for
  * where asking for the flag does as well. */
 static int accept_begun(const struct wf_io *io, const struct peer *peer, int *kind)
 {
