@@ -3,9 +3,12 @@
  *
  * The model keeps deadline and order of arming of every timer. After each look at the wheel it says
  * what must have fired, what may not have fired yet, and in which order. */
+#include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 
-#include "timer/wheel.h"
+#include "forbid.h"
+#include "timer/wheel_inside.h"
 #include "weft_test.h"
 
 enum { TIMERS = 256 };
@@ -46,7 +49,7 @@ static void on_fire(struct wf_timer *timer, void *context)
     wt_check(context == &now_ns);
     wt_check(m->is_armed);
     wt_check(m->deadline_ns <= now_ns); /* never early */
-    wt_check(!timer->is_armed);
+    wt_check(!wf_timer_is_armed(timer));
     if (last_fired != NULL) {
         wt_check(last_fired->deadline_ns < m->deadline_ns ||
                  (last_fired->deadline_ns == m->deadline_ns && last_fired->number < m->number));
@@ -62,6 +65,7 @@ static void open_wheel(int64_t start_ns, bool is_exact)
     now_ns = start_ns;
     numbers = 0;
     memset(models, 0, sizeof models);
+    wf_wheel_destroy(&wheel); /* of the run before */
     wf_wheel_init(&wheel, now_ns, is_exact);
     for (int i = 0; i < TIMERS; i++) {
         wf_timer_init(&models[i].timer, &wheel, on_fire);
@@ -412,6 +416,56 @@ Test(wheel, plans_against_the_model)
         expire(plan.next_ns > now_ns ? plan.next_ns : now_ns);
         cr_assert(fired_now > 0 || plan.next_ns < first_ns);
     }
+}
+
+/* ---- where entries lie ---- */
+
+static int count_own(void)
+{
+    int count = 0;
+
+    for (int i = 0; i < TIMERS; i++) {
+        count += models[i].timer.entry == &models[i].timer.own;
+    }
+    return count;
+}
+
+static void arm_all(void)
+{
+    for (int i = 0; i < TIMERS; i++) {
+        arm(&models[i], now_ns + (int64_t)(i + 1) * 1000000);
+    }
+}
+
+Test(wheel, many_timers_lie_in_entries_that_are_used_again)
+{
+    open_wheel(0, false);
+    for (int round = 0; round < 100; round++) {
+        arm_all();
+        cr_assert_eq(count_own(), WF_WHEEL_FEW);
+        for (int i = 0; i < TIMERS; i++) {
+            disarm(&models[(i * 7 + round) % TIMERS]);
+        }
+        cr_assert_eq(wheel.pending, 0U);
+    }
+    cr_assert_leq(wheel.fresh_from, TIMERS, "of one piece");
+    arm_all();
+    expire(now_ns + DAY_NS);
+    cr_assert_eq(fired_now, (uint32_t)TIMERS);
+    wf_wheel_destroy(&wheel);
+}
+
+Test(wheel, without_memory_timers_lie_in_their_own)
+{
+    if (wt_is_emulated() || !wt_forbid(SYS_mmap, ENOMEM)) {
+        wt_skip("no system call can be forbidden here");
+    }
+    open_wheel(0, false);
+    arm_all();
+    cr_assert_eq(count_own(), TIMERS);
+    disarm(&models[100]);
+    expire(now_ns + DAY_NS);
+    cr_assert_eq(fired_now, (uint32_t)TIMERS - 1);
 }
 
 /* ---- arming and disarming from within a callback's lock is for wf_timer_arm_locked ---- */

@@ -134,7 +134,7 @@ static void check_one(struct wf_limit *limit, int64_t now_ns, struct wf_later *l
 {
     struct wf_wheel *wheel = limit->timer.wheel;
     wf_lock(&wheel->lock);
-    bool is_set = limit->timer.is_armed || wf_load_rlx(&limit->state) == WF_LIMIT_IDLE;
+    bool is_set = wf_timer_is_armed(&limit->timer) || wf_load_rlx(&limit->state) == WF_LIMIT_IDLE;
     if (is_set && limit->timer.deadline_ns <= now_ns && wake_locked(limit)) {
         (void)wf_timer_disarm_locked(&limit->timer);
         wf_scope_fire(limit->scope, later);

@@ -24,6 +24,7 @@ static void close_worker(struct wf_worker *worker)
     wf_stack_cache_close(&worker->stacks);
     wf_deque_destroy(&worker->deque);
     wf_deque_destroy(&worker->woken);
+    wf_wheel_destroy(&worker->wheel);
 }
 
 static int open_worker(weft_runtime *runtime, uint32_t index)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* wheel.c - filing, cascading, firing.
+/* wheel.c - filing, arming and disarming.
  *
  * A timer's tick differs from the wheel's in some bits; the highest group of six that differs is its
  * level, the group's value its slot. So everything in a lower level comes before everything in a
@@ -22,6 +22,9 @@ void wf_wheel_init(struct wf_wheel *wheel, int64_t now_ns, bool is_exact)
     wf_store_rlx(&wheel->next_ns, WF_FOREVER);
     wf_list_init(&wheel->due);
     wf_list_init(&wheel->soon);
+    wheel->spare = NULL;
+    wheel->pieces = NULL;
+    wheel->fresh_from = 0;
     for (int level = 0; level < WF_WHEEL_LEVELS; level++) {
         wheel->occupied[level] = 0;
         for (int slot = 0; slot < WF_WHEEL_SLOTS; slot++) {
@@ -41,10 +44,9 @@ static uint64_t tick_of(const struct wf_wheel *wheel, int64_t deadline_ns)
     return ((uint64_t)deadline_ns + up) >> WF_TICK_SHIFT;
 }
 
-/* Returns when to look into its slot: when it is due, or at the tick at which a higher level's slot begins. */
-static int64_t file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
+int64_t wf_wheel_file(struct wf_wheel *wheel, struct wf_timer_entry *entry)
 {
-    uint64_t tick = tick_of(wheel, timer->deadline_ns);
+    uint64_t tick = tick_of(wheel, entry->deadline_ns);
     if (tick < wheel->tick) {
         tick = wheel->tick;
     }
@@ -60,10 +62,10 @@ static int64_t file_timer(struct wf_wheel *wheel, struct wf_timer *timer)
         begin = now + (ahead < WF_WHEEL_SLOTS ? ahead : WF_WHEEL_SLOTS - 1);
     }
     unsigned slot = (unsigned)begin & (WF_WHEEL_SLOTS - 1);
-    wf_list_push(&wheel->slots[level][slot], &timer->link);
+    wf_list_push(&wheel->slots[level][slot], &entry->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
     begin <<= level * WF_LEVEL_BITS;
-    return level == 0 ? timer->deadline_ns
+    return level == 0 ? entry->deadline_ns
                       : wf_wheel_time_of(begin > wheel->tick ? begin : wheel->tick);
 }
 
@@ -80,8 +82,8 @@ static int64_t earliest_in(const struct wf_list *slot, int most)
         if (most-- == 0) {
             return WF_FOREVER;
         }
-        const struct wf_timer *timer = WF_CONTAINER(l, const struct wf_timer, link);
-        earliest = timer->deadline_ns < earliest ? timer->deadline_ns : earliest;
+        int64_t deadline_ns = wf_wheel_entry(l)->deadline_ns;
+        earliest = deadline_ns < earliest ? deadline_ns : earliest;
     }
     return earliest;
 }
@@ -123,10 +125,10 @@ void wf_wheel_publish(struct wf_wheel *wheel)
 /* Takes an armed timer out of its slot. */
 static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
 {
-    struct wf_list *slot = timer->link.next;
-    wf_list_remove(&timer->link);
-    timer->is_armed = false;
-    wheel->pending--;
+    struct wf_list *link = &timer->entry->link;
+    struct wf_list *slot = link->next;
+    wf_list_remove(link);
+    wf_wheel_give_entry(wheel, timer);
     if (!wf_list_is_empty(slot) || slot == &wheel->due || slot == &wheel->soon) {
         return;
     }
@@ -148,7 +150,7 @@ void wf_wheel_take_out(struct wf_wheel *wheel, struct wf_timer *timer)
 bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
 {
     struct wf_wheel *wheel = timer->wheel;
-    if (timer->is_armed) {
+    if (wf_timer_is_armed(timer)) {
         wf_wheel_take_out(wheel, timer);
     }
     if (deadline_ns == WF_FOREVER) {
@@ -156,9 +158,7 @@ bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
     }
     timer->deadline_ns = deadline_ns;
     timer->number = wheel->number++;
-    timer->is_armed = true;
-    wheel->pending++;
-    int64_t look_ns = file_timer(wheel, timer);
+    int64_t look_ns = wf_wheel_file(wheel, wf_wheel_take_entry(wheel, timer));
     bool is_earliest = deadline_ns < wf_load_rlx(&wheel->next_ns);
     if (is_earliest) {
         /* The time published so far is no later than any other's, so this one's is the next. */
@@ -177,7 +177,7 @@ bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns)
 
 bool wf_timer_disarm_locked(struct wf_timer *timer)
 {
-    bool was_armed = timer->is_armed;
+    bool was_armed = wf_timer_is_armed(timer);
     if (was_armed) {
         wf_wheel_take_out(timer->wheel, timer);
     }
@@ -190,145 +190,4 @@ bool wf_timer_disarm(struct wf_timer *timer)
     bool was_armed = wf_timer_disarm_locked(timer);
     wf_unlock(&timer->wheel->lock);
     return was_armed;
-}
-
-/* ---- due timers, sorted ---- */
-
-static bool is_before(const struct wf_timer *a, const struct wf_timer *b)
-{
-    return a->deadline_ns != b->deadline_ns ? a->deadline_ns < b->deadline_ns
-                                            : a->number < b->number;
-}
-
-/* Merges two sorted chains linked by link.next and ended by NULL. */
-static struct wf_list *merge(struct wf_list *a, struct wf_list *b)
-{
-    struct wf_list *first = NULL;
-    struct wf_list **tail = &first;
-    while (a != NULL && b != NULL) {
-        bool take_a = !is_before(WF_CONTAINER(b, struct wf_timer, link),
-                                 WF_CONTAINER(a, struct wf_timer, link));
-        struct wf_list **from = take_a ? &a : &b;
-        *tail = *from;
-        tail = &(*from)->next;
-        *from = (*from)->next;
-    }
-    *tail = a != NULL ? a : b;
-    return first;
-}
-
-/* Bottom-up merge sort: bins[i] holds a sorted chain of 2^i timers. Leaves a chain, no ring. */
-static struct wf_list *sort_due(struct wf_list *due)
-{
-    struct wf_list *bins[40] = {NULL};
-    due->prev->next = NULL;
-    for (struct wf_list *next, *node = due->next; node != NULL && node != due; node = next) {
-        next = node->next;
-        node->next = NULL;
-        int i = 0;
-        for (; bins[i] != NULL; i++) {
-            node = merge(bins[i], node);
-            bins[i] = NULL;
-        }
-        bins[i] = node;
-    }
-    struct wf_list *sorted = NULL;
-    for (int i = 0; i < 40; i++) {
-        sorted = merge(bins[i], sorted);
-    }
-    return sorted;
-}
-
-/* Empties one slot: due timers go to `due`, the others are filed again. Returns false when nothing of
- * an exact wheel's current slot was due yet. */
-static bool empty_slot(struct wf_wheel *wheel, const struct wf_due_slot *at, int64_t now_ns,
-                       struct wf_list *due)
-{
-    struct wf_list moved;
-    wf_list_init(&moved);
-    wf_list_splice(&moved, &wheel->slots[at->level][at->slot]);
-    wheel->occupied[at->level] &= ~(UINT64_C(1) << at->slot);
-    bool progress = at->level > 0;
-    while (!wf_list_is_empty(&moved)) {
-        struct wf_timer *timer = WF_CONTAINER(moved.next, struct wf_timer, link);
-        wf_list_remove(&timer->link);
-        if (timer->deadline_ns <= now_ns) {
-            wf_list_push(due, &timer->link);
-            progress = true;
-        } else {
-            (void)file_timer(wheel, timer);
-        }
-    }
-    return progress;
-}
-
-/* Of a tick that is not over: what is due already. It is in the lowest level, but at the end of a round. */
-static void collect_from_tick(struct wf_wheel *wheel, uint64_t tick, int64_t now_ns,
-                              struct wf_list *due)
-{
-    unsigned index = (unsigned)tick & (WF_WHEEL_SLOTS - 1);
-    struct wf_list *slot = &wheel->slots[0][index];
-    for (struct wf_list *next, *l = slot->next; l != slot; l = next) {
-        next = l->next;
-        if (WF_CONTAINER(l, struct wf_timer, link)->deadline_ns <= now_ns) {
-            wf_list_remove(l);
-            wf_list_push(due, l);
-        }
-    }
-    if (wf_list_is_empty(slot)) {
-        wheel->occupied[0] &= ~(UINT64_C(1) << index);
-    }
-}
-
-static void collect_due(struct wf_wheel *wheel, int64_t now_ns, struct wf_list *due)
-{
-    uint64_t now_tick = (uint64_t)now_ns >> WF_TICK_SHIFT;
-    struct wf_due_slot first;
-    while (first_slot(wheel, &first) && first.tick <= now_tick) {
-        wheel->tick = first.tick;
-        if (!empty_slot(wheel, &first, now_ns, due)) {
-            break;
-        }
-    }
-    if (now_tick > wheel->tick) {
-        wheel->tick = now_tick; /* every slot that begins before it is empty */
-    }
-    if (!wheel->is_exact) {
-        collect_from_tick(wheel, now_tick + 1, now_ns, due);
-    }
-}
-
-struct wf_list *wf_wheel_collect(struct wf_wheel *wheel, int64_t now_ns)
-{
-    struct wf_list due;
-    wf_list_init(&due);
-    collect_due(wheel, now_ns, &due);
-    return wf_list_is_empty(&due) ? NULL : sort_due(&due);
-}
-
-void wf_wheel_fire(struct wf_wheel *wheel, struct wf_timer *timer, void *context)
-{
-    wf_list_init(&timer->link);
-    timer->is_armed = false;
-    wheel->pending--;
-    timer->fire(timer, context);
-}
-
-uint32_t wf_wheel_expire(struct wf_wheel *wheel, int64_t now_ns, void *context)
-{
-    if (wf_wheel_next(wheel) > now_ns) {
-        return 0;
-    }
-    uint32_t fired = 0;
-    wf_lock(&wheel->lock);
-    struct wf_list *node = wf_wheel_collect(wheel, now_ns);
-    while (node != NULL) {
-        struct wf_timer *timer = WF_CONTAINER(node, struct wf_timer, link);
-        node = node->next;
-        fired++;
-        wf_wheel_fire(wheel, timer, context);
-    }
-    wf_wheel_publish(wheel);
-    wf_unlock(&wheel->lock);
-    return fired;
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* wheel_inside.h - what the files of the wheel share; nobody else includes it.
  *
- * wheel.c files, arms, disarms and fires; wheel_plan.c says when a sleeper does best to look; wheel_one.c fires one by one,
- * for simulations. All that is declared here is called under the wheel's lock.
+ * wheel.c files, arms and disarms; wheel_due.c fires; wheel_entries.c keeps entries; wheel_plan.c says when a
+ * sleeper does best to look; wheel_one.c fires one by one, for simulations. All that is declared here is called
+ * under the wheel's lock.
  */
 #ifndef WF_TIMER_WHEEL_INSIDE_H
 #define WF_TIMER_WHEEL_INSIDE_H
 
+#include "base/hint.h"
 #include "timer/wheel.h"
 
 enum { WF_LEVEL_BITS = 6 };
@@ -53,16 +55,60 @@ static inline bool wf_wheel_first_from(const struct wf_wheel *wheel, int level,
     return false;
 }
 
+static inline struct wf_timer_entry *wf_wheel_entry(const struct wf_list *link)
+{
+    return WF_CONTAINER(link, struct wf_timer_entry, link);
+}
+
+/* Up to so many timers lie in their own entries. */
+enum { WF_WHEEL_FEW = 64 };
+
+/* More free entries for `wheel->spare`, which has none; false: there is no memory. */
+bool wf_wheel_add_entries(struct wf_wheel *wheel);
+
+/* The timer's part of arming and of the end of it: which entry stands for it. */
+static inline struct wf_timer_entry *wf_wheel_take_entry(struct wf_wheel *wheel,
+                                                         struct wf_timer *timer)
+{
+    struct wf_timer_entry *entry = &timer->own;
+    if (wheel->pending >= WF_WHEEL_FEW && (wheel->spare != NULL || wf_wheel_add_entries(wheel))) {
+        entry = wheel->spare;
+        wheel->spare = entry->link.next != NULL ? wf_wheel_entry(entry->link.next) : NULL;
+        wf_fetch(wheel->spare);
+    }
+    wheel->pending++;
+    entry->deadline_ns = timer->deadline_ns;
+    entry->timer = timer;
+    timer->entry = entry;
+    return entry;
+}
+
+static inline void wf_wheel_give_entry(struct wf_wheel *wheel, struct wf_timer *timer)
+{
+    struct wf_timer_entry *entry = timer->entry;
+    timer->entry = NULL;
+    wheel->pending--;
+    if (entry != &timer->own) {
+        entry->link.next = wheel->spare != NULL ? &wheel->spare->link : NULL;
+        wheel->spare = entry;
+    }
+}
+
+/* Puts an entry into the slot of its deadline. Returns when to look into that: when the timer is due, or at the
+ * tick at which a higher level's slot begins. */
+int64_t wf_wheel_file(struct wf_wheel *wheel, struct wf_timer_entry *entry);
+
 /* Stores when to look next. */
 void wf_wheel_publish(struct wf_wheel *wheel);
 
 /* Takes an armed timer out of its slot; next_ns may then be early: whoever looks at that time publishes anew. */
 void wf_wheel_take_out(struct wf_wheel *wheel, struct wf_timer *timer);
 
-/* Takes out what is due: a chain in the order of firing, linked by link.next and ended by NULL. Each is still to be fired. */
+/* Takes out what is due: a chain of entries in the order of firing, linked by link.next and ended by NULL. Each is
+ * still to be fired. */
 struct wf_list *wf_wheel_collect(struct wf_wheel *wheel, int64_t now_ns);
 
-/* Calls back for a timer that is in no list. */
-void wf_wheel_fire(struct wf_wheel *wheel, struct wf_timer *timer, void *context);
+/* Calls back for an entry that is in no list. */
+void wf_wheel_fire(struct wf_wheel *wheel, struct wf_timer_entry *entry, void *context);
 
 #endif

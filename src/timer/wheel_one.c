@@ -25,8 +25,7 @@ uint32_t wf_wheel_due_together(const struct wf_wheel *wheel, uint32_t most)
     const struct wf_list *first = wheel->due.next;
     uint32_t count = 0;
     for (const struct wf_list *l = first; l != &wheel->due && count < most; l = l->next) {
-        if (WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns !=
-            WF_CONTAINER(first, const struct wf_timer, link)->deadline_ns) {
+        if (wf_wheel_entry(l)->deadline_ns != wf_wheel_entry(first)->deadline_ns) {
             break;
         }
         count++;
@@ -44,7 +43,7 @@ bool wf_wheel_fire_due(struct wf_wheel *wheel, uint32_t n, void *context)
     bool any = chosen != &wheel->due;
     if (any) {
         wf_list_remove(chosen);
-        wf_wheel_fire(wheel, WF_CONTAINER(chosen, struct wf_timer, link), context);
+        wf_wheel_fire(wheel, wf_wheel_entry(chosen), context);
     }
     wf_unlock(&wheel->lock);
     return any;
@@ -53,13 +52,11 @@ bool wf_wheel_fire_due(struct wf_wheel *wheel, uint32_t n, void *context)
 uint64_t wf_timer_arm_soon_locked(struct wf_timer *timer)
 {
     struct wf_wheel *wheel = timer->wheel;
-    if (timer->is_armed) {
+    if (wf_timer_is_armed(timer)) {
         wf_wheel_take_out(wheel, timer);
     }
     timer->number = wheel->number++;
-    timer->is_armed = true;
-    wheel->pending++;
-    wf_list_push(&wheel->soon, &timer->link);
+    wf_list_push(&wheel->soon, &wf_wheel_take_entry(wheel, timer)->link);
     return timer->number;
 }
 
@@ -67,12 +64,10 @@ bool wf_wheel_fire_soon(struct wf_wheel *wheel, uint64_t number, void *context)
 {
     wf_lock(&wheel->lock);
     struct wf_list *first = wheel->soon.next;
-    bool is_there =
-        first != &wheel->soon && WF_CONTAINER(first, struct wf_timer, link)->number == number;
+    bool is_there = first != &wheel->soon && wf_wheel_entry(first)->timer->number == number;
     if (is_there) {
-        struct wf_timer *timer = WF_CONTAINER(first, struct wf_timer, link);
-        wf_list_remove(&timer->link);
-        wf_wheel_fire(wheel, timer, context);
+        wf_list_remove(first);
+        wf_wheel_fire(wheel, wf_wheel_entry(first), context);
     }
     wf_unlock(&wheel->lock);
     return is_there;

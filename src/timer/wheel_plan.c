@@ -13,7 +13,7 @@ static int list_times(const struct wf_list *slot, int64_t *times, int most)
         if (count == most) {
             return most + 1;
         }
-        times[count++] = WF_CONTAINER(l, const struct wf_timer, link)->deadline_ns;
+        times[count++] = wf_wheel_entry(l)->deadline_ns;
     }
     return count;
 }
