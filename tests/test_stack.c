@@ -398,7 +398,7 @@ static void swing(struct wf_fiber **fibers, int count)
 /* What is needed again between two looks is no surplus, the rest is. */
 Test(stack, a_load_that_swings_keeps_its_stacks)
 {
-    enum { COUNT = 4000, KEPT = 3000 };
+    enum { COUNT = 12000, KEPT = 11000 };
     static struct wf_fiber *fibers[COUNT];
     int64_t now_ns = wf_monotonic_ns();
     if (wf_hook_keeps_pages()) {
@@ -424,10 +424,45 @@ Test(stack, a_load_that_swings_keeps_its_stacks)
     close_all();
 }
 
+/* Looks once more; what has become surplus goes. */
+static void look_once_more(void)
+{
+    int64_t now_ns = wf_stacks_trim_ns(&stacks);
+    cr_assert_neq(now_ns, WF_FOREVER, "another look is needed");
+    int64_t later_ns = wf_monotonic_ns() + 1000000000; /* than any time that trimming reads */
+    now_ns = now_ns > later_ns ? now_ns : later_ns;
+    while (wf_stacks_trim(&stacks, now_ns, 0)) {
+    }
+}
+
+/* A moderate load is given ten looks and more to come back, and no more than twenty. */
+Test(stack, a_reserve_stays_for_longer)
+{
+    enum { COUNT = 4000, LOOKS = 10 };
+    static struct wf_fiber *fibers[COUNT];
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
+    }
+    open_all();
+    for (int i = 0; i < 5; i++) {
+        swing(fibers, COUNT);
+        for (int look = 0; look < LOOKS; look++) {
+            look_once_more();
+        }
+    }
+    cr_assert_eq(count_stacks().decommitted, 0);
+    for (int look = 0; look < LOOKS; look++) {
+        look_once_more();
+    }
+    cr_assert_gt(count_stacks().decommitted, COUNT / 2);
+    let_time_pass();
+    close_all();
+}
+
 /* The busy have other things to do. */
 Test(stack, trimming_pauses)
 {
-    enum { COUNT = 4000, PAUSE = 1000 };
+    enum { COUNT = 10000, PAUSE = 1000 };
     static struct wf_fiber *fibers[COUNT];
     if (wf_hook_keeps_pages()) {
         wt_skip("pages stay under this tool");

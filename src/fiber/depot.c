@@ -3,8 +3,9 @@
  *
  * What: a free stack is dirty if it has pages. Stacks come back dirty, and nothing more happens then.
  *       Now and then somebody looks (trim.c): as many as have been free all the time since the look
- *       before are surplus, but for a floor, and their pages go, a slab at a time. So a load that
- *       swings faster than the looks come never trims, and after a burst only the floor remains.
+ *       before are surplus, but for a reserve, and after ten looks but for a floor. Their pages go, a slab
+ *       at a time. So a load that swings faster than the looks come never trims, one of moderate size
+ *       may swing ten times slower, and after a burst only the floor remains.
  *       A slab that is all free goes first, and is unmapped if there are many clean stacks already:
  *       their page tables cost half a kilobyte each. Taking prefers the slab that has fewest dirty
  *       stacks, so slabs fill up or run empty.
@@ -23,11 +24,13 @@
 
 enum { ALL_FREE = WF_STACK_GRADES - 1 }; /* the last grade of dirty slabs */
 
+enum { SLOW_LOOKS = 10 };
+
 const struct wf_stack_limits wf_stack_limits[WF_STACK_CLASSES] = {
-    {WF_STACK_CACHED, 1024, 4096}, /* 4 MiB if one page each, 2 MiB of page tables */
-    {16, 64, 256},
-    {4, 16, 64},
-    {2, 4, 16},
+    {WF_STACK_CACHED, 1024, 8192, 4096}, /* 4 and 32 MiB if one page each, 2 MiB of page tables */
+    {16, 64, 512, 256},
+    {4, 16, 128, 64},
+    {2, 4, 32, 16},
 };
 
 /* ---- which list a slab is in ---- */
@@ -152,10 +155,24 @@ static void unmap_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
     }
 }
 
+/* How many have been free for too long. */
+static uint64_t surplus_locked(struct wf_depot *depot)
+{
+    uint64_t excess = excess_locked(depot, depot->least_dirty);
+    uint64_t reserve = wf_stack_limits[depot->class_index].dirty_reserve;
+    uint64_t surplus = depot->least_dirty > reserve ? depot->least_dirty - reserve : 0;
+    depot->least_excess = excess < depot->least_excess ? excess : depot->least_excess;
+    if (++depot->looks % SLOW_LOOKS == 0) {
+        surplus = depot->least_excess > surplus ? depot->least_excess : surplus;
+        depot->least_excess = excess;
+    }
+    return surplus < excess ? surplus : excess;
+}
+
 bool wf_depot_look(struct wf_depot *depot)
 {
     wf_lock(&depot->lock);
-    depot->surplus = excess_locked(depot, depot->least_dirty);
+    depot->surplus = surplus_locked(depot);
     depot->least_dirty = depot->dirty_count;
     bool has_excess = excess_locked(depot, depot->dirty_count) > 0;
     wf_unlock(&depot->lock);
