@@ -182,7 +182,8 @@ static bool is_behind(struct wf_worker *worker)
 static int wait_in_ring(struct wf_worker *worker, int64_t now_ns, int64_t deadline_ns,
                         struct wf_later *later)
 {
-    struct wf_uring_limit limit = {now_ns, deadline_ns, worker->following_ns};
+    int64_t following_ns = wf_ahead_of(&worker->ahead, worker->following_ns);
+    struct wf_uring_limit limit = {now_ns, deadline_ns, following_ns};
     if (deadline_ns <= now_ns) {
         return wf_uring_look(worker->ring, later);
     }
@@ -252,16 +253,45 @@ static void sleep_on_futex(struct wf_worker *worker, int64_t deadline_ns)
     }
 }
 
+static void sleep_until(struct wf_worker *worker, int64_t alarm_ns, struct wf_later *later)
+{
+    if (worker->ring != NULL) {
+        sleep_in_ring(worker, alarm_ns, later);
+    } else if (wf_load_acq(&worker->parker) != NOTIFIED &&
+               wf_trylock(&worker->runtime->poll_lock)) {
+        sleep_in_poller(worker, alarm_ns, later);
+    } else {
+        sleep_on_futex(worker, alarm_ns);
+    }
+}
+
+/* Sleeps until the alarm, which is ahead of the deadline, and stays awake for the rest. */
+static void sleep_on_time(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
+{
+    int64_t alarm_ns = wf_ahead_of(&worker->ahead, deadline_ns);
+    bool has_slept = wf_monotonic_ns() < alarm_ns;
+    uint64_t events = wf_load_rlx(&worker->counters.events);
+    sleep_until(worker, alarm_ns, later);
+    int64_t now_ns = wf_monotonic_ns();
+    if (events != wf_load_rlx(&worker->counters.events) || now_ns < alarm_ns) {
+        return;
+    }
+    if (has_slept && wf_load_rlx(&worker->parker) != NOTIFIED) {
+        wf_ahead_note(&worker->ahead, now_ns - alarm_ns);
+    }
+    while (now_ns < deadline_ns && wf_load_rlx(&worker->parker) != NOTIFIED) {
+        wf_relax();
+        now_ns = wf_monotonic_ns();
+    }
+}
+
 void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     wf_bump_own(&worker->counters.sleeps, 1);
-    if (worker->ring != NULL) {
-        sleep_in_ring(worker, deadline_ns, later);
-    } else if (wf_load_acq(&worker->parker) != NOTIFIED &&
-               wf_trylock(&worker->runtime->poll_lock)) {
-        sleep_in_poller(worker, deadline_ns, later);
+    if (deadline_ns == WF_FOREVER) {
+        sleep_until(worker, WF_FOREVER, later);
     } else {
-        sleep_on_futex(worker, deadline_ns);
+        sleep_on_time(worker, deadline_ns, later);
     }
     if (wf_swap_acqrel(&worker->parker, (uint32_t)AWAKE) == NOTIFIED) {
         wf_bump_own(&worker->counters.woken, 1);

@@ -16,6 +16,7 @@
 #include "fiber/overflow.h"
 #include "fiber/stack.h"
 #include "queue/deque.h"
+#include "sched/ahead.h"
 #include "task/here.h"
 #include "task/slab.h"
 #include "task/wait.h"
@@ -136,6 +137,7 @@ struct wf_worker {
     uint8_t naps;    /* since it last stayed awake for a moment to see whether that pays, */
     uint8_t naps_most;  /* and after how many it does so again: see park.c */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
+    struct wf_ahead ahead;
     struct wf_gain gain;
     struct wf_sent sent; /* see sched.h */
 
