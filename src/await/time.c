@@ -44,14 +44,16 @@ static inline __attribute__((always_inline)) int sleep_until(int64_t deadline_ns
     if (WF_UNLIKELY(rc < 0)) {
         return rc;
     }
-    struct wf_wait wait;
-    struct wf_alarm alarm;
-    wf_wait_begin_here(&wait, self, WF_WAIT_SLEEP);
-    wf_alarm_set(&alarm, &wait, deadline_ns, WF_GRANTED);
-    if (wf_door_park_here(&wait, site) == WF_GRANTED) {
+    struct {
+        struct wf_wait wait; /* lower in the frame: sched/fetch.c */
+        struct wf_alarm alarm;
+    } at;
+    wf_wait_begin_here(&at.wait, self, WF_WAIT_SLEEP);
+    wf_alarm_set(&at.alarm, &at.wait, deadline_ns, WF_GRANTED);
+    if (wf_door_park_here(&at.wait, site) == WF_GRANTED) {
         return wf_go_return(0, site); /* by the alarm, which does not touch itself after that */
     }
-    wf_alarm_clear(&alarm);
+    wf_alarm_clear(&at.alarm);
     return -ECANCELED;
 }
 

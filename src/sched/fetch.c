@@ -14,7 +14,9 @@
  */
 #include "sched/ready.h"
 
-enum { RECORD_LINES = 3, FRAME_LINES = 9, BELOW_WAIT = 192 };
+/* Of a fiber the descriptor, and what lies above what its task has called, are not needed with the frames: two lines.
+ * Awaiting calls put the wait low in their frames (struct wf_seat). */
+enum { LINE_BYTES = 64, RECORD_LINES = 3, FRAME_LINES = 8, BELOW_WAIT = 128 };
 
 /* How many entries ahead: the records (WF_FETCH_AHEAD), then the descriptors, BATCH together, then the frames. */
 enum { BATCH = 8, FRAMES_AT = 3, FIBERS_AT = FRAMES_AT + BATCH };
@@ -26,12 +28,24 @@ static inline weft_task *task_at(struct wf_deque *lane, uint64_t at)
     return wf_token_task(wf_deque_at(lane, at));
 }
 
+/* What is touched of a task's frames from its wait to its end. */
+static inline void fetch_frames(weft_task *task)
+{
+    uintptr_t wait = (uintptr_t)wf_load_rlx(&task->wait);
+    uintptr_t top = (uintptr_t)wf_load_rlx(&task->fiber) - LINE_BYTES;
+    if (wait == 0) {
+        return; /* it yields, or a thief has it */
+    }
+    uintptr_t line = wait - BELOW_WAIT;
+    for (unsigned i = 0; i < FRAME_LINES && line < top; i++) {
+        wf_fetch((const void *)line);
+        line += LINE_BYTES;
+    }
+}
+
 void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
 {
-    const char *wait = (const char *)wf_load_rlx(&task_at(lane, at + FRAMES_AT)->wait);
-    if (wait != NULL) { /* else it yields, or a thief has it */
-        wf_fetch_lines(wait - BELOW_WAIT, FRAME_LINES);
-    }
+    fetch_frames(task_at(lane, at + FRAMES_AT));
     if (at % BATCH == 0) {
         for (uint64_t i = 0; i < BATCH; i++) {
             wf_fetch(wf_load_rlx(&task_at(lane, at + FIBERS_AT + i)->fiber));

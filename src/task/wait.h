@@ -73,6 +73,8 @@ struct wf_wait {
     /* The wait was decided before the fiber was off its stack: the waker may still hold its source's
      * lock. Written by the worker that left the fiber, read by the task. */
     bool was_early;
+    /* For hand_on: how many requests it is about, those from before the wait included. */
+    uint32_t taken;
     /* Of a wait in several sources (weft_select): by which waiter it was granted. Whoever claimed it
      * writes, before its source's lock is given back; the task reads it when it runs again, and if that
      * was early, after it has had the locks. */
@@ -84,8 +86,6 @@ struct wf_wait {
      * each unfinished target and pushes it on later's kick list. Returns whether any target took
      * it. Runs on the canceller's thread under the task's lock. */
     bool (*hand_on)(struct wf_wait *wait, struct wf_later *later);
-    uint32_t
-        taken; /* for hand_on: how many requests it is about, those from before the wait included */
     const void *target; /* for reports and for hand_on */
     /* For a simulation whose deadlock the call waits in, and which takes it away: what it has on the heap,
      * NULL for nothing; its waiter in an object of the program, or else what unlinks several, so that the
@@ -123,6 +123,7 @@ struct wf_seat {
 };
 
 _Static_assert(offsetof(struct wf_seat, wait.epoch) < 64, "a granter needs no second line");
+_Static_assert(sizeof(struct wf_seat) == 128, "every line of a parked frame is fetched again");
 
 static inline void wf_later_init(struct wf_later *later)
 {
