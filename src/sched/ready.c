@@ -266,7 +266,13 @@ __attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)
 
 __attribute__((noinline)) int wf_sched_send_slowly(struct wf_sent sent)
 {
-    wf_here()->sent = sent;
+    struct wf_worker *worker = wf_here();
+    weft_task *before = worker->sent.task;
+    if (wf_token_task(wf_load_rlx(&worker->slot)) == before && before != NULL) {
+        /* one after the other is woken */
+        wf_task_fetch_further(before, sent.task, sent.link, wf_load_rlx(&worker->counters.wakes));
+    }
+    worker->sent = sent;
     return wf_sched_wake_slowly(sent.task);
 }
 

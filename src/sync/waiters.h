@@ -137,7 +137,7 @@ static inline size_t wf_waiters_grant_some(const struct wf_list *list, size_t mo
     struct wf_waiter *at;
     while (count < most && (at = wf_waiters_first(list)) != NULL) {
         if (most - count > 2) {
-            wf_waiter_fetch(list, &at->link);
+            wf_waiter_fetch(list, &at->link, count);
         }
         count += wf_waiters_grant(at, verdict, leaving, later) ? 1U : 0U;
     }

@@ -12,6 +12,7 @@
 #define WF_TASK_WAIT_H
 
 #include "base/hint.h"
+#include "task/further.h"
 #include "task/task.h"
 
 /* What is to be queued, in the two low bits of its address. All but the first kind only in a simulation
@@ -193,18 +194,16 @@ static inline bool wf_wait_is_open(const struct wf_wait *wait)
                                            : wf_word_epoch(word) == (uint8_t)(epoch - 1U);
 }
 
-/* All of a list are granted, and `at` comes now: what is needed of the next ones is fetched. Who came one after the
- * other often lies in stacks that are equally far from each other. */
-static inline void wf_waiter_fetch(const struct wf_list *list, const struct wf_list *at)
+/* All of a list are granted, and `at` comes now: what is needed of later ones is fetched. */
+static inline void wf_waiter_fetch(const struct wf_list *list, const struct wf_list *at,
+                                   uint64_t turn)
 {
-    const struct wf_list *next = at->next;
-    const struct wf_list *after = next->next;
-    if (after != list && next != list) {
-        wf_fetch_further((uintptr_t)after, (uintptr_t)at, (uintptr_t)next);
-        const struct wf_waiter *waiter =
-            WF_CONTAINER((uintptr_t)after, const struct wf_waiter, link);
-        if (waiter->notify == NULL) { /* else it may have no wait */
-            wf_fetch(waiter->wait->task);
+    const struct wf_list *link = at->next;
+    if (link != list && link->next != list) {
+        const struct wf_waiter *now = WF_CONTAINER((uintptr_t)at, const struct wf_waiter, link);
+        const struct wf_waiter *next = WF_CONTAINER((uintptr_t)link, const struct wf_waiter, link);
+        if (now->notify == NULL && next->notify == NULL) { /* else they may have no wait */
+            wf_task_fetch_further(now->wait->task, next->wait->task, next, turn);
         }
     }
 }
@@ -230,9 +229,9 @@ static inline bool wf_waiter_grant(struct wf_waiter *waiter, enum wf_verdict ver
 static inline void wf_waiter_grant_all(struct wf_list *list, enum wf_verdict verdict,
                                        struct wf_later *later)
 {
-    while (!wf_list_is_empty(list)) {
+    for (uint64_t turn = 0; !wf_list_is_empty(list); turn++) {
         struct wf_waiter *waiter = WF_CONTAINER(list->next, struct wf_waiter, link);
-        wf_waiter_fetch(list, &waiter->link);
+        wf_waiter_fetch(list, &waiter->link, turn);
         (void)wf_waiter_grant(waiter, verdict, later);
     }
 }
