@@ -3,7 +3,7 @@
  *
  * What: a worker keeps up to two batches of free slots and trades whole batches with the depot, so
  *       the depot's lock is taken once in WF_TASK_BATCH spawns at most. New slots get their pages in
- *       pieces of 64 KiB, but for the first piece of all: a program with a few tasks stays small.
+ *       pieces of 64 KiB, the first ones in smaller pieces: a program with a few tasks stays small.
  */
 #include "task/slab.h"
 
@@ -26,7 +26,13 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-enum { ID_BLOCK = 1024, COMMIT_BYTES = 64 << 10 };
+enum {
+    ID_BLOCK = 1024,
+    FIRST_BYTES = 4 << 10,  /* the first slab begins with so much */
+    PIECE_BYTES = 64 << 10, /* and takes pages in pieces that double up to this */
+    SPAN_BYTES = 16 * WF_SLAB_BYTES,
+    NEW_SLOTS = 32 /* that a worker takes together */
+};
 
 static weft_task *slot_at(struct wf_task_slab *slab, uint32_t index)
 {
@@ -82,6 +88,10 @@ void wf_registry_destroy(struct wf_registry *registry)
         slab = older;
     }
     wf_store_rel(&registry->slabs, NULL);
+    if (registry->span_bytes > 0) {
+        (void)munmap(registry->span, registry->span_bytes);
+        registry->span_bytes = 0;
+    }
 }
 
 void wf_task_cache_init(struct wf_task_cache *cache, struct wf_registry *registry)
@@ -110,56 +120,87 @@ __attribute__((noinline)) void wf_task_leave_slowly(weft_task *task)
 
 /* ---- slots ---- */
 
-/* A new slab, aligned to its size so that a slot finds its registry; under the lock. */
-static struct wf_task_slab *map_slab(struct wf_registry *registry)
+/* Address space for slabs, aligned to their size so that a slot finds its registry; under the lock. False: there
+ * is none. */
+static bool map_span(struct wf_registry *registry, size_t bytes)
 {
-    size_t span = 2 * (size_t)WF_SLAB_BYTES;
-    char *raw = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t all = bytes + WF_SLAB_BYTES;
+    char *raw = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED) {
-        return NULL;
+        return false;
     }
     uintptr_t start = ((uintptr_t)raw + WF_SLAB_BYTES - 1) & ~(uintptr_t)(WF_SLAB_BYTES - 1);
     size_t before = start - (uintptr_t)raw;
     if (before > 0) {
         (void)munmap(raw, before);
     }
-    (void)munmap((char *)start + WF_SLAB_BYTES, span - before - WF_SLAB_BYTES);
-    struct wf_task_slab *slab = (struct wf_task_slab *)start;
+    (void)munmap((char *)start + bytes, WF_SLAB_BYTES - before);
+    (void)madvise((char *)start, bytes, MADV_NOHUGEPAGE); /* few tasks stay small */
+    registry->span = (char *)start;
+    registry->span_bytes = bytes;
+    return true;
+}
+
+/* A new slab, under the lock. The very first begins with the page of its header, the others with a whole piece. */
+static struct wf_task_slab *add_slab(struct wf_registry *registry)
+{
+    if (registry->span_bytes == 0 && !map_span(registry, SPAN_BYTES) &&
+        !map_span(registry, WF_SLAB_BYTES)) {
+        return NULL;
+    }
+    struct wf_task_slab *slab = (struct wf_task_slab *)(void *)registry->span;
+    struct wf_task_slab *older = wf_load_rlx(&registry->slabs);
+    registry->span += WF_SLAB_BYTES;
+    registry->span_bytes -= WF_SLAB_BYTES;
     show_to_leak_checker(slab, true);
+    if (older != NULL) {
+        (void)madvise(slab, PIECE_BYTES, MADV_POPULATE_WRITE);
+    }
     slab->registry = registry;
-    slab->older = wf_load_rlx(&registry->slabs);
-    slab->committed = slab->older == NULL ? COMMIT_BYTES : 0; /* few tasks: page by page */
+    slab->older = older;
+    slab->committed = older != NULL ? PIECE_BYTES : FIRST_BYTES;
     wf_store_rel(&registry->slabs, slab);
     return slab;
 }
 
-/* Pages for the next slots, by one system call: 16 together cost a seventh less than by their faults, which
- * are most of what a new slot costs. Where the kernel refuses they come one by one. */
-static void commit(struct wf_task_slab *slab, uint32_t index)
+/* Pages for the slots below `count`, by few system calls: 16 together cost half of what their faults do, and these
+ * are most of what a new slot costs. As many as there are already, so that few tasks stay small. Where the
+ * kernel refuses they come one by one. */
+static void commit(struct wf_task_slab *slab, uint32_t count)
 {
-    uint32_t end = 64 + (index + 1) * (uint32_t)sizeof(struct weft_task);
-    if (end > slab->committed) {
-        (void)madvise((char *)slab + slab->committed, COMMIT_BYTES, MADV_POPULATE_WRITE);
-        slab->committed += COMMIT_BYTES;
+    uint32_t end = 64 + count * (uint32_t)sizeof(struct weft_task);
+    while (end > slab->committed) {
+        uint32_t piece = slab->committed < PIECE_BYTES ? slab->committed : PIECE_BYTES;
+        (void)madvise((char *)slab + slab->committed, piece, MADV_POPULATE_WRITE);
+        slab->committed += piece;
     }
 }
 
-/* Takes a slot that was never used, or NULL; under the lock. */
-static weft_task *carve(struct wf_registry *registry)
+/* Takes up to `wanted` slots that were never used, in a chain; under the lock. Returns how many: 0, there is no
+ * memory. */
+static uint32_t carve(struct wf_registry *registry, uint32_t wanted, weft_task **chain)
 {
     struct wf_task_slab *slab = wf_load_rlx(&registry->slabs);
     if (slab == NULL || wf_load_rlx(&slab->carved) == WF_SLAB_SLOTS) {
-        slab = map_slab(registry);
+        slab = add_slab(registry);
         if (slab == NULL) {
-            return NULL;
+            return 0;
         }
     }
-    uint32_t index = wf_load_rlx(&slab->carved);
-    commit(slab, index);
+    uint32_t first = wf_load_rlx(&slab->carved);
+    uint32_t left = WF_SLAB_SLOTS - first;
+    uint32_t count = wanted < left ? wanted : left;
+    commit(slab, first + count);
+    weft_task *task = slot_at(slab, first);
+    *chain = task;
+    for (uint32_t i = 1; i < count; i++, task++) {
+        wf_task_begin_slot(task);
+        task->next = task + 1;
+    }
+    wf_task_begin_slot(task); /* its `next` is NULL already */
     /* release: a walk that sees the count sees a slab with its registry set */
-    wf_task_clean(slot_at(slab, index));
-    wf_store_rel(&slab->carved, index + 1);
-    return slot_at(slab, index);
+    wf_store_rel(&slab->carved, first + count);
+    return count;
 }
 
 static weft_task *alloc_outside(struct wf_registry *registry)
@@ -169,7 +210,7 @@ static weft_task *alloc_outside(struct wf_registry *registry)
     if (task != NULL) {
         registry->loose = task->next;
     } else {
-        task = carve(registry);
+        (void)carve(registry, 1, &task);
     }
     wf_unlock(&registry->lock);
     return task;
@@ -185,12 +226,7 @@ static void refill(struct wf_task_cache *cache)
         cache->hot_count = WF_TASK_BATCH;
         registry->batches = cache->hot->arg;
     } else {
-        weft_task **tail = &cache->hot;
-        while (cache->hot_count < 32 && (*tail = carve(registry)) != NULL) {
-            tail = &(*tail)->next;
-            cache->hot_count++;
-        }
-        *tail = NULL;
+        cache->hot_count = carve(registry, NEW_SLOTS, &cache->hot);
     }
     wf_unlock(&registry->lock);
 }

@@ -31,7 +31,9 @@ struct wf_registry {
     struct wf_lock lock;
     weft_task *batches; /* under lock: free slots, in chains of WF_TASK_BATCH linked by `arg` */
     weft_task *loose;   /* under lock: single free slots, from plain threads */
-    wf_au64 next_ids;   /* blocks of ids: any worker adds */
+    char *span;         /* under lock: address space for the slabs to come */
+    size_t span_bytes;
+    wf_au64 next_ids; /* blocks of ids: any worker adds */
 
     /* Set once: tells the diagnostics hook. Any thread, no locks held that a hook could want. */
     void (*report)(struct wf_registry *registry, weft_diagnostic_kind kind, weft_task *task,

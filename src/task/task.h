@@ -122,8 +122,8 @@ struct weft_task {
     /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
     struct wf_lock lock;
 
-    /* From here on all is as wf_task_clean leaves it whenever a task begins, and again when it has
-     * ended: a spawn does not touch it. */
+    /* From here on all is 0, or an empty list, whenever a task begins, and again when it has ended: a spawn does
+     * not touch it. */
 
     /* Under lock: newest first. */
     struct wf_callback *callbacks;
@@ -148,7 +148,8 @@ struct weft_task {
     struct wf_extra *extra;
     int *errors; /* codes of the last group that the task closed with many errors; its own */
     struct wf_owner *owner;
-    struct wf_list siblings; /* in the owner's list, under its lock */
+    struct wf_list
+        siblings; /* in the owner's list, under its lock; anything where there is no owner */
 };
 
 /* Kinds of `joins`, in its low bits. Nothing else: 0, or the token of a task that it waits for, parked or
@@ -216,19 +217,11 @@ static inline weft_task *wf_token_task(uint64_t token)
     return (weft_task *)(uintptr_t)(token & UINT64_C(0x0000ffffffffffc0));
 }
 
-/* A slot's first life begins: all that a spawn takes for granted. */
-static inline void wf_task_clean(weft_task *task)
+/* A slot's first life begins, in memory that is all zero: the rest of what a spawn takes for granted. The last of
+ * its lines is not written, which a task that never waits has no use for. */
+static inline void wf_task_begin_slot(weft_task *task)
 {
-    task->callbacks = NULL;
     wf_list_init(&task->waiters);
-    task->scope = NULL;
-    task->shield = NULL;
-    wf_store_rlx(&task->wait, (struct wf_wait *)NULL);
-    wf_store_rlx(&task->joins, UINT64_C(0));
-    task->extra = NULL;
-    task->errors = NULL;
-    task->owner = NULL;
-    wf_list_init(&task->siblings);
 }
 
 static inline const char *wf_task_name(const weft_task *task)
