@@ -60,7 +60,8 @@ Test(local, outside_of_tasks_there_is_none)
 
 Test(local, the_record_has_not_grown)
 {
-    cr_assert_eq(sizeof(struct weft_task), 192);
+    cr_assert_eq(sizeof(struct weft_task), 128);
+    cr_assert_eq(sizeof(struct wf_task_side), 64);
 }
 
 /* ---- spawning (CX-1) ---- */

@@ -49,7 +49,8 @@ void wf_group_cancel_children(struct wf_group *g, int cause, struct wf_later *la
 {
     g->is_aborting = true;
     for (struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        (void)wf_cancel(WF_CONTAINER(l, weft_task, siblings), 1, cause, later);
+        (void)wf_cancel(wf_side_task(WF_CONTAINER(l, struct wf_task_side, siblings)), 1, cause,
+                        later);
     }
 }
 
@@ -74,7 +75,7 @@ void wf_group_list(struct wf_group *g, wf_each *each, void *arg)
 {
     wf_lock(&g->lock);
     for (const struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        each(wf_task_token(WF_CONTAINER(l, weft_task, siblings)), arg);
+        each(wf_task_token(wf_side_task(WF_CONTAINER(l, struct wf_task_side, siblings))), arg);
     }
     wf_unlock(&g->lock);
 }
@@ -113,7 +114,7 @@ static void child_left(struct wf_owner *owner, weft_task *task, struct wf_later 
 {
     struct wf_group *g = WF_CONTAINER(owner, struct wf_group, owner);
     wf_lock(&g->lock);
-    wf_list_remove(&task->siblings);
+    wf_list_remove(&wf_task_side(task)->siblings);
     g->live--;
     if (g->live == 0 && g->wait != NULL) {
         (void)wf_wait_claim(g->wait, WF_GRANTED, later);
@@ -152,9 +153,9 @@ static inline __attribute__((always_inline)) int add_child(struct wf_worker *wor
     } else if (!make_room(g)) {
         rc = -ENOMEM;
     } else {
-        task->owner = &g->owner;
+        wf_task_side(task)->owner = &g->owner;
         wf_task_add_flags(task, WF_TASK_MORE);
-        wf_list_push(&g->children, &task->siblings);
+        wf_list_push(&g->children, &wf_task_side(task)->siblings);
         g->live++;
         if (wants_handle) {
             wf_task_own(task);

@@ -148,8 +148,8 @@ static void keep_codes(struct wf_group *g)
         g->codes = g->inline_codes;
         return;
     }
-    free(self->errors);
-    self->errors = g->codes;
+    free(wf_task_side(self)->errors);
+    wf_task_side(self)->errors = g->codes;
     wf_task_add_flags(self, WF_TASK_MORE);
 }
 

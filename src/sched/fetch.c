@@ -16,7 +16,7 @@
 
 /* Of a fiber the descriptor, and what lies above what its task has called, are not needed with the frames: two lines.
  * Awaiting calls put the wait low in their frames (struct wf_seat). */
-enum { LINE_BYTES = 64, RECORD_LINES = 3, FRAME_LINES = 8, BELOW_WAIT = 128 };
+enum { LINE_BYTES = 64, RECORD_LINES = 2, FRAME_LINES = 8, BELOW_WAIT = 128 };
 
 /* How many entries ahead: the records (WF_FETCH_AHEAD), then the descriptors, BATCH together, then the frames. */
 enum { BATCH = 8, FRAMES_AT = 3, FIBERS_AT = FRAMES_AT + BATCH };

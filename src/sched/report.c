@@ -236,12 +236,12 @@ void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind)
 static void drop_owned(weft_task *task, uint64_t word)
 {
     bool never_ran = wf_word_life(word) == WF_NEW || (wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0;
-    if (wf_word_life(word) == WF_NEW && task->extra->drop_arg != NULL) {
-        task->extra->drop_arg(task->arg);
+    if (wf_word_life(word) == WF_NEW && wf_task_side(task)->extra->drop_arg != NULL) {
+        wf_task_side(task)->extra->drop_arg(task->arg);
     }
     if (wf_word_has_ended(word) && !never_ran && !weft_is_error(task->raw) &&
-        (word & WF_TAKEN) == 0 && task->extra->drop_result != NULL) {
-        task->extra->drop_result(task->raw);
+        (word & WF_TAKEN) == 0 && wf_task_side(task)->extra->drop_result != NULL) {
+        wf_task_side(task)->extra->drop_result(task->raw);
     }
 }
 
@@ -278,14 +278,14 @@ static void free_owned(weft_task *task, void *arg)
     /* A handle that was never dropped, or a simulation's deadlock: what the record owns goes with the
      * runtime. */
     if (wf_word_life(word) != WF_FREE) {
-        if (task->extra != NULL) {
+        if (wf_task_side(task)->extra != NULL) {
             drop_owned(task, word);
         }
         free_left(task, word);
-        free(task->extra);
-        free(task->errors);
-        task->extra = NULL;
-        task->errors = NULL;
+        free(wf_task_side(task)->extra);
+        free(wf_task_side(task)->errors);
+        wf_task_side(task)->extra = NULL;
+        wf_task_side(task)->errors = NULL;
         wf_task_forget(task);
     }
 }

@@ -79,7 +79,9 @@ __attribute__((noinline)) int wf_spawn_prepare(weft_runtime *runtime, struct wf_
         return -ENOMEM;
     }
     wf_spawn_fill(task, worker != NULL ? worker : &runtime->workers[0], site, fn, arg);
-    task->extra = extra;
+    if (extra != NULL) {
+        wf_task_side(task)->extra = extra;
+    }
     if (extra != NULL && extra->stack_bytes != 0) {
         wf_task_add_flags(task, WF_TASK_APART);
     }
@@ -96,8 +98,8 @@ __attribute__((noinline)) int wf_spawn_prepare(weft_runtime *runtime, struct wf_
 
 void wf_spawn_abandon(struct wf_worker *worker, weft_task *task)
 {
-    free(task->extra);
-    task->extra = NULL;
+    free(wf_task_side(task)->extra);
+    wf_task_side(task)->extra = NULL;
     wf_task_forget(task);
     /* By the ordinary way: somebody who met the slot by chance may have a hold. */
     (void)wf_task_disown(task);

@@ -88,7 +88,7 @@ static void list_all_inside(struct wf_scene *scene, weft_task *task, weft_task *
     bool is_for_all = false;
     weft_task *child = wf_inside_hold(task, &is_for_all, held);
     if (child != NULL && is_for_all) {
-        child->owner->calls->list(child->owner, keep_token, scene);
+        wf_task_side(child)->owner->calls->list(wf_task_side(child)->owner, keep_token, scene);
     }
     wf_state_looked(&task->word);
 }

@@ -104,7 +104,10 @@ static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
     if (!pick.is_new) {
         return wf_load_rlx(&pick.task->fiber);
     }
-    size_t stack = pick.task->extra != NULL ? pick.task->extra->stack_bytes : 0;
+    size_t stack =
+        (wf_task_flags(pick.task) & WF_TASK_APART) != 0 && wf_task_side(pick.task)->extra != NULL
+            ? wf_task_side(pick.task)->extra->stack_bytes
+            : 0;
     stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
     struct wf_fiber *fiber = wf_fiber_take(&worker->stacks, stack);
     if (fiber == NULL) {
@@ -210,7 +213,9 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
 static bool fits_this_stack(const struct wf_worker *worker, struct wf_pick pick)
 {
     return pick.task != NULL && pick.is_new &&
-           (pick.task->extra == NULL || pick.task->extra->stack_bytes == 0) &&
+           ((wf_task_flags(pick.task) & WF_TASK_APART) == 0 ||
+            wf_task_side(pick.task)->extra == NULL ||
+            wf_task_side(pick.task)->extra->stack_bytes == 0) &&
            worker->fiber->promise_bytes == worker->runtime->options.stack_bytes;
 }
 

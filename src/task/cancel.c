@@ -17,7 +17,7 @@ enum { HANDED_MAX = 1 << 20 };
 static struct wf_shield *shield_against(weft_task *task, uint8_t level)
 {
     struct wf_shield *found = NULL;
-    struct wf_shield *shield = (struct wf_shield *)task->shield;
+    struct wf_shield *shield = (struct wf_shield *)wf_task_side(task)->shield;
     while (shield != NULL && shield->scope.level > level) {
         found = shield;
         shield = shield->outer_shield;
@@ -89,11 +89,11 @@ void wf_kick_push(struct wf_later *later, weft_task *task)
         push_again(task);
         return;
     }
-    task->kick_next = NULL;
+    wf_task_side(task)->kick_next = NULL;
     if (later->kicks == NULL) {
         later->kicks = task;
     } else {
-        later->kicks_tail->kick_next = task;
+        wf_task_side(later->kicks_tail)->kick_next = task;
     }
     later->kicks_tail = task;
 }
@@ -163,7 +163,7 @@ static bool ask_inside(weft_task *task, weft_task *child, bool is_for_all, struc
     if (!is_for_all) {
         return wf_cancel(child, 1, cause, later) == 1;
     }
-    child->owner->calls->request(child->owner, cause, later);
+    wf_task_side(child)->owner->calls->request(wf_task_side(child)->owner, cause, later);
     return true;
 }
 
@@ -277,7 +277,7 @@ void wf_kick_all(struct wf_later *later)
     later->is_walking = true;
     while (later->kicks != NULL) {
         weft_task *task = later->kicks;
-        weft_task *rest = task->kick_next;
+        weft_task *rest = wf_task_side(task)->kick_next;
         weft_task *rest_tail = later->kicks_tail;
         later->kicks = NULL;
         /* Before the look at the word: a request added after that look makes its own kick. */
@@ -288,7 +288,7 @@ void wf_kick_all(struct wf_later *later)
             later->kicks = rest;
             later->kicks_tail = rest_tail;
         } else if (rest != NULL) {
-            later->kicks_tail->kick_next = rest;
+            wf_task_side(later->kicks_tail)->kick_next = rest;
             later->kicks_tail = rest_tail;
         }
     }
@@ -335,7 +335,7 @@ uint32_t wf_uncancel(weft_task *task)
     uint32_t count = wf_word_count(wf_load_acq(&task->word));
     uint32_t left = count > 0 ? count - 1 : 0;
     uint32_t deferred = wf_shield_deferred(task);
-    struct wf_shield *shield = (struct wf_shield *)task->shield;
+    struct wf_shield *shield = (struct wf_shield *)wf_task_side(task)->shield;
     uint32_t undelivered = wf_word_undelivered(wf_load_acq(&task->word));
     uint32_t surplus = deferred + undelivered > left ? deferred + undelivered - left : 0;
     for (; shield != NULL && surplus > 0; shield = shield->outer_shield) {

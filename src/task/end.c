@@ -61,8 +61,9 @@ bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
     bool is_open = wf_state_join(&task->word);
     wf_task_leave(task, is_guest);
     if (is_open) {
-        callback->next = task->callbacks;
-        task->callbacks = callback;
+        callback->next = wf_task_side(task)->callbacks;
+        wf_task_side(task)->callbacks = callback;
+        task->has_callbacks = true;
         link_turn(task, callback);
     }
     wf_unlock(&task->lock);
@@ -99,25 +100,25 @@ static __attribute__((noinline)) void release_more(weft_task *task, struct wf_ta
     uint64_t word = wf_load_acq(&task->word);
     wf_task_report_error(task, WEFT_DIAG_ERROR_AT_SHUTDOWN);
     wf_task_report_error(task, WEFT_DIAG_ERROR_NEVER_RETRIEVED);
-    struct wf_extra *extra = task->extra;
+    struct wf_extra *extra = wf_task_side(task)->extra;
     if (extra != NULL) {
         bool has_value =
             (wf_task_flags(task) & WF_TASK_NEVER_RAN) == 0 && !weft_is_error(task->raw);
         if (extra->drop_result != NULL && has_value && (word & WF_TAKEN) == 0) {
             extra->drop_result(task->raw);
         }
-        task->extra = NULL;
+        wf_task_side(task)->extra = NULL;
         free(extra);
     }
-    free(task->errors);
-    task->errors = NULL;
+    free(wf_task_side(task)->errors);
+    wf_task_side(task)->errors = NULL;
     wf_task_free(wf_task_registry(task), cache, task);
 }
 
 void wf_task_release(weft_task *task, struct wf_task_cache *cache)
 {
     bool has_failed = wf_word_life(wf_load_acq(&task->word)) == WF_ERROR;
-    if (WF_UNLIKELY(has_failed || task->extra != NULL || task->errors != NULL)) {
+    if (WF_UNLIKELY(has_failed || (wf_task_flags(task) & WF_TASK_MORE) != 0)) {
         release_more(task, cache);
     } else {
         wf_task_free(wf_task_registry(task), cache, task);
@@ -152,8 +153,8 @@ static void run_callbacks(weft_task *task, struct wf_callback *newest)
 
 static void tell_owner(weft_task *task, struct wf_later *later)
 {
-    task->owner->calls->ended(task->owner, task, later);
-    task->owner->calls->left(task->owner, task, later);
+    wf_task_side(task)->owner->calls->ended(wf_task_side(task)->owner, task, later);
+    wf_task_side(task)->owner->calls->left(wf_task_side(task)->owner, task, later);
 }
 
 void wf_task_owner_turn(weft_task *task, struct wf_later *later)
@@ -173,7 +174,7 @@ static void hold_for_turns(weft_task *task, const struct wf_callback *callback)
 /* True: the owner will be told in a turn of its own. */
 static bool queue_owner(weft_task *task, struct wf_later *later)
 {
-    if (!task->owner->is_queued || !wf_task_hold(task)) {
+    if (!wf_task_side(task)->owner->is_queued || !wf_task_hold(task)) {
         return false;
     }
     wf_later_add(later, task, WF_READY_ENDED);
@@ -183,7 +184,7 @@ static bool queue_owner(weft_task *task, struct wf_later *later)
 /* Under the task's lock, which is given back: besides its waiters it has an owner, or callbacks. */
 static __attribute__((noinline)) void tell_all(weft_task *task, struct wf_later *later)
 {
-    struct wf_owner *owner = task->owner;
+    struct wf_owner *owner = wf_task_side(task)->owner;
     if (owner != NULL) {
         wf_unlock(&task->lock);
         if (queue_owner(task, later)) {
@@ -193,8 +194,9 @@ static __attribute__((noinline)) void tell_all(weft_task *task, struct wf_later 
         }
         wf_lock(&task->lock);
     }
-    struct wf_callback *callbacks = task->callbacks;
-    task->callbacks = NULL;
+    struct wf_callback *callbacks = wf_task_side(task)->callbacks;
+    wf_task_side(task)->callbacks = NULL;
+    task->has_callbacks = false;
     if (wf_task_registry(task)->has_turns) {
         hold_for_turns(task, callbacks);
         callbacks = NULL;
@@ -213,7 +215,9 @@ static inline void end_joined(weft_task *task, bool is_error, bool is_cancel, ui
 {
     wf_lock(&task->lock);
     (void)wf_state_finish(&task->word, is_error, is_cancel, true, before);
-    if (WF_UNLIKELY(task->owner != NULL) || WF_UNLIKELY(task->callbacks != NULL)) {
+    if (WF_UNLIKELY((wf_task_flags(task) & WF_TASK_MORE) != 0 &&
+                    wf_task_side(task)->owner != NULL) ||
+        WF_UNLIKELY(task->has_callbacks)) {
         tell_all(task, later);
     } else {
         wf_waiter_grant_all(&task->waiters, WF_GRANTED, later);
@@ -226,18 +230,24 @@ static inline void end_joined(weft_task *task, bool is_error, bool is_cancel, ui
 void wf_task_forget(weft_task *task)
 {
     drop_values(task);
-    while (task->callbacks != NULL) {
-        struct wf_callback *callback = task->callbacks;
-        task->callbacks = callback->next;
+    if (!task->has_callbacks) {
+        return;
+    }
+    task->has_callbacks = false;
+    struct wf_callback *callback = wf_task_side(task)->callbacks;
+    wf_task_side(task)->callbacks = NULL;
+    while (callback != NULL) {
+        struct wf_callback *older = callback->next;
         wf_context_drop(callback->context);
         free(callback);
+        callback = older;
     }
 }
 
 static void drop_arg(weft_task *task)
 {
     wf_here_lend(task->context);
-    task->extra->drop_arg(task->arg);
+    wf_task_side(task)->extra->drop_arg(task->arg);
     wf_here_lend(NULL);
 }
 
@@ -253,8 +263,8 @@ static __attribute__((noinline)) void report_swallowed(weft_task *task, uint64_t
 void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
                     struct wf_later *later)
 {
-    if (WF_UNLIKELY((wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0) && task->extra != NULL &&
-        task->extra->drop_arg != NULL) {
+    if (WF_UNLIKELY((wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0) &&
+        wf_task_side(task)->extra != NULL && wf_task_side(task)->extra->drop_arg != NULL) {
         drop_arg(task);
     }
     if (__builtin_expect(task->context != NULL, 0)) {
@@ -269,7 +279,8 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
     uint64_t before = 0;
     if (!wf_state_finish(&task->word, is_error, is_cancel, false, &before)) {
         end_joined(task, is_error, is_cancel, &before, later);
-    } else if (task->owner != NULL && !queue_owner(task, later)) {
+    } else if ((wf_task_flags(task) & WF_TASK_MORE) != 0 && wf_task_side(task)->owner != NULL &&
+               !queue_owner(task, later)) {
         tell_owner(task, later);
     }
     if (WF_UNLIKELY((before & WF_TOLD) != 0) && !is_error) {

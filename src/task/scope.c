@@ -73,7 +73,7 @@ intptr_t wf_scope_close(struct wf_scope *scope, intptr_t rc, int own_error)
 uint32_t wf_shield_deferred(const weft_task *task)
 {
     uint32_t sum = 0;
-    for (const struct wf_scope *s = task->shield; s != NULL;) {
+    for (const struct wf_scope *s = wf_task_side(task)->shield; s != NULL;) {
         const struct wf_shield *shield = (const struct wf_shield *)s;
         sum += shield->deferred;
         s = shield->outer_shield != NULL ? &shield->outer_shield->scope : NULL;
@@ -103,9 +103,9 @@ void wf_shield_open(struct wf_shield *shield, weft_task *task)
     wf_scope_open_with(&shield->scope, WF_SCOPE_SHIELD, task, tally_locked(task));
     mark_scopes(shield->scope.outer, 0, true, wf_load_acq(&task->word));
     shield->deferred = wf_state_defer(&task->word, 0, false, true);
-    shield->outer_shield = (struct wf_shield *)task->shield;
+    shield->outer_shield = (struct wf_shield *)wf_task_side(task)->shield;
     shield->scope.level = (uint8_t)(wf_shield_level(task) + 1);
-    task->shield = &shield->scope;
+    wf_task_side(task)->shield = &shield->scope;
     struct wf_tally tally = tally_locked(task);
     shield->scope.baseline = tally.visible - tally.undelivered;
     wf_unlock(&task->shield_lock);
@@ -115,8 +115,8 @@ void wf_shield_lift(struct wf_shield *shield)
 {
     weft_task *task = shield->scope.task;
     wf_lock(&task->shield_lock);
-    task->shield = shield->outer_shield != NULL ? &shield->outer_shield->scope : NULL;
-    (void)wf_state_defer(&task->word, shield->deferred, true, task->shield != NULL);
+    wf_task_side(task)->shield = shield->outer_shield != NULL ? &shield->outer_shield->scope : NULL;
+    (void)wf_state_defer(&task->word, shield->deferred, true, wf_task_side(task)->shield != NULL);
     shield->deferred = 0;
     mark_scopes(shield->scope.outer, wf_shield_level(task), false, wf_load_acq(&task->word));
     wf_unlock(&task->shield_lock);

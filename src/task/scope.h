@@ -58,10 +58,10 @@ struct wf_tally wf_scope_tally_shielded(weft_task *task);
 /* The task itself. */
 static inline struct wf_tally wf_scope_tally(weft_task *task)
 {
-    if (__builtin_expect(task->shield != NULL, 0)) {
+    uint64_t word = wf_load_acq(&task->word);
+    if (__builtin_expect((word & WF_SHIELDED) != 0, 0) && wf_task_side(task)->shield != NULL) {
         return wf_scope_tally_shielded(task);
     }
-    uint64_t word = wf_load_acq(&task->word);
     return (struct wf_tally){wf_word_count(word), wf_word_undelivered(word)};
 }
 
@@ -94,7 +94,9 @@ uint32_t wf_shield_deferred(const weft_task *task);
 /* Shields open in `task`. */
 static inline uint8_t wf_shield_level(const weft_task *task)
 {
-    return task->shield != NULL ? task->shield->level : 0;
+    bool may_be = (wf_load_acq(&((weft_task *)(uintptr_t)task)->word) & WF_SHIELDED) != 0;
+    const struct wf_scope *shield = may_be ? wf_task_side(task)->shield : NULL;
+    return shield != NULL ? shield->level : 0;
 }
 
 /* Opens `scope` as the task's innermost, with what counts at this moment. The task itself. */

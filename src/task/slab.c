@@ -28,6 +28,7 @@
 
 enum {
     ID_BLOCK = 1024,
+    RECORDS_END = ((WF_SLAB_SLOTS + 1) * WF_RECORD_BYTES + 4095) & ~4095, /* a page's end */
     FIRST_BYTES = 4 << 10,  /* the first slab begins with so much */
     PIECE_BYTES = 64 << 10, /* and takes pages in pieces that double up to this */
     SPAN_BYTES = 16 * WF_SLAB_BYTES,
@@ -36,7 +37,7 @@ enum {
 
 static weft_task *slot_at(struct wf_task_slab *slab, uint32_t index)
 {
-    char *first = (char *)slab + 64;
+    char *first = (char *)slab + WF_RECORD_BYTES; /* behind the header */
     return (weft_task *)(void *)(first + (size_t)index * sizeof(struct weft_task));
 }
 
@@ -168,9 +169,10 @@ static struct wf_task_slab *add_slab(struct wf_registry *registry)
  * kernel refuses they come one by one. */
 static void commit(struct wf_task_slab *slab, uint32_t count)
 {
-    uint32_t end = 64 + count * (uint32_t)sizeof(struct weft_task);
+    uint32_t end = (count + 1) * WF_RECORD_BYTES;
     while (end > slab->committed) {
         uint32_t piece = slab->committed < PIECE_BYTES ? slab->committed : PIECE_BYTES;
+        piece = piece < RECORDS_END - slab->committed ? piece : RECORDS_END - slab->committed;
         (void)madvise((char *)slab + slab->committed, piece, MADV_POPULATE_WRITE);
         slab->committed += piece;
     }
@@ -303,9 +305,12 @@ static __attribute__((noinline)) void free_to_new_batch(struct wf_task_cache *ca
 
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task)
 {
-    WF_ASSERT(task->scope == NULL && wf_load_rlx(&task->wait) == NULL && task->extra == NULL &&
-              task->errors == NULL && task->context == NULL && wf_load_rlx(&task->joins) == 0);
-    task->owner = NULL;
+    WF_ASSERT(task->scope == NULL && wf_load_rlx(&task->wait) == NULL &&
+              wf_task_side(task)->extra == NULL && wf_task_side(task)->errors == NULL &&
+              task->context == NULL && wf_load_rlx(&task->joins) == 0);
+    if ((wf_task_flags(task) & WF_TASK_MORE) != 0) {
+        wf_task_side(task)->owner = NULL;
+    }
     wf_task_unmark(task);
     uint64_t word = wf_load_rlx(&task->word); /* nobody else refers to the slot */
     if (WF_UNLIKELY(cache == NULL)) {

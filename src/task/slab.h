@@ -14,7 +14,7 @@
 #include "base/hint.h"
 #include "task/task.h"
 
-enum { WF_SLAB_BYTES = 1 << 18, WF_TASK_BATCH = 128 };
+enum { WF_TASK_BATCH = 128 };
 
 struct wf_task_slab {
     struct wf_registry *registry; /* set once */
@@ -22,8 +22,6 @@ struct wf_task_slab {
     uint32_t committed; /* bytes that have pages, or are left to page faults: under the lock */
     wf_au32 carved;     /* slots ever handed out: under the depot's lock, read by walks */
 };
-
-enum { WF_SLAB_SLOTS = (WF_SLAB_BYTES - 64) / (int)sizeof(struct weft_task) };
 
 struct wf_registry {
     /* Newest slab: stored (release) under lock, walks load (acquire). */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* task.h - the task record: three cache lines from spawn to the last handle.
+/* task.h - the task record: two cache lines from spawn to the last handle, and one aside for what few have.
  *
  * What: identity, state word, references, what the task waits for and which scopes are open.
  * References: `owners` (handles, the owning group, the runtime for a detached task) and `holds` (the
  *       run itself, snapshots). At 0 owners an unfinished task is cancelled; at 0 of both the slot is
  *       free. Both live in one word together with the generation (the low half of the id), so that a
  *       weak handle can be upgraded by one CAS without owning anything.
+ * Aside: what a task has that is cancelled, shielded, watched by a callback, or a group's lies at the end of the slab
+ *       (wf_task_side). Its pages come by their faults, so of most tasks they never do.
  * Allocation: a task that exists never needs memory again: suspending, waking, cancelling and
  *       finishing link what is there. `extra` is made at spawn, for what few tasks have.
  * Threads: captions below say who writes what.
@@ -111,9 +113,8 @@ struct weft_task {
 
     const char *site; /* set before the task is queued */
 
-    /* Kick list: whoever set WF_MARK_KICKED links; both survive reuse of the slot. See cancel.h. */
-    weft_task *kick_next;
-    wf_au8 marks; /* WF_MARK_*: any thread, or and and (acq_rel) */
+    wf_au8 marks;       /* WF_MARK_*: any thread, or and and (acq_rel) */
+    bool has_callbacks; /* under lock */
 
     /* The worker that spawned it, or that a pinned one belongs to. The spawner stores (relaxed) before the word says NEW;
      * not set for others. Until it has started, or was moved, its home may start it without a locked operation. */
@@ -125,15 +126,11 @@ struct weft_task {
     /* From here on all is 0, or an empty list, whenever a task begins, and again when it has ended: a spawn does
      * not touch it. */
 
-    /* Under lock: newest first. */
-    struct wf_callback *callbacks;
-
     /* Under lock: wf_waiter.link of those who wait for the end, in the order of their coming. */
     struct wf_list waiters;
 
-    /* Innermost open scope and shield: the task itself writes; the shield under shield_lock. */
+    /* Innermost open scope: the task itself writes. */
     struct wf_scope *scope;
-    struct wf_scope *shield;
 
     /* What it waits for: the task stores (relaxed) before it parks, cancellers and reports load (relaxed) while
      * WF_BUSY; the address alone, which says where its frames are, also whoever fetches these. */
@@ -144,10 +141,24 @@ struct weft_task {
      * it; after it release, or relaxed ahead of a full fence, where a gather or a child inside is left (while the worker
      * is biased: of a guest's heavy fence). Those who look for a cycle and cancellers load (seq_cst). */
     wf_au64 joins;
+};
 
+/* What few tasks have. Whoever looks at something here in a hot path asks the record first whether there is any. */
+struct wf_task_side {
+    /* Under lock: newest first. */
+    struct wf_callback *callbacks;
+
+    /* Kick list: whoever set WF_MARK_KICKED links; both survive reuse of the slot. See cancel.h. */
+    weft_task *kick_next;
+
+    struct wf_scope *
+        shield; /* innermost open one: the task itself, under shield_lock; NULL unless WF_SHIELDED */
+
+    /* NULL unless WF_TASK_MORE. */
     struct wf_extra *extra;
     int *errors; /* codes of the last group that the task closed with many errors; its own */
     struct wf_owner *owner;
+
     struct wf_list
         siblings; /* in the owner's list, under its lock; anything where there is no owner */
 };
@@ -183,7 +194,30 @@ enum {
 };
 
 _Static_assert(offsetof(struct weft_task, context) == 64, "what a waker needs is one cache line");
-_Static_assert(sizeof(struct weft_task) <= 192, "a task costs three cache lines until it runs");
+
+/* A slab: its header in the place of a first record, the records, then what they have aside, in the same order. */
+enum {
+    WF_SLAB_BYTES = 1 << 18,
+    WF_RECORD_BYTES = 128,
+    WF_SLAB_SLOTS = WF_SLAB_BYTES / (WF_RECORD_BYTES + 64) - 1,
+    WF_SLAB_ASIDE = (WF_SLAB_SLOTS + 1) * WF_RECORD_BYTES - 64 /* where the header's would be */
+};
+
+_Static_assert(sizeof(struct weft_task) == WF_RECORD_BYTES, "a task costs two cache lines");
+_Static_assert(sizeof(struct wf_task_side) == WF_RECORD_BYTES / 2, "half the way for each");
+
+/* Of a record in a slab. */
+static inline struct wf_task_side *wf_task_side(const weft_task *task)
+{
+    uintptr_t within = (uintptr_t)task & (WF_SLAB_BYTES - 1);
+    return (struct wf_task_side *)((uintptr_t)task - within + WF_SLAB_ASIDE + within / 2);
+}
+
+static inline weft_task *wf_side_task(const struct wf_task_side *side)
+{
+    uintptr_t within = (uintptr_t)side & (WF_SLAB_BYTES - 1);
+    return (weft_task *)((uintptr_t)side - within + 2 * (within - WF_SLAB_ASIDE));
+}
 
 /* A joiner looks for WF_TASK_APART before it has claimed the task; somebody else may run it by then. */
 static inline unsigned wf_task_flags(const weft_task *task)
@@ -217,8 +251,7 @@ static inline weft_task *wf_token_task(uint64_t token)
     return (weft_task *)(uintptr_t)(token & UINT64_C(0x0000ffffffffffc0));
 }
 
-/* A slot's first life begins, in memory that is all zero: the rest of what a spawn takes for granted. The last of
- * its lines is not written, which a task that never waits has no use for. */
+/* A slot's first life begins, in memory that is all zero: the rest of what a spawn takes for granted. */
 static inline void wf_task_begin_slot(weft_task *task)
 {
     wf_list_init(&task->waiters);
@@ -226,7 +259,7 @@ static inline void wf_task_begin_slot(weft_task *task)
 
 static inline const char *wf_task_name(const weft_task *task)
 {
-    return task->extra != NULL ? task->extra->name : "";
+    return wf_task_side(task)->extra != NULL ? wf_task_side(task)->extra->name : "";
 }
 
 /* The registry that `task` belongs to. */
