@@ -113,8 +113,9 @@ static bool claim(struct wf_group *g, struct offer *offer)
 static inline bool end_quickly(struct wf_worker *worker, struct wf_group *g, weft_task *task,
                                intptr_t raw, struct offer *next, bool *is_found)
 {
-    uintptr_t has_more = (uintptr_t)task->context | (uintptr_t)wf_task_side(task)->extra |
-                         (uintptr_t)wf_task_side(task)->errors;
+    struct wf_task_side *side = wf_task_side(task);
+    uintptr_t has_more =
+        (uintptr_t)task->context | (uintptr_t)side->extra | (uintptr_t)side->errors;
     uint64_t word;
     if (WF_UNLIKELY(has_more != 0) || WF_UNLIKELY(!wf_inside_is_plain(worker, task, 0, raw))) {
         return false;
@@ -126,12 +127,12 @@ static inline bool end_quickly(struct wf_worker *worker, struct wf_group *g, wef
         wf_unlock(&g->lock);
         return false;
     }
-    wf_list_remove(&wf_task_side(task)->siblings);
+    wf_list_remove(&side->siblings);
     g->live--;
     g->phase = g->live > 0 ? WF_GROUP_OPEN : WF_GROUP_CLOSED; /* nobody may add any more */
     *is_found = find_newest(g, next);
     wf_unlock(&g->lock);
-    wf_task_side(task)->owner = NULL;
+    side->owner = NULL;
     /* release: as in wf_task_end_on */
     wf_bump_own_rel(&worker->counters.finished);
     wf_task_free_quickly(&worker->tasks, task, word);
