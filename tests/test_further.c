@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_further.c - which record is guessed from two that came one after the other: never one outside its slab. */
+/* test_further.c - where records lie: which is guessed from two that came one after the other, never one outside its
+ * slab; and what each has aside. */
 #include <stdlib.h>
 
 #include <criterion/criterion.h>
@@ -24,7 +25,7 @@ static void free_slab(void)
 
 static weft_task *slot(int index)
 {
-    return (weft_task *)(void *)((char *)slab + 64 + index * (int)sizeof(struct weft_task));
+    return (weft_task *)(void *)((char *)slab + (index + 1) * (int)sizeof(struct weft_task));
 }
 
 TestSuite(further, .init = make_slab, .fini = free_slab);
@@ -51,4 +52,19 @@ Test(further, guesses_nothing_across_slabs)
     cr_assert_null(wf_task_further(far, slot(11), 8));
     cr_assert_null(wf_task_further(slot(11), far, 8));
     cr_assert_null(wf_task_further(NULL, slot(11), 8));
+}
+
+/* ---- what records have aside ---- */
+
+/* Each has a line of its own, behind all records and within the slab. */
+Test(further, what_lies_aside_is_found_both_ways)
+{
+    const char *records_end = (const char *)(slot(WF_SLAB_SLOTS - 1) + 1);
+    for (int i = 0; i < WF_SLAB_SLOTS; i++) {
+        struct wf_task_side *side = wf_task_side(slot(i));
+        cr_assert_eq(wf_side_task(side), slot(i));
+        cr_assert_geq((uintptr_t)side, (uintptr_t)records_end);
+        cr_assert_leq((uintptr_t)(side + 1), (uintptr_t)slab + WF_SLAB_BYTES);
+        cr_assert(i == 0 || side == wf_task_side(slot(i - 1)) + 1);
+    }
 }

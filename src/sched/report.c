@@ -236,12 +236,13 @@ void wf_report_left(weft_runtime *runtime, weft_diagnostic_kind kind)
 static void drop_owned(weft_task *task, uint64_t word)
 {
     bool never_ran = wf_word_life(word) == WF_NEW || (wf_task_flags(task) & WF_TASK_NEVER_RAN) != 0;
-    if (wf_word_life(word) == WF_NEW && wf_task_side(task)->extra->drop_arg != NULL) {
-        wf_task_side(task)->extra->drop_arg(task->arg);
+    const struct wf_extra *extra = wf_task_side(task)->extra;
+    if (wf_word_life(word) == WF_NEW && extra->drop_arg != NULL) {
+        extra->drop_arg(task->arg);
     }
     if (wf_word_has_ended(word) && !never_ran && !weft_is_error(task->raw) &&
-        (word & WF_TAKEN) == 0 && wf_task_side(task)->extra->drop_result != NULL) {
-        wf_task_side(task)->extra->drop_result(task->raw);
+        (word & WF_TAKEN) == 0 && extra->drop_result != NULL) {
+        extra->drop_result(task->raw);
     }
 }
 
@@ -278,14 +279,15 @@ static void free_owned(weft_task *task, void *arg)
     /* A handle that was never dropped, or a simulation's deadlock: what the record owns goes with the
      * runtime. */
     if (wf_word_life(word) != WF_FREE) {
-        if (wf_task_side(task)->extra != NULL) {
+        struct wf_task_side *side = wf_task_side(task);
+        if (side->extra != NULL) {
             drop_owned(task, word);
         }
         free_left(task, word);
-        free(wf_task_side(task)->extra);
-        free(wf_task_side(task)->errors);
-        wf_task_side(task)->extra = NULL;
-        wf_task_side(task)->errors = NULL;
+        free(side->extra);
+        free(side->errors);
+        side->extra = NULL;
+        side->errors = NULL;
         wf_task_forget(task);
     }
 }

@@ -88,7 +88,8 @@ static void list_all_inside(struct wf_scene *scene, weft_task *task, weft_task *
     bool is_for_all = false;
     weft_task *child = wf_inside_hold(task, &is_for_all, held);
     if (child != NULL && is_for_all) {
-        wf_task_side(child)->owner->calls->list(wf_task_side(child)->owner, keep_token, scene);
+        struct wf_owner *owner = wf_task_side(child)->owner;
+        owner->calls->list(owner, keep_token, scene);
     }
     wf_state_looked(&task->word);
 }

@@ -98,16 +98,21 @@ static void give_fiber(const struct wf_worker *worker, weft_task *task, struct w
     wf_store_rlx(&task->fiber, fiber);
 }
 
+/* The stack that was asked for; 0: any. */
+static inline size_t stack_wanted(const weft_task *task)
+{
+    bool may_be = (wf_task_flags(task) & WF_TASK_APART) != 0;
+    const struct wf_extra *extra = may_be ? wf_task_side(task)->extra : NULL;
+    return extra != NULL ? extra->stack_bytes : 0;
+}
+
 /* The fiber for a picked task, NULL if it needs a stack and there is none: it is buried then. */
 static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
 {
     if (!pick.is_new) {
         return wf_load_rlx(&pick.task->fiber);
     }
-    size_t stack =
-        (wf_task_flags(pick.task) & WF_TASK_APART) != 0 && wf_task_side(pick.task)->extra != NULL
-            ? wf_task_side(pick.task)->extra->stack_bytes
-            : 0;
+    size_t stack = stack_wanted(pick.task);
     stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
     struct wf_fiber *fiber = wf_fiber_take(&worker->stacks, stack);
     if (fiber == NULL) {
@@ -212,10 +217,7 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
 /* Whether the stack of the fiber that runs, whose task has ended, will do for a picked task as it is. */
 static bool fits_this_stack(const struct wf_worker *worker, struct wf_pick pick)
 {
-    return pick.task != NULL && pick.is_new &&
-           ((wf_task_flags(pick.task) & WF_TASK_APART) == 0 ||
-            wf_task_side(pick.task)->extra == NULL ||
-            wf_task_side(pick.task)->extra->stack_bytes == 0) &&
+    return pick.task != NULL && pick.is_new && stack_wanted(pick.task) == 0 &&
            worker->fiber->promise_bytes == worker->runtime->options.stack_bytes;
 }
 

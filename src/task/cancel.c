@@ -163,7 +163,8 @@ static bool ask_inside(weft_task *task, weft_task *child, bool is_for_all, struc
     if (!is_for_all) {
         return wf_cancel(child, 1, cause, later) == 1;
     }
-    wf_task_side(child)->owner->calls->request(wf_task_side(child)->owner, cause, later);
+    struct wf_owner *owner = wf_task_side(child)->owner;
+    owner->calls->request(owner, cause, later);
     return true;
 }
 

@@ -118,7 +118,7 @@ static __attribute__((noinline)) void release_more(weft_task *task, struct wf_ta
 void wf_task_release(weft_task *task, struct wf_task_cache *cache)
 {
     bool has_failed = wf_word_life(wf_load_acq(&task->word)) == WF_ERROR;
-    if (WF_UNLIKELY(has_failed || (wf_task_flags(task) & WF_TASK_MORE) != 0)) {
+    if (WF_UNLIKELY(has_failed || wf_task_has_extra(task))) {
         release_more(task, cache);
     } else {
         wf_task_free(wf_task_registry(task), cache, task);
@@ -153,8 +153,9 @@ static void run_callbacks(weft_task *task, struct wf_callback *newest)
 
 static void tell_owner(weft_task *task, struct wf_later *later)
 {
-    wf_task_side(task)->owner->calls->ended(wf_task_side(task)->owner, task, later);
-    wf_task_side(task)->owner->calls->left(wf_task_side(task)->owner, task, later);
+    struct wf_owner *owner = wf_task_side(task)->owner;
+    owner->calls->ended(owner, task, later);
+    owner->calls->left(owner, task, later);
 }
 
 void wf_task_owner_turn(weft_task *task, struct wf_later *later)

@@ -92,7 +92,7 @@ static inline void wf_task_look(weft_task *task, intptr_t *result)
     uint64_t word = wf_load_acq(&task->word);
     enum wf_life end = wf_word_life(word);
     /* Noted only where somebody asks: who reports what failed unseen, who drops what was not taken. */
-    bool takes = end == WF_OK && result != NULL && wf_task_side(task)->extra != NULL;
+    bool takes = end == WF_OK && result != NULL && wf_task_has_extra(task);
     uint64_t seen = end == WF_ERROR ? WF_SEEN : takes ? WF_TAKEN : 0;
     if (WF_UNLIKELY((word & seen) != seen)) {
         (void)wf_solo_or64(&task->word, seen);

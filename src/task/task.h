@@ -210,19 +210,27 @@ _Static_assert(sizeof(struct wf_task_side) == WF_RECORD_BYTES / 2, "half the way
 static inline struct wf_task_side *wf_task_side(const weft_task *task)
 {
     uintptr_t within = (uintptr_t)task & (WF_SLAB_BYTES - 1);
-    return (struct wf_task_side *)((uintptr_t)task - within + WF_SLAB_ASIDE + within / 2);
+    return (struct wf_task_side *)((uintptr_t)task - within / 2 + WF_SLAB_ASIDE);
 }
 
 static inline weft_task *wf_side_task(const struct wf_task_side *side)
 {
     uintptr_t within = (uintptr_t)side & (WF_SLAB_BYTES - 1);
-    return (weft_task *)((uintptr_t)side - within + 2 * (within - WF_SLAB_ASIDE));
+    return (weft_task *)((uintptr_t)side + within - 2 * (uintptr_t)WF_SLAB_ASIDE);
 }
 
 /* A joiner looks for WF_TASK_APART before it has claimed the task; somebody else may run it by then. */
 static inline unsigned wf_task_flags(const weft_task *task)
 {
     return wf_load_rlx(&((weft_task *)(uintptr_t)task)->flags);
+}
+
+/* Has it something of its own to give up at its end, besides its values? */
+static inline bool wf_task_has_extra(const weft_task *task)
+{
+    const struct wf_task_side *side = wf_task_side(task);
+    return (wf_task_flags(task) & WF_TASK_MORE) != 0 &&
+           ((uintptr_t)side->extra | (uintptr_t)side->errors) != 0;
 }
 
 /* Whoever makes the task, or runs it, or has claimed it to end it. */
