@@ -7,7 +7,12 @@
 #define WF_BASE_ADVISE_H
 
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; before that the kernel refuses it */
+#endif
 
 /* The same advice for each range, at most 64 of them: by one system call where the kernel has it, which
  * costs half of one for each and empties the address translation caches once, else by one for each. False:

@@ -292,25 +292,38 @@ static bool take_clean_locked(struct wf_depot *depot, struct wf_stack_shelf *she
     return true;
 }
 
-bool wf_depot_take(struct wf_depot *depot, struct wf_stack_shelf *shelf, enum wf_guard best_guard)
+/* Whether so many are in use that those taken now, at once, are likely to be needed: few fibers stay small. */
+static bool is_burst_locked(const struct wf_depot *depot, unsigned batch)
+{
+    return depot->out_count > (uint64_t)3 * batch;
+}
+
+static bool take_some(struct wf_depot *depot, struct wf_stack_shelf *shelf, struct wf_slab *added)
 {
     unsigned batch = wf_stack_limits[depot->class_index].cached / 2;
     wf_lock(&depot->lock);
-    take_dirty_locked(depot, shelf, batch);
-    bool found = wf_load_rlx(&shelf->count) > 0 || take_clean_locked(depot, shelf, batch);
+    if (added != NULL) {
+        add_slab_locked(depot, added);
+    } else {
+        take_dirty_locked(depot, shelf, batch);
+    }
+    bool has_dirty = wf_load_rlx(&shelf->count) > 0;
+    bool has_clean = !has_dirty && take_clean_locked(depot, shelf, batch);
+    bool is_burst = has_clean && is_burst_locked(depot, batch);
     wf_unlock(&depot->lock);
-    if (found) {
+    if (is_burst) {
+        wf_slab_populate(shelf->fresh_slab, shelf->fresh_bits);
+    }
+    return has_dirty || has_clean;
+}
+
+bool wf_depot_take(struct wf_depot *depot, struct wf_stack_shelf *shelf, enum wf_guard best_guard)
+{
+    if (take_some(depot, shelf, NULL)) {
         return true;
     }
     struct wf_slab *slab = wf_slab_map(depot->class_index, 0, best_guard);
-    if (slab == NULL) {
-        return false;
-    }
-    wf_lock(&depot->lock);
-    add_slab_locked(depot, slab);
-    found = take_clean_locked(depot, shelf, batch); /* the clean list is not empty now */
-    wf_unlock(&depot->lock);
-    return found;
+    return slab != NULL && take_some(depot, shelf, slab); /* the clean list is not empty now */
 }
 
 void wf_depot_give_clean(struct wf_depot *depot, struct wf_slab *slab, uint64_t bits)

@@ -149,6 +149,18 @@ bool wf_slab_drop(struct wf_slab *slab, uint64_t bits)
     return wf_advise(runs, count, MADV_DONTNEED);
 }
 
+void wf_slab_populate(const struct wf_slab *slab, uint64_t bits)
+{
+    struct iovec tops[64];
+    unsigned count = 0;
+    size_t page = wf_page_bytes();
+    for (; bits != 0; bits &= bits - 1) {
+        char *end = slab->base + (wf_bits_lowest(bits) + 1) * slab->stride;
+        tops[count++] = (struct iovec){.iov_base = end - page, .iov_len = page};
+    }
+    (void)wf_advise(tops, count, MADV_POPULATE_WRITE);
+}
+
 struct wf_fiber *wf_slab_fiber(const struct wf_slab *slab, unsigned index)
 {
     char *end = slab->base + (index + 1) * slab->stride;

@@ -58,6 +58,9 @@ struct wf_slab *wf_slab_map(unsigned class_index, size_t promise_bytes, enum wf_
  * have to split a mapping and has no room for another): nothing has changed then. */
 bool wf_slab_unmap(struct wf_slab *slab);
 
+/* Gets the first page of each of these stacks, by one system call: two thirds of what the faults cost. A hint. */
+void wf_slab_populate(const struct wf_slab *slab, uint64_t bits);
+
 /* Gives the pages of these free stacks back, by one system call where the kernel can. Their
  * guards stay, their descriptors do not. False if the kernel refused. */
 bool wf_slab_drop(struct wf_slab *slab, uint64_t bits);

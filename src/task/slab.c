@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/advise.h"
 #include "base/clock.h"
 #include "base/fence.h"
 #include "fiber/tools.h"
@@ -20,10 +21,6 @@
 
 #if WF_ASAN
 #include <sanitizer/lsan_interface.h>
-#endif
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
 #endif
 
 enum {
