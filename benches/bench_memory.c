@@ -6,7 +6,7 @@
  *                start one, to wake and join one; and how much of the peak is still resident within
  *                a second after all have ended.
  *       The peer "pages" is the least that can be: it maps as much address space for each, writes
- *       four cache lines of a page and a record of 192 bytes, and later the same again; its start is what
+ *       four cache lines of a page and a record of 128 bytes, and later the same again; its start is what
  *       the page faults cost, its wake_join what the cache misses cost.
  * Each repetition has a process of its own: memory that an earlier one left behind is invisible.
  * To the host of a virtual machine it is not: a page that the host does not back yet costs several times as much
@@ -169,7 +169,7 @@ static void back_pages(struct bench *b)
 
 /* ---- the pages alone ----------------------------------------------------------------------------------- */
 
-enum { STRIDE = 256 * 1024, TOUCHED = 256, RECORD = 192 };
+enum { STRIDE = 256 * 1024, TOUCHED = 256, RECORD = 128 };
 
 static void touch_all(char *stacks, char *records, uint64_t count)
 {
