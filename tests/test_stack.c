@@ -459,6 +459,28 @@ Test(stack, a_reserve_stays_for_longer)
     close_all();
 }
 
+/* A reserve is left of many, too: whole slabs that went do not count as free ones at the next look. */
+Test(stack, a_reserve_stays_of_many)
+{
+    enum { COUNT = 20000, RESERVE = 8192 };
+    static struct wf_fiber *fibers[COUNT];
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
+    }
+    open_all();
+    swing(fibers, COUNT);
+    for (int look = 0; look < 8; look++) {
+        look_once_more();
+    }
+    struct wf_stack_stats stats = count_stacks();
+    cr_assert_gt(stats.unmapped, 0);
+    cr_assert_geq(stats.dirty, RESERVE - 64);
+    cr_assert_leq(stats.dirty, RESERVE);
+    let_time_pass();
+    cr_assert_leq(count_stacks().dirty, RESERVE / 4);
+    close_all();
+}
+
 /* The busy have other things to do. */
 Test(stack, trimming_pauses)
 {

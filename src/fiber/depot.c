@@ -58,6 +58,18 @@ static uint64_t excess_locked(const struct wf_depot *depot, uint64_t dirty_count
     return dirty_count > keep && !stays ? dirty_count - keep : 0;
 }
 
+/* Dirty stacks were taken, or went. */
+static void note_dirty_locked(struct wf_depot *depot)
+{
+    if (depot->dirty_count < depot->least_dirty) {
+        depot->least_dirty = depot->dirty_count;
+    }
+    if (depot->surplus > 0) { /* what is no surplus any more is needed after all */
+        uint64_t excess = excess_locked(depot, depot->dirty_count);
+        depot->surplus = depot->surplus < excess ? depot->surplus : excess;
+    }
+}
+
 /* Every change of a slab's sets goes through here: counts and lists follow. */
 static void set_bits_locked(struct wf_depot *depot, struct wf_slab *slab, uint64_t free_bits,
                             uint64_t dirty_bits)
@@ -68,13 +80,7 @@ static void set_bits_locked(struct wf_depot *depot, struct wf_slab *slab, uint64
     slab->dirty_bits = dirty_bits;
     depot->dirty_count += wf_bits_count(dirty_bits);
     depot->clean_count += wf_bits_count(free_bits & ~dirty_bits);
-    if (depot->dirty_count < depot->least_dirty) {
-        depot->least_dirty = depot->dirty_count;
-    }
-    if (depot->surplus > 0) { /* what is no surplus any more is needed after all */
-        uint64_t excess = excess_locked(depot, depot->dirty_count);
-        depot->surplus = depot->surplus < excess ? depot->surplus : excess;
-    }
+    note_dirty_locked(depot);
     wf_list_remove(&slab->link);
     wf_list_push(list_for(depot, slab), &slab->link);
 }
@@ -109,6 +115,7 @@ static void remove_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
     depot->dirty_count -= wf_bits_count(slab->dirty_bits);
     depot->clean_count -= wf_bits_count(slab->free_bits & ~slab->dirty_bits);
     count_slab_locked(depot, slab, false);
+    note_dirty_locked(depot);
     wf_list_remove(&slab->link);
 }
 
