@@ -481,6 +481,26 @@ Test(stack, a_reserve_stays_of_many)
     close_all();
 }
 
+/* Where trimming is slower than looks come, what a look found to be surplus goes all the same. */
+Test(stack, a_reserve_goes_though_trimming_is_slow)
+{
+    enum { COUNT = 4000, LOOKS = 40 };
+    static struct wf_fiber *fibers[COUNT];
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
+    }
+    open_all();
+    swing(fibers, COUNT);
+    int64_t now_ns = wf_monotonic_ns();
+    for (int look = 0; look < LOOKS; look++) {
+        now_ns += 1000000000;
+        (void)wf_stacks_trim(&stacks, now_ns, 0); /* a look, and one slab at most */
+    }
+    cr_assert_geq(count_stacks().decommitted, 15 * 32);
+    let_time_pass();
+    close_all();
+}
+
 /* The busy have other things to do. */
 Test(stack, trimming_pauses)
 {

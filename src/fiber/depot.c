@@ -162,12 +162,13 @@ static void unmap_slab_locked(struct wf_depot *depot, struct wf_slab *slab)
     }
 }
 
-/* How many have been free for too long. */
+/* How many have been free for too long. What was surplus, and nobody has come to trim, still is. */
 static uint64_t surplus_locked(struct wf_depot *depot)
 {
     uint64_t excess = excess_locked(depot, depot->least_dirty);
     uint64_t reserve = wf_stack_limits[depot->class_index].dirty_reserve;
     uint64_t surplus = depot->least_dirty > reserve ? depot->least_dirty - reserve : 0;
+    surplus = depot->surplus > surplus ? depot->surplus : surplus;
     depot->least_excess = excess < depot->least_excess ? excess : depot->least_excess;
     if (++depot->looks % SLOW_LOOKS == 0) {
         surplus = depot->least_excess > surplus ? depot->least_excess : surplus;
