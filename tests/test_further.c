@@ -3,9 +3,8 @@
  * slab; and what each has aside. */
 #include <stdlib.h>
 
-#include <criterion/criterion.h>
-
 #include "task/further.h"
+#include "weft_test.h"
 
 enum { USED = 100 };
 
@@ -28,16 +27,14 @@ static weft_task *slot(int index)
     return (weft_task *)(void *)((char *)slab + (index + 1) * (int)sizeof(struct weft_task));
 }
 
-TestSuite(further, .init = make_slab, .fini = free_slab);
-
-Test(further, goes_on_by_the_same_step)
+Test(further, goes_on_by_the_same_step, .init = make_slab, .fini = free_slab)
 {
     cr_assert_eq(wf_task_further(slot(10), slot(11), 8), slot(19));
     cr_assert_eq(wf_task_further(slot(50), slot(49), 8), slot(41));
     cr_assert_eq(wf_task_further(slot(0), slot(3), 8), slot(27));
 }
 
-Test(further, ends_with_what_was_used)
+Test(further, ends_with_what_was_used, .init = make_slab, .fini = free_slab)
 {
     cr_assert_eq(wf_task_further(slot(90), slot(91), 8), slot(USED - 1));
     cr_assert_null(wf_task_further(slot(91), slot(92), 8));
@@ -45,7 +42,7 @@ Test(further, ends_with_what_was_used)
     cr_assert_null(wf_task_further(slot(8), slot(7), 8));
 }
 
-Test(further, guesses_nothing_across_slabs)
+Test(further, guesses_nothing_across_slabs, .init = make_slab, .fini = free_slab)
 {
     weft_task *far = (weft_task *)(void *)((char *)slot(11) + WF_SLAB_BYTES);
 
@@ -57,7 +54,7 @@ Test(further, guesses_nothing_across_slabs)
 /* ---- what records have aside ---- */
 
 /* Each has a line of its own, behind all records and within the slab. */
-Test(further, what_lies_aside_is_found_both_ways)
+Test(further, what_lies_aside_is_found_both_ways, .init = make_slab, .fini = free_slab)
 {
     const char *records_end = (const char *)(slot(WF_SLAB_SLOTS - 1) + 1);
     for (int i = 0; i < WF_SLAB_SLOTS; i++) {
