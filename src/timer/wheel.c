@@ -65,8 +65,8 @@ int64_t wf_wheel_file(struct wf_wheel *wheel, struct wf_timer_entry *entry)
     wf_list_push(&wheel->slots[level][slot], &entry->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
     begin <<= level * WF_LEVEL_BITS;
-    return level == 0 ? entry->deadline_ns
-                      : wf_wheel_time_of(begin > wheel->tick ? begin : wheel->tick);
+    struct wf_due_slot at = {level, slot, begin > wheel->tick ? begin : wheel->tick};
+    return wf_wheel_look_at(&at, entry->deadline_ns);
 }
 
 static bool first_slot(const struct wf_wheel *wheel, struct wf_due_slot *out)
@@ -100,14 +100,13 @@ static int64_t earliest_from(struct wf_wheel *wheel, const struct wf_due_slot *f
     return earliest;
 }
 
-/* When to look into the first slot, of a wheel that is not exact: where few timers share the tick it is the first
- * one's deadline. */
+/* When to look into the first slot, of a wheel that is not exact: at the first one's deadline, where it holds few, also of a
+ * higher level. Nobody need wake up just to file them again. */
 static int64_t time_to_look(const struct wf_wheel *wheel, const struct wf_due_slot *first)
 {
-    int64_t deadline_ns =
-        first->level == 0 ? earliest_in(&wheel->slots[0][first->slot], FEW) : WF_FOREVER;
     int64_t tick_ns = wf_wheel_time_of(first->tick);
-    return deadline_ns < tick_ns ? deadline_ns : tick_ns;
+    int64_t deadline_ns = earliest_in(&wheel->slots[first->level][first->slot], FEW);
+    return deadline_ns == WF_FOREVER ? tick_ns : wf_wheel_look_at(first, deadline_ns);
 }
 
 void wf_wheel_publish(struct wf_wheel *wheel)

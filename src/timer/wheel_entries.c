@@ -13,7 +13,8 @@ enum { PIECE_BYTES = 64 << 10 };
 
 struct wf_timer_entries {
     struct wf_timer_entries *older;
-    struct wf_timer_entry items[];
+    /* none of which lies in two cache lines */
+    _Alignas(sizeof(struct wf_timer_entry)) struct wf_timer_entry items[];
 };
 
 enum {

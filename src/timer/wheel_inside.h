@@ -25,6 +25,18 @@ static inline int64_t wf_wheel_time_of(uint64_t tick)
     return (int64_t)(tick << WF_TICK_SHIFT);
 }
 
+/* When to look at a slot for a timer in it. In the lowest level at its deadline, though the tick is not over. In higher
+ * ones not before the slot begins: in its first tick it would not be found. The top level may hold those of later
+ * rounds. */
+static inline int64_t wf_wheel_look_at(const struct wf_due_slot *slot, int64_t deadline_ns)
+{
+    int64_t begin_ns = wf_wheel_time_of(slot->tick);
+    bool is_top = slot->level == WF_WHEEL_LEVELS - 1;
+    return slot->level == 0                   ? deadline_ns
+           : is_top || deadline_ns < begin_ns ? begin_ns
+                                              : deadline_ns;
+}
+
 /* The occupied slots of a level, as bits that begin with the wheel's own: `now`. */
 static inline uint64_t wf_wheel_turned(const struct wf_wheel *wheel, int level, unsigned *now)
 {

@@ -18,8 +18,24 @@ static int list_times(const struct wf_list *slot, int64_t *times, int most)
     return count;
 }
 
-/* When there will be something to do, the first few times: deadlines of the lowest level, and then when the next
- * slot above has to be emptied. How many; not in order. */
+/* The same for the next slot above, or when that has to be emptied. How many. */
+static int list_above(const struct wf_wheel *wheel, int64_t *times, int most)
+{
+    struct wf_due_slot above;
+    if (!wf_wheel_first_from(wheel, 1, &above)) {
+        return 0;
+    }
+    bool is_top = above.level == WF_WHEEL_LEVELS - 1; /* it may hold those of later rounds */
+    int count = is_top ? most + 1 : list_times(&wheel->slots[above.level][above.slot], times, most);
+    if (count > most) {
+        times[0] = wf_wheel_time_of(above.tick);
+        count = 1;
+    }
+    return count;
+}
+
+/* When there will be something to do, the first few times: deadlines of the lowest level, and then of the next slot
+ * above. How many; not in order. */
 static int look_ahead(const struct wf_wheel *wheel, int64_t *times)
 {
     int count = 0;
@@ -35,11 +51,7 @@ static int look_ahead(const struct wf_wheel *wheel, int64_t *times)
         }
         count += more;
     }
-    struct wf_due_slot above;
-    if (wf_wheel_first_from(wheel, 1, &above)) {
-        times[count++] = wf_wheel_time_of(above.tick);
-    }
-    return count;
+    return count + list_above(wheel, times + count, LOOK_AHEAD - count);
 }
 
 static void sort_times(int64_t *times, int count)
@@ -81,8 +93,11 @@ struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns)
     wf_unlock(&wheel->lock);
     sort_times(times, count);
     plan.next_ns = last_within(times, count, &at, window_ns);
-    plan.following_ns = last_within(times, count, &at, window_ns);
     /* Before that a look finds nothing, though it be late for some. */
     plan.next_ns = plan.next_ns < next_ns ? next_ns : plan.next_ns;
+    do {
+        plan.following_ns = last_within(times, count, &at, window_ns);
+    } while (plan.following_ns <= plan.next_ns && at < count);
+    plan.following_ns = plan.following_ns <= plan.next_ns ? WF_FOREVER : plan.following_ns;
     return plan;
 }
