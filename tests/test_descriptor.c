@@ -152,6 +152,75 @@ Test(descriptor, no_event_is_missed, .init = open_poller, .fini = close_poller)
     close(fds[1]);
 }
 
+static int link_one(struct sleeper *sleeper, int fd, uint64_t stamp, bool *is_first)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    return wf_fd_link_one(poller, find(fd), &sleeper->entry.waiters[0], WF_FD_READ, stamp, &later,
+                          is_first);
+}
+
+static int link_again(struct sleeper *sleeper, int fd, uint64_t stamp)
+{
+    return wf_fd_link_again(find(fd), &sleeper->entry.waiters[0], WF_FD_READ, stamp,
+                            wf_task_id(&sleeper->task));
+}
+
+/* The short way is for who has waited there before, if nothing has come since. */
+Test(descriptor, links_again, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    bool is_first;
+    struct sleeper own;
+    struct sleeper other;
+    make_pair(fds);
+    struct wf_fd *record = find(fds[0]);
+    prepare(&own, 1, WF_FD_READ);
+    prepare(&other, 2, WF_FD_READ);
+    cr_assert_eq(link_again(&own, fds[0], wf_fd_stamp(record)), WF_FD_UNSURE, "not registered");
+    cr_assert_eq(link_one(&own, fds[0], wf_fd_stamp(record), &is_first), WF_FD_LINKED);
+    cr_assert(is_first);
+    wf_fd_unlink_one(record, &own.entry.waiters[0]);
+    (void)look();
+    cr_assert_eq(link_again(&own, fds[0], wf_fd_stamp(record)), WF_FD_LINKED);
+    cr_assert_eq(link_again(&other, fds[0], wf_fd_stamp(record)), WF_FD_UNSURE, "a new user");
+    uint64_t stamp = wf_fd_stamp(record);
+    cr_assert_eq(write(fds[1], "x", 1), 1);
+    cr_assert_eq(look(), 1);
+    cr_assert_eq(verdict(&own), WF_GRANTED);
+    prepare(&own, 1, WF_FD_READ);
+    cr_assert_eq(link_again(&own, fds[0], stamp), WF_FD_UNSURE, "something has come");
+    cr_assert_eq(link_one(&own, fds[0], stamp, &is_first), WF_FD_RETRY);
+    cr_assert_not(is_first);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* While a number is being closed nobody waits for its events, nor takes the end of that for one. */
+Test(descriptor, links_nothing_again_while_closing, .init = open_poller, .fini = close_poller)
+{
+    int fds[2];
+    bool is_first;
+    struct sleeper reader;
+    struct wf_later later;
+    struct wf_fd_closing closing = {.hold = NULL};
+    make_pair(fds);
+    struct wf_fd *record = find(fds[0]);
+    prepare(&reader, 1, WF_FD_READ);
+    wf_later_init(&later);
+    uint64_t before = wf_fd_stamp(record);
+    wf_fd_close_begin(poller->table, fds[0], &closing, &later);
+    cr_assert_eq(link_again(&reader, fds[0], before), WF_FD_UNSURE);
+    cr_assert_eq(link_one(&reader, fds[0], before, &is_first), -EBADF);
+    cr_assert_eq(link_again(&reader, fds[0], wf_fd_stamp(record)), WF_FD_UNSURE);
+    cr_assert_eq(link_one(&reader, fds[0], wf_fd_stamp(record), &is_first), WF_FD_LINKED);
+    cr_assert_not(is_first);
+    wf_fd_close_end(poller->table, fds[0], &closing, &later);
+    cr_assert_eq(verdict(&reader), WF_GRANTED);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 /* What is ready when it is registered for the first time is an event too. */
 Test(descriptor, registering_reports, .init = open_poller, .fini = close_poller)
 {

@@ -134,7 +134,8 @@ ssize_t wf_fake_move(int fd, const struct iovec *parts, int count, const struct 
     return rc < 0 ? rc : transfer(&io, &call);
 }
 
-ssize_t wf_fake_receive(int fd, void *buffer, size_t length, int flags, bool only_sockets)
+__attribute__((noinline)) ssize_t wf_fake_receive(int fd, void *buffer, size_t length, int flags,
+                                                  bool only_sockets)
 {
     struct wf_fake_way way = {.call = only_sockets ? "weft_recv" : "weft_read",
                               .only_sockets = only_sockets,
@@ -143,7 +144,8 @@ ssize_t wf_fake_receive(int fd, void *buffer, size_t length, int flags, bool onl
     return wf_fake_move(fd, &part, 1, &way);
 }
 
-ssize_t wf_fake_transmit(int fd, const void *buffer, size_t length, int flags, bool only_sockets)
+__attribute__((noinline)) ssize_t wf_fake_transmit(int fd, const void *buffer, size_t length,
+                                                   int flags, bool only_sockets)
 {
     struct wf_fake_way way = {.call = only_sockets ? "weft_send" : "weft_write",
                               .writes = true,

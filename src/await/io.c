@@ -21,7 +21,7 @@
 
 #define EVENTS_ALL ((unsigned)WEFT_READABLE | (unsigned)WEFT_WRITABLE | (unsigned)WEFT_HANGUP)
 
-int wf_io_find(struct wf_io *io, weft_task *self, int fd)
+static inline int find(struct wf_io *io, weft_task *self, int fd)
 {
     io->self = self;
     io->poller = wf_runtime_of(self)->poller;
@@ -36,15 +36,20 @@ int wf_io_find(struct wf_io *io, weft_task *self, int fd)
     return rc;
 }
 
+int wf_io_find(struct wf_io *io, weft_task *self, int fd)
+{
+    return find(io, self, fd);
+}
+
 int wf_io_enter(struct wf_io *io, int fd, const char *call)
 {
     int rc = 0;
-    struct wf_worker *worker = wf_fiber_worker(&rc);
-    if (worker == NULL) {
-        return rc;
+    weft_task *self = wf_door_running(wf_here());
+    if (WF_UNLIKELY(self == NULL)) {
+        return wf_fiber_worker(&rc) == NULL ? rc : -EPERM;
     }
-    rc = wf_io_find(io, wf_self_on(worker), fd);
-    return rc < 0 ? rc : wf_door_enter(io->self, call);
+    rc = find(io, self, fd);
+    return rc < 0 ? rc : wf_door_enter_quickly(self, call);
 }
 
 int wf_io_try_begin(const struct wf_io *io, uint64_t *stamp)
@@ -60,16 +65,14 @@ int wf_io_try_begin(const struct wf_io *io, uint64_t *stamp)
 
 int wf_io_await_closer(const struct wf_io *io)
 {
-    struct wf_wait wait;
-    struct wf_fd_entry entry;
-    wf_wait_begin(&wait, io->self, WF_WAIT_FD);
-    wait.number = io->fd;
-    wf_fd_entry_init(&entry, &wait, WF_FD_READ);
-    if (wf_fd_link_closing(io->record, &entry) == WF_FD_RETRY) {
+    struct wf_seat seat;
+    wf_seat_begin(&seat, io->self, WF_WAIT_FD, NULL);
+    seat.wait.number = io->fd;
+    if (wf_fd_link_closing(io->record, &seat.waiter) == WF_FD_RETRY) {
         return 0;
     }
-    enum wf_verdict verdict = wf_door_park(&wait);
-    wf_fd_unlink(io->record, &entry);
+    enum wf_verdict verdict = wf_door_park(&seat.wait);
+    wf_fd_unlink_one(io->record, &seat.waiter);
     return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
 }
 
@@ -116,10 +119,16 @@ static int poll_in_ring(const struct wf_io *io, unsigned events)
     return wf_uring_call(io->self, &entry, io);
 }
 
-/* *is_first: the wait was ended by an event, and none is older than the wait. */
-static int wait_for_new_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
-                              enum wf_reason reason, bool *is_first)
+static int outcome_of(enum wf_verdict verdict)
 {
+    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+}
+
+/* For an event in either of both directions. */
+static __attribute__((noinline)) int wait_for_either(const struct wf_io *io, uint64_t stamp,
+                                                     enum wf_reason reason)
+{
+    const unsigned directions = WF_FD_READ | WF_FD_WRITE;
     struct wf_wait wait;
     struct wf_fd_entry entry;
     struct wf_later later;
@@ -134,19 +143,54 @@ static int wait_for_new_event(const struct wf_io *io, unsigned directions, uint6
         return rc == WF_FD_RETRY ? 0 : rc;
     }
     enum wf_verdict verdict = wf_door_park(&wait);
-    bool is_unlinked = verdict != WF_TOLD_OFF && directions != (WF_FD_READ | WF_FD_WRITE);
-    if (!is_unlinked) {
-        wf_fd_unlink(io->record, &entry);
+    wf_fd_unlink(io->record, &entry);
+    return outcome_of(verdict);
+}
+
+/* As wf_fd_link_one; in a function of its own, so that the frame of one who waits lacks what registering needs. */
+static __attribute__((noinline)) int link_first(const struct wf_io *io, struct wf_waiter *waiter,
+                                                unsigned direction, uint64_t stamp, bool *is_first)
+{
+    struct wf_later later;
+    wf_later_init(&later);
+    int rc = wf_fd_link_one(io->poller, io->record, waiter, direction, stamp, &later, is_first);
+    wf_later_run(&later);
+    return rc;
+}
+
+/* *is_first, unless NULL: the wait was ended by an event, and none is older than the wait. Whoever grants the wait has
+ * unlinked it. */
+static __attribute__((noinline)) int wait_for_one(const struct wf_io *io, unsigned direction,
+                                                  uint64_t stamp, enum wf_reason reason,
+                                                  bool *is_first)
+{
+    struct wf_seat seat;
+    bool has_registered = false;
+    wf_seat_begin(&seat, io->self, reason, io->record);
+    seat.wait.number = reason == WF_WAIT_FD ? io->fd : -1;
+    int rc = wf_fd_link_again(io->record, &seat.waiter, direction, stamp, wf_task_id(io->self));
+    if (WF_UNLIKELY(rc == WF_FD_UNSURE)) {
+        rc = link_first(io, &seat.waiter, direction, stamp, &has_registered);
     }
-    *is_first = entry.is_first && verdict == WF_GRANTED;
-    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+    if (WF_UNLIKELY(rc != WF_FD_LINKED)) {
+        return rc == WF_FD_RETRY ? 0 : rc;
+    }
+    enum wf_verdict verdict = wf_door_park_here(&seat.wait, NULL);
+    if (WF_UNLIKELY(verdict == WF_TOLD_OFF)) {
+        wf_fd_unlink_one(io->record, &seat.waiter);
+    }
+    if (is_first != NULL) {
+        *is_first = has_registered && verdict == WF_GRANTED;
+    }
+    return outcome_of(verdict);
 }
 
 static int wait_for_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
                           enum wf_reason reason)
 {
-    bool is_first;
-    return wait_for_new_event(io, directions, stamp, reason, &is_first);
+    return directions == (WF_FD_READ | WF_FD_WRITE)
+               ? wait_for_either(io, stamp, reason)
+               : wait_for_one(io, directions, stamp, reason, NULL);
 }
 
 static int wait_in_ring(const struct wf_io *io, unsigned directions)
@@ -162,19 +206,27 @@ static int wait_in_ring(const struct wf_io *io, unsigned directions)
     return seen != 0 ? seen : wait_for_event(io, directions, stamp, WF_WAIT_FD);
 }
 
+/* For a descriptor that is O_NONBLOCK and of a kind that has no other way. */
+static __attribute__((noinline)) int run_when_ready(const struct wf_io *io,
+                                                    const struct io_uring_sqe *entry,
+                                                    unsigned direction, uint32_t *flags)
+{
+    struct io_uring_sqe again = *entry;
+    int rc;
+    again.ioprio = 0; /* not to wait first: what can't be polled would say -EAGAIN for ever */
+    do {
+        rc = wf_door_observe(io->self, NULL); /* it may say that it is ready again and again */
+        rc = rc < 0 ? rc : wait_in_ring(io, direction);
+        rc = rc < 0 ? rc : wf_uring_call_flags(io->self, &again, io, flags);
+    } while (rc == -EAGAIN);
+    return rc;
+}
+
 int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, unsigned direction,
                    uint32_t *flags)
 {
     int rc = wf_uring_call_flags(io->self, entry, io, flags);
-    struct io_uring_sqe again = *entry;
-    again.ioprio = 0; /* not to wait first: what can't be polled would say -EAGAIN for ever */
-    while (rc ==
-           -EAGAIN) { /* for a descriptor that is O_NONBLOCK and of a kind that has no other way */
-        rc = wf_door_observe(io->self, NULL); /* it may say that it is ready again and again */
-        rc = rc < 0 ? rc : wait_in_ring(io, direction);
-        rc = rc < 0 ? rc : wf_uring_call_flags(io->self, &again, io, flags);
-    }
-    return rc;
+    return WF_LIKELY(rc != -EAGAIN) ? rc : run_when_ready(io, entry, direction, flags);
 }
 
 int wf_io_wait(const struct wf_io *io, unsigned directions, uint64_t stamp, enum wf_reason reason)
@@ -384,7 +436,10 @@ static int wait_fd_by_events(const struct wf_io *io, unsigned events)
         if (rc != 0) {
             break;
         }
-        rc = wait_for_new_event(io, wf_io_directions(events), stamp, WF_WAIT_FD, &is_first);
+        unsigned directions = wf_io_directions(events);
+        rc = directions == (WF_FD_READ | WF_FD_WRITE)
+                 ? wait_for_either(io, stamp, WF_WAIT_FD)
+                 : wait_for_one(io, directions, stamp, WF_WAIT_FD, &is_first);
         if (rc == 0 && is_answer(io, events, is_first)) {
             return WEFT_READABLE;
         }

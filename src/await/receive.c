@@ -37,8 +37,9 @@ WF_ATTEMPT ssize_t try_recvmsg(const struct wf_io_call *call)
 }
 
 /* *is_all: nothing was sent along, and nobody asks who has sent it. */
-static ssize_t receive_message(const struct wf_io *io, uint64_t *stamp,
-                               const struct wf_io_call *call, bool *is_all)
+static __attribute__((noinline)) ssize_t receive_message(const struct wf_io *io, uint64_t *stamp,
+                                                         const struct wf_io_call *call,
+                                                         bool *is_all)
 {
     struct iovec part = {.iov_base = call->in, .iov_len = call->length};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -138,7 +139,8 @@ static void learn(struct wf_worker *worker, bool has_found)
 /* ---- reading ---- */
 
 /* There was nothing a moment ago: the kernel need not look before it waits. */
-static ssize_t receive_in_ring(const struct wf_io *io, const struct wf_io_call *call)
+static __attribute__((noinline)) ssize_t receive_in_ring(const struct wf_io *io,
+                                                         const struct wf_io_call *call)
 {
     const struct io_uring_sqe entry = {
         .opcode = IORING_OP_RECV,

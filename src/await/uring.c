@@ -11,10 +11,13 @@
 
 #include <errno.h>
 
+/* What a completion touches are its first two lines. */
 struct call {
-    struct wf_op op;
+    _Alignas(64) struct wf_op op;
     struct wf_wait wait;
 };
+
+_Static_assert(offsetof(struct call, wait.epoch) < 128, "fetched by uring.c of the poller");
 
 static bool ask_to_end(struct wf_wait *wait, struct wf_later *later)
 {
@@ -30,7 +33,7 @@ enum { CALL_AGAIN = 0, CALL_OVER = 1 };
 static int run(weft_task *self, struct call *call, const struct wf_io *io)
 {
     struct wf_uring *ring = wf_here()->ring;
-    wf_wait_begin(&call->wait, self, WF_WAIT_FD);
+    wf_wait_begin_here(&call->wait, self, WF_WAIT_FD);
     call->wait.hand_on = ask_to_end;
     call->wait.number = io != NULL ? io->fd : -1;
     call->wait.target = io != NULL ? io->record : NULL;
@@ -41,7 +44,7 @@ static int run(weft_task *self, struct call *call, const struct wf_io *io)
         wf_uring_pull(ring, &call->op);
         return rc == WF_FD_RETRY ? wf_io_await_closer(io) : rc;
     }
-    (void)wf_door_park(&call->wait);
+    (void)wf_door_park_here(&call->wait, NULL);
     if (io != NULL) {
         wf_fd_unlink_op(io->record, &call->op);
     }

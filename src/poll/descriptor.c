@@ -11,9 +11,29 @@
 
 /* ---- what happens under a record's lock ---- */
 
+/* The only one of a list: most often of a task that has parked. */
+static inline void grant_only(struct wf_waiter *waiter, enum wf_verdict verdict,
+                              struct wf_later *later)
+{
+    weft_task *task = waiter->notify == NULL && verdict == WF_GRANTED ? waiter->wait->task : NULL;
+    if (task != NULL && wf_state_grant_parked(&task->word, wf_load_rlx(&waiter->wait->epoch))) {
+        wf_list_remove(&waiter->link);
+        wf_later_wake(later, task);
+    } else {
+        (void)wf_waiter_grant(waiter, verdict, later);
+    }
+}
+
 static void grant_all(struct wf_list *waiters, enum wf_verdict verdict, struct wf_later *later)
 {
     struct wf_list batch; /* a notify function may link its waiter again */
+    struct wf_list *first = waiters->next;
+    if (WF_LIKELY(first->next == waiters)) { /* one at most */
+        if (first != waiters) {
+            grant_only(WF_CONTAINER(first, struct wf_waiter, link), verdict, later);
+        }
+        return;
+    }
     wf_list_init(&batch);
     wf_list_splice(&batch, waiters);
     while (!wf_list_is_empty(&batch)) {
@@ -125,41 +145,76 @@ int wf_fd_register(struct wf_poller *poller, struct wf_fd *record, uint64_t user
 
 /* ---- waiting ---- */
 
-static int link_locked(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entry *entry,
-                       uint64_t stamp, struct wf_later *later)
+/* LINKED: now, by link_waiter. */
+static int may_link(struct wf_poller *poller, struct wf_fd *record, unsigned directions,
+                    uint64_t user, uint64_t stamp, struct wf_later *later)
 {
     if (has_closed_since(record, stamp)) {
         return -EBADF;
     }
     if (!wf_fd_is_closing(wf_load_rlx(&record->stamp))) {
-        uint64_t user = wf_task_id(entry->waiters[0].wait->task);
-        entry->is_first = !record->is_registered;
-        int rc = register_locked(poller, record, entry->directions, user, later);
+        int rc = register_locked(poller, record, directions, user, later);
         if (rc < 0) {
             return rc;
         }
     }
-    if (has_event_since(record, stamp, entry->directions)) {
-        return WF_FD_RETRY;
-    }
-    if ((entry->directions & WF_FD_READ) != 0) {
-        wf_list_push(&record->readers, &entry->waiters[0].link);
-        wf_store_rlx(&record->frame, entry);
-    }
-    if ((entry->directions & WF_FD_WRITE) != 0) {
-        wf_list_push(&record->writers, &entry->waiters[1].link);
+    return has_event_since(record, stamp, directions) ? WF_FD_RETRY : WF_FD_LINKED;
+}
+
+static void link_waiter(struct wf_fd *record, struct wf_waiter *waiter, unsigned direction)
+{
+    if (direction == WF_FD_READ) {
+        wf_list_push(&record->readers, &waiter->link);
+        wf_store_rlx(&record->frame, waiter);
+    } else {
+        wf_list_push(&record->writers, &waiter->link);
         record->may_have_writers = true;
     }
-    return WF_FD_LINKED;
 }
 
 int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entry *entry,
                uint64_t stamp, struct wf_later *later)
 {
+    const unsigned each[2] = {WF_FD_READ, WF_FD_WRITE};
+    uint64_t user = wf_task_id(entry->waiters[0].wait->task);
     wf_lock(&record->lock);
-    int rc = link_locked(poller, record, entry, stamp, later);
+    int rc = may_link(poller, record, entry->directions, user, stamp, later);
+    for (int i = 0; i < 2 && rc == WF_FD_LINKED; i++) {
+        if ((entry->directions & each[i]) != 0) {
+            link_waiter(record, &entry->waiters[i], each[i]);
+        }
+    }
     wf_unlock(&record->lock);
     return rc;
+}
+
+int wf_fd_link_one(struct wf_poller *poller, struct wf_fd *record, struct wf_waiter *waiter,
+                   unsigned direction, uint64_t stamp, struct wf_later *later, bool *is_first)
+{
+    wf_lock(&record->lock);
+    bool was_registered = record->is_registered;
+    int rc = may_link(poller, record, direction, wf_task_id(waiter->wait->task), stamp, later);
+    *is_first = !was_registered && record->is_registered;
+    if (rc == WF_FD_LINKED) {
+        link_waiter(record, waiter, direction);
+    }
+    wf_unlock(&record->lock);
+    return rc;
+}
+
+/* A number that is being closed, or has been closed and is in use again, is not trusted. */
+int wf_fd_link_again(struct wf_fd *record, struct wf_waiter *waiter, unsigned direction,
+                     uint64_t stamp, uint64_t user)
+{
+    wf_lock(&record->lock);
+    bool is_sure = is_trusted(record, direction, user) && !has_closed_since(record, stamp) &&
+                   !wf_fd_is_closing(wf_load_rlx(&record->stamp)) &&
+                   !has_event_since(record, stamp, direction);
+    if (is_sure) {
+        link_waiter(record, waiter, direction);
+    }
+    wf_unlock(&record->lock);
+    return is_sure ? WF_FD_LINKED : WF_FD_UNSURE;
 }
 
 int wf_fd_link_op(struct wf_fd *record, struct wf_op *op, uint64_t stamp)
@@ -178,12 +233,12 @@ int wf_fd_link_op(struct wf_fd *record, struct wf_op *op, uint64_t stamp)
     return rc;
 }
 
-int wf_fd_link_closing(struct wf_fd *record, struct wf_fd_entry *entry)
+int wf_fd_link_closing(struct wf_fd *record, struct wf_waiter *waiter)
 {
     wf_lock(&record->lock);
     bool is_closing = record->closer != NULL;
     if (is_closing) {
-        wf_list_push(&record->readers, &entry->waiters[0].link);
+        wf_list_push(&record->readers, &waiter->link);
     }
     wf_unlock(&record->lock);
     return is_closing ? WF_FD_LINKED : WF_FD_RETRY;
@@ -226,13 +281,6 @@ int wf_fd_subscribe(struct wf_poller *poller, struct wf_fd *record, struct wf_wa
     }
     wf_unlock(&record->lock);
     return rc;
-}
-
-void wf_fd_unsubscribe(struct wf_fd *record, struct wf_waiter *waiter)
-{
-    wf_lock(&record->lock);
-    wf_list_remove(&waiter->link);
-    wf_unlock(&record->lock);
 }
 
 /* ---- watching ---- */

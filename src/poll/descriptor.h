@@ -68,11 +68,9 @@ struct wf_fd_watch {
     void (*tell)(struct wf_fd_watch *watch, struct wf_fd *record, struct wf_later *later);
 };
 
-/* Waiters of one wait in one record: it may wait for both directions. */
+/* Waiters of one wait in one record that may wait for both directions. */
 struct wf_fd_entry {
     unsigned directions;
-    bool
-        is_first; /* set by wf_fd_link: it has registered the descriptor, so every event is newer than the link */
     struct wf_waiter waiters[2]; /* [0] reader, [1] writer */
 };
 
@@ -80,7 +78,6 @@ static inline void wf_fd_entry_init(struct wf_fd_entry *entry, struct wf_wait *w
                                     unsigned directions)
 {
     entry->directions = directions;
-    entry->is_first = false;
     for (int i = 0; i < 2; i++) {
         wf_list_init(&entry->waiters[i].link);
         entry->waiters[i].wait = wait;
@@ -132,7 +129,7 @@ struct wf_fd {
 
     struct wf_list readers; /* wf_waiter.link */
 
-    /* Where on its stack the last reader waited: stored under lock, loaded by whoever waits for events (relaxed).
+    /* The waiter of the last reader, on its stack: stored under lock, loaded by whoever waits for events (relaxed).
      * Stale perhaps, and fetched into the caches only. */
     _Atomic(const void *) frame;
 
@@ -185,7 +182,7 @@ enum { WF_FD_CLOSE_SHIFT = 40 };
 /* wf_fd.calls: the number is closed, and held for those that are counted. */
 #define WF_FD_HELD (UINT32_C(1) << 31)
 
-enum { WF_FD_LINKED = 0, WF_FD_RETRY = 1 };
+enum { WF_FD_LINKED = 0, WF_FD_RETRY = 1, WF_FD_UNSURE = 2 };
 
 int wf_fd_table_create(struct wf_fd_table **out, struct wf_poller *poller);
 
@@ -195,9 +192,6 @@ struct wf_lock *wf_fd_accept_guard(void);
 
 /* Nobody waits any more. Waits for a weft_close on another thread that is in the table. */
 void wf_fd_table_destroy(struct wf_fd_table *table);
-
-/* The record of `fd`, made if need be. 0; -EBADF; -ENOMEM. */
-int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out);
 
 /* Where a number's record is: of segment k, `index` - (64 << k). */
 static inline uint64_t wf_fd_index(int fd)
@@ -218,6 +212,20 @@ static inline struct wf_fd *wf_fd_at(struct wf_fd_table *table, int fd)
     struct wf_fd *records = wf_load_acq(&table->segments[segment]);
     uint64_t first = UINT64_C(1) << (segment + WF_FD_FIRST_SHIFT);
     return records != NULL ? &records[index - first] : NULL;
+}
+
+/* What wf_fd_find does for a number that is not in use yet, as far as is known. */
+int wf_fd_find_new(struct wf_fd_table *table, int fd, struct wf_fd **out);
+
+/* The record of `fd`, made if need be. 0; -EBADF; -ENOMEM. */
+static inline int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out)
+{
+    struct wf_fd *record = WF_LIKELY(fd >= 0) ? wf_fd_at(table, fd) : NULL;
+    if (WF_LIKELY(record != NULL) && WF_LIKELY(wf_load_acq(&record->is_prepared) != 0)) {
+        *out = record;
+        return 0;
+    }
+    return wf_fd_find_new(table, fd, out);
 }
 
 static inline uint64_t wf_fd_stamp(struct wf_fd *record)
@@ -268,13 +276,23 @@ int wf_fd_register(struct wf_poller *poller, struct wf_fd *record, uint64_t user
 int wf_fd_link(struct wf_poller *poller, struct wf_fd *record, struct wf_fd_entry *entry,
                uint64_t stamp, struct wf_later *later);
 
+/* The same for one waiter of one direction. *is_first: it has registered the descriptor, so every event is newer than
+ * the link. */
+int wf_fd_link_one(struct wf_poller *poller, struct wf_fd *record, struct wf_waiter *waiter,
+                   unsigned direction, uint64_t stamp, struct wf_later *later, bool *is_first);
+
+/* The same while `user`, a task's id, has no more to do than that: it has waited for that direction before, and nothing has
+ * come. UNSURE: nothing has been done, wf_fd_link_one says more. */
+int wf_fd_link_again(struct wf_fd *record, struct wf_waiter *waiter, unsigned direction,
+                     uint64_t stamp, uint64_t user);
+
 /* Enters an operation that the calling worker has queued last. LINKED; RETRY: the number is just being closed, and
  * it is not known yet whose it will be (wf_fd_link_closing); -EBADF: closed since `stamp`. */
 int wf_fd_link_op(struct wf_fd *record, struct wf_op *op, uint64_t stamp);
 void wf_fd_unlink_op(struct wf_fd *record, struct wf_op *op);
 
 /* Enters a wait for the end of a closing among the readers. LINKED; RETRY: it has ended. */
-int wf_fd_link_closing(struct wf_fd *record, struct wf_fd_entry *entry);
+int wf_fd_link_closing(struct wf_fd *record, struct wf_waiter *waiter);
 
 /* Whether there are any. */
 bool wf_fd_has_ops(struct wf_fd *record);
@@ -282,10 +300,15 @@ bool wf_fd_has_ops(struct wf_fd *record);
 /* Takes out what is still linked. */
 void wf_fd_unlink(struct wf_fd *record, struct wf_fd_entry *entry);
 
+static inline void wf_fd_unlink_one(struct wf_fd *record, struct wf_waiter *waiter)
+{
+    wf_lock(&record->lock);
+    wf_list_remove(&waiter->link);
+    wf_unlock(&record->lock);
+}
+
 /* Links a waiter with a notify function among the readers, for the runtime's own descriptors. */
 int wf_fd_subscribe(struct wf_poller *poller, struct wf_fd *record, struct wf_waiter *waiter);
-void wf_fd_unsubscribe(struct wf_fd *record, struct wf_waiter *waiter);
-
 /* From the notify function itself: stays subscribed. */
 static inline void wf_fd_resubscribe_locked(struct wf_fd *record, struct wf_waiter *waiter)
 {

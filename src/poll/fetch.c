@@ -5,20 +5,15 @@
 #include "fiber/fiber.h"
 #include "task/task.h"
 
-enum { LINE = 64 };
-
-/* Of a wait: its entry in the record and what a claim reads. */
-enum { WAIT_LINES = 4 };
-
 /* Of a stack: from where it was left to what a call that reads had above it. */
-enum { STACK_LINES = 13 };
+enum { STACK_LINES = 10 };
 
 void wf_fetch_reader(struct wf_fd_table *table, int fd)
 {
     struct wf_fd *record = wf_fd_at(table, fd);
-    const char *frame = record != NULL ? wf_load_rlx(&record->frame) : NULL;
+    const void *frame = record != NULL ? wf_load_rlx(&record->frame) : NULL;
     if (frame != NULL) {
-        wf_fetch_lines(frame - LINE, WAIT_LINES);
+        wf_fetch(frame); /* a seat: its waiter and what a claim reads of its wait are one line */
     }
 }
 

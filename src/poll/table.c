@@ -91,7 +91,7 @@ static void prepare(struct wf_fd *record, int fd)
     wf_unlock(&record->lock);
 }
 
-int wf_fd_find(struct wf_fd_table *table, int fd, struct wf_fd **out)
+int wf_fd_find_new(struct wf_fd_table *table, int fd, struct wf_fd **out)
 {
     if (fd < 0) {
         return -EBADF;

@@ -292,9 +292,9 @@ static struct wf_op *op_at(const struct wf_uring *ring, uint32_t at)
  * some completions from now is fetched meanwhile. */
 static void fetch_ahead(const struct wf_uring *ring, uint32_t at, uint32_t tail)
 {
-    enum { FAR = 8, NEAR = 4 };
+    enum { FAR = 8, NEAR = 4, OP_LINES = 2 }; /* of an operation and its wait behind it */
     if (tail - at > FAR) {
-        wf_fetch(op_at(ring, at + FAR));
+        wf_fetch_lines(op_at(ring, at + FAR), OP_LINES);
         const struct wf_op *op = op_at(ring, at + NEAR);
         if (op != NULL) {
             wf_fetch(op->wait->task);

@@ -69,6 +69,6 @@ void wf_sigint_stop(weft_runtime *runtime)
     struct sigint *self = runtime->attachments[WF_ATTACH_SIGINT].data;
     if (self != NULL) {
         wf_signals_release(self->signals, UINT64_C(1) << (SIGINT - 1));
-        wf_fd_unsubscribe(self->signals->record, &self->waiter);
+        wf_fd_unlink_one(self->signals->record, &self->waiter);
     }
 }
