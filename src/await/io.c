@@ -222,8 +222,8 @@ static __attribute__((noinline)) int run_when_ready(const struct wf_io *io,
     return rc;
 }
 
-int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry, unsigned direction,
-                   uint32_t *flags)
+WF_WAKING int wf_io_ring_run(const struct wf_io *io, const struct io_uring_sqe *entry,
+                             unsigned direction, uint32_t *flags)
 {
     int rc = wf_uring_call_flags(io->self, entry, io, flags);
     return WF_LIKELY(rc != -EAGAIN) ? rc : run_when_ready(io, entry, direction, flags);

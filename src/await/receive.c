@@ -182,7 +182,7 @@ static ssize_t receive_once(const struct wf_io *io, uint64_t *stamp, const struc
     return n == -EAGAIN && wf_uring_is_here() ? receive_in_ring(io, call) : n;
 }
 
-ssize_t wf_receive(const struct wf_io *io, const struct wf_io_call *call)
+WF_WAKING ssize_t wf_receive(const struct wf_io *io, const struct wf_io_call *call)
 {
     if ((call->flags & MSG_ERRQUEUE) != 0) {
         return wf_io_run_by_events(io, WF_FD_READ, call, try_recv);

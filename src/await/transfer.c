@@ -241,7 +241,7 @@ ssize_t wf_transfer_other(const struct wf_io *io, const struct wf_way *way, stru
 
 /* ---- the calls ---- */
 
-static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only_sockets)
+WF_WAKING static ssize_t receive(int fd, void *buffer, size_t length, int flags, bool only_sockets)
 {
     struct wf_io io;
     struct wf_io_call call = {.fd = fd, .flags = flags, .in = buffer, .length = length};
@@ -293,7 +293,7 @@ ssize_t weft_write(int fd, const void *buffer, size_t length)
     return transmit(fd, buffer, length, 0, false);
 }
 
-ssize_t weft_recv(int fd, void *buffer, size_t length, int flags)
+WF_WAKING ssize_t weft_recv(int fd, void *buffer, size_t length, int flags)
 {
     return receive(fd, buffer, length, flags, true);
 }

@@ -30,7 +30,7 @@ static bool ask_to_end(struct wf_wait *wait, struct wf_later *later)
 enum { CALL_AGAIN = 0, CALL_OVER = 1 };
 
 /* Queues it and waits: OVER; else nothing was queued: AGAIN, or a negative errno. */
-static int run(weft_task *self, struct call *call, const struct wf_io *io)
+WF_WAKING static int run(weft_task *self, struct call *call, const struct wf_io *io)
 {
     struct wf_uring *ring = wf_here()->ring;
     wf_wait_begin_here(&call->wait, self, WF_WAIT_FD);
@@ -61,8 +61,8 @@ static bool was_ended(const struct wf_op *op)
            (op->result <= -ERESTART_FIRST && op->result >= -ERESTART_LAST);
 }
 
-int wf_uring_call_flags(weft_task *self, const struct io_uring_sqe *entry, const struct wf_io *io,
-                        uint32_t *flags)
+WF_WAKING int wf_uring_call_flags(weft_task *self, const struct io_uring_sqe *entry,
+                                  const struct wf_io *io, uint32_t *flags)
 {
     struct call call;
     call.op.entry = entry;

@@ -252,7 +252,7 @@ bool wf_fd_has_ops(struct wf_fd *record)
     return has_ops;
 }
 
-void wf_fd_unlink_op(struct wf_fd *record, struct wf_op *op)
+WF_WAKING void wf_fd_unlink_op(struct wf_fd *record, struct wf_op *op)
 {
     wf_lock(&record->lock);
     wf_list_remove(&op->link);

@@ -39,8 +39,8 @@ static uint32_t unsubmitted(const struct wf_uring *ring)
 }
 
 /* Submits all. Returns what the kernel says. */
-static __attribute__((noinline)) long enter(struct wf_uring *ring, uint32_t least, uint32_t flags,
-                                            void *arg, size_t bytes)
+WF_WAKING static __attribute__((noinline)) long enter(struct wf_uring *ring, uint32_t least,
+                                                      uint32_t flags, void *arg, size_t bytes)
 {
     long rc = syscall(SYS_io_uring_enter, ring->enter_fd, unsubmitted(ring), least,
                       flags | ring->enter_flags, arg, bytes);
@@ -250,7 +250,7 @@ static void take_mail(struct wf_uring *ring, struct wf_op *op, struct wf_later *
     }
 }
 
-void wf_uring_collect(struct wf_uring *ring, struct wf_later *later)
+WF_WAKING void wf_uring_collect(struct wf_uring *ring, struct wf_later *later)
 {
     if (!wf_uring_has_mail(ring)) {
         return;
@@ -265,8 +265,8 @@ void wf_uring_collect(struct wf_uring *ring, struct wf_later *later)
 
 /* ---- completions ---- */
 
-static void take_completion(struct wf_uring *ring, const struct io_uring_cqe *completion,
-                            struct wf_later *later)
+WF_WAKING static void take_completion(struct wf_uring *ring, const struct io_uring_cqe *completion,
+                                      struct wf_later *later)
 {
     struct wf_op *op = (struct wf_op *)(uintptr_t)(completion->user_data & ~(uint64_t)TAG_MASK);
     switch (completion->user_data & TAG_MASK) {
@@ -302,7 +302,7 @@ static void fetch_ahead(const struct wf_uring *ring, uint32_t at, uint32_t tail)
     }
 }
 
-static int reap(struct wf_uring *ring, struct wf_later *later)
+WF_WAKING static int reap(struct wf_uring *ring, struct wf_later *later)
 {
     uint32_t head = wf_load_rlx(ring->cq_head); /* ours */
     uint32_t first = head;
@@ -416,8 +416,8 @@ static bool reap_alarms(struct wf_uring *ring)
 }
 
 /* An alarm may ring for nothing: its timers are gone, or it has rung while the worker was awake. */
-int wf_uring_sleep(struct wf_uring *ring, const struct wf_uring_limit *limit,
-                   struct wf_later *later)
+WF_WAKING int wf_uring_sleep(struct wf_uring *ring, const struct wf_uring_limit *limit,
+                             struct wf_later *later)
 {
     struct wf_uring_limit rest = *limit;
     place_all(ring);

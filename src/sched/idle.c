@@ -94,7 +94,7 @@ bool wf_idle_settle(struct wf_idle *idle, bool is_last)
 }
 
 /* Takes `worker` off the sleepers if it is there; under the lock. */
-static bool remove_sleeper(struct wf_idle *idle, uint32_t worker)
+WF_WAKING static bool remove_sleeper(struct wf_idle *idle, uint32_t worker)
 {
     for (uint32_t i = 0; i < idle->sleeper_count; i++) {
         if (idle->sleepers[i] == worker) {
@@ -117,7 +117,7 @@ bool wf_idle_rouse(struct wf_idle *idle, uint32_t worker)
     return found;
 }
 
-bool wf_idle_wake_up(struct wf_idle *idle, uint32_t worker)
+WF_WAKING bool wf_idle_wake_up(struct wf_idle *idle, uint32_t worker)
 {
     wf_lock(&idle->lock);
     bool was_picked = !remove_sleeper(idle, worker) && idle->was_picked[worker] != 0;

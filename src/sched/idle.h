@@ -13,6 +13,7 @@
 #define WF_SCHED_IDLE_H
 
 #include "base/fence.h"
+#include "base/hint.h"
 #include "base/lock.h"
 
 enum { WF_NOBODY = -1 };

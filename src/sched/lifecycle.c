@@ -138,7 +138,7 @@ void wf_lifecycle_leave(weft_runtime *runtime, enum wf_phase phase)
     unpark_all(runtime);
 }
 
-bool wf_lifecycle_is_over(weft_runtime *runtime)
+WF_WAKING bool wf_lifecycle_is_over(weft_runtime *runtime)
 {
     uint32_t phase = wf_load_acq(&runtime->phase);
     if (phase != WF_CLOSING) {

@@ -84,7 +84,7 @@ static void pace(struct wf_worker *worker, int64_t now_ns)
     worker->paced_ns = now_ns;
 }
 
-void wf_look_around(struct wf_worker *worker)
+WF_WAKING void wf_look_around(struct wf_worker *worker)
 {
     bool is_over = worker->until_poll == 0; /* the stretch */
     worker->since_poll += is_over ? worker->stretch : 0;
@@ -181,7 +181,7 @@ struct wf_pick wf_search(struct wf_worker *worker)
     return pick;
 }
 
-void wf_stop_searching(struct wf_worker *worker)
+WF_WAKING void wf_stop_searching(struct wf_worker *worker)
 {
     if (worker->is_searching) {
         worker->is_searching = false;

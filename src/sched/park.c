@@ -191,7 +191,8 @@ static int wait_in_ring(struct wf_worker *worker, int64_t now_ns, int64_t deadli
 }
 
 /* `deadline_ns` 0: without sleeping. */
-static void look_in_ring(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
+WF_WAKING static void look_in_ring(struct wf_worker *worker, int64_t deadline_ns,
+                                   struct wf_later *later)
 {
     struct wf_uring *ring = worker->ring;
     int64_t now_ns = wf_monotonic_ns();
@@ -213,7 +214,8 @@ static void look_in_ring(struct wf_worker *worker, int64_t deadline_ns, struct w
 }
 
 /* The poller's events, if the ring has seen that there are some. */
-static void look_behind_ring(struct wf_worker *worker, bool has_lock, struct wf_later *later)
+WF_WAKING static void look_behind_ring(struct wf_worker *worker, bool has_lock,
+                                       struct wf_later *later)
 {
     weft_runtime *runtime = worker->runtime;
     if (!worker->ring->was_ready || (!has_lock && !wf_trylock(&runtime->poll_lock))) {
@@ -285,7 +287,7 @@ static void sleep_on_time(struct wf_worker *worker, int64_t deadline_ns, struct 
     }
 }
 
-void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
+WF_WAKING void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     wf_bump_own(&worker->counters.sleeps, 1);
     if (deadline_ns == WF_FOREVER) {

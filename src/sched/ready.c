@@ -150,7 +150,7 @@ static inline bool wake_next(struct wf_worker *worker, weft_task *task)
     return true;
 }
 
-static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
+WF_WAKING static void queue_woken(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
 {
     bool is_local = worker != NULL && worker->runtime == runtime;
     if (!is_local) {
@@ -201,7 +201,8 @@ static inline void tell_of_lanes(struct wf_worker *worker)
 }
 
 /* Whatever there is to do. */
-static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct wf_later *later)
+WF_WAKING static __attribute__((noinline)) void flush_all(struct wf_worker *worker,
+                                                          struct wf_later *later)
 {
     wf_kick_all(later);
     if (later->delivered != 0 && worker != NULL) {
@@ -228,7 +229,7 @@ static __attribute__((noinline)) void flush_all(struct wf_worker *worker, struct
 }
 
 /* Nearly always one task, or none, and nothing else. */
-void wf_sched_flush(struct wf_later *later)
+WF_WAKING void wf_sched_flush(struct wf_later *later)
 {
     struct wf_worker *worker = wf_here();
     uintptr_t entry = later->ready;
@@ -328,7 +329,7 @@ static void collect_task(struct wf_worker *worker, weft_task *task, bool is_new)
     wf_deque_add(lane, wf_entry_of(task, is_new));
 }
 
-void wf_ready_collect(struct wf_worker *worker)
+WF_WAKING void wf_ready_collect(struct wf_worker *worker)
 {
     weft_task *task = pop_all(&worker->inbox);
     if (task != NULL && worker->mail_ns == 0) {

@@ -114,7 +114,7 @@ static void sleep_now(struct wf_worker *worker, bool is_last, struct wf_later *l
     }
 }
 
-void wf_worker_sleep(struct wf_worker *worker)
+WF_WAKING void wf_worker_sleep(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
     struct wf_later later;

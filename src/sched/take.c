@@ -87,7 +87,7 @@ static inline uint64_t take_from_lanes(struct wf_worker *worker)
     return entry;
 }
 
-struct wf_pick wf_ready_take(struct wf_worker *worker)
+WF_WAKING struct wf_pick wf_ready_take(struct wf_worker *worker)
 {
     struct wf_pick pick = {NULL, false};
     const struct wf_pick nothing = {NULL, false};
@@ -122,7 +122,7 @@ __attribute__((noinline)) weft_task *wf_ready_take_by_turns(struct wf_worker *wo
     return task;
 }
 
-bool wf_ready_is_empty(struct wf_worker *worker)
+WF_WAKING bool wf_ready_is_empty(struct wf_worker *worker)
 {
     return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL &&
            (wf_sched_has_none(worker) || wf_ready_count(worker) == 0);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/futex.h"
+#include "base/hint.h"
 #include "sched/loop.h"
 #include "sched/ready.h"
 #include "sched/report.h"
@@ -133,7 +134,7 @@ void wf_watchdog_stop(weft_runtime *runtime)
     runtime->has_watchdog = false;
 }
 
-void wf_watchdog_wake(weft_runtime *runtime)
+WF_WAKING void wf_watchdog_wake(weft_runtime *runtime)
 {
     uint32_t expected = RESTING;
     if (wf_load_sc(&runtime->watchdog_word) == RESTING &&

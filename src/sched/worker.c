@@ -271,7 +271,7 @@ void wf_worker_bury(struct wf_worker *worker)
     wf_task_end_on(worker, task, worker->bury_error);
 }
 
-static struct wf_pick next_anywhere(struct wf_worker *worker)
+WF_WAKING static struct wf_pick next_anywhere(struct wf_worker *worker)
 {
     struct wf_pick pick;
     const struct wf_pick nothing = {NULL, false};
@@ -318,7 +318,7 @@ static struct wf_pick next_anywhere(struct wf_worker *worker)
     }
 }
 
-void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
+WF_WAKING void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
 {
     struct wf_fiber *fiber = fiber_for(worker, pick);
     if (fiber == NULL) {
@@ -332,7 +332,7 @@ void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
     wf_go_arrive(worker, WF_LEAVE_PARK);
 }
 
-void wf_worker_run(struct wf_worker *worker)
+WF_WAKING void wf_worker_run(struct wf_worker *worker)
 {
     for (;;) {
         struct wf_pick pick = next_anywhere(worker);
