@@ -26,8 +26,9 @@ void wf_stop_searching(struct wf_worker *worker);
 
 /* ---- sleep.c ---- */
 
-/* Sleeps until somebody wakes the worker, or there is something to do by the clock. */
-void wf_worker_sleep(struct wf_worker *worker);
+/* Sleeps until somebody wakes the worker, or there is something to do by the clock. If an event has made one task
+ * ready, and that is all, returns it: it is in no queue, and runs next. Else NULL. */
+weft_task *wf_worker_sleep(struct wf_worker *worker);
 
 /* Gives memory back while there is nothing else to do. False: there is none, for now. */
 bool wf_worker_trim(struct wf_worker *worker);

@@ -287,7 +287,7 @@ static void sleep_on_time(struct wf_worker *worker, int64_t deadline_ns, struct 
     }
 }
 
-WF_WAKING void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
+WF_WAKING bool wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     wf_bump_own(&worker->counters.sleeps, 1);
     if (deadline_ns == WF_FOREVER) {
@@ -295,9 +295,9 @@ WF_WAKING void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_
     } else {
         sleep_on_time(worker, deadline_ns, later);
     }
-    if (wf_swap_acqrel(&worker->parker, (uint32_t)AWAKE) == NOTIFIED) {
-        wf_bump_own(&worker->counters.woken, 1);
-    }
+    bool is_woken = wf_swap_acqrel(&worker->parker, (uint32_t)AWAKE) == NOTIFIED;
+    wf_bump_own(&worker->counters.woken, is_woken ? 1 : 0);
+    return is_woken;
 }
 
 void wf_unpark(struct wf_worker *worker)

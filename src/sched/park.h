@@ -23,8 +23,8 @@ bool wf_linger(struct wf_worker *worker);
 bool wf_await_mail(struct wf_worker *worker);
 
 /* Sleeps until woken, an event or `deadline_ns`. The worker is among the sleepers of idle.h. What
- * events have granted is in `later`. */
-void wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later);
+ * events have granted is in `later`. True: somebody has woken it. */
+bool wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later);
 
 /* Wakes it: ends its sleep, or the next one. Any thread. */
 void wf_unpark(struct wf_worker *worker);

@@ -96,8 +96,8 @@ static int64_t until_trim(struct wf_worker *worker, int64_t deadline_ns)
     return trim_ns;
 }
 
-/* Among the sleepers. `is_last`: no other worker is awake. */
-static void sleep_now(struct wf_worker *worker, bool is_last, struct wf_later *later)
+/* Among the sleepers. `is_last`: no other worker is awake. True: somebody has woken it. */
+static bool sleep_now(struct wf_worker *worker, bool is_last, struct wf_later *later)
 {
     weft_runtime *runtime = worker->runtime;
     int64_t deadline_ns = until_trim(worker, sleep_deadline(worker));
@@ -106,15 +106,56 @@ static void sleep_now(struct wf_worker *worker, bool is_last, struct wf_later *l
         deadline_ns = begin_full_fences(runtime, deadline_ns);
     }
     look_again(runtime);
-    wf_park(worker, deadline_ns, later);
+    bool is_woken = wf_park(worker, deadline_ns, later);
     stand_down(worker);
     if (worker->is_trimmer) {
         worker->is_trimmer = false;
         wf_store_rel(&runtime->has_trimmer, 0U);
     }
+    return is_woken;
 }
 
-WF_WAKING void wf_worker_sleep(struct wf_worker *worker)
+/* May a timer be due? The ring has asked the clock when it woke up. */
+static bool may_be_due(struct wf_worker *worker)
+{
+    int64_t next_ns = wf_wheel_next(&worker->wheel);
+    return next_ns != WF_FOREVER && (worker->ring == NULL || next_ns <= worker->ring->looked_ns);
+}
+
+/* The only task that the sleep's events have made ready; NULL if there are others, or it may not run here. */
+static weft_task *only_task(const struct wf_worker *worker, const struct wf_later *later)
+{
+    uintptr_t entry = later->ready;
+    if (entry == 0 || entry != later->ready_tail || (entry & WF_READY_KINDS) != 0 ||
+        later->kicks != NULL || later->delivered != 0) {
+        return NULL;
+    }
+    weft_task *task = (weft_task *)entry;
+    bool is_free =
+        wf_runtime_of(task) == worker->runtime && (wf_task_flags(task) & WF_TASK_PINNED) == 0;
+    return is_free ? task : NULL;
+}
+
+/* Queues what the sleep's events have made ready. A single task need not be queued while there is nothing else to look
+ * at: it has the next turn. The worker's own queues are empty, or it would not have slept; who wanted something of it
+ * before it left the sleepers has picked it, or woken it, or is about to and has left the message; and what comes from then
+ * on finds it at a task, and waits for the end of that turn. */
+static WF_WAKING weft_task *take_events(struct wf_worker *worker, bool is_woken,
+                                        struct wf_later *later)
+{
+    bool has_more = is_woken || worker->is_searching || !wf_inbox_is_empty(&worker->inbox) ||
+                    may_be_due(worker);
+    weft_task *task = has_more ? NULL : only_task(worker, later);
+    if (task == NULL) {
+        wf_sched_flush(later);
+        return NULL;
+    }
+    wf_bump_own(&worker->counters.wakes, 1);
+    worker->slot_streak = 0;
+    return task;
+}
+
+WF_WAKING weft_task *wf_worker_sleep(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
     struct wf_later later;
@@ -125,8 +166,9 @@ WF_WAKING void wf_worker_sleep(struct wf_worker *worker)
     /* After going to the sleepers: who sends something from now on finds us there. */
     bool has_mail = !wf_inbox_is_empty(&worker->inbox) ||
                     (worker->ring != NULL && wf_uring_has_mail(worker->ring));
+    bool is_woken = true;
     if (!has_mail && !wf_lifecycle_must_leave(runtime)) {
-        sleep_now(worker, is_last, &later);
+        is_woken = sleep_now(worker, is_last, &later);
     } else {
         /* Who queued something may have relied on this worker as a searcher. */
         wf_sched_notify(runtime);
@@ -135,9 +177,9 @@ WF_WAKING void wf_worker_sleep(struct wf_worker *worker)
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     worker->gain.is_futile = worker->is_searching;
     wf_watchdog_wake(runtime);
-    wf_sched_flush(&later);
     worker->until_poll = worker->stretch;
     worker->paced_ns = 0;
+    return take_events(worker, is_woken, &later);
 }
 
 /* As a sleeper does, but for the sleep: who queues something from now on wakes somebody else. */

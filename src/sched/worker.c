@@ -312,8 +312,9 @@ WF_WAKING static struct wf_pick next_anywhere(struct wf_worker *worker)
             continue;
         }
         has_lingered = !has_lingered && wf_linger(worker); /* once before each sleep */
-        if (!has_lingered) {
-            wf_worker_sleep(worker);
+        pick = (struct wf_pick){.task = has_lingered ? NULL : wf_worker_sleep(worker)};
+        if (pick.task != NULL) {
+            return pick;
         }
     }
 }
