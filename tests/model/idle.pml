@@ -589,6 +589,16 @@ inline flush()
     fi
 }
 
+/* take_events: of what a sleep's events have woken a single task runs at once. Whoever was picked does not do it; the code
+ * has more conditions. */
+inline take_events()
+{
+    if
+    :: hand == 1 && !counts[me] -> hand = 0; has_task = true
+    :: flush()
+    fi
+}
+
 inline park()
 {
 #ifdef POLL
@@ -660,7 +670,7 @@ inline go_to_sleep()
         was_picked[me] = false;
         check_counts()
     };
-    flush()
+    take_events()
 }
 
 /* ---- who takes part ---- */
