@@ -435,10 +435,10 @@ static void look_once_more(void)
     }
 }
 
-/* A moderate load is given ten looks and more to come back, and no more than twenty. */
+/* A moderate load is given five looks and more to come back, and no more than ten. */
 Test(stack, a_reserve_stays_for_longer)
 {
-    enum { COUNT = 4000, LOOKS = 10 };
+    enum { COUNT = 4000, LOOKS = 5 };
     static struct wf_fiber *fibers[COUNT];
     if (wf_hook_keeps_pages()) {
         wt_skip("pages stay under this tool");

@@ -3,9 +3,9 @@
  *
  * What: a free stack is dirty if it has pages. Stacks come back dirty, and nothing more happens then.
  *       Now and then somebody looks (trim.c): as many as have been free all the time since the look
- *       before are surplus, but for a reserve, and after ten looks but for a floor. Their pages go, a slab
+ *       before are surplus, but for a reserve, and after five looks but for a floor. Their pages go, a slab
  *       at a time. So a load that swings faster than the looks come never trims, one of moderate size
- *       may swing ten times slower, and after a burst only the floor remains.
+ *       may swing five times slower, and after a burst only the floor remains.
  *       A slab that is all free goes first, and is unmapped if there are many clean stacks already:
  *       their page tables cost half a kilobyte each. Taking prefers the slab that has fewest dirty
  *       stacks, so slabs fill up or run empty.
@@ -24,7 +24,7 @@
 
 enum { ALL_FREE = WF_STACK_GRADES - 1 }; /* the last grade of dirty slabs */
 
-enum { SLOW_LOOKS = 10 };
+enum { SLOW_LOOKS = 5 };
 
 const struct wf_stack_limits wf_stack_limits[WF_STACK_CLASSES] = {
     {WF_STACK_CACHED, 1024, 8192, 4096}, /* 4 and 32 MiB if one page each, 2 MiB of page tables */

@@ -13,7 +13,7 @@
 struct wf_stack_limits {
     uint16_t cached;        /* most that a worker keeps; half of it goes to and from the depot */
     uint16_t dirty_keep;    /* dirty stacks that are never surplus, */
-    uint16_t dirty_reserve; /* and those that are only after ten looks */
+    uint16_t dirty_reserve; /* and those that are only after five looks */
     uint16_t clean_keep;    /* clean stacks beyond which slabs are unmapped */
 };
 
@@ -32,7 +32,7 @@ bool wf_depot_take(struct wf_depot *depot, struct wf_stack_shelf *shelf, enum wf
 __attribute__((warn_unused_result)) bool wf_depot_give(struct wf_depot *depot,
                                                        struct wf_fiber **fibers, unsigned count);
 
-/* What was free ever since the last look is surplus now, or since ten looks ago. True: somebody should look again. */
+/* What was free ever since the last look is surplus now, or since five looks ago. True: somebody should look again. */
 __attribute__((warn_unused_result)) bool wf_depot_look(struct wf_depot *depot);
 
 /* Gives the memory of one slab's surplus back. False: there is no surplus. */

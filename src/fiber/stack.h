@@ -52,7 +52,7 @@ struct wf_depot {
     uint64_t out_count;                    /* stacks in caches or in use */
     uint64_t dirty_count;                  /* free, and with pages of their own */
     uint64_t least_dirty;                  /* since the last look */
-    uint64_t least_excess;                 /* ... beyond the floor, since ten looks ago */
+    uint64_t least_excess;                 /* ... beyond the floor, since five looks ago */
     uint64_t looks;
     uint64_t surplus;                      /* dirty ones that are to be trimmed */
     uint64_t clean_count;                  /* free, and never touched or decommitted */

@@ -5,7 +5,7 @@
  *       what is surplus (depot.c); in between the surplus goes, a slab at a time. Workers call: idle
  *       ones until nothing is left, busy ones with pauses.
  * Why this way: whoever ends a task does not pay for it, and there is no thread for it. An idle runtime
- *       comes to rest: the twentieth look at the latest finds all that is left to be surplus, and the next one nothing.
+ *       comes to rest: the tenth look at the latest finds all that is left to be surplus, and the next one nothing.
  * Threads: any; one at a time, others go on. A give that finds WF_FOREVER in trim_ns had the depot's
  *       lock after the look whose trimmer stored it, or that look has seen what was given: so either of
  *       them sees that another look is needed.
