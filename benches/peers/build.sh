@@ -96,7 +96,7 @@ else
     echo "peers: no peer_boost: Boost.Fiber is not installed (libboost-fiber-dev)"
 fi
 if has_header oneapi/tbb/task_group.h c++; then
-    make_peer tbb c++ "$here/tbb.cpp $here/../matmul.h" build_tbb
+    make_peer tbb c++ "$here/tbb.cpp $here/../chain.h $here/../matmul.h" build_tbb
 else
     echo "peers: no peer_tbb: TBB is not installed (libtbb-dev)"
 fi

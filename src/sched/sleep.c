@@ -15,7 +15,7 @@ enum { SOON_NS = 1000000 };
 
 /* So long a sleeper's timers wait for others that follow: a sleep and its end cost as much as a hundred timers do.
  * The kernel takes 50 us more for that itself, but with a ring's alarms. */
-enum { GATHER_NS = 150000, GATHER_MORE_NS = 70000 };
+enum { GATHER_NS = 150000, GATHER_MORE_NS = 40000 };
 
 /* ---- sleeping ---- */
 
