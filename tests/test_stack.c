@@ -61,6 +61,15 @@ static struct wf_fiber *take(size_t promise_bytes)
     return f;
 }
 
+/* For tests of stacks that give their pages back. */
+static void open_all_or_skip(void)
+{
+    if (wf_hook_keeps_pages()) {
+        wt_skip("pages stay under this tool");
+    }
+    open_all();
+}
+
 /* A second goes by between one look and the next, until nobody need look any more. */
 static void let_time_pass(void)
 {
@@ -219,10 +228,7 @@ Test(stack, guard_survives_decommit)
 {
     enum { COUNT = 4000 };
     static struct wf_fiber *fibers[COUNT];
-    if (wf_hook_keeps_pages()) {
-        wt_skip("pages stay under this tool");
-    }
-    open_all();
+    open_all_or_skip();
     for (int i = 0; i < COUNT; i++) {
         fibers[i] = take(0);
     }
@@ -401,10 +407,7 @@ Test(stack, a_load_that_swings_keeps_its_stacks)
     enum { COUNT = 12000, KEPT = 11000 };
     static struct wf_fiber *fibers[COUNT];
     int64_t now_ns = wf_monotonic_ns();
-    if (wf_hook_keeps_pages()) {
-        wt_skip("pages stay under this tool");
-    }
-    open_all();
+    open_all_or_skip();
     swing(fibers, COUNT);
     cr_assert_eq(wf_stacks_trim_ns(&stacks), 0, "somebody should look");
     cr_assert_not(wf_stacks_trim(&stacks, now_ns, 0));
@@ -440,10 +443,7 @@ Test(stack, a_reserve_stays_for_longer)
 {
     enum { COUNT = 4000, LOOKS = 5 };
     static struct wf_fiber *fibers[COUNT];
-    if (wf_hook_keeps_pages()) {
-        wt_skip("pages stay under this tool");
-    }
-    open_all();
+    open_all_or_skip();
     for (int i = 0; i < 5; i++) {
         swing(fibers, COUNT);
         for (int look = 0; look < LOOKS; look++) {
@@ -464,10 +464,7 @@ Test(stack, a_reserve_stays_of_many)
 {
     enum { COUNT = 20000, RESERVE = 8192 };
     static struct wf_fiber *fibers[COUNT];
-    if (wf_hook_keeps_pages()) {
-        wt_skip("pages stay under this tool");
-    }
-    open_all();
+    open_all_or_skip();
     swing(fibers, COUNT);
     for (int look = 0; look < 8; look++) {
         look_once_more();
@@ -486,10 +483,7 @@ Test(stack, a_reserve_goes_though_trimming_is_slow)
 {
     enum { COUNT = 4000, LOOKS = 40 };
     static struct wf_fiber *fibers[COUNT];
-    if (wf_hook_keeps_pages()) {
-        wt_skip("pages stay under this tool");
-    }
-    open_all();
+    open_all_or_skip();
     swing(fibers, COUNT);
     int64_t now_ns = wf_monotonic_ns();
     for (int look = 0; look < LOOKS; look++) {
@@ -506,10 +500,7 @@ Test(stack, trimming_pauses)
 {
     enum { COUNT = 10000, PAUSE = 1000 };
     static struct wf_fiber *fibers[COUNT];
-    if (wf_hook_keeps_pages()) {
-        wt_skip("pages stay under this tool");
-    }
-    open_all();
+    open_all_or_skip();
     swing(fibers, COUNT);
     cr_assert_not(wf_stacks_trim(&stacks, wf_monotonic_ns(), PAUSE));
     int64_t now_ns = wf_stacks_trim_ns(&stacks);

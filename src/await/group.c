@@ -49,8 +49,7 @@ void wf_group_cancel_children(struct wf_group *g, int cause, struct wf_later *la
 {
     g->is_aborting = true;
     for (struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        (void)wf_cancel(wf_side_task(WF_CONTAINER(l, struct wf_task_side, siblings)), 1, cause,
-                        later);
+        (void)wf_cancel(wf_group_child(l), 1, cause, later);
     }
 }
 
@@ -75,7 +74,7 @@ void wf_group_list(struct wf_group *g, wf_each *each, void *arg)
 {
     wf_lock(&g->lock);
     for (const struct wf_list *l = g->children.next; l != &g->children; l = l->next) {
-        each(wf_task_token(wf_side_task(WF_CONTAINER(l, struct wf_task_side, siblings))), arg);
+        each(wf_task_token(wf_group_child(l)), arg);
     }
     wf_unlock(&g->lock);
 }

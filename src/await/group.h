@@ -57,6 +57,12 @@ static inline struct wf_group *wf_group_of(const weft_group *group)
 /* Notes an error of a child or of the body. Under the lock. */
 void wf_group_record(struct wf_group *g, int code);
 
+/* The task that this link of `children` is of. */
+static inline weft_task *wf_group_child(const struct wf_list *link)
+{
+    return wf_side_task(WF_CONTAINER(link, const struct wf_task_side, siblings));
+}
+
 /* Cancels the unfinished children once; under the lock. */
 void wf_group_cancel_children(struct wf_group *g, int cause, struct wf_later *later);
 

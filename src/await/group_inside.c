@@ -35,7 +35,7 @@ static inline bool find_newest(struct wf_group *g, struct offer *offer)
     if (wf_list_is_empty(&g->children)) {
         return false;
     }
-    weft_task *task = wf_side_task(WF_CONTAINER(g->children.prev, struct wf_task_side, siblings));
+    weft_task *task = wf_group_child(g->children.prev);
     offer->task = task;
     offer->entry = wf_task_token(task) | WF_READY_NEW;
     return wf_inside_is_quiet(task, WF_NEW, &offer->seen) &&

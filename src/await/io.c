@@ -63,6 +63,11 @@ int wf_io_try_begin(const struct wf_io *io, uint64_t *stamp)
     return is_same ? WF_FD_RETRY : -EBADF;
 }
 
+static int outcome_of(enum wf_verdict verdict)
+{
+    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+}
+
 int wf_io_await_closer(const struct wf_io *io)
 {
     struct wf_seat seat;
@@ -73,7 +78,7 @@ int wf_io_await_closer(const struct wf_io *io)
     }
     enum wf_verdict verdict = wf_door_park(&seat.wait);
     wf_fd_unlink_one(io->record, &seat.waiter);
-    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
+    return outcome_of(verdict);
 }
 
 int wf_io_begin(const struct wf_io *io, uint64_t *stamp)
@@ -117,11 +122,6 @@ static int poll_in_ring(const struct wf_io *io, unsigned events)
     const struct io_uring_sqe entry = {
         .opcode = IORING_OP_POLL_ADD, .fd = io->fd, .poll32_events = events};
     return wf_uring_call(io->self, &entry, io);
-}
-
-static int outcome_of(enum wf_verdict verdict)
-{
-    return verdict == WF_GRANTED ? 0 : verdict == WF_CLOSED ? -EBADF : -ECANCELED;
 }
 
 /* For an event in either of both directions. */
@@ -185,12 +185,19 @@ static __attribute__((noinline)) int wait_for_one(const struct wf_io *io, unsign
     return outcome_of(verdict);
 }
 
-static int wait_for_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
-                          enum wf_reason reason)
+/* *is_first: as for wait_for_one, and untouched where there are two directions. */
+static int wait_for_new_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
+                              enum wf_reason reason, bool *is_first)
 {
     return directions == (WF_FD_READ | WF_FD_WRITE)
                ? wait_for_either(io, stamp, reason)
-               : wait_for_one(io, directions, stamp, reason, NULL);
+               : wait_for_one(io, directions, stamp, reason, is_first);
+}
+
+static int wait_for_event(const struct wf_io *io, unsigned directions, uint64_t stamp,
+                          enum wf_reason reason)
+{
+    return wait_for_new_event(io, directions, stamp, reason, NULL);
 }
 
 static int wait_in_ring(const struct wf_io *io, unsigned directions)
@@ -436,10 +443,7 @@ static int wait_fd_by_events(const struct wf_io *io, unsigned events)
         if (rc != 0) {
             break;
         }
-        unsigned directions = wf_io_directions(events);
-        rc = directions == (WF_FD_READ | WF_FD_WRITE)
-                 ? wait_for_either(io, stamp, WF_WAIT_FD)
-                 : wait_for_one(io, directions, stamp, WF_WAIT_FD, &is_first);
+        rc = wait_for_new_event(io, wf_io_directions(events), stamp, WF_WAIT_FD, &is_first);
         if (rc == 0 && is_answer(io, events, is_first)) {
             return WEFT_READABLE;
         }

@@ -300,6 +300,7 @@ bool wf_fd_has_ops(struct wf_fd *record);
 /* Takes out what is still linked. */
 void wf_fd_unlink(struct wf_fd *record, struct wf_fd_entry *entry);
 
+/* The same for one waiter, of a task or subscribed. */
 static inline void wf_fd_unlink_one(struct wf_fd *record, struct wf_waiter *waiter)
 {
     wf_lock(&record->lock);
@@ -309,6 +310,7 @@ static inline void wf_fd_unlink_one(struct wf_fd *record, struct wf_waiter *wait
 
 /* Links a waiter with a notify function among the readers, for the runtime's own descriptors. */
 int wf_fd_subscribe(struct wf_poller *poller, struct wf_fd *record, struct wf_waiter *waiter);
+
 /* From the notify function itself: stays subscribed. */
 static inline void wf_fd_resubscribe_locked(struct wf_fd *record, struct wf_waiter *waiter)
 {

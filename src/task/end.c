@@ -151,6 +151,12 @@ static void run_callbacks(weft_task *task, struct wf_callback *newest)
     }
 }
 
+/* NULL: it has none. */
+static inline struct wf_owner *owner_of(const weft_task *task)
+{
+    return (wf_task_flags(task) & WF_TASK_MORE) != 0 ? wf_task_side(task)->owner : NULL;
+}
+
 static void tell_owner(weft_task *task, struct wf_later *later)
 {
     struct wf_owner *owner = wf_task_side(task)->owner;
@@ -216,9 +222,7 @@ static inline void end_joined(weft_task *task, bool is_error, bool is_cancel, ui
 {
     wf_lock(&task->lock);
     (void)wf_state_finish(&task->word, is_error, is_cancel, true, before);
-    if (WF_UNLIKELY((wf_task_flags(task) & WF_TASK_MORE) != 0 &&
-                    wf_task_side(task)->owner != NULL) ||
-        WF_UNLIKELY(task->has_callbacks)) {
+    if (WF_UNLIKELY(owner_of(task) != NULL) || WF_UNLIKELY(task->has_callbacks)) {
         tell_all(task, later);
     } else {
         wf_waiter_grant_all(&task->waiters, WF_GRANTED, later);
@@ -280,8 +284,7 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
     uint64_t before = 0;
     if (!wf_state_finish(&task->word, is_error, is_cancel, false, &before)) {
         end_joined(task, is_error, is_cancel, &before, later);
-    } else if ((wf_task_flags(task) & WF_TASK_MORE) != 0 && wf_task_side(task)->owner != NULL &&
-               !queue_owner(task, later)) {
+    } else if (owner_of(task) != NULL && !queue_owner(task, later)) {
         tell_owner(task, later);
     }
     if (WF_UNLIKELY((before & WF_TOLD) != 0) && !is_error) {
