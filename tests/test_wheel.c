@@ -302,9 +302,17 @@ Test(wheel, moved_and_disarmed_timers_do_not_fire)
     cr_assert(!wf_timer_disarm(&models[0].timer));
 }
 
+static struct wf_wheel_plan plan_of(int64_t window_ns)
+{
+    struct wf_wheel_outlook outlook;
+    wf_wheel_outlook_init(&outlook);
+    wf_wheel_foresee(&wheel, &outlook);
+    return wf_wheel_plan(&outlook, window_ns);
+}
+
 static void expect_plan(int64_t window_ns, int64_t next_ns, int64_t following_ns)
 {
-    struct wf_wheel_plan plan = wf_wheel_plan(&wheel, window_ns);
+    struct wf_wheel_plan plan = plan_of(window_ns);
     cr_assert_eq(plan.next_ns, next_ns, "%" PRId64 ", not %" PRId64, plan.next_ns, next_ns);
     cr_assert_eq(plan.following_ns, following_ns, "%" PRId64 ", not %" PRId64, plan.following_ns,
                  following_ns);
@@ -323,7 +331,7 @@ Test(wheel, a_plan_names_the_next_two)
     expect_plan(0, 1003 * TICK_NS - 5, 1003 * TICK_NS);
     expire(1003 * TICK_NS - 5);
     cr_assert_eq(fired_now, 1U);
-    int64_t far_ns = wf_wheel_plan(&wheel, 0).following_ns; /* its slot is to be emptied then */
+    int64_t far_ns = plan_of(0).following_ns; /* its slot is to be emptied then */
     cr_assert(far_ns > 1003 * TICK_NS && far_ns <= 5000 * TICK_NS);
     arm(&models[3], 1009 * TICK_NS);
     expect_plan(0, 1003 * TICK_NS, 1009 * TICK_NS);
@@ -359,11 +367,11 @@ Test(wheel, a_plan_forgets_what_was_disarmed)
     arm(&models[0], 1003 * TICK_NS);
     arm(&models[1], 9000 * TICK_NS);
     disarm(&models[0]);
-    int64_t until_ns = wf_wheel_plan(&wheel, TICK_NS).next_ns;
+    int64_t until_ns = plan_of(TICK_NS).next_ns;
     cr_assert(until_ns > 2000 * TICK_NS);
     cr_assert(wf_timer_arm(&models[2].timer, 1500 * TICK_NS), "the sleeper is not woken");
     cr_assert(!wf_timer_arm(&models[3].timer, until_ns + TICK_NS));
-    cr_assert(wf_wheel_plan(&wheel, TICK_NS).next_ns <= 1500 * TICK_NS);
+    cr_assert(plan_of(TICK_NS).next_ns <= 1500 * TICK_NS);
 }
 
 /* Few timers of a tick fire at their deadlines, never before, and a crowd all together when it is over. */
@@ -404,7 +412,7 @@ Test(wheel, plans_against_the_model)
                 now_ns + (int64_t)(draw(&random) % (UINT64_C(1) << (10 + draw(&random) % 14))));
         }
         int64_t window_ns = (int64_t)(draw(&random) % (4 * TICK_NS));
-        struct wf_wheel_plan plan = wf_wheel_plan(&wheel, window_ns);
+        struct wf_wheel_plan plan = plan_of(window_ns);
         int64_t first_ns = first_deadline();
         if (first_ns == WF_FOREVER) {
             cr_assert_eq(plan.next_ns, WF_FOREVER);

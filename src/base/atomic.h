@@ -70,6 +70,8 @@ typedef _Atomic int wf_aint;
 #define wf_add_sc(p, v) atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
 #define wf_sub_acqrel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
 #define wf_sub_sc(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
+#define wf_or_sc(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define wf_and_sc(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
 #define wf_or_acqrel(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 #define wf_and_acqrel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
 

@@ -141,7 +141,7 @@ static bool stand_by(struct wf_worker *worker, int64_t end_ns)
 
 static bool are_others_awake(const struct wf_worker *worker)
 {
-    return wf_idle_asleep(&worker->runtime->idle) + 1 < worker->runtime->worker_count;
+    return !wf_idle_is_last_awake(&worker->runtime->idle);
 }
 
 /* Events are looked for meanwhile as before a sleep that does not come. */

@@ -77,6 +77,12 @@ static inline uint32_t wf_idle_asleep(struct wf_idle *idle)
     return (uint32_t)(wf_load_sc(&idle->word) >> 16) & 0xffff;
 }
 
+/* The caller is awake: is nobody else? */
+static inline bool wf_idle_is_last_awake(struct wf_idle *idle)
+{
+    return wf_idle_asleep(idle) + 1 >= idle->worker_count;
+}
+
 static inline bool wf_idle_all_asleep(struct wf_idle *idle)
 {
     return wf_idle_asleep(idle) == idle->worker_count;

@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "poll/uring.h"
 #include "sched/gain.h"
+#include "sched/lean.h"
 #include "sched/loop.h"
 #include "sched/park.h"
 #include "sched/ready.h"
@@ -84,9 +85,20 @@ static void pace(struct wf_worker *worker, int64_t now_ns)
     worker->paced_ns = now_ns;
 }
 
+/* The timers of sleepers that lean. */
+static __attribute__((noinline)) void mind(struct wf_worker *worker, uint64_t leaning)
+{
+    int64_t now_ns = wf_runtime_now(worker->runtime);
+    struct wf_worker *other;
+    while ((other = wf_lean_next_due(worker->runtime, &leaning, now_ns)) != NULL) {
+        expire(worker, &other->wheel, now_ns);
+    }
+}
+
 WF_WAKING void wf_look_around(struct wf_worker *worker)
 {
     bool is_over = worker->until_poll == 0; /* the stretch */
+    worker->brief.kept = 0;
     worker->since_poll += is_over ? worker->stretch : 0;
     wf_ready_collect(worker);
     if (worker->ring != NULL) {
@@ -100,6 +112,10 @@ WF_WAKING void wf_look_around(struct wf_worker *worker)
         }
     } else {
         worker->stretch = WF_POLL_TURNS;
+    }
+    uint64_t leaning = wf_lean_bits(worker->runtime);
+    if (leaning != 0) {
+        mind(worker, leaning);
     }
     if (is_over) {
         /* Now, if after the next stretch it would be late. */
@@ -162,8 +178,9 @@ struct wf_pick wf_search(struct wf_worker *worker)
 {
     struct wf_pick pick = {NULL, false};
     weft_runtime *runtime = worker->runtime;
-    if (!worker->is_searching && !wf_idle_start_searching(&runtime->idle)) {
-        return pick;
+    if (!worker->is_searching &&
+        (wf_idle_is_last_awake(&runtime->idle) || !wf_idle_start_searching(&runtime->idle))) {
+        return pick; /* who sleeps has nothing */
     }
     worker->is_searching = true;
     bool has_waited = worker->gain.until_ns != 0; /* else what is here has just been looked at */

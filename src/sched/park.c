@@ -23,6 +23,7 @@
 #include "base/futex.h"
 #include "poll/uring.h"
 #include "queue/inbox.h"
+#include "sched/brief.h"
 #include "sched/loop.h"
 
 enum { AWAKE = 0, ON_FUTEX, IN_POLLER, IN_RING, NOTIFIED };
@@ -117,10 +118,11 @@ static void note_linger(struct wf_worker *worker, bool has_paid)
     }
 }
 
-/* Other workers only: a lone one is woken by events and other threads, which are not that close. */
+/* For the sake of other workers that are awake: events and other threads are not that close. */
 bool wf_linger(struct wf_worker *worker)
 {
-    if (worker->runtime->worker_count == 1 || (worker->linger_ns == 0 && !must_try(worker))) {
+    if (wf_idle_is_last_awake(&worker->runtime->idle) ||
+        (worker->linger_ns == 0 && !must_try(worker))) {
         return false;
     }
     int64_t budget_ns = worker->linger_ns != 0 ? worker->linger_ns : WF_LINGER_NS;
@@ -271,10 +273,13 @@ static void sleep_until(struct wf_worker *worker, int64_t alarm_ns, struct wf_la
 static void sleep_on_time(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     int64_t alarm_ns = wf_ahead_of(&worker->ahead, deadline_ns);
-    bool has_slept = wf_monotonic_ns() < alarm_ns;
+    int64_t now_ns = wf_monotonic_ns();
+    bool has_slept = now_ns < alarm_ns;
+    wf_brief_end(worker, now_ns);
     uint64_t events = wf_load_rlx(&worker->counters.events);
     sleep_until(worker, alarm_ns, later);
-    int64_t now_ns = wf_monotonic_ns();
+    now_ns = wf_monotonic_ns();
+    wf_brief_begin(worker, now_ns);
     if (events != wf_load_rlx(&worker->counters.events) || now_ns < alarm_ns) {
         return;
     }
@@ -291,6 +296,7 @@ WF_WAKING bool wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_
 {
     wf_bump_own(&worker->counters.sleeps, 1);
     if (deadline_ns == WF_FOREVER) {
+        wf_brief_forget(worker);
         sleep_until(worker, WF_FOREVER, later);
     } else {
         sleep_on_time(worker, deadline_ns, later);

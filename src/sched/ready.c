@@ -4,6 +4,7 @@
 #include "sched/ready.h"
 
 #include "queue/inbox.h"
+#include "sched/brief.h"
 #include "sched/park.h"
 #include "sched/simulate.h"
 #include "task/cancel.h"
@@ -179,7 +180,8 @@ static __attribute__((noinline)) void tell_if_more(struct wf_worker *worker)
 {
     bool has_none_before = worker->pinned == NULL && wf_load_rlx(&worker->slot) == 0;
     uint64_t own = worker->fiber == worker->host && has_none_before ? 1 : 0;
-    if (wf_ready_count(worker) > own) {
+    uint64_t count = wf_ready_count(worker);
+    if (count > own && !wf_brief_keeps(worker, count, own)) {
         wf_sched_wake_one(worker->runtime);
     }
 }

@@ -64,6 +64,7 @@ static int open_workers(weft_runtime *runtime, uint32_t count)
     if (runtime->workers == NULL) {
         return -ENOMEM;
     }
+    wf_store_rlx(&runtime->watch_ns, WF_FOREVER);
     int rc = wf_idle_init(&runtime->idle, count);
     while (rc == 0 && runtime->worker_count < count) {
         rc = open_worker(runtime, runtime->worker_count);

@@ -85,6 +85,14 @@ struct weft_runtime {
 
     struct wf_flood flood; /* lines on standard error, without a diagnostics hook */
 
+    /* A bit for each sleeper that leans, which sets and clears it itself; the earliest alarm of those who watch, WF_FOREVER:
+     * nobody does. Who goes to sleep puts it there and takes it away by CAS. All seq_cst, see lean.h. */
+    wf_au64 leaning;
+    wf_ai64 watch_ns;
+    /* brief.h: a worker stores 1 (relaxed), the watchdog takes it away; the watchdog stores whether it does hurry. */
+    wf_au8 wants_hurry;
+    wf_au8 is_hurried;
+
     /* Watchdog: see watchdog.c. */
     pthread_t watchdog;
     bool has_watchdog;

@@ -8,6 +8,7 @@
  */
 #include "poll/uring.h"
 #include "queue/inbox.h"
+#include "sched/lean.h"
 #include "sched/loop.h"
 #include "sched/park.h"
 
@@ -69,7 +70,7 @@ static int64_t sleep_deadline(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
     int64_t window_ns = GATHER_NS + (worker->ring != NULL ? GATHER_MORE_NS : 0);
-    struct wf_wheel_plan plan = wf_wheel_plan(&worker->wheel, window_ns);
+    struct wf_wheel_plan plan = wf_lean_plan(worker, window_ns);
     int64_t next_ns = plan.next_ns;
     worker->following_ns = plan.following_ns;
     if (__builtin_expect(wf_load_rlx(&runtime->stuck_count) != 0, 0)) {
@@ -107,6 +108,7 @@ static bool sleep_now(struct wf_worker *worker, bool is_last, struct wf_later *l
     }
     look_again(runtime);
     bool is_woken = wf_park(worker, deadline_ns, later);
+    wf_lean_end(worker);
     stand_down(worker);
     if (worker->is_trimmer) {
         worker->is_trimmer = false;

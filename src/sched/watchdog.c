@@ -4,8 +4,9 @@
  * What: every TICK it looks whether each worker has turned. A worker that has not, with somebody else
  *       asleep, gets a helper woken: thieves take its queue, its slot, its overdue timers and the
  *       poller. While it is stuck one of those that go to sleep stands in for its timers: it sleeps
- *       no longer than to the next of them. After REPORT_TICKS the task is named once. It also tells
- *       how many lines of a flood were left out.
+ *       no longer than to the next of them. After REPORT_TICKS the task is named once. Where workers keep tasks to
+ *       themselves, or lean on each other (brief.h, lean.h), it looks for what waits at somebody who does not get to it, every
+ *       half TICK while they would like to do so. It also tells how many lines of a flood were left out.
  * Why this way: no preemption (C code may hold a lock of the C library). While all workers sleep the
  *       watchdog sleeps too; the first worker that wakes after that pays one futex call.
  */
@@ -13,6 +14,8 @@
 
 #include "base/futex.h"
 #include "base/hint.h"
+#include "sched/brief.h"
+#include "sched/lean.h"
 #include "sched/loop.h"
 #include "sched/ready.h"
 #include "sched/report.h"
@@ -21,6 +24,15 @@
 enum { TICKING = 0, RESTING, STOPPED };
 enum { REPORT_TICKS = 20, QUIET_TICKS = 40 };
 #define TICK_NS INT64_C(5000000)
+
+/* So late are the timers of one who leans only if nobody looks after them. */
+#define OVERDUE_NS INT64_C(1000000)
+
+/* How long to wait for the next look. */
+struct pace {
+    uint32_t unwanted;  /* see wf_brief_hurries */
+    bool is_in_between; /* the look is one of those that come twice as often */
+};
 
 struct observed {
     uint64_t turns;
@@ -77,6 +89,35 @@ static void look_at_all(weft_runtime *runtime, struct observed *seen)
     wf_store_rlx(&runtime->stuck_count, stuck);
 }
 
+/* ---- what is kept, and whose timers nobody looks after ---- */
+
+static bool is_left_alone(weft_runtime *runtime)
+{
+    uint64_t leaning = wf_lean_bits(runtime);
+    int64_t due_ns = leaning != 0 ? wf_runtime_now(runtime) - OVERDUE_NS : 0;
+    return leaning != 0 && wf_lean_next_due(runtime, &leaning, due_ns) != NULL;
+}
+
+/* Somebody who sleeps is woken for it, unless somebody searches: then he finds it. */
+static void help(weft_runtime *runtime)
+{
+    if (wf_ready_anywhere(runtime) || is_left_alone(runtime)) {
+        wf_sched_notify(runtime);
+    }
+}
+
+/* Until the next tick. */
+static void wait(weft_runtime *runtime, struct pace *pace)
+{
+    bool hurries = wf_brief_hurries(runtime, &pace->unwanted);
+    pace->is_in_between = hurries && !pace->is_in_between;
+    int64_t wait_ns = hurries ? TICK_NS / 2 : TICK_NS;
+    wf_futex_wait(&runtime->watchdog_word, TICKING, wf_monotonic_ns() + wait_ns);
+    if (hurries || wf_lean_bits(runtime) != 0) {
+        help(runtime);
+    }
+}
+
 static void rest(weft_runtime *runtime)
 {
     uint32_t expected = TICKING;
@@ -96,8 +137,12 @@ static void *watch(void *arg)
     weft_runtime *runtime = arg;
     struct observed *seen = calloc(runtime->worker_count, sizeof *seen);
     uint32_t quiet_ticks = 0;
+    struct pace pace = {.unwanted = WF_BRIEF_UNWANTED};
     while (seen != NULL && wf_load_acq(&runtime->watchdog_word) != STOPPED) {
-        wf_futex_wait(&runtime->watchdog_word, TICKING, wf_monotonic_ns() + TICK_NS);
+        wait(runtime, &pace);
+        if (pace.is_in_between) {
+            continue;
+        }
         quiet_ticks = wf_idle_all_asleep(&runtime->idle) ? quiet_ticks + 1 : 0;
         if (quiet_ticks <= 1) { /* once more when it gets quiet: nobody is stuck then */
             look_at_all(runtime, seen);

@@ -46,6 +46,13 @@ struct wf_counters {
     wf_au64 group_errors;
 };
 
+/* How long it stays awake: see brief.h. */
+struct wf_brief {
+    int64_t since_ns; /* when it woke up; 0: unknown */
+    uint8_t streak;   /* how often in a row it was brief, up to what is asked for */
+    uint8_t kept;     /* of the tasks in its lanes so many were kept */
+};
+
 /* What has been stolen: a new task where more were left, the last one there, one that was woken. */
 enum wf_gain_kind { WF_GAIN_NEW = 0, WF_GAIN_NEW_ALONE, WF_GAIN_WOKEN, WF_GAIN_KINDS };
 
@@ -137,7 +144,10 @@ struct wf_worker {
     uint8_t naps;    /* since it last stayed awake for a moment to see whether that pays, */
     uint8_t naps_most;  /* and after how many it does so again: see park.c */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
+    bool is_leaning;    /* its bit is set, and ... */
+    int64_t watch_ns;   /* ... its alarm, on which others lean; 0: none. See lean.h */
     struct wf_ahead ahead;
+    struct wf_brief brief;
     struct wf_gain gain;
     struct wf_sent sent; /* see sched.h */
 

@@ -116,6 +116,23 @@ uint64_t wf_timer_arm_soon_locked(struct wf_timer *timer);
 /* Fires the timer with that number; false when it was disarmed. In the order of the numbers. */
 bool wf_wheel_fire_soon(struct wf_wheel *wheel, uint64_t number, void *context);
 
+/* What wheels have next: some deadlines, the earliest of them, in order; and when a look may find the first. */
+enum { WF_OUTLOOK_MOST = 32 };
+struct wf_wheel_outlook {
+    int64_t look_ns;
+    int count;
+    int64_t times[WF_OUTLOOK_MOST];
+};
+
+static inline void wf_wheel_outlook_init(struct wf_wheel_outlook *outlook)
+{
+    outlook->look_ns = WF_FOREVER;
+    outlook->count = 0;
+}
+
+/* Adds what the wheel has. Whoever arms a timer there that is earlier than all of them is told so. Any thread. */
+void wf_wheel_foresee(struct wf_wheel *wheel, struct wf_wheel_outlook *outlook);
+
 /* When a sleeper does best to look, and when for the second time if nothing changes until then; WF_FOREVER: there
  * is no such time. */
 struct wf_wheel_plan {
@@ -123,10 +140,9 @@ struct wf_wheel_plan {
     int64_t following_ns;
 };
 
-/* Timers that follow another within `window_ns` wait for each other: one look for all of them. Whoever arms one
- * that is earlier than the first of them is told so, and one that is not is late by the window at most. Not for
- * exact wheels. */
-struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns);
+/* Timers that follow another within `window_ns` wait for each other: one look for all of them, which is late by
+ * the window at most. Not for exact wheels. */
+struct wf_wheel_plan wf_wheel_plan(const struct wf_wheel_outlook *outlook, int64_t window_ns);
 
 /* When to look next. Any thread. */
 static inline int64_t wf_wheel_next(struct wf_wheel *wheel)

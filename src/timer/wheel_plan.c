@@ -54,36 +54,23 @@ static int look_ahead(const struct wf_wheel *wheel, int64_t *times)
     return count + list_above(wheel, times + count, LOOK_AHEAD - count);
 }
 
-static void sort_times(int64_t *times, int count)
+/* Keeps the earliest. */
+static void add_time(struct wf_wheel_outlook *outlook, int64_t time)
 {
-    for (int i = 1; i < count; i++) {
-        int64_t time = times[i];
-        int at = i;
-        for (; at > 0 && times[at - 1] > time; at--) {
-            times[at] = times[at - 1];
-        }
-        times[at] = time;
+    bool is_full = outlook->count == WF_OUTLOOK_MOST;
+    int at = is_full ? outlook->count - 1 : outlook->count++;
+    if (is_full && outlook->times[at] <= time) {
+        return;
     }
+    for (; at > 0 && outlook->times[at - 1] > time; at--) {
+        outlook->times[at] = outlook->times[at - 1];
+    }
+    outlook->times[at] = time;
 }
 
-/* The last of those that follow the one at `*at` within the window; `*at` goes behind it. */
-static int64_t last_within(const int64_t *times, int count, int *at, int64_t window_ns)
-{
-    if (*at >= count) {
-        return WF_FOREVER;
-    }
-    int first = (*at)++;
-    while (*at < count && times[*at] - times[first] <= window_ns) {
-        (*at)++;
-    }
-    return times[*at - 1];
-}
-
-struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns)
+void wf_wheel_foresee(struct wf_wheel *wheel, struct wf_wheel_outlook *outlook)
 {
     int64_t times[LOOK_AHEAD + 1];
-    int at = 0;
-    struct wf_wheel_plan plan;
     wf_lock(&wheel->lock);
     int count = look_ahead(wheel, times);
     /* What was published may be the time of a timer that was disarmed: whoever arms one between that and the
@@ -91,13 +78,35 @@ struct wf_wheel_plan wf_wheel_plan(struct wf_wheel *wheel, int64_t window_ns)
     wf_wheel_publish(wheel);
     int64_t next_ns = wf_load_rlx(&wheel->next_ns);
     wf_unlock(&wheel->lock);
-    sort_times(times, count);
-    plan.next_ns = last_within(times, count, &at, window_ns);
+    outlook->look_ns = next_ns < outlook->look_ns ? next_ns : outlook->look_ns;
+    for (int i = 0; i < count; i++) {
+        add_time(outlook, times[i]);
+    }
+}
+
+/* The last of those that follow the one at `*at` within the window; `*at` goes behind it. */
+static int64_t last_within(const struct wf_wheel_outlook *outlook, int *at, int64_t window_ns)
+{
+    if (*at >= outlook->count) {
+        return WF_FOREVER;
+    }
+    int first = (*at)++;
+    while (*at < outlook->count && outlook->times[*at] - outlook->times[first] <= window_ns) {
+        (*at)++;
+    }
+    return outlook->times[*at - 1];
+}
+
+struct wf_wheel_plan wf_wheel_plan(const struct wf_wheel_outlook *outlook, int64_t window_ns)
+{
+    int at = 0;
+    struct wf_wheel_plan plan;
+    plan.next_ns = last_within(outlook, &at, window_ns);
     /* Before that a look finds nothing, though it be late for some. */
-    plan.next_ns = plan.next_ns < next_ns ? next_ns : plan.next_ns;
+    plan.next_ns = plan.next_ns < outlook->look_ns ? outlook->look_ns : plan.next_ns;
     do {
-        plan.following_ns = last_within(times, count, &at, window_ns);
-    } while (plan.following_ns <= plan.next_ns && at < count);
+        plan.following_ns = last_within(outlook, &at, window_ns);
+    } while (plan.following_ns <= plan.next_ns && at < outlook->count);
     plan.following_ns = plan.following_ns <= plan.next_ns ? WF_FOREVER : plan.following_ns;
     return plan;
 }
