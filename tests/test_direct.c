@@ -78,7 +78,7 @@ static void make_world(void)
     worker->fiber = worker->host;
     worker->stretch = WF_POLL_TURNS;
     worker->slot_streak = WF_SLOT_STREAK;
-    wf_wheel_init(&worker->wheel, 0, false);
+    wf_wheel_init(&worker->wheel, wf_monotonic_ns(), false);
     cr_assert_eq(wf_deque_init(&worker->deque), 0);
     cr_assert_eq(wf_deque_init(&worker->woken), 0);
     wf_here_set(worker);
