@@ -3,7 +3,8 @@
  *
  * What: an operation is a round trip: two futures set, two waits. On one worker it is two parks and
  *       two wakes; on two workers it is the way to the other processor and back.
- * Peers: two threads with a mutex and condition variables, as a C program would do it.
+ * Peers: two threads with a mutex and condition variables, as a C program would do it; for the way across also what is
+ *        beneath: two threads that do nothing but watch a word each, on a processor each.
  *
  * Futures are one-shot, so four pairs are used in turn. Player A renews pair i - 2 once answer i has
  * come: B has then left answer i - 1, and with it everything that it did before.
@@ -11,6 +12,7 @@
 #include "harness.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 enum { PAIRS = 4 };
@@ -128,6 +130,78 @@ static void threads(struct bench *b)
     bench_stop(b);
 }
 
+/* ---- words ---------------------------------------------------------------------------------------- */
+
+/* Each on cache lines of its own; atomic. */
+struct words {
+    _Alignas(128) uint64_t ask;
+    _Alignas(128) uint64_t answer;
+    uint64_t times;
+    cpu_set_t cpus[2]; /* one processor each */
+};
+
+/* The first two of those that this process may use. */
+static bool find_two(struct words *words)
+{
+    cpu_set_t all;
+    int found = 0;
+    CPU_ZERO(&words->cpus[0]);
+    CPU_ZERO(&words->cpus[1]);
+    if (sched_getaffinity(0, sizeof all, &all) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < CPU_SETSIZE && found < 2; i++) {
+        if (CPU_ISSET(i, &all)) {
+            CPU_SET(i, &words->cpus[found++]);
+        }
+    }
+    return found == 2;
+}
+
+static void await_word(const uint64_t *word, uint64_t value)
+{
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
+    }
+}
+
+static void *answer_words(void *arg)
+{
+    struct words *words = arg;
+    (void)pthread_setaffinity_np(pthread_self(), sizeof(cpu_set_t), &words->cpus[1]);
+    for (uint64_t i = 1; i <= words->times; i++) {
+        await_word(&words->ask, i);
+        __atomic_store_n(&words->answer, i, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+/* The first round trip waits for the thread to be on its processor. */
+static void ask_words(struct bench *b, struct words *words)
+{
+    for (uint64_t i = 1; i <= words->times; i++) {
+        if (i == 2) {
+            bench_start(b);
+        }
+        __atomic_store_n(&words->ask, i, __ATOMIC_RELEASE);
+        await_word(&words->answer, i);
+    }
+    bench_stop(b);
+}
+
+static void watched_words(struct bench *b)
+{
+    struct words words = {.times = b->operations + 1};
+    cpu_set_t before;
+    pthread_t thread;
+    bool has_two = find_two(&words) && sched_getaffinity(0, sizeof before, &before) == 0;
+    bench_require(b, has_two, "two processors");
+    bench_require(b, pthread_create(&thread, NULL, answer_words, &words) == 0, "thread");
+    (void)pthread_setaffinity_np(pthread_self(), sizeof(cpu_set_t), &words.cpus[0]);
+    ask_words(b, &words);
+    pthread_join(thread, NULL);
+    (void)pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+}
+
 static const struct bench_case cases[] = {
     {.name = "pingpong",
      .operations = 500000,
@@ -139,7 +213,7 @@ static const struct bench_case cases[] = {
      .body = two_workers,
      .workers = 2,
      .flags = BENCH_PINNED,
-     .peers = {{.name = "threads", .body = threads}}},
+     .peers = {{.name = "threads", .body = threads}, {.name = "words", .body = watched_words}}},
 };
 
 int main(int argc, char **argv)
