@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_lean.c - who watches for timers and who leans, and who is trusted to keep what it wakes up to; of workers that do not
  * run. */
+#include "base/clock.h"
 #include "sched/brief.h"
 #include "sched/lean.h"
 #include "weft_test.h"
@@ -19,6 +20,12 @@ static void fire(struct wf_timer *timer, void *context)
     (void)context;
 }
 
+/* Trusted so far, and awake since just now: a sleep that ended for nothing. */
+static void wake_before(struct wf_worker *worker)
+{
+    wf_brief_begin(worker, wf_monotonic_ns(), wf_monotonic_ns());
+}
+
 static void make_world(void)
 {
     workers = calloc(WORKERS, sizeof *workers);
@@ -33,6 +40,7 @@ static void make_world(void)
         wf_wheel_init(&workers[i].wheel, 0, false);
         wf_timer_init(&timers[i], &workers[i].wheel, fire);
         workers[i].brief.streak = TRUSTED;
+        wake_before(&workers[i]);
     }
 }
 
@@ -55,6 +63,7 @@ static int64_t sleep_for(int at, int64_t due_ns)
 static void wake(int at)
 {
     wf_lean_end(&workers[at]);
+    wake_before(&workers[at]);
 }
 
 static int due_at(int64_t now_ns)
@@ -118,6 +127,21 @@ Test(lean, who_watches_wakes_up_for_all_and_gathers_them, .init = make_world, .f
     cr_assert_eq(sleep_for(0, WF_FOREVER), 12 * WEFT_MS, "also without a timer of its own");
 }
 
+/* What a wheel says it has next may have been taken back. */
+Test(lean, a_timer_taken_back_hides_nobody_elses, .init = make_world, .fini = unmake_world)
+{
+    struct wf_timer far;
+    wf_timer_init(&far, &workers[1].wheel, fire);
+    (void)wf_timer_arm(&far, 500 * WEFT_MS);
+    (void)sleep_for(0, WEFT_MS);
+    (void)sleep_for(1, 5 * WEFT_MS);
+    (void)sleep_for(2, 10 * WEFT_MS);
+    cr_assert(wf_timer_disarm(&timers[1]));
+    wake(0);
+    cr_assert_leq(sleep_for(0, WF_FOREVER), 10 * WEFT_MS);
+    (void)wf_timer_disarm(&far);
+}
+
 Test(lean, whom_nobody_trusts_minds_its_own_timers_and_those_of_who_leans, .init = make_world,
      .fini = unmake_world)
 {
@@ -160,11 +184,14 @@ Test(lean, more_workers_than_bits_and_a_lone_one_do_without, .init = make_world,
 
 /* ---- trust ---- */
 
-static void stay_awake(struct wf_worker *worker, int64_t for_ns, int times)
+/* So many times: sleeps, wakes up, has that many turns, goes to sleep. */
+static void stay_awake(struct wf_worker *worker, int64_t for_ns, uint64_t turns, int times)
 {
     for (int i = 0; i < times; i++) {
-        wf_brief_begin(worker, WEFT_S);
+        wf_brief_begin(worker, WEFT_S - 300 * WEFT_US, WEFT_S);
+        wf_bump_own(&worker->turns, turns);
         wf_brief_end(worker, WEFT_S + for_ns);
+        wf_brief_forget(worker);
     }
 }
 
@@ -172,17 +199,42 @@ Test(lean, trust_is_earned_by_brief_turns_awake_and_lost_by_a_long_one, .init = 
      .fini = unmake_world)
 {
     struct wf_worker *worker = &workers[0];
-    stay_awake(worker, WEFT_MS, 1);
+    stay_awake(worker, WEFT_MS, 1, 1);
     cr_assert(!wf_brief_is_trusted(worker));
-    stay_awake(worker, 20 * WEFT_US, TRUSTED - 1);
+    stay_awake(worker, 20 * WEFT_US, 2, TRUSTED - 1);
     cr_assert(!wf_brief_is_trusted(worker));
-    stay_awake(worker, 20 * WEFT_US, 1);
+    stay_awake(worker, 20 * WEFT_US, 2, 1);
     cr_assert(wf_brief_is_trusted(worker));
-    stay_awake(worker, 20 * WEFT_US, 1000);
+    stay_awake(worker, 20 * WEFT_US, 2, 1000);
     cr_assert(wf_brief_is_trusted(worker));
+    stay_awake(worker, WEFT_MS, 2, 1);
+    cr_assert(!wf_brief_is_trusted(worker));
+}
+
+Test(lean, sleeps_that_end_for_nothing_say_nothing, .init = make_world, .fini = unmake_world)
+{
+    struct wf_worker *worker = &workers[0];
+    stay_awake(worker, WEFT_MS, 0, 1);
+    cr_assert(wf_brief_is_trusted(worker));
+    stay_awake(worker, WEFT_MS, 1, 1);
+    stay_awake(worker, 20 * WEFT_US, 0, 1000);
+    cr_assert_eq(worker->brief.streak, 0U);
+}
+
+Test(lean, who_sleeps_for_long_or_without_a_limit_is_not_trusted, .init = make_world,
+     .fini = unmake_world)
+{
+    struct wf_worker *worker = &workers[0];
+    wf_brief_begin(worker, WEFT_S - 10 * WEFT_MS, WEFT_S);
+    wf_bump_own(&worker->turns, 1);
+    wf_brief_end(worker, WEFT_S + 20 * WEFT_US);
+    cr_assert(!wf_brief_is_trusted(worker));
+    stay_awake(worker, 20 * WEFT_US, 1, TRUSTED);
+    cr_assert(wf_brief_is_trusted(worker));
+    wf_brief_begin(worker, WEFT_S - 300 * WEFT_US, WEFT_S);
     wf_brief_forget(worker);
-    cr_assert(!wf_brief_is_trusted(worker));
-    wf_brief_end(worker, WEFT_S); /* since when it was awake is not known */
+    cr_assert(!wf_brief_is_trusted(worker), "nobody has asked the clock before that sleep");
+    wf_brief_end(worker, WEFT_S + 20 * WEFT_US); /* since when it was awake is not known */
     cr_assert_eq(worker->brief.streak, 0U);
 }
 
@@ -192,8 +244,11 @@ Test(lean, few_tasks_are_kept_until_something_is_added_to_them, .init = make_wor
     static struct wf_fiber host;
     static struct wf_fiber fiber;
     struct wf_worker *worker = &workers[0];
+    cr_assert_eq(wf_deque_init(&worker->woken), 0);
     worker->host = &host;
     worker->fiber = &host;
+    worker->brief.since_ns =
+        wf_monotonic_ns() + WEFT_S; /* the test's own time makes no difference */
     cr_assert(!wf_brief_keeps(worker, 5, 1), "too many");
     cr_assert(wf_brief_keeps(worker, 4, 1));
     worker->fiber = &fiber;
@@ -202,8 +257,18 @@ Test(lean, few_tasks_are_kept_until_something_is_added_to_them, .init = make_wor
     cr_assert(!wf_brief_keeps(worker, 3, 0), "one is new");
     cr_assert(!wf_brief_keeps(worker, 2, 0), "somebody has been told");
     worker->fiber = &host;
+    cr_assert(wf_brief_keeps(worker, 4, 1));
+    worker->fiber = &fiber;
+    cr_assert(wf_deque_push(&worker->woken, 16));
+    cr_assert(!wf_brief_keeps(worker, 3, 0),
+              "another one has taken the place of one that was kept");
+    worker->fiber = &host;
+    worker->brief.since_ns = wf_monotonic_ns() - WEFT_S;
+    cr_assert(!wf_brief_keeps(worker, 2, 1), "it has been awake for long");
+    worker->brief.since_ns = wf_monotonic_ns() + WEFT_S;
     worker->brief.streak = 0;
     cr_assert(!wf_brief_keeps(worker, 2, 1));
+    wf_deque_destroy(&worker->woken);
 }
 
 Test(lean, the_watchdog_hurries_while_it_is_wanted, .init = make_world, .fini = unmake_world)

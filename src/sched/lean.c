@@ -44,7 +44,8 @@ static struct wf_wheel *wheel_of(weft_runtime *runtime, uint64_t bits)
     return &runtime->workers[__builtin_ctzll(bits)].wheel;
 }
 
-/* Adds what those have next that lean. A wheel that has nothing until long after the first of all is not opened. */
+/* Adds what those have next that lean. A wheel that says it has nothing until long after the first of all is not opened; its
+ * word counts, since the first may turn out to have been disarmed. */
 static void foresee_all(weft_runtime *runtime, struct wf_wheel_outlook *outlook, int64_t window_ns)
 {
     uint64_t leaning = wf_lean_bits(runtime);
@@ -56,16 +57,19 @@ static void foresee_all(weft_runtime *runtime, struct wf_wheel_outlook *outlook,
     for (uint64_t bits = leaning; bits != 0; bits &= bits - 1) {
         struct wf_wheel *wheel = wheel_of(runtime, bits);
         int64_t next_ns = wf_wheel_next(wheel);
-        if (next_ns != WF_FOREVER && next_ns - first_ns <= 2 * window_ns) {
+        if (next_ns - first_ns <= 2 * window_ns) {
             wf_wheel_foresee(wheel, outlook);
+        } else {
+            wf_wheel_foresee_at(outlook, next_ns);
         }
     }
 }
 
-/* Among others. `own`: what its wheel wants; `all`: what those want too that lean. */
+/* `own`: what its wheel wants; `all`: what those want too that lean. */
 static struct wf_wheel_plan plan_with(struct wf_worker *worker, struct wf_wheel_plan own,
                                       struct wf_wheel_plan all)
 {
+    wf_brief_end(worker, wf_monotonic_ns());
     bool is_trusted = wf_brief_is_trusted(worker);
     if (wf_load_sc(&worker->runtime->watch_ns) > all.next_ns) {
         if (is_trusted) {

@@ -273,13 +273,12 @@ static void sleep_until(struct wf_worker *worker, int64_t alarm_ns, struct wf_la
 static void sleep_on_time(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     int64_t alarm_ns = wf_ahead_of(&worker->ahead, deadline_ns);
-    int64_t now_ns = wf_monotonic_ns();
-    bool has_slept = now_ns < alarm_ns;
-    wf_brief_end(worker, now_ns);
+    int64_t sleeps_ns = wf_monotonic_ns();
+    bool has_slept = sleeps_ns < alarm_ns;
     uint64_t events = wf_load_rlx(&worker->counters.events);
     sleep_until(worker, alarm_ns, later);
-    now_ns = wf_monotonic_ns();
-    wf_brief_begin(worker, now_ns);
+    int64_t now_ns = wf_monotonic_ns();
+    wf_brief_begin(worker, sleeps_ns, now_ns);
     if (events != wf_load_rlx(&worker->counters.events) || now_ns < alarm_ns) {
         return;
     }
@@ -295,8 +294,8 @@ static void sleep_on_time(struct wf_worker *worker, int64_t deadline_ns, struct 
 WF_WAKING bool wf_park(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     wf_bump_own(&worker->counters.sleeps, 1);
+    wf_brief_forget(worker);
     if (deadline_ns == WF_FOREVER) {
-        wf_brief_forget(worker);
         sleep_until(worker, WF_FOREVER, later);
     } else {
         sleep_on_time(worker, deadline_ns, later);

@@ -87,14 +87,14 @@ struct weft_runtime {
 
     /* A bit for each sleeper that leans, which sets and clears it itself; the earliest alarm of those who watch, WF_FOREVER:
      * nobody does. Who goes to sleep puts it there and takes it away by CAS. All seq_cst, see lean.h. */
-    wf_au64 leaning;
+    _Alignas(64) wf_au64 leaning;
     wf_ai64 watch_ns;
     /* brief.h: a worker stores 1 (relaxed), the watchdog takes it away; the watchdog stores whether it does hurry. */
     wf_au8 wants_hurry;
     wf_au8 is_hurried;
 
     /* Watchdog: see watchdog.c. */
-    pthread_t watchdog;
+    _Alignas(64) pthread_t watchdog;
     bool has_watchdog;
     wf_au32 watchdog_word;
 

@@ -25,7 +25,7 @@ enum { TICKING = 0, RESTING, STOPPED };
 enum { REPORT_TICKS = 20, QUIET_TICKS = 40 };
 #define TICK_NS INT64_C(5000000)
 
-/* So late are the timers of one who leans only if nobody looks after them. */
+/* So late are timers only if nobody looks after them. */
 #define OVERDUE_NS INT64_C(1000000)
 
 /* How long to wait for the next look. */
@@ -91,17 +91,33 @@ static void look_at_all(weft_runtime *runtime, struct observed *seen)
 
 /* ---- what is kept, and whose timers nobody looks after ---- */
 
-static bool is_left_alone(weft_runtime *runtime)
+/* Their owners, who sleep, look after them themselves. */
+static void rouse_overdue(weft_runtime *runtime, int64_t due_ns)
 {
     uint64_t leaning = wf_lean_bits(runtime);
-    int64_t due_ns = leaning != 0 ? wf_runtime_now(runtime) - OVERDUE_NS : 0;
-    return leaning != 0 && wf_lean_next_due(runtime, &leaning, due_ns) != NULL;
+    struct wf_worker *worker;
+    while ((worker = wf_lean_next_due(runtime, &leaning, due_ns)) != NULL) {
+        wf_sched_rouse(runtime, worker->index);
+    }
 }
 
-/* Somebody who sleeps is woken for it, unless somebody searches: then he finds it. */
+static bool is_any_overdue(weft_runtime *runtime, int64_t due_ns)
+{
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        if (wf_wheel_next(&runtime->workers[i].wheel) <= due_ns) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Somebody who sleeps is woken for what is in queues, and for the timers of who is awake, unless somebody searches: then he
+ * finds it. */
 static void help(weft_runtime *runtime)
 {
-    if (wf_ready_anywhere(runtime) || is_left_alone(runtime)) {
+    int64_t due_ns = wf_runtime_now(runtime) - OVERDUE_NS;
+    rouse_overdue(runtime, due_ns);
+    if (wf_ready_anywhere(runtime) || is_any_overdue(runtime, due_ns)) {
         wf_sched_notify(runtime);
     }
 }
@@ -113,7 +129,7 @@ static void wait(weft_runtime *runtime, struct pace *pace)
     pace->is_in_between = hurries && !pace->is_in_between;
     int64_t wait_ns = hurries ? TICK_NS / 2 : TICK_NS;
     wf_futex_wait(&runtime->watchdog_word, TICKING, wf_monotonic_ns() + wait_ns);
-    if (hurries || wf_lean_bits(runtime) != 0) {
+    if (hurries || wf_brief_is_wanted(runtime) || wf_lean_bits(runtime) != 0) {
         help(runtime);
     }
 }

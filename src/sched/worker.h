@@ -48,9 +48,12 @@ struct wf_counters {
 
 /* How long it stays awake: see brief.h. */
 struct wf_brief {
-    int64_t since_ns; /* when it woke up; 0: unknown */
-    uint8_t streak;   /* how often in a row it was brief, up to what is asked for */
-    uint8_t kept;     /* of the tasks in its lanes so many were kept */
+    int64_t since_ns;  /* when it woke up; 0: unknown, or that is over */
+    uint64_t turns;    /* it had had by then */
+    bool is_frequent;  /* that sleep was short */
+    uint8_t streak;    /* how often in a row it was brief, up to what is asked for */
+    uint8_t kept;      /* so many tasks in its lanes were kept, ... */
+    uint64_t kept_end; /* ... none of them behind this index of woken ones */
 };
 
 /* What has been stolen: a new task where more were left, the last one there, one that was woken. */

@@ -133,6 +133,9 @@ static inline void wf_wheel_outlook_init(struct wf_wheel_outlook *outlook)
 /* Adds what the wheel has. Whoever arms a timer there that is earlier than all of them is told so. Any thread. */
 void wf_wheel_foresee(struct wf_wheel *wheel, struct wf_wheel_outlook *outlook);
 
+/* The same for a wheel that is not opened, by what it has published: perhaps too early, never too late. */
+void wf_wheel_foresee_at(struct wf_wheel_outlook *outlook, int64_t next_ns);
+
 /* When a sleeper does best to look, and when for the second time if nothing changes until then; WF_FOREVER: there
  * is no such time. */
 struct wf_wheel_plan {

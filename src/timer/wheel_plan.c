@@ -68,6 +68,11 @@ static void add_time(struct wf_wheel_outlook *outlook, int64_t time)
     outlook->times[at] = time;
 }
 
+static void add_look(struct wf_wheel_outlook *outlook, int64_t next_ns)
+{
+    outlook->look_ns = next_ns < outlook->look_ns ? next_ns : outlook->look_ns;
+}
+
 void wf_wheel_foresee(struct wf_wheel *wheel, struct wf_wheel_outlook *outlook)
 {
     int64_t times[LOOK_AHEAD + 1];
@@ -78,9 +83,17 @@ void wf_wheel_foresee(struct wf_wheel *wheel, struct wf_wheel_outlook *outlook)
     wf_wheel_publish(wheel);
     int64_t next_ns = wf_load_rlx(&wheel->next_ns);
     wf_unlock(&wheel->lock);
-    outlook->look_ns = next_ns < outlook->look_ns ? next_ns : outlook->look_ns;
+    add_look(outlook, next_ns);
     for (int i = 0; i < count; i++) {
         add_time(outlook, times[i]);
+    }
+}
+
+void wf_wheel_foresee_at(struct wf_wheel_outlook *outlook, int64_t next_ns)
+{
+    if (next_ns != WF_FOREVER) {
+        add_look(outlook, next_ns);
+        add_time(outlook, next_ns);
     }
 }
 
