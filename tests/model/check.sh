@@ -106,6 +106,12 @@ for broken in SLOW_HALF_ANYHOW LOADED_TWICE MARK_ALONE; do
 done
 breaks solo "-DVISITS=1 -DCROWD -DCROWD_AT_ONCE"
 
+# Three sleepers, one alarm.
+holds lean ""
+for broken in LOOK_FIRST CLEAR_LATE WITHOUT_OTHERS KEEP_ALARM; do
+    breaks lean "-D$broken"
+done
+
 holds idle "-DMAIL -DN=2"
 for broken in MAIL_FIRST ALARM_FIRST DROWSY_LATE; do
     breaks idle "-DMAIL -DN=2 -D$broken"
