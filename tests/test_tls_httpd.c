@@ -143,11 +143,13 @@ Test(tls_httpd, sigterm_under_load_loses_no_request, .timeout = 30)
 Test(tls_httpd, bad_files_are_told, .timeout = 30)
 {
     struct program program = {0};
-    start_program(&program, "httpd",
-                  (const char *const[]){"--tls", "/nowhere.pem", "/nowhere.key", NULL});
-    cr_assert_eq(finish(&program), 2);
+    start_program(
+        &program, "httpd",
+        (const char *const[]){"--port", "0", "--tls", "/nowhere.pem", "/nowhere.key", NULL});
+    cr_assert_eq(finish(&program), 2, "%s", program.text);
     cr_assert_not_null(strstr(program.text, "can't read /nowhere.pem"), "%s", program.text);
     memset(&program, 0, sizeof program);
-    start_program(&program, "httpd", (const char *const[]){"--tls", "/nowhere.pem", NULL});
-    cr_assert_eq(finish(&program), 2);
+    start_program(&program, "httpd",
+                  (const char *const[]){"--port", "0", "--tls", "/nowhere.pem", NULL});
+    cr_assert_eq(finish(&program), 2, "%s", program.text);
 }
