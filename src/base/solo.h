@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* solo.h - operations on shared words that are locked only where there are others.
  *
- * What: the locks of the library, the words of tasks and their references change by the operations here. The worker
- *       of a runtime that has no other makes them by plain loads and stores. Another thread that comes, a guest,
- *       stops that; the worker makes locked ones for a while then, and goes on without once no guest has come for
- *       so long. Where a runtime has several workers, all are locked.
+ * What: the locks of the library, the words of tasks, their references and the counts of calls on descriptors change by
+ *       the operations here. The worker of a runtime that has no other makes them by plain loads and stores. Another
+ *       thread that comes, a guest, stops that; the worker makes locked ones for a while then, and goes on without
+ *       once no guest has come for so long. Where a runtime has several workers, all are locked.
  * When: where a locked operation is dear: 5 to 8 ns on some processors, where this is 2, but 2 on others, which do
  *       other work meanwhile. It is measured when the first worker begins.
  * How:  the worker marks itself as within, looks whether it is alone, and changes the word. A guest takes the name
@@ -133,6 +133,30 @@ static inline __attribute__((always_inline)) bool wf_solo_cas64(wf_au64 *word, u
 }
 
 /* These return what the word was. */
+static inline __attribute__((always_inline)) uint32_t wf_solo_add32(wf_au32 *word, uint32_t more)
+{
+    uint32_t seen = wf_load_rlx(word);
+    while (!wf_solo_cas32(word, &seen, seen + more)) {
+    }
+    return seen;
+}
+
+static inline uint32_t wf_solo_or32(wf_au32 *word, uint32_t bits)
+{
+    uint32_t seen = wf_load_rlx(word);
+    while (!wf_solo_cas32(word, &seen, seen | bits)) {
+    }
+    return seen;
+}
+
+static inline uint32_t wf_solo_and32(wf_au32 *word, uint32_t bits)
+{
+    uint32_t seen = wf_load_rlx(word);
+    while (!wf_solo_cas32(word, &seen, seen & bits)) {
+    }
+    return seen;
+}
+
 static inline uint64_t wf_solo_add64(wf_au64 *word, uint64_t more)
 {
     uint64_t seen = wf_load_rlx(word);

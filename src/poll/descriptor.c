@@ -374,17 +374,17 @@ static struct wf_fd_hold *hold_number(struct wf_fd_closing *closing, const struc
 /* After the stamp has been stored. Who is counted later sees that and makes no system call. */
 static void hold_for_calls(struct wf_fd_closing *closing, struct wf_fd *record)
 {
-    if (wf_add_acqrel(&record->calls, 0U) == 0) {
+    if (wf_solo_add32(&record->calls, 0U) == 0) {
         return;
     }
     if (record->hold != NULL) {
         note_hold(closing, record->hold);
         return;
     }
-    if ((wf_or_acqrel(&record->calls, WF_FD_HELD) & ~WF_FD_HELD) != 0) {
+    if ((wf_solo_or32(&record->calls, WF_FD_HELD) & ~WF_FD_HELD) != 0) {
         record->hold = hold_number(closing, record);
     } else { /* they are through by now */
-        (void)wf_and_acqrel(&record->calls, ~WF_FD_HELD);
+        (void)wf_solo_and32(&record->calls, ~WF_FD_HELD);
     }
 }
 
@@ -396,7 +396,7 @@ void wf_fd_end_held(struct wf_fd *record)
         WF_FD_HELD) { /* else there is somebody again, who comes here too */
         hold = record->hold;
         record->hold = NULL;
-        (void)wf_and_acqrel(&record->calls, ~WF_FD_HELD);
+        (void)wf_solo_and32(&record->calls, ~WF_FD_HELD);
     }
     wf_unlock(&record->lock);
     if (hold != NULL) {

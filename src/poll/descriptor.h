@@ -96,9 +96,10 @@ struct wf_fd {
     wf_au64 stamp;
 
     /* System calls in progress on the number, and WF_FD_HELD. Callers add before they load the stamp and subtract
-     * when they are done; the closer, under lock, stores the stamp and then asks by an addition of 0 (all
-     * acq_rel). Of the two additions one is first: either the closer counts the caller and holds the
-     * number for it, or the caller sees what the closer has stored and keeps away. */
+     * when they are done; the closer, under lock, stores the stamp and then asks by an addition of 0 (all by
+     * solo.h). Of the two additions one is first: either the closer counts the caller and holds the
+     * number for it, or the caller sees what the closer has stored and keeps away. So it is where the caller's is
+     * plain, too: the closer is a guest then, whose addition comes after the heavy fence, and his stamp before. */
     wf_au32 calls;
 
     /* Whether fd and the lists are set: stored once under lock (release), loaded by wf_fd_find
@@ -240,7 +241,7 @@ static inline uint64_t wf_fd_stamp(struct wf_fd *record)
  * be made: then the number stays what it is until wf_fd_end. */
 static inline uint64_t wf_fd_begin(struct wf_fd *record)
 {
-    (void)wf_add_acqrel(&record->calls, 1U);
+    (void)wf_solo_add32(&record->calls, 1U);
     return wf_fd_stamp(record);
 }
 
@@ -249,7 +250,7 @@ void wf_fd_end_held(struct wf_fd *record);
 
 static inline void wf_fd_end(struct wf_fd *record)
 {
-    if (__builtin_expect(wf_sub_acqrel(&record->calls, 1U) == (WF_FD_HELD | 1U), 0)) {
+    if (__builtin_expect(wf_solo_add32(&record->calls, UINT32_MAX) == (WF_FD_HELD | 1U), 0)) {
         wf_fd_end_held(record);
     }
 }

@@ -13,6 +13,9 @@
  * 1 and 2 there are a caller, and a closer who comes at any moment. Besides, a late caller, who comes also between the
  * two halves of a close; with OPERATION an operation for file 1 in a ring instead.
  *
+ * The additions are locked ones here. That they do as well where a worker that is alone makes its own by plain stores is
+ * in solo.pml (CROSS).
+ *
  * Memory. The stamp is stored, not swapped: `stored` is the closer's store that nobody else sees yet, until
  * process Memory or a locked operation of the closer's makes it visible (x86-TSO).
  *

@@ -98,6 +98,7 @@ holds solo "-DOPS=2"
 holds solo "-DLOCKS -DOPS=2"
 holds solo "-DOPS=2 -DVISITS=1 -DPARTS"
 holds solo "-DLOCKS -DOPS=1 -DVISITS=1 -DCROWD"
+holds solo "-DCROSS -DVISITS=1"
 for broken in WITHOUT_FENCE WITHOUT_WAITING WITHOUT_MARK LOOK_EARLY WITHOUT_COUNT LOOK_FIRST UNCOUNTED GUEST_AFTER_DEPARTURE PAUSED_AT_ONCE; do
     breaks solo "-D$broken"
 done
@@ -105,6 +106,7 @@ for broken in SLOW_HALF_ANYHOW LOADED_TWICE MARK_ALONE; do
     breaks solo "-DLOCKS -D$broken"
 done
 breaks solo "-DVISITS=1 -DCROWD -DCROWD_AT_ONCE"
+breaks solo "-DCROSS -DVISITS=1 -DMARK_LATE"
 
 # Three sleepers, one alarm.
 holds lean ""

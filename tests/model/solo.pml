@@ -13,13 +13,17 @@
  * it until it is free, and tries again by another such operation; perhaps he marks it before, by a locked operation
  * whoever he is (lock.c, bitlock.c).
  *
+ * With CROSS the Worker and a guest write a word each and then read the other's, as calls on a descriptor and whoever closes
+ * it do (wf_fd_begin and hold_for_calls, src/poll/): the Worker's word is the one that the operations change, the guest's is
+ * its mark, a plain store before its operation, for which the Worker looks after each of its own.
+ *
  * Memory. x86-TSO: `stores` are those of the Worker that nobody else sees yet; process Memory makes the oldest visible at
  * any moment. Its locked operations wait until all are. The heavy fence is a moment at which all are. The others' stores
  * are seen at once: before each of their locked operations they are seen anyway, and in between they only come
  * later. How many operations the Worker makes before it takes its name back is any number.
  *
  * Properties: no addition is lost; nobody has the lock twice; what it guards is as its last owner left it; nobody waits
- * for ever.
+ * for ever; an addition after which the Worker does not see the mark is one that the guest counts.
  *
  * The macros each break one step; check.sh makes sure that each is found wrong.
  */
@@ -37,10 +41,17 @@
 #endif
 #ifdef CROWD
 #define THREADS 4
+#elif defined(CROSS)
+#define THREADS 2
 #else
 #define THREADS 3
 #endif
-#define ALL (WORKS + (THREADS - 1) * VISITS)
+#ifdef CROSS
+#define STEP 16 /* of a guest, so that the Worker's can be told apart */
+#else
+#define STEP 1
+#endif
+#define ALL (WORKS + (THREADS - 1) * VISITS * STEP)
 
 #define NAME 0
 #define WITHIN 1
@@ -48,6 +59,7 @@
 #define DATA 3   /* what the lock guards */
 #define LOCK 4   /* of changes of the name */
 #define COUNT 5  /* guests in an operation */
+#define MARK 6   /* of the guest that makes one */
 
 #define NOBODY 0
 #define CROWDED 1
@@ -55,13 +67,15 @@
 #define STOPPING 3
 #define ALONE 4 /* the Worker's name */
 
-byte memory[6];
-byte last[6];    /* what the Worker stored last */
-byte pending[6]; /* how many of its stores are on their way */
+byte memory[7];
+byte last[7];    /* what the Worker stored last */
+byte pending[7]; /* how many of its stores are on their way */
 chan stores = [8] of { byte, byte };
 
 bool is_worker; /* wf_solo.worker is the Worker */
 byte inside;    /* the lock's owners */
+byte unmarked;  /* ghost: the Worker's last addition after which it saw no mark */
+byte counted;   /* ghost: the Worker's additions that the guest saw in its own */
 byte ended;
 
 inline store(where, what)
@@ -190,11 +204,17 @@ again:
         memory[WORD] = 0;
         done++
 #else
+#if defined(CROSS) && !defined(MARK_LATE)
+        memory[MARK] = 1;
+#endif
         expected = memory[WORD];
-        value = expected + 1;
+        value = expected + STEP;
         swap();
+#ifdef MARK_LATE
+        memory[MARK] = 1;
+#endif
         if
-        :: seen == expected -> done++
+        :: seen == expected -> done++; counted = seen % STEP
         :: else
         fi
 #endif
@@ -352,7 +372,14 @@ made:
         fi
 #else
         if
-        :: seen == expected -> done++
+        :: seen == expected ->
+            done++;
+#ifdef CROSS
+            if
+            :: LOAD(MARK) == 0 -> unmarked = done
+            :: else
+            fi
+#endif
         :: else
         fi
 #endif
@@ -392,12 +419,18 @@ proctype Monitor()
 #else
     assert(memory[WORD] == ALL)
 #endif
+#ifdef CROSS
+    assert(unmarked <= counted)
+#endif
 }
 
 init
 {
     atomic {
-        run Memory(); run Worker(); run Guest(); run Guest(); run Monitor();
+        run Memory(); run Worker(); run Guest(); run Monitor();
+#ifndef CROSS
+        run Guest();
+#endif
 #ifdef CROWD
         run Second()
 #endif
