@@ -22,6 +22,7 @@ static int flush(struct connection *connection)
     if (buffer->out_length == 0) {
         return 1;
     }
+    connection->looked_ns = weft_now();
     int rc =
         wire_send(connection, buffer->out, buffer->out_length, connection->server->options.read_ns);
     if (rc < 0) {
@@ -143,9 +144,13 @@ static int serve(struct connection *connection)
 /* ---- reading requests ---- */
 
 /* Receives some bytes. Returns 1, 0 at the end of the stream, or a negative errno. */
-static int receive(struct connection *connection, char *room, size_t length, int64_t delay_ns)
+static int receive(struct connection *connection, char *room, size_t length, int64_t deadline_ns)
 {
-    intptr_t rc = weft_within(delay_ns, wire_receive(connection, room, length));
+    weft_timeout limit;
+    intptr_t rc = weft_timeout_enter_at(&limit, deadline_ns);
+    if (rc == 0) {
+        rc = weft_timeout_leave(&limit, wire_receive(connection, room, length));
+    }
     if (rc > 0) {
         connection->buffer->filled += (size_t)rc;
         rc = 1;
@@ -153,13 +158,14 @@ static int receive(struct connection *connection, char *room, size_t length, int
     return (int)rc;
 }
 
-/* Receives the beginning of a request. A busy client sends the next one soon: for that long the
- * buffer is kept, and the connection is not idle, whatever else happens. -ETIMEDOUT: none came. */
+/* Receives the beginning of a request. A busy client sends the next one soon after it was answered: for
+ * that long the buffer is kept, and the connection is not idle, whatever else happens. The clock was
+ * looked at for sending the answer; a client that took it slowly is not busy. -ETIMEDOUT: none came. */
 static int receive_first(struct connection *connection)
 {
     char *room;
     size_t length = request_room(connection->buffer, &connection->server->options, &room);
-    return receive(connection, room, length, BUSY_NS);
+    return receive(connection, room, length, connection->looked_ns + BUSY_NS);
 }
 
 /* Receives more of a request of which a part is there. */
@@ -181,7 +187,7 @@ static int receive_rest(struct connection *connection, int64_t deadline_ns)
     if (length == 0) {
         return refuse(connection, STATUS_HEAD_TOO_LARGE);
     }
-    rc = receive(connection, room, length, deadline_ns - weft_now());
+    rc = receive(connection, room, length, deadline_ns);
     if (rc == -ETIMEDOUT) {
         return refuse(connection, STATUS_REQUEST_TIMEOUT);
     }
@@ -196,6 +202,7 @@ static int converse(struct connection *connection)
     const struct options *options = &connection->server->options;
     int64_t deadline_ns = 0;
     int rc = 1;
+    connection->looked_ns = weft_now();
     while (rc > 0) {
         switch (request_parse(connection->buffer, options)) {
         case PARSED_NOTHING:

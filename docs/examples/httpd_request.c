@@ -45,13 +45,25 @@ static int on_field(llhttp_t *parser, const char *at, size_t length)
     return 0;
 }
 
-static int on_field_complete(llhttp_t *parser)
+/* Of any case: a letter's is one bit. Every line of a head is asked, so no function is called for it. */
+static bool is_host(const char *name, size_t length)
 {
     static const char host[] = "host";
+    const uint32_t lower = 0x20202020;
+    uint32_t wanted;
+    uint32_t word;
+    if (length != sizeof word) {
+        return false;
+    }
+    memcpy(&wanted, host, sizeof wanted);
+    memcpy(&word, name, sizeof word);
+    return (word | lower) == wanted;
+}
+
+static int on_field_complete(llhttp_t *parser)
+{
     struct request *request = &buffer_of(parser)->request;
-    bool is_host = request->field_length == sizeof host - 1 &&
-                   strncasecmp(request->field, host, sizeof host - 1) == 0;
-    request->hosts += !request->has_head && is_host ? 1U : 0U;
+    request->hosts += !request->has_head && is_host(request->field, request->field_length);
     request->field_length = 0;
     return 0;
 }
@@ -75,9 +87,12 @@ static void split_query(struct request *request)
 /* "http://host/path", as proxies ask for it, means "/path". */
 static void strip_authority(struct request *request)
 {
+    if (*request->path == '/') {
+        return;
+    }
     const char *end = request->path + request->path_length;
     const char *mark = memmem(request->path, request->path_length, "://", 3);
-    if (*request->path != '/' && mark != NULL) {
+    if (mark != NULL) {
         const char *path = memchr(mark + 3, '/', (size_t)(end - mark - 3));
         request->path_length = path == NULL ? 1 : (size_t)(end - path);
         request->path = path == NULL ? mark + 1 : path; /* some '/' will do */
@@ -162,6 +177,9 @@ static bool is_body_too_large(const struct buffer *buffer, size_t max)
 enum parsed request_parse(struct buffer *buffer, const struct options *options)
 {
     struct request *request = &buffer->request;
+    if (buffer->parsed == buffer->filled && !request->is_begun) {
+        return PARSED_NOTHING;
+    }
     llhttp_errno_t result = llhttp_execute(&buffer->parser, buffer->in + buffer->parsed,
                                            buffer->filled - buffer->parsed);
     if (result == HPE_PAUSED) { /* by on_complete */

@@ -35,20 +35,33 @@ static int send_secure(struct connection *connection, const char *bytes, size_t 
     return (int)weft_within(delay_ns, secure_flush(connection));
 }
 
-int wire_send(struct connection *connection, const char *bytes, size_t length, int64_t delay_ns)
+static intptr_t send_until(int fd, const char *bytes, size_t length, int64_t deadline_ns)
 {
-    if (connection->tls != NULL) {
-        return send_secure(connection, bytes, length, delay_ns);
-    }
-    while (length > 0) {
-        intptr_t rc = weft_within(delay_ns, weft_send(connection->fd, bytes, length, 0));
-        if (rc < 0) {
-            return (int)rc;
+    weft_timeout limit;
+    int rc = weft_timeout_enter_at(&limit, deadline_ns);
+    return rc < 0 ? rc : weft_timeout_leave(&limit, weft_send(fd, bytes, length, 0));
+}
+
+/* Nearly always there is one piece, and the clock has been looked at for it. */
+static int send_plain(const struct connection *connection, const char *bytes, size_t length,
+                      int64_t delay_ns)
+{
+    int64_t looked_ns = connection->looked_ns;
+    for (;;) {
+        intptr_t rc = send_until(connection->fd, bytes, length, looked_ns + delay_ns);
+        if (rc < 0 || (size_t)rc == length) {
+            return rc < 0 ? (int)rc : 0;
         }
         bytes += rc;
         length -= (size_t)rc;
+        looked_ns = weft_now();
     }
-    return 0;
+}
+
+int wire_send(struct connection *connection, const char *bytes, size_t length, int64_t delay_ns)
+{
+    return connection->tls != NULL ? send_secure(connection, bytes, length, delay_ns)
+                                   : send_plain(connection, bytes, length, delay_ns);
 }
 
 /* ---- the end ---- */
