@@ -2,6 +2,7 @@
 /* test_task_ends.c - what an end leads to, exactly once: drop_arg, drop_result, on_done, and what is reported. */
 #include <errno.h>
 
+#include <weft/future.h>
 #include <weft/gather.h>
 #include <weft/group.h>
 #include <weft/stats.h>
@@ -282,4 +283,115 @@ Test(task, swallowed_cancellations_are_reported)
 {
     simulate(swallowers);
     cr_assert(reported(1, WEFT_DIAG_CANCEL_SWALLOWED));
+}
+
+/* ---- awaited before it ends: by one task, by none any more, by two, with something more to be told ---- */
+
+struct awaited {
+    weft_future go;
+    intptr_t gives;
+    int called;
+};
+
+static intptr_t end_when_told(void *arg)
+{
+    struct awaited *awaited = arg;
+    int rc = weft_future_await(&awaited->go, NULL);
+
+    return awaited->gives == -ECANCELED ? rc : awaited->gives;
+}
+
+static void count_call(weft_task *task, void *arg)
+{
+    (void)task;
+    ((struct awaited *)arg)->called++;
+}
+
+/* Keeps its requests to itself. */
+static intptr_t join_and_keep(void *arg)
+{
+    return weft_join_shielded(arg, NULL);
+}
+
+static intptr_t end_it(void *arg)
+{
+    return weft_future_set(arg, 0);
+}
+
+static intptr_t cancel_it(void *arg)
+{
+    return weft_cancel(arg) == 1 ? 0 : -EPROTO;
+}
+
+/* A task that parks, and will go on when this one has parked in a join of it. */
+static weft_task *park(struct awaited *awaited, intptr_t gives)
+{
+    weft_task *task;
+
+    *awaited = (struct awaited){.gives = gives};
+    wt_check(weft_future_init(&awaited->go) == 0);
+    wt_check(weft_spawn(&task, end_when_told, awaited) == 0);
+    wt_check(weft_yield() == 0);
+    return task;
+}
+
+static intptr_t end_awaited(void *arg)
+{
+    struct awaited awaited;
+    weft_task *task, *other;
+    intptr_t result = 0;
+
+    (void)arg;
+    task = park(&awaited, 7); /* with a value */
+    wt_check(weft_spawn(NULL, end_it, &awaited.go) == 0);
+    wt_check(weft_await(task, &result) == 0 && result == 7);
+
+    task = park(&awaited, -ECANCELED); /* cancelled */
+    wt_check(weft_spawn(NULL, cancel_it, task) == 0);
+    wt_check(weft_await(task, &result) == 0 && result == -ECANCELED);
+
+    task = park(&awaited, 8); /* swallows that */
+    wt_check(weft_spawn(NULL, cancel_it, task) == 0);
+    wt_check(weft_await(task, &result) == 0 && result == 8);
+    wt_check(reported(1, WEFT_DIAG_CANCEL_SWALLOWED));
+
+    task = park(&awaited, -EIO); /* fails, which is seen */
+    wt_check(weft_spawn(NULL, end_it, &awaited.go) == 0);
+    wt_check(weft_await(task, &result) == 0 && result == -EIO);
+
+    task = park(&awaited, 9); /* with a callback */
+    wt_check(weft_on_done(task, count_call, &awaited) == 0);
+    wt_check(weft_spawn(NULL, end_it, &awaited.go) == 0);
+    wt_check(weft_await(task, &result) == 0 && result == 9 && awaited.called == 1);
+
+    task = park(&awaited, 10); /* two wait */
+    wt_check(weft_spawn(&other, note_join, task) == 0 && weft_yield() == 0);
+    wt_check(weft_spawn(NULL, end_it, &awaited.go) == 0);
+    wt_check(weft_join(task, &result) == 0 && result == 10);
+    wt_check(weft_await(other, NULL) == 0);
+
+    wt_check(weft_detach(task) == 0); /* after its end: the same as a drop */
+    task = park(&awaited, 11);        /* detached while somebody waits */
+    wt_check(weft_spawn(&other, note_join, weft_retain(task)) == 0 && weft_yield() == 0);
+    wt_check(weft_detach(task) == 0 && weft_future_set(&awaited.go, 0) == 0);
+    wt_check(weft_await(other, &result) == 0 && result == 0);
+    wt_check(weft_task_result(task, &result) == 0 && result == 11);
+    weft_drop(task);
+
+    task = park(&awaited, 12); /* who waited has given up */
+    wt_check(weft_spawn(&other, join_and_keep, task) == 0 && weft_yield() == 0);
+    wt_check(weft_cancel(other) == 1 && weft_await(other, &result) == 0 && result == -ECANCELED);
+    wt_check(weft_future_set(&awaited.go, 0) == 0 && weft_await(task, &result) == 0);
+    wt_check(result == 12);
+    wt_check(reported(1, WEFT_DIAG_CANCEL_SWALLOWED));
+    return 0;
+}
+
+Test(task, who_is_awaited_ends_like_any_other)
+{
+    const weft_options one = {
+        .workers = 1, .diagnostic = on_report, .diagnostic_arg = &report_count};
+
+    cr_assert_eq(weft_run(end_awaited, NULL, &one), 0);
+    wt_assert_clean();
 }

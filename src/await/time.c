@@ -45,8 +45,8 @@ static inline __attribute__((always_inline)) int sleep_until(int64_t deadline_ns
         return rc;
     }
     struct {
-        struct wf_wait wait; /* lower in the frame: sched/fetch.c */
-        struct wf_alarm alarm;
+        struct wf_alarm alarm; /* lower in the frame: all that is touched after the wait */
+        struct wf_wait wait;
     } at;
     wf_wait_begin_here(&at.wait, self, WF_WAIT_SLEEP);
     wf_alarm_set(&at.alarm, &at.wait, deadline_ns, WF_GRANTED);

@@ -10,6 +10,8 @@
 #ifndef WF_TASK_END_H
 #define WF_TASK_END_H
 
+#include <errno.h>
+
 #include "task/slab.h"
 #include "task/wait.h"
 
@@ -28,6 +30,61 @@ struct wf_callback {
 void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
                     struct wf_later *later);
 
+/* After wf_task_unhold has returned 0: the last reference is gone. No locks held. */
+void wf_task_release(weft_task *task, struct wf_task_cache *cache);
+
+/* The one waiter of a task that ends, if nobody else is to be told; NULL if somebody is. Under the task's lock. */
+static inline struct wf_waiter *wf_task_only_waiter(const weft_task *task)
+{
+    struct wf_list *link = task->waiters.next;
+    struct wf_waiter *waiter = WF_CONTAINER(link, struct wf_waiter, link);
+    bool is_alone = link == task->waiters.prev && link != &task->waiters && !task->has_callbacks;
+    return is_alone && waiter->notify == NULL ? waiter : NULL;
+}
+
+/* May it end by the short way below? It has nothing but what every task has, and ends with a value or as cancelled,
+ * as somebody waits for. */
+static inline bool wf_task_ends_plainly(weft_task *task, intptr_t raw)
+{
+    const unsigned apart = WF_TASK_MORE | WF_TASK_MAIN | WF_TASK_NEVER_RAN;
+    uint64_t told = raw == -ECANCELED ? WF_JOINED : WF_JOINED | WF_TOLD; /* and swallowed it */
+    return (wf_load_acq(&task->word) & told) == WF_JOINED && (wf_task_flags(task) & apart) == 0 &&
+           (raw == -ECANCELED || !weft_is_error(raw));
+}
+
+/* wf_task_finish for a task that ends plainly and that one task awaits, as most do, without frames of its own: who has
+ * waited for long has its stack in no cache. `woken` receives whom to queue, or NULL. False: nothing has been done. */
+static inline __attribute__((always_inline)) bool wf_task_finish_quickly(
+    weft_task *task, intptr_t raw, struct wf_task_cache *cache, weft_task **woken)
+{
+    uint64_t before;
+    if (WF_UNLIKELY(!wf_task_ends_plainly(task, raw))) {
+        return false;
+    }
+    wf_lock(&task->lock);
+    struct wf_waiter *waiter = wf_task_only_waiter(task);
+    if (WF_UNLIKELY(waiter == NULL)) {
+        wf_unlock(&task->lock);
+        return false;
+    }
+    task->raw = raw;
+    (void)wf_state_finish(&task->word, false, raw == -ECANCELED, true, &before);
+    wf_list_remove(&waiter->link);
+    *woken = waiter->wait->task; /* read first, as in wf_wait_decide */
+    uint8_t epoch = wf_load_rlx(&waiter->wait->epoch);
+    if (WF_UNLIKELY(wf_state_wake(&(*woken)->word, epoch, WF_GRANTED) != WF_WAKE_READY)) {
+        *woken = NULL;
+    }
+    wf_unlock(&task->lock);
+    if (WF_UNLIKELY((before & WF_DETACHED) != 0)) {
+        (void)wf_task_disown(task);
+    }
+    if (WF_UNLIKELY(wf_task_unhold(task) == 0)) {
+        wf_task_release(task, cache);
+    }
+    return true;
+}
+
 /* The turn of a WF_READY_ENDED entry: its owner is told, its hold given up. */
 void wf_task_owner_turn(weft_task *task, struct wf_later *later);
 
@@ -37,9 +94,6 @@ void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind);
 
 /* Gives up one handle: what weft_drop does. `cache` NULL on plain threads. */
 void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later *later);
-
-/* After wf_task_unhold has returned 0: the last reference is gone. No locks held. */
-void wf_task_release(weft_task *task, struct wf_task_cache *cache);
 
 /* wf_task_drop for the last handle of a task that has ended, which is nearly every one. False: ask wf_task_drop; nothing
  * has been done. */
