@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "task/further.h"
+#include "task/wait.h"
 #include "weft_test.h"
 
 enum { USED = 100 };
@@ -61,7 +62,9 @@ Test(further, what_lies_aside_is_found_both_ways, .init = make_slab, .fini = fre
         struct wf_task_side *side = wf_task_side(slot(i));
         cr_assert_eq(wf_side_task(side), slot(i));
         cr_assert_geq((uintptr_t)side, (uintptr_t)records_end);
-        cr_assert_leq((uintptr_t)(side + 1), (uintptr_t)slab + WF_SLAB_BYTES);
+        cr_assert_leq((uintptr_t)(side + 1), (uintptr_t)wf_task_seat(slot(0)));
+        cr_assert_eq((uintptr_t)wf_task_seat(slot(i)) % 64, 0);
+        cr_assert_leq((uintptr_t)(wf_task_seat(slot(i)) + 1), (uintptr_t)slab + WF_SLAB_BYTES);
         cr_assert(i == 0 || side == wf_task_side(slot(i - 1)) + 1);
     }
 }

@@ -171,7 +171,12 @@ static inline void wf_wait_begin_here(struct wf_wait *wait, weft_task *self, enu
 static inline void wf_seat_begin(struct wf_seat *seat, weft_task *self, enum wf_reason reason,
                                  const void *target)
 {
-    seat->waiter = (struct wf_waiter){.wait = &seat->wait};
+    seat->waiter.turn = 0;
+    seat->waiter.notify = NULL;
+    seat->waiter.link = (struct wf_list){NULL, NULL};
+    seat->waiter.wait = &seat->wait;
+    seat->waiter.is_queued = false;
+    seat->waiter.is_leaving = false;
     wf_wait_begin_here(&seat->wait, self, reason);
     seat->wait.target = target;
 }
@@ -182,6 +187,15 @@ static inline void wf_seat_take(struct wf_seat *seat, weft_task *self, enum wf_r
 {
     wf_seat_begin(seat, self, reason, target);
     seat->wait.waiter = &seat->waiter;
+}
+
+/* The task's own seat, for a wait that the caller's frame parks in. */
+static inline __attribute__((always_inline)) struct wf_seat *wf_seat_own(weft_task *self)
+{
+    struct wf_seat *seat = wf_task_seat(self);
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    wf_store_rlx(&seat->waiter.depth, (uint32_t)((uintptr_t)wf_load_rlx(&self->fiber) - frame));
+    return seat;
 }
 
 static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait,

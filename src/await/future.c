@@ -163,16 +163,16 @@ int weft_future_await(weft_future *future, intptr_t *result)
     if (rc < 0) {
         return rc;
     }
-    struct wf_seat seat;
-    wf_seat_take(&seat, self, WF_WAIT_FUTURE, future);
+    struct wf_seat *seat = wf_seat_own(self);
+    wf_seat_take(seat, self, WF_WAIT_FUTURE, future);
     /* By the lock even when it is complete: the future may go once this returns, and a setter may still
      * hold the lock. */
-    bool waits = wf_future_watch(future, &seat.waiter);
+    bool waits = wf_future_watch(future, &seat->waiter);
     if (waits) {
-        enum wf_verdict verdict = wf_door_park_here(&seat.wait, WF_GO_SITE);
-        if (verdict != WF_GRANTED || seat.wait.was_early) {
+        enum wf_verdict verdict = wf_door_park_here(&seat->wait, WF_GO_SITE);
+        if (verdict != WF_GRANTED || seat->wait.was_early) {
             /* and out of a setter's lock, before the future may go */
-            wf_future_unwatch(future, &seat.waiter);
+            wf_future_unwatch(future, &seat->waiter);
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;
     }

@@ -53,22 +53,22 @@ static __attribute__((noinline)) int refuse_cycle(weft_task *self, weft_task *ta
 static inline __attribute__((always_inline)) int wait_plainly(weft_task *self, weft_task *task,
                                                               bool was_handed, const void *site)
 {
-    struct wf_seat seat;
-    wf_seat_begin(&seat, self, WF_WAIT_JOIN, task);
-    seat.wait.hand_on = hand_to_task;
-    seat.wait.list = list_joined;
+    struct wf_seat *seat = wf_seat_own(self);
+    wf_seat_begin(seat, self, WF_WAIT_JOIN, task);
+    seat->wait.hand_on = hand_to_task;
+    seat->wait.list = list_joined;
     wf_cycle_join(self, task);
-    if (wf_task_watch_here(task, &seat.waiter)) {
+    if (wf_task_watch_here(task, &seat->waiter)) {
         if (wf_cycle_closes(self, task)) {
-            return refuse_cycle(self, task, &seat.waiter, was_handed);
+            return refuse_cycle(self, task, &seat->waiter, was_handed);
         }
-        (void)wf_door_park_here(&seat.wait, site);
-        if (WF_UNLIKELY(seat.wait.was_early)) {
-            wf_task_unwatch(task, &seat.waiter); /* the finisher may still hold the lock */
+        (void)wf_door_park_here(&seat->wait, site);
+        if (WF_UNLIKELY(seat->wait.was_early)) {
+            wf_task_unwatch(task, &seat->waiter); /* the finisher may still hold the lock */
         }
     }
     wf_cycle_leave_join(self);
-    return WF_UNLIKELY(seat.wait.handed_on || was_handed) ? tell(self, task, true) : 0;
+    return WF_UNLIKELY(seat->wait.handed_on || was_handed) ? tell(self, task, true) : 0;
 }
 
 static void grant_in_turn(struct wf_waiter *waiter, struct wf_later *later)
@@ -78,18 +78,18 @@ static void grant_in_turn(struct wf_waiter *waiter, struct wf_later *later)
 
 static int wait_shielded(weft_task *self, weft_task *task)
 {
-    struct wf_seat seat;
-    wf_seat_begin(&seat, self, WF_WAIT_JOIN, task);
-    seat.wait.list = list_joined;
-    seat.waiter.is_queued = wf_has_turns(self);
-    seat.waiter.notify = seat.waiter.is_queued ? grant_in_turn : NULL;
-    if (!wf_task_watch(task, &seat.waiter)) {
+    struct wf_seat *seat = wf_seat_own(self);
+    wf_seat_begin(seat, self, WF_WAIT_JOIN, task);
+    seat->wait.list = list_joined;
+    seat->waiter.is_queued = wf_has_turns(self);
+    seat->waiter.notify = seat->waiter.is_queued ? grant_in_turn : NULL;
+    if (!wf_task_watch(task, &seat->waiter)) {
         return 0;
     }
-    enum wf_verdict verdict = wf_door_park(&seat.wait);
-    if (verdict != WF_GRANTED || seat.wait.was_early) {
-        wf_task_unwatch(task, &seat.waiter);
-        wf_door_forget(self, &seat.waiter);
+    enum wf_verdict verdict = wf_door_park(&seat->wait);
+    if (verdict != WF_GRANTED || seat->wait.was_early) {
+        wf_task_unwatch(task, &seat->waiter);
+        wf_door_forget(self, &seat->waiter);
     }
     if (verdict != WF_GRANTED && wf_word_has_ended(wf_load_acq(&task->word))) {
         wf_state_set(&task->word, WF_SEEN); /* it failed in the moment in which we were cancelled */

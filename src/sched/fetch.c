@@ -15,7 +15,7 @@
 #include "sched/ready.h"
 
 /* Of a fiber the descriptor, and what lies above what its task has called, are not needed with the frames: two lines.
- * Awaiting calls put the wait low in their frames (struct wf_seat). */
+ * Awaiting calls have the wait low in their frames, or in the task's seat, which says where these are. */
 enum { LINE_BYTES = 64, RECORD_LINES = 2, FRAME_LINES = 8, BELOW_WAIT = 128 };
 
 /* How many entries ahead: the records (WF_FETCH_AHEAD), then the descriptors, BATCH together, then the frames. */
@@ -36,6 +36,9 @@ static inline void fetch_frames(weft_task *task)
     if (wait == 0) {
         return; /* it yields, or a thief has it */
     }
+    if ((wait ^ (uintptr_t)task) < WF_SLAB_BYTES) {
+        wait = top + LINE_BYTES - wf_load_rlx(&wf_task_seat(task)->waiter.depth);
+    }
     uintptr_t line = wait - BELOW_WAIT;
     for (unsigned i = 0; i < FRAME_LINES && line < top; i++) {
         wf_fetch((const void *)line);
@@ -51,5 +54,7 @@ void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
             wf_fetch(wf_load_rlx(&task_at(lane, at + FIBERS_AT + i)->fiber));
         }
     }
-    wf_fetch_lines(task_at(lane, at + WF_FETCH_AHEAD), RECORD_LINES);
+    weft_task *far = task_at(lane, at + WF_FETCH_AHEAD);
+    wf_fetch_lines(far, RECORD_LINES);
+    wf_fetch(wf_task_seat(far));
 }

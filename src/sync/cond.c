@@ -89,16 +89,16 @@ int weft_cond_notify_all(weft_cond *cond)
  * owner is missed. */
 static enum wf_verdict wait_for_news(struct wf_cond *cond, weft_task *self, const void *site)
 {
-    struct wf_seat seat;
-    wf_seat_take(&seat, self, WF_WAIT_COND, cond);
+    struct wf_seat *seat = wf_seat_own(self);
+    wf_seat_take(seat, self, WF_WAIT_COND, cond);
     (void)wf_bitlock(&cond->word);
-    wf_waiters_add(&cond->waiters, &seat.waiter);
+    wf_waiters_add(&cond->waiters, &seat->waiter);
     wf_bitunlock(&cond->word, QUEUED);
     (void)wf_mutex_give(wf_mutex_inside(cond->mutex));
-    enum wf_verdict verdict = wf_door_park_from(&seat.wait, site);
-    if (verdict != WF_GRANTED || seat.wait.was_early) {
+    enum wf_verdict verdict = wf_door_park_from(&seat->wait, site);
+    if (verdict != WF_GRANTED || seat->wait.was_early) {
         (void)wf_bitlock(&cond->word);
-        wf_waiters_remove(&seat.waiter, &cond->leaving);
+        wf_waiters_remove(&seat->waiter, &cond->leaving);
         wf_bitunlock(&cond->word, state_of(cond));
     }
     return verdict;

@@ -123,14 +123,14 @@ bool wf_event_is_through(weft_event *event)
 
 static __attribute__((noinline)) int wait_until_set(weft_event *event, weft_task *self)
 {
-    struct wf_seat seat;
-    wf_seat_take(&seat, self, WF_WAIT_EVENT, event);
-    if (!wf_event_watch(event, &seat.waiter)) {
+    struct wf_seat *seat = wf_seat_own(self);
+    wf_seat_take(seat, self, WF_WAIT_EVENT, event);
+    if (!wf_event_watch(event, &seat->waiter)) {
         return 0;
     }
-    enum wf_verdict verdict = wf_door_park_from(&seat.wait, WF_GO_SITE);
-    if (verdict != WF_GRANTED || seat.wait.was_early) {
-        wf_event_unwatch(event, &seat.waiter);
+    enum wf_verdict verdict = wf_door_park_from(&seat->wait, WF_GO_SITE);
+    if (verdict != WF_GRANTED || seat->wait.was_early) {
+        wf_event_unwatch(event, &seat->waiter);
     }
     return wf_go_return(verdict == WF_GRANTED ? 0 : -ECANCELED, WF_GO_SITE);
 }

@@ -57,14 +57,14 @@ int weft_queue_join(weft_queue *queue)
         return rc;
     }
     struct wf_queue *q = wf_queue_inside(queue);
-    struct wf_seat seat;
-    wf_seat_take(&seat, self, WF_WAIT_DONE, queue);
-    seat.wait.list = wf_queue_list_peer;
-    if (await_end(q, &seat.waiter)) {
-        enum wf_verdict verdict = wf_door_park(&seat.wait);
-        if (verdict != WF_GRANTED || seat.wait.was_early) {
+    struct wf_seat *seat = wf_seat_own(self);
+    wf_seat_take(seat, self, WF_WAIT_DONE, queue);
+    seat->wait.list = wf_queue_list_peer;
+    if (await_end(q, &seat->waiter)) {
+        enum wf_verdict verdict = wf_door_park(&seat->wait);
+        if (verdict != WF_GRANTED || seat->wait.was_early) {
             wf_lock(&q->lock);
-            wf_queue_remove(q, &seat.waiter);
+            wf_queue_remove(q, &seat->waiter);
             wf_unlock(&q->lock);
         }
         rc = verdict == WF_GRANTED ? 0 : -ECANCELED;

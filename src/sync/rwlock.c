@@ -169,10 +169,10 @@ static void list_writer(const struct wf_wait *wait, wf_each *each, void *arg)
 static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_task *self,
                                                  bool writes)
 {
-    struct wf_seat seat;
-    wf_seat_take(&seat, self, WF_WAIT_RWLOCK, lock);
-    seat.wait.list = list_writer;
-    int rc = enter(lock, self, writes, &seat.waiter);
+    struct wf_seat *seat = wf_seat_own(self);
+    wf_seat_take(seat, self, WF_WAIT_RWLOCK, lock);
+    seat->wait.list = list_writer;
+    int rc = enter(lock, self, writes, &seat->waiter);
     if (rc == -EDEADLK) {
         wf_misuse(rc, writes ? "weft_rwlock_write_lock" : "weft_rwlock_read_lock", lock, "", 0,
                   "the caller has it for writing");
@@ -180,9 +180,9 @@ static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_ta
     if (rc != -EBUSY) {
         return rc;
     }
-    enum wf_verdict verdict = wf_door_park_from(&seat.wait, WF_GO_SITE);
-    if (verdict != WF_GRANTED || seat.wait.was_early) {
-        leave(lock, &seat.waiter, verdict);
+    enum wf_verdict verdict = wf_door_park_from(&seat->wait, WF_GO_SITE);
+    if (verdict != WF_GRANTED || seat->wait.was_early) {
+        leave(lock, &seat->waiter, verdict);
     }
     return wf_go_return(verdict == WF_GRANTED ? 0 : -ECANCELED, WF_GO_SITE);
 }

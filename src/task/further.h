@@ -4,7 +4,8 @@
  * What: two tasks that came one after the other say how far their records are from each other. Records are taken
  *       from slabs in a row, and go back in a row, so some such how_far further there is most likely the record of
  *       one that comes soon. Its first line has the address of its fiber, and what a waker touches of its stack
- *       is as far from that as it is with the task that comes now.
+ *       is as far from that as it is with the task that comes now. If it touches the task's seat (task/wait.h) instead, that
+ *       is as far from the record.
  * Why this way: a waiter is found by the link in the one before it, each in a page of its own that has left all
  *       caches, so a walk goes at the pace of the memory. Rejected: how_far from stack to stack. These are coloured
  *       (fiber/slab.c), and every slab is mapped somewhere else, so half of the guesses were wrong.
@@ -31,11 +32,17 @@ static inline weft_task *wf_task_further(const weft_task *at, const weft_task *n
     return (further & inside) <= used ? (weft_task *)further : NULL;
 }
 
-/* `next` comes after `at`, and of its stack `touched` is needed. `turn` counts the calls. */
+/* `next` comes after `at`, and `touched` is needed, of its stack or beside its record. `turn` counts the calls. */
 static inline void wf_task_fetch_further(weft_task *at, weft_task *next, const void *touched,
                                          uint64_t turn)
 {
     enum { BATCH = 8, RECORD_AT = 3 * BATCH };
+    uintptr_t far = RECORD_AT * ((uintptr_t)next - (uintptr_t)at);
+    wf_fetch((const void *)((uintptr_t)next + far));
+    if (((uintptr_t)touched ^ (uintptr_t)next) < WF_SLAB_BYTES) {
+        wf_fetch((const void *)((uintptr_t)touched + far));
+        return;
+    }
     uintptr_t above = (uintptr_t)wf_load_rlx(&next->fiber) - (uintptr_t)touched;
     for (uintptr_t i = BATCH; turn % BATCH == 0 && i < 2 * BATCH; i++) {
         weft_task *task = wf_task_further(at, next, i);
@@ -43,7 +50,6 @@ static inline void wf_task_fetch_further(weft_task *at, weft_task *next, const v
             wf_fetch((const void *)((uintptr_t)wf_load_rlx(&task->fiber) - above));
         }
     }
-    wf_fetch((const void *)((uintptr_t)next + RECORD_AT * ((uintptr_t)next - (uintptr_t)at)));
 }
 
 #endif

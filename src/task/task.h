@@ -195,16 +195,20 @@ enum {
 
 _Static_assert(offsetof(struct weft_task, context) == 64, "what a waker needs is one cache line");
 
-/* A slab: its header in the place of a first record, the records, then what they have aside, in the same order. */
+/* A slab: its header in the place of a first record, the records, then what they have aside, in the same order, then
+ * their seats (task/wait.h), each as far from its record as any other. */
 enum {
-    WF_SLAB_BYTES = 1 << 18,
+    WF_SLAB_BYTES = 1 << 19,
     WF_RECORD_BYTES = 128,
-    WF_SLAB_SLOTS = WF_SLAB_BYTES / (WF_RECORD_BYTES + 64) - 1,
-    WF_SLAB_ASIDE = (WF_SLAB_SLOTS + 1) * WF_RECORD_BYTES - 64 /* where the header's would be */
+    WF_SEAT_BYTES = WF_RECORD_BYTES,
+    WF_SLAB_SLOTS = WF_SLAB_BYTES / (WF_RECORD_BYTES + 64 + WF_SEAT_BYTES) - 1,
+    WF_SLAB_ASIDE = (WF_SLAB_SLOTS + 1) * WF_RECORD_BYTES - 64,  /* where the header's would be */
+    WF_SLAB_SEATS = (WF_SLAB_SLOTS + 1) * (WF_RECORD_BYTES + 64) /* from a record to its seat */
 };
 
 _Static_assert(sizeof(struct weft_task) == WF_RECORD_BYTES, "a task costs two cache lines");
 _Static_assert(sizeof(struct wf_task_side) == WF_RECORD_BYTES / 2, "half the way for each");
+_Static_assert(WF_SLAB_SEATS % 64 == 0, "a seat is so many cache lines");
 
 /* Of a record in a slab. */
 static inline struct wf_task_side *wf_task_side(const weft_task *task)

@@ -115,16 +115,28 @@ struct wf_waiter {
     /* Its notify gets a turn of its own (simulation); `turn` says which while it waits for it. */
     bool is_queued;
     bool is_leaving; /* see sync/waiters.h. Under the source's lock */
+    /* In a task's own seat: so many bytes below its fiber's descriptor is the frame that waits. The task stores, whoever
+     * fetches it loads (relaxed). */
+    wf_au32 depth;
 };
 
-/* A wait with its waiter in the one source that it has: what a granter touches of the two is one cache line. */
+/* A wait with its waiter in the one source that it has: what a granter touches of the two is one cache line.
+ * Each task has one beside its record (wf_task_seat), as it waits for one thing at a time: those of a crowd lie in a
+ * row, and who wakes it touches no stack, each in a page that has to be translated. */
 struct wf_seat {
     _Alignas(64) struct wf_waiter waiter;
     struct wf_wait wait;
 };
 
 _Static_assert(offsetof(struct wf_seat, wait.epoch) < 64, "a granter needs no second line");
-_Static_assert(sizeof(struct wf_seat) == 128, "every line of a parked frame is fetched again");
+_Static_assert(sizeof(struct wf_seat) == WF_SEAT_BYTES,
+               "every line of a parked task is fetched again");
+
+/* The seat of a task in a slab. From the beginning of a wait to its end it is that wait's. */
+static inline struct wf_seat *wf_task_seat(const weft_task *task)
+{
+    return (struct wf_seat *)((uintptr_t)task + WF_SLAB_SEATS);
+}
 
 static inline void wf_later_init(struct wf_later *later)
 {
