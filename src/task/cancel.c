@@ -105,8 +105,8 @@ static void give_back(weft_task *task, uint32_t count)
     wf_unlock(&task->shield_lock);
 }
 
-/* The victim waits for something that takes its requests. Its wait record is on its stack: WF_BUSY,
- * set under its lock, keeps it there until the lock is free again (wf_door_park). What is undelivered at
+/* The victim waits for something that takes its requests. Its wait record is on its stack or in its seat:
+ * WF_BUSY, set under its lock, keeps it as it is until the lock is free again (wf_door_park). What is undelivered at
  * one moment goes on as one request. It is taken before it is handed on: so what comes, or is taken back,
  * while that happens is never mixed up with what somebody already has. */
 static void hand_on(weft_task *task, uint32_t again, struct wf_later *later)

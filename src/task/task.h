@@ -120,7 +120,7 @@ struct weft_task {
      * not set for others. Until it has started, or was moved, its home may start it without a locked operation. */
     _Atomic(uint16_t) home;
 
-    /* Guards waiters, callbacks, and what a wait on this task's stack keeps readable while WF_BUSY. */
+    /* Guards waiters, callbacks, and what a wait of this task keeps readable while WF_BUSY. */
     struct wf_lock lock;
 
     /* From here on all is 0, or an empty list, whenever a task begins, and again when it has ended: a spawn does
@@ -133,7 +133,7 @@ struct weft_task {
     struct wf_scope *scope;
 
     /* What it waits for: the task stores (relaxed) before it parks, cancellers and reports load (relaxed) while
-     * WF_BUSY; the address alone, which says where its frames are, also whoever fetches these. */
+     * WF_BUSY; the address alone, which says where its frames are, or that its seat does, also whoever fetches these. */
     _Atomic(struct wf_wait *) wait;
 
     /* Whom it joins or gathers, and hands its requests on to, as one of WF_JOINS_*: see await/cycle.c and

@@ -5,7 +5,7 @@
  *       end, a future, a descriptor). A source wakes by wf_waiter_grant under its own lock; the claim
  *       is on the task's state word, so of several sources, a canceller and a timer exactly one wins.
  * Rules: a waiter is linked and unlinked under its source's lock, and granted under it. The waiting
- *       task unlinks what is still linked before its wait returns, so records may live on its stack.
+ *       task unlinks what is still linked before its wait returns, so records may live on its stack, or in its seat.
  * wf_later collects what a locked section must leave undone: woken tasks to queue, tasks to kick.
  */
 #ifndef WF_TASK_WAIT_H
