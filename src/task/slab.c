@@ -26,10 +26,10 @@
 enum {
     ID_BLOCK = 1024,
     RECORDS_END = ((WF_SLAB_SLOTS + 1) * WF_RECORD_BYTES + 4095) & ~4095, /* a page's end */
-    FIRST_BYTES = 4 << 10,  /* the first slab begins with so much */
-    PIECE_BYTES = 64 << 10, /* and takes pages in pieces that double up to this */
-    SPAN_BYTES = 16 * WF_SLAB_BYTES,
-    NEW_SLOTS = 32 /* that a worker takes together */
+    FIRST_BYTES = 4 << 10,          /* the first slab begins with so much */
+    PIECE_BYTES = 64 << 10,         /* and takes pages in pieces that double up to this */
+    SPAN_BYTES = 8 * WF_SLAB_BYTES, /* 4 MiB: after mlockall all of it is resident at once */
+    NEW_SLOTS = 32                  /* that a worker takes together */
 };
 
 static weft_task *slot_at(struct wf_task_slab *slab, uint32_t index)
