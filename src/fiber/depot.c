@@ -27,7 +27,7 @@ enum { ALL_FREE = WF_STACK_GRADES - 1 }; /* the last grade of dirty slabs */
 enum { SLOW_LOOKS = 5 };
 
 const struct wf_stack_limits wf_stack_limits[WF_STACK_CLASSES] = {
-    {WF_STACK_CACHED, 1024, 8192, 4096}, /* 4 and 32 MiB if one page each, 2 MiB of page tables */
+    {WF_STACK_CACHED, 512, 8192, 4096}, /* 2 and 32 MiB if one page each, 2 MiB of page tables */
     {16, 64, 512, 256},
     {4, 16, 128, 64},
     {2, 4, 32, 16},
