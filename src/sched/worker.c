@@ -262,7 +262,9 @@ static void fiber_main(void *unused)
         intptr_t raw = task->fn(task->arg);
         wf_task_check_scopes(task);
         worker = wf_here(); /* it may have moved */
-        if (!end_quickly(worker, task, raw)) {
+        bool is_awaited =
+            (wf_load_rlx(&task->word) & WF_JOINED) != 0; /* a hint: both ways look again */
+        if (!is_awaited || !end_quickly(worker, task, raw)) {
             wf_task_end_on(worker, task, raw);
         }
         struct wf_fiber *self = worker->fiber;
