@@ -176,7 +176,8 @@ int main(int argc, char **argv)
     static struct server server = {.totals = {.lock = PTHREAD_MUTEX_INITIALIZER}};
     options_parse(&server.options, argc, argv);
     raise_descriptor_limit();
-    server.tls = secure_load(&server.options); /* first: who can't serve must not take connections */
+    server.tls =
+        secure_load(&server.options); /* first: who can't serve must not take connections */
     server.listener = open_listener(&server.options);
     if (server.listener < 0) {
         fprintf(stderr, "httpd: can't listen on %s port %ld: %s\n", server.options.host,
