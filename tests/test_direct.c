@@ -137,6 +137,13 @@ Test(direct, two_are_queued, .init = make_world, .fini = unmake_world)
     sleep_and_queue(2);
 }
 
+Test(direct, one_is_queued_where_others_lean_on_who_is_awake, .init = make_world,
+     .fini = unmake_world)
+{
+    wf_store_sc(&runtime.leaning, UINT64_C(1)); /* their timers may be due: the loop looks */
+    sleep_and_queue(1);
+}
+
 Test(direct, none_is_none, .init = make_world, .fini = unmake_world)
 {
     woken = 0;

@@ -221,6 +221,18 @@ Test(lean, sleeps_that_end_for_nothing_say_nothing, .init = make_world, .fini = 
     cr_assert_eq(worker->brief.streak, 0U);
 }
 
+Test(lean, who_sleeps_for_long_makes_no_watchdog_hurry, .init = make_world, .fini = unmake_world)
+{
+    struct wf_worker *worker = &workers[0];
+    wf_brief_begin(worker, WEFT_S - 50 * WEFT_MS, WEFT_S); /* by its own alarm, for nothing */
+    wf_brief_end(worker, WEFT_S + 20 * WEFT_US);
+    cr_assert(wf_brief_is_trusted(worker), "others make it hurry");
+    cr_assert_eq(wf_load_rlx(&runtime.wants_hurry), 0U);
+    stay_awake(worker, 20 * WEFT_US, 1, TRUSTED);
+    cr_assert(wf_brief_is_trusted(worker));
+    cr_assert_eq(wf_load_rlx(&runtime.wants_hurry), 1U);
+}
+
 Test(lean, who_sleeps_for_long_or_without_a_limit_is_not_trusted, .init = make_world,
      .fini = unmake_world)
 {

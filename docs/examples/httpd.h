@@ -231,7 +231,7 @@ int wire_wait(struct connection *connection, int64_t delay_ns);
 /* What there is, at least a byte; 0 at the end, or a negative errno. */
 ssize_t wire_receive(struct connection *connection, char *room, size_t length);
 
-/* All of it, each piece within delay_ns, the first one from looked_ns on. 0 or a negative errno. */
+/* All of it, each piece within delay_ns, without TLS the first one from looked_ns on. 0 or a negative errno. */
 int wire_send(struct connection *connection, const char *bytes, size_t length, int64_t delay_ns);
 
 /* No more will be sent: waits until the client has closed its side too, but not for long. */

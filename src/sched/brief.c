@@ -27,13 +27,14 @@ void wf_brief_begin(struct wf_worker *worker, int64_t slept_ns, int64_t now_ns)
     brief->is_frequent = now_ns - slept_ns < FREQUENT_NS;
 }
 
+/* Who leans sleeps for long: he is trusted while others make the watchdog hurry. */
 bool wf_brief_is_trusted(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
     if (worker->brief.streak < TRUSTED) {
         return false;
     }
-    if (wf_load_rlx(&runtime->wants_hurry) == 0) {
+    if (worker->brief.is_frequent && wf_load_rlx(&runtime->wants_hurry) == 0) {
         wf_store_rlx(&runtime->wants_hurry, (uint8_t)1);
     }
     return wf_load_rlx(&runtime->is_hurried) != 0;

@@ -146,7 +146,7 @@ static WF_WAKING weft_task *take_events(struct wf_worker *worker, bool is_woken,
                                         struct wf_later *later)
 {
     bool has_more = is_woken || worker->is_searching || !wf_inbox_is_empty(&worker->inbox) ||
-                    may_be_due(worker);
+                    may_be_due(worker) || wf_lean_bits(worker->runtime) != 0;
     weft_task *task = has_more ? NULL : only_task(worker, later);
     if (task == NULL) {
         wf_sched_flush(later);
