@@ -14,6 +14,10 @@
  * pages: after a sleep they are in no cache, and what counts is how many lines and pages there are. */
 #define WF_WAKING __attribute__((hot))
 
+/* Begins with a cache line. Where a function of some twenty instructions lies otherwise depends on whatever was compiled
+ * before it, and its time with that: an item put and got takes 10 ns, or 11.5. */
+#define WF_AT_LINE __attribute__((aligned(64)))
+
 /* What holds here, and the compiler can't see: a caller that is inline need not ask again. */
 #define WF_HOLDS(condition) ((condition) ? (void)0 : __builtin_unreachable())
 

@@ -147,10 +147,7 @@ struct wf_worker {
     uint8_t naps;    /* since it last stayed awake for a moment to see whether that pays, */
     uint8_t naps_most;  /* and after how many it does so again: see park.c */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
-    bool is_leaning;    /* its bit is set, and ... */
-    int64_t watch_ns;   /* ... its alarm, on which others lean; 0: none. See lean.h */
     struct wf_ahead ahead;
-    struct wf_brief brief;
     struct wf_gain gain;
     struct wf_sent sent; /* see sched.h */
 
@@ -159,6 +156,10 @@ struct wf_worker {
     int64_t looked_ns;       /* when it last looked around */
     int64_t oldest_since_ns; /* since when ... */
     uint64_t oldest;         /* ... this is the oldest entry of its deque */
+
+    struct wf_brief brief;
+    bool is_leaning;  /* its bit is set, and ... */
+    int64_t watch_ns; /* ... its alarm, on which others lean; 0: none. See lean.h */
 
     /* A task that was claimed but must end unrun; the host finishes it. */
     weft_task *to_bury;

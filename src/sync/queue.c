@@ -371,7 +371,7 @@ static __attribute__((noinline)) int get_bytes(weft_queue *queue, struct wf_work
     return get_one(queue, worker, self, item, WF_ITEM_BYTES);
 }
 
-int weft_queue_put(weft_queue *queue, const void *item)
+WF_AT_LINE int weft_queue_put(weft_queue *queue, const void *item)
 {
     struct wf_worker *worker = wf_here_quick();
     weft_task *self = wf_door_enter_here(worker);
@@ -388,7 +388,7 @@ int weft_queue_put(weft_queue *queue, const void *item)
                                  : put_one(queue, worker, self, item, kind);
 }
 
-int weft_queue_get(weft_queue *queue, void *item)
+WF_AT_LINE int weft_queue_get(weft_queue *queue, void *item)
 {
     struct wf_worker *worker = wf_here_quick();
     weft_task *self = wf_door_enter_here(worker);
