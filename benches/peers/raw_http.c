@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char answer[] = "HTTP/1.1 200 OK\r\nServer: none\r\n"
+static const char answer[] = "HTTP/1.1 200 OK\r\n"
                              "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
                              "Content-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n";
 

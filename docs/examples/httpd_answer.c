@@ -90,7 +90,6 @@ bool answer_append(struct buffer *buffer, const struct answer *answer, bool keep
     const char *status = status_texts[answer->status];
     char *at = PUT(buffer->out + buffer->out_length, "HTTP/1.1 ");
     at = put(at, status, strlen(status));
-    at = PUT(at, "\r\nServer: weft");
     at = put_date(at, buffer);
     at = PUT(at, "\r\nContent-Type: text/plain\r\nContent-Length: ");
     at = put_number(at, answer->length);
