@@ -197,7 +197,7 @@ static const struct bench_case cases[] = {
      .quick_operations = 1,
      .body = hog,
      .workers = 2,
-     .reps_most = 3,
+     .reps_most = 7,
      .flags = BENCH_ONCE},
 };
 
