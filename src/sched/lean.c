@@ -39,23 +39,24 @@ static void watch(struct wf_worker *worker, int64_t alarm_ns)
     }
 }
 
-static struct wf_wheel *wheel_of(weft_runtime *runtime, uint64_t bits)
+/* That of the lowest bit. */
+static struct wf_worker *worker_of(weft_runtime *runtime, uint64_t bits)
 {
-    return &runtime->workers[__builtin_ctzll(bits)].wheel;
+    return &runtime->workers[__builtin_ctzll(bits)];
 }
 
 /* Adds what those have next that lean. A wheel that says it has nothing until long after the first of all is not opened; its
  * word counts, since the first may turn out to have been disarmed. */
-static void foresee_all(weft_runtime *runtime, struct wf_wheel_outlook *outlook, int64_t window_ns)
+static void foresee_all(weft_runtime *runtime, uint64_t leaning, struct wf_wheel_outlook *outlook,
+                        int64_t window_ns)
 {
-    uint64_t leaning = wf_lean_bits(runtime);
     int64_t first_ns = outlook->look_ns;
     for (uint64_t bits = leaning; bits != 0; bits &= bits - 1) {
-        int64_t next_ns = wf_wheel_next(wheel_of(runtime, bits));
+        int64_t next_ns = wf_wheel_next(&worker_of(runtime, bits)->wheel);
         first_ns = next_ns < first_ns ? next_ns : first_ns;
     }
     for (uint64_t bits = leaning; bits != 0; bits &= bits - 1) {
-        struct wf_wheel *wheel = wheel_of(runtime, bits);
+        struct wf_wheel *wheel = &worker_of(runtime, bits)->wheel;
         int64_t next_ns = wf_wheel_next(wheel);
         if (next_ns - first_ns <= 2 * window_ns) {
             wf_wheel_foresee(wheel, outlook);
@@ -94,8 +95,12 @@ struct wf_wheel_plan wf_lean_plan(struct wf_worker *worker, int64_t window_ns)
     if (runtime->worker_count == 1) {
         return own;
     }
-    foresee_all(runtime, &outlook, window_ns);
-    struct wf_wheel_plan all = wf_wheel_plan(&outlook, window_ns);
+    struct wf_wheel_plan all = own;
+    uint64_t leaning = wf_lean_bits(runtime);
+    if (leaning != 0) {
+        foresee_all(runtime, leaning, &outlook, window_ns);
+        all = wf_wheel_plan(&outlook, window_ns);
+    }
     return all.next_ns == WF_FOREVER ? all : plan_with(worker, own, all);
 }
 
@@ -116,7 +121,7 @@ void wf_lean_end(struct wf_worker *worker)
 struct wf_worker *wf_lean_next_due(weft_runtime *runtime, uint64_t *bits, int64_t now_ns)
 {
     while (*bits != 0) {
-        struct wf_worker *worker = &runtime->workers[__builtin_ctzll(*bits)];
+        struct wf_worker *worker = worker_of(runtime, *bits);
         *bits &= *bits - 1;
         if (wf_wheel_next(&worker->wheel) <= now_ns) {
             return worker;
