@@ -294,6 +294,12 @@ void wf_worker_bury(struct wf_worker *worker)
     wf_task_end_on(worker, task, worker->bury_error);
 }
 
+/* Has nobody anything to take, or to send? Who has been woken as a searcher looks nonetheless. */
+static inline bool is_alone(struct wf_worker *worker)
+{
+    return !worker->is_searching && wf_idle_is_last_awake(&worker->runtime->idle);
+}
+
 WF_WAKING static struct wf_pick next_anywhere(struct wf_worker *worker)
 {
     struct wf_pick pick;
@@ -312,7 +318,7 @@ WF_WAKING static struct wf_pick next_anywhere(struct wf_worker *worker)
             return nothing;
         }
         pick = wf_ready_take(worker);
-        if (pick.task == NULL && worker->to_bury == NULL && worker->runtime->worker_count > 1) {
+        if (pick.task == NULL && worker->to_bury == NULL && !is_alone(worker)) {
             if (wf_poll_ring(worker)) {
                 continue; /* before searching: what is queued there must not wait for that */
             }
