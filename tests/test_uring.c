@@ -486,6 +486,22 @@ static uint32_t sleep_until(struct wf_uring *ring, int64_t deadline_ns, int64_t 
     return ring->tail - before;
 }
 
+/* Where the kernel can tell: newer than the headers. */
+Test(uring, a_sleeper_waits_for_no_disk, .timeout = 10)
+{
+    NEEDS_RING();
+    const uint32_t can_tell = 1U << 17;
+    struct io_uring_params params = {0};
+    int fd = (int)syscall(SYS_io_uring_setup, 4, &params);
+    cr_assert_geq(fd, 0);
+    (void)close(fd);
+    struct wf_uring *ring = open_own_ring();
+    bool is_told = (ring->enter_flags & WF_URING_NO_IOWAIT) != 0;
+    cr_assert_eq(is_told, (params.features & can_tell) != 0);
+    (void)sleep_until(ring, wf_monotonic_ns() + 100 * US, WF_FOREVER); /* and takes it */
+    close_own_ring(ring);
+}
+
 Test(uring, an_alarm_for_the_next_sleep_is_there, .timeout = 10)
 {
     NEEDS_RING();

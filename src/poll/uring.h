@@ -38,6 +38,10 @@ enum {
 
 enum { WF_URING_ALARMS = 2 };
 
+/* Linux 6.15: who sleeps in a ring does not count as waiting for a disk. Else a program without anything to do shows as one
+ * that is held up by its disks, in top and in /proc/pressure. */
+#define WF_URING_NO_IOWAIT (1U << 7)
+
 /* What the ring itself has in the kernel: WF_OWN_ALARM is the first of the alarms. */
 enum wf_own { WF_OWN_WAKE, WF_OWN_WATCH, WF_OWN_ALARM };
 
@@ -69,7 +73,7 @@ struct wf_uring {
     int fd;
     uint32_t setup_flags; /* that the kernel took */
     int enter_fd;         /* fd, or its index among the thread's registered ones */
-    uint32_t enter_flags;
+    uint32_t enter_flags; /* with every call: set by the ring's owner, before its first one */
 
     /* Shared with the kernel. It loads what we store (release) and stores what we load (acquire). */
     wf_au32 *sq_head; /* the kernel's; a close on any thread loads it too */

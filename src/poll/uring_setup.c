@@ -19,6 +19,7 @@ enum { ENTRIES = 256, COMPLETIONS = 4096 };
 
 /* Newer than the oldest headers that this builds with. */
 #define SETUP_NO_SQARRAY (1U << 16)
+#define FEAT_NO_IOWAIT (1U << 17)
 
 static const uint32_t wishes = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED |
                                IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
@@ -168,6 +169,7 @@ static int open_all(struct wf_uring *ring)
         return -ENOSYS;
     }
     ring->setup_flags = params.flags;
+    ring->enter_flags = (params.features & FEAT_NO_IOWAIT) != 0 ? WF_URING_NO_IOWAIT : 0;
     int rc = map_ring(ring, &params);
     if (rc == 0) {
         rc = ask_operations(ring);
@@ -210,7 +212,7 @@ static void enroll_descriptor(struct wf_uring *ring)
                                           .data = (uint64_t)(uint32_t)ring->fd};
     if (enroll(ring->fd, IORING_REGISTER_RING_FDS, &update, 1) == 1) {
         ring->enter_fd = (int)update.offset;
-        ring->enter_flags = IORING_ENTER_REGISTERED_RING;
+        ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
     }
 }
 
@@ -218,7 +220,6 @@ int wf_uring_enable(struct wf_uring *ring)
 {
     int rc = enroll(ring->fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     ring->enter_fd = ring->fd;
-    ring->enter_flags = 0;
     if (rc < 0) {
         return meaning(rc);
     }
@@ -228,11 +229,11 @@ int wf_uring_enable(struct wf_uring *ring)
 
 void wf_uring_leave(struct wf_uring *ring)
 {
-    if (ring->enter_flags != 0) {
+    if ((ring->enter_flags & IORING_ENTER_REGISTERED_RING) != 0) {
         struct io_uring_rsrc_update update = {.offset = (uint32_t)ring->enter_fd};
         (void)enroll(ring->fd, IORING_UNREGISTER_RING_FDS, &update, 1);
         ring->enter_fd = ring->fd;
-        ring->enter_flags = 0;
+        ring->enter_flags &= ~IORING_ENTER_REGISTERED_RING;
     }
 }
 
