@@ -21,6 +21,13 @@
 
 #include "await/uring.h"
 
+/* One read. */
+struct reading {
+    uint64_t stamp;  /* before it */
+    bool is_all;     /* of a local stream: that it was short says that there was no more */
+    bool is_emptied; /* the kernel says that it has left nothing, though it was not short */
+};
+
 /* ---- attempts ---- */
 
 WF_ATTEMPT ssize_t try_recv(const struct wf_io_call *call)
@@ -103,13 +110,14 @@ static bool says_end(const struct wf_io *io, bool is_all)
     return (nature & WF_FD_IS_TCP) != 0 || ((nature & WF_FD_IS_LOCAL) != 0 && is_all);
 }
 
-/* What a read found that began after the stamp. */
-static void note_read(const struct wf_io *io, uint64_t stamp, const struct wf_io_call *call,
-                      ssize_t n, bool is_all)
+/* What a read found. */
+static void note_read(const struct wf_io *io, const struct reading *reading,
+                      const struct wf_io_call *call, ssize_t n)
 {
-    bool is_short = n > 0 && (size_t)n < call->length && call->flags == 0 &&
-                    wf_load_rlx(&io->record->seen) == 0 && says_end(io, is_all);
-    uint64_t now = is_short ? stamp + 1 : 0;
+    bool is_short = n > 0 && ((size_t)n < call->length || reading->is_emptied) &&
+                    call->flags == 0 && wf_load_rlx(&io->record->seen) == 0 &&
+                    says_end(io, reading->is_all);
+    uint64_t now = is_short ? reading->stamp + 1 : 0;
     if (wf_load_rlx(&io->record->drained_at) != now) {
         wf_store_rlx(&io->record->drained_at, now);
     }
@@ -138,9 +146,12 @@ static void learn(struct wf_worker *worker, bool has_found)
 
 /* ---- reading ---- */
 
-/* There was nothing a moment ago: the kernel need not look before it waits. */
+/* There was nothing a moment ago: the kernel need not look before it waits. Where it tells how much is left (TCP since Linux
+ * 5.19, local streams since 6.17) who reads by exact lengths need not ask in vain either; elsewhere it says "nothing", and
+ * the next read takes a trip through the ring, as after one that was short for another reason. */
 static __attribute__((noinline)) ssize_t receive_in_ring(const struct wf_io *io,
-                                                         const struct wf_io_call *call)
+                                                         const struct wf_io_call *call,
+                                                         struct reading *reading)
 {
     const struct io_uring_sqe entry = {
         .opcode = IORING_OP_RECV,
@@ -150,36 +161,37 @@ static __attribute__((noinline)) ssize_t receive_in_ring(const struct wf_io *io,
         .len = wf_io_ring_length(call->length),
         .msg_flags = wf_io_ring_flags(call->flags),
     };
-    uint32_t flags;
-    return wf_io_ring_run(io, &entry, WF_FD_READ, &flags);
+    uint32_t flags = 0;
+    ssize_t n = wf_io_ring_run(io, &entry, WF_FD_READ, &flags);
+    reading->is_emptied = (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
+    return n;
 }
 
-static ssize_t receive_now(const struct wf_io *io, uint64_t *stamp, const struct wf_io_call *call,
-                           bool *is_all)
+static ssize_t receive_now(const struct wf_io *io, struct reading *reading,
+                           const struct wf_io_call *call)
 {
     bool is_local = (wf_load_rlx(&io->record->nature) & WF_FD_IS_LOCAL) != 0;
     if (is_local && call->flags == 0 && !wf_uring_is_here()) {
-        return receive_message(io, stamp, call, is_all);
+        return receive_message(io, &reading->stamp, call, &reading->is_all);
     }
-    return wf_io_attempt(io, stamp, call, try_recv);
+    return wf_io_attempt(io, &reading->stamp, call, try_recv);
 }
 
-/* -EAGAIN: to be waited for; *is_all: see says_end. */
-static ssize_t receive_once(const struct wf_io *io, uint64_t *stamp, const struct wf_io_call *call,
-                            bool *is_all)
+/* -EAGAIN: to be waited for. */
+static ssize_t receive_once(const struct wf_io *io, struct reading *reading,
+                            const struct wf_io_call *call)
 {
-    *stamp = wf_fd_stamp(io->record);
-    *is_all = wf_uring_is_here();
+    *reading = (struct reading){.stamp = wf_fd_stamp(io->record), .is_all = wf_uring_is_here()};
     bool had_nothing = call->flags == 0 && /* else it may ask for something else */
-                       is_drained(io, *stamp) && wf_fd_is_same(*stamp, io->opened);
+                       is_drained(io, reading->stamp) && wf_fd_is_same(reading->stamp, io->opened);
     ssize_t n = -EAGAIN;
     if (!had_nothing || is_worth_asking(wf_here())) {
-        n = receive_now(io, stamp, call, is_all);
+        n = receive_now(io, reading, call);
         if (had_nothing && (n >= 0 || n == -EAGAIN)) {
             learn(wf_here(), n >= 0);
         }
     }
-    return n == -EAGAIN && wf_uring_is_here() ? receive_in_ring(io, call) : n;
+    return n == -EAGAIN && wf_uring_is_here() ? receive_in_ring(io, call, reading) : n;
 }
 
 WF_WAKING ssize_t wf_receive(const struct wf_io *io, const struct wf_io_call *call)
@@ -191,14 +203,13 @@ WF_WAKING ssize_t wf_receive(const struct wf_io *io, const struct wf_io_call *ca
         wf_fd_note_urgent(io->record);
     }
     for (;;) {
-        uint64_t stamp;
-        bool is_all;
-        ssize_t n = receive_once(io, &stamp, call, &is_all);
+        struct reading reading;
+        ssize_t n = receive_once(io, &reading, call);
         if (n != -EAGAIN && n != -EINTR) {
-            note_read(io, stamp, call, n, is_all);
+            note_read(io, &reading, call, n);
             return n;
         }
-        int rc = n == -EAGAIN ? wf_io_wait(io, WF_FD_READ, stamp, WF_WAIT_FD) : 0;
+        int rc = n == -EAGAIN ? wf_io_wait(io, WF_FD_READ, reading.stamp, WF_WAIT_FD) : 0;
         if (rc < 0) {
             return rc == -EPERM ? -ENOTSOCK
                                 : rc; /* the number has become a file's since it was read */
