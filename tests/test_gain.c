@@ -6,6 +6,9 @@
 #include "sched/runtime.h"
 #include "weft_test.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 enum { FIRST_NS = 4000, MOST_NS = 1000000, BATCH = 32 };
 enum { TINY_NS = 0, LONG_NS = 1000000 };
 
@@ -79,6 +82,65 @@ Test(gain, what_pays_ends_the_wait_at_once_and_the_patience_by_and_by, .init = m
     }
     cr_assert_eq(thefts, 4);
     cr_assert_eq(wf_gain_most(thief, BATCH), BATCH);
+}
+
+/* ---- turns that are long because of the theft ---- */
+
+/* Gives the lock back once somebody sleeps for it. */
+static void *give_back(void *arg)
+{
+    struct wf_lock *lock = arg;
+    while (wf_load_acq(&lock->value) != 2) {
+        sched_yield();
+    }
+    wf_unlock(lock);
+    return NULL;
+}
+
+/* This thread finds a lock held. */
+static void meet_at_a_lock(void)
+{
+    struct wf_lock lock = {0};
+    pthread_t owner_of_lock;
+    wf_lock(&lock);
+    cr_assert_eq(pthread_create(&owner_of_lock, NULL, give_back, &lock), 0);
+    wf_lock(&lock);
+    wf_unlock(&lock);
+    cr_assert_eq(pthread_join(owner_of_lock, NULL), 0);
+}
+
+/* What the mean of 1000 is after a theft whose first turn has taken a millisecond. */
+static int32_t mean_after(uint32_t awaits, bool meets)
+{
+    wf_gain_note(thief, WF_GAIN_WOKEN);
+    if (meets) {
+        meet_at_a_lock();
+    }
+    thief->gain.awaits = awaits;
+    thief->gain.since_ns = wf_monotonic_ns() - LONG_NS;
+    thief->gain.mean_ns[WF_GAIN_WOKEN] = 1000;
+    wf_gain_settle(thief);
+    return thief->gain.mean_ns[WF_GAIN_WOKEN];
+}
+
+Test(gain, a_turn_of_nothing_but_awaits_at_contended_locks_brings_nothing, .init = make_world,
+     .fini = unmake_world)
+{
+    cr_assert_lt(mean_after(UINT32_MAX, true), 1000);
+    cr_assert_gt(mean_after(UINT32_MAX, false), 1000, "nobody was in the way");
+    cr_assert_gt(mean_after(2, true), 1000, "work enough between two awaits");
+    cr_assert_gt(mean_after(0, true), 1000);
+}
+
+Test(gain, finding_a_lock_held_is_counted)
+{
+    uint32_t before = wf_lock_contentions();
+    struct wf_lock lock = {0};
+    wf_lock(&lock);
+    wf_unlock(&lock);
+    cr_assert_eq(wf_lock_contentions(), before, "it was free");
+    meet_at_a_lock();
+    cr_assert_eq(wf_lock_contentions(), before + 1);
 }
 
 Test(gain, a_long_one_makes_up_for_some_that_are_short, .init = make_world, .fini = unmake_world)

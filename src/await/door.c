@@ -30,7 +30,6 @@ static void spend(weft_task *self)
     if (++self->budget_spent < WF_BUDGET) {
         return;
     }
-    self->budget_spent = 0;
     struct wf_worker *worker = wf_here();
     if (worker->sim == NULL || !wf_sim_is_strict(worker->sim)) {
         wf_sched_yield(worker);
@@ -38,6 +37,7 @@ static void spend(weft_task *self)
             wf_limit_check(self);
         }
     }
+    self->budget_spent = 0; /* not before: it is read on the way (gain.h) */
 }
 
 int wf_door_enter(weft_task *self, const char *call)

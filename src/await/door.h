@@ -206,11 +206,11 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
     if (__builtin_expect(self->scope != NULL, 0)) {
         wf_door_arm(self);
     }
-    self->budget_spent = 0;
     wf_store_rlx(&self->wait, wait);
     struct wf_worker *worker = wf_here();
     wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
     wf_go_park(worker, site);
+    self->budget_spent = 0; /* not before: it is read on the way (gain.h) */
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
         word = wf_door_let_read(self);

@@ -25,12 +25,19 @@ static bool take_or_mark(struct wf_lock *lock)
 enum { HOT_NS = 10000 };
 
 static _Thread_local int64_t contended_ns;
+static _Thread_local uint32_t contended_times;
+
+uint32_t wf_lock_contentions(void)
+{
+    return contended_times;
+}
 
 int wf_lock_pauses(void)
 {
     int64_t now_ns = wf_monotonic_ns();
     bool is_hot = now_ns - contended_ns < HOT_NS;
     contended_ns = now_ns;
+    contended_times++;
     return is_hot ? WF_LOCK_PAUSES_HOT : WF_LOCK_PAUSES;
 }
 

@@ -32,6 +32,9 @@ enum { WF_LOCK_NAP_NS = 1000 * 1000 };
 /* How many pauses to begin with, for a thread that has found a lock held. */
 int wf_lock_pauses(void);
 
+/* How often this thread has found a lock held, so far. */
+uint32_t wf_lock_contentions(void);
+
 /* Before one of the tries: twice as long as before the first. */
 static inline void wf_lock_back_off(int pauses, int tries)
 {

@@ -9,6 +9,9 @@
  *       takes what it can get. What a thief has until it is out of work again would be no measure: of two workers
  *       that take one task from each other each has much. Whoever waits looks on. Where an owner does not get on
  *       it is at something long, and what waits there is taken at once.
+ *       A turn may also be long because of the theft, where two workers meet at one lock again and again: one that
+ *       has found a lock held, and done little between its ready awaits, counts for nothing. How many these were is
+ *       read from the task's budget when it leaves, before it is published.
  * Threads: the worker's own.
  */
 #ifndef WF_SCHED_GAIN_H

@@ -69,6 +69,8 @@ struct wf_gain {
     struct wf_worker *stuck;        /* one that was at something long, until it gets on from ... */
     uint64_t stuck_at;              /* ... here; NULL: nobody */
     uint32_t until_poll;            /* the worker's, put aside for that turn */
+    uint32_t awaits;                /* ready ones in that turn */
+    uint32_t contentions;           /* of the worker's thread, when it stole */
     bool
         is_futile; /* woken for what was queued, or has taken what was over, and has stolen nothing since */
 };
