@@ -27,8 +27,10 @@ ptrdiff_t wf_bias_rseq;
 #define PATIENCE_LEAST_NS 10000
 #define PATIENCE_MOST_NS 20000000
 
-/* How long it must have been biased for: being stopped costs it some microseconds, and the guest twenty. */
+/* How long it must have been biased for: being stopped costs it some microseconds, and the guest twenty. And what it must have
+ * done meanwhile: 20 looks are some thousand joins. Who computes for long and joins now and then has nothing of it. */
 #define WORTH_NS 200000
+enum { WORTH_LOOKS = 20 };
 
 _Static_assert(sizeof(struct wf_bias_owner) <= 48, "beside a worker's free slots");
 
@@ -155,16 +157,22 @@ static bool begin_stopping(struct wf_bias_owner *owner, enum wf_bias_kind kind)
     return true;
 }
 
-/* How long it has been biased for says when it may be again. */
+static bool was_worth_it(struct wf_bias_owner *owner, int64_t now_ns)
+{
+    return now_ns - owner->since_ns >= WORTH_NS &&
+           wf_load_rlx(&owner->looks) - owner->since_looks >= WORTH_LOOKS;
+}
+
+/* What its bias has brought says when it may be biased again. */
 static bool take_first(struct wf_bias_owner *owner, int64_t now_ns)
 {
     if (!begin_stopping(owner, WF_BIAS_FIRST)) {
         return false;
     }
-    bool was_worth_it = now_ns - owner->since_ns >= WORTH_NS;
-    if (was_worth_it && owner->patience_ns > PATIENCE_LEAST_NS) {
+    bool is_worth_it = was_worth_it(owner, now_ns);
+    if (is_worth_it && owner->patience_ns > PATIENCE_LEAST_NS) {
         owner->patience_ns /= 2;
-    } else if (!was_worth_it && owner->patience_ns < PATIENCE_MOST_NS) {
+    } else if (!is_worth_it && owner->patience_ns < PATIENCE_MOST_NS) {
         owner->patience_ns *= 2;
     }
     wf_store_rlx(&owner->again_ns, now_ns + owner->patience_ns);
@@ -244,6 +252,7 @@ __attribute__((noinline)) void wf_bias_renew(struct wf_bias *bias, struct wf_bia
     } else if (wf_load_rlx(&bias->guests) == 0 && wf_trylock(&bias->lock)) {
         if (try_renew(bias, owner)) {
             owner->since_ns = now_ns;
+            owner->since_looks = wf_load_rlx(&owner->looks);
         }
         wf_unlock(&bias->lock);
     }

@@ -52,6 +52,10 @@ struct wf_bias_owner {
     /* enum wf_bias_state, for each kind. The owner stores HELD, guests the others, all under the lock (seq_cst); the owner
      * loads them in its sequences, guests when they come (seq_cst). */
     wf_au8 states[WF_BIAS_KINDS];
+    /* Looks (wf_bias_look), which come after so many operations that the bias has made cheaper: the owner counts, whoever stops
+     * it loads (relaxed: about so many). What they were when it began: as since_ns. */
+    wf_au32 looks;
+    uint32_t since_looks;
     struct wf_bias_owner *next; /* set before the owners start */
     /* When it may be biased again: stored under the lock, loaded by the owner (relaxed). */
     wf_ai64 again_ns;
@@ -238,6 +242,7 @@ void wf_bias_renew(struct wf_bias *bias, struct wf_bias_owner *owner, int64_t no
 /* Now and then, by an owner that makes locked operations where none would do. */
 static inline void wf_bias_look(struct wf_bias *bias, struct wf_bias_owner *owner, int64_t now_ns)
 {
+    wf_store_rlx(&owner->looks, wf_load_rlx(&owner->looks) + 1);
     if (WF_UNLIKELY(!wf_bias_is_held(owner)) && now_ns >= wf_load_rlx(&owner->again_ns)) {
         wf_bias_renew(bias, owner, now_ns);
     }

@@ -57,8 +57,8 @@ static void *own(void *arg)
         bool is_biased = add_biased(place, &place->words[at]);
         if (!is_biased) {
             (void)wf_add_sc(&place->words[at], 1U);
-            wf_bias_look(&hall.bias, &place->owner, wf_monotonic_ns());
         }
+        wf_bias_look(&hall.bias, &place->owner, is_biased ? 0 : wf_monotonic_ns());
         place->renewed += is_biased && !place->was_biased;
         place->was_biased = is_biased;
         place->added[at]++;
