@@ -116,7 +116,7 @@ static int32_t mean_after(uint32_t awaits, bool meets)
     if (meets) {
         meet_at_a_lock();
     }
-    thief->gain.awaits = awaits;
+    thief->left_awaits = awaits;
     thief->gain.since_ns = wf_monotonic_ns() - LONG_NS;
     thief->gain.mean_ns[WF_GAIN_WOKEN] = 1000;
     wf_gain_settle(thief);

@@ -31,13 +31,14 @@ static void spend(weft_task *self)
         return;
     }
     struct wf_worker *worker = wf_here();
+    worker->left_awaits = self->budget_spent;
+    self->budget_spent = 0;
     if (worker->sim == NULL || !wf_sim_is_strict(worker->sim)) {
         wf_sched_yield(worker);
         if (self->scope != NULL) {
             wf_limit_check(self);
         }
     }
-    self->budget_spent = 0; /* not before: it is read on the way (gain.h) */
 }
 
 int wf_door_enter(weft_task *self, const char *call)

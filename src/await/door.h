@@ -208,9 +208,10 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
     }
     wf_store_rlx(&self->wait, wait);
     struct wf_worker *worker = wf_here();
+    worker->left_awaits = self->budget_spent;
+    self->budget_spent = 0;
     wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
     wf_go_park(worker, site);
-    self->budget_spent = 0; /* not before: it is read on the way (gain.h) */
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
         word = wf_door_let_read(self);

@@ -47,11 +47,11 @@ void wf_gain_note(struct wf_worker *worker, enum wf_gain_kind kind)
     struct wf_gain *gain = &worker->gain;
     gain->is_futile = false;
     gain->kind = kind;
-    gain->awaits = 0;
     gain->since_ns = wf_monotonic_ns();
     gain->until_poll = worker->until_poll;
     gain->contentions = wf_lock_contentions();
     worker->until_poll = 1;
+    worker->left_awaits = 0; /* who yields says nothing */
 }
 
 static void be_patient(struct wf_gain *gain, int64_t now_ns)
@@ -90,17 +90,18 @@ static bool is_stuck(struct wf_gain *gain)
 
 /* It has met the one that it stole from at a lock, and has done little between its awaits but that: two workers take the same
  * lines from each other, and each makes the other's turns long. */
-static bool is_in_the_way(const struct wf_gain *gain, int64_t now_ns)
+static bool is_in_the_way(const struct wf_worker *worker, int64_t now_ns)
 {
+    const struct wf_gain *gain = &worker->gain;
     return wf_lock_contentions() != gain->contentions &&
-           now_ns - gain->since_ns < (int64_t)gain->awaits * AWAIT_NS;
+           now_ns - gain->since_ns < (int64_t)worker->left_awaits * AWAIT_NS;
 }
 
 void wf_gain_settle(struct wf_worker *worker)
 {
     struct wf_gain *gain = &worker->gain;
     int64_t now_ns = wf_monotonic_ns();
-    int64_t took_ns = is_in_the_way(gain, now_ns) ? 0 : now_ns - gain->since_ns;
+    int64_t took_ns = is_in_the_way(worker, now_ns) ? 0 : now_ns - gain->since_ns;
     int32_t counts_ns = took_ns < MOST_TURN_NS ? (int32_t)took_ns : MOST_TURN_NS;
     int32_t *mean_ns = &gain->mean_ns[gain->kind];
     *mean_ns += (counts_ns - *mean_ns) / MEAN_OF;

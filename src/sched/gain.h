@@ -11,7 +11,7 @@
  *       it is at something long, and what waits there is taken at once.
  *       A turn may also be long because of the theft, where two workers meet at one lock again and again: one that
  *       has found a lock held, and done little between its ready awaits, counts for nothing. How many these were is
- *       read from the task's budget when it leaves, before it is published.
+ *       what the task has spent of its budget when it leaves (left_awaits).
  * Threads: the worker's own.
  */
 #ifndef WF_SCHED_GAIN_H

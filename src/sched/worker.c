@@ -150,10 +150,6 @@ static inline struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf
 
 __attribute__((noinline)) struct wf_fiber *wf_go_find_other(struct wf_worker *worker)
 {
-    if (worker->gain.since_ns != 0) {
-        const weft_task *self = wf_load_rlx(&worker->running);
-        worker->gain.awaits = self->budget_spent; /* as long as nobody else can run it */
-    }
     return fiber_or_host(worker, take_next(worker));
 }
 

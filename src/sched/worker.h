@@ -69,7 +69,6 @@ struct wf_gain {
     struct wf_worker *stuck;        /* one that was at something long, until it gets on from ... */
     uint64_t stuck_at;              /* ... here; NULL: nobody */
     uint32_t until_poll;            /* the worker's, put aside for that turn */
-    uint32_t awaits;                /* ready ones in that turn */
     uint32_t contentions;           /* of the worker's thread, when it stole */
     bool
         is_futile; /* woken for what was queued, or has taken what was over, and has stolen nothing since */
@@ -93,6 +92,8 @@ struct wf_worker {
     struct wf_fiber own_host;
 
     enum wf_leave leave;
+    uint32_t
+        left_awaits; /* awaits of who has left last that did not wait, since its last one that did; for gain.c */
     struct wf_fiber *left;
     const void *left_site; /* where that fiber's call will return to; NULL: unknown. See go.h */
 
