@@ -498,7 +498,8 @@ Test(uring, a_sleeper_waits_for_no_disk, .timeout = 10)
     struct wf_uring *ring = open_own_ring();
     bool is_told = (ring->enter_flags & WF_URING_NO_IOWAIT) != 0;
     cr_assert_eq(is_told, (params.features & can_tell) != 0);
-    (void)sleep_until(ring, wf_monotonic_ns() + 100 * US, WF_FOREVER); /* and takes it */
+    (void)sleep_until(ring, wf_monotonic_ns() + 100 * US, WF_FOREVER);
+    cr_assert_not(wf_uring_has_queued(ring), "and takes it");
     close_own_ring(ring);
 }
 

@@ -28,7 +28,8 @@ ptrdiff_t wf_bias_rseq;
 #define PATIENCE_MOST_NS 20000000
 
 /* How long it must have been biased for: being stopped costs it some microseconds, and the guest twenty. And what it must have
- * done meanwhile: 20 looks are some thousand joins. Who computes for long and joins now and then has nothing of it. */
+ * done meanwhile: 20 looks are some thousand joins of short children, a hundred of long ones. Who joins less often has nothing
+ * of it. */
 #define WORTH_NS 200000
 enum { WORTH_LOOKS = 20 };
 

@@ -123,7 +123,7 @@ struct wf_fd {
     bool is_probed;        /* a watch has found out whether a half-closed peer is there */
     bool may_have_writers; /* false: the list of writers, in another line, is empty */
 
-    /* One more than the stamp before a read that found less than it had room for, of a stream: since then
+    /* One more than the stamp before a read that has left nothing behind, of a stream: since then
      * nothing has come unless an event says so. 0: not known. Readers store and load (relaxed: it is compared with a stamp
      * that was loaded, acquire, just before). */
     wf_au64 drained_at;

@@ -73,7 +73,7 @@ struct wf_uring {
     int fd;
     uint32_t setup_flags; /* that the kernel took */
     int enter_fd;         /* fd, or its index among the thread's registered ones */
-    uint32_t enter_flags; /* with every call: set by the ring's owner, before its first one */
+    uint32_t enter_flags; /* with every call: set when it is made, and by its owner */
 
     /* Shared with the kernel. It loads what we store (release) and stores what we load (acquire). */
     wf_au32 *sq_head; /* the kernel's; a close on any thread loads it too */

@@ -23,7 +23,7 @@ enum { AT_FIRST_NS = 1500 };
 
 /* Less than that from one await to the next, at a lock that is contended, is the lock. Measured for a queue of 128: 12 ns an item
  * at one worker, 44 at two. Items that take 500 ns are worth a second worker even so. */
-enum { AWAIT_NS = 150 };
+enum { AWAIT_NS = 100 };
 
 /* How long to wait after the first theft that has not paid, and at most. */
 enum { FIRST_NS = 4000, MOST_NS = 1000000 };

@@ -230,6 +230,13 @@ WF_WAKING static void look_behind_ring(struct wf_worker *worker, bool has_lock,
     }
 }
 
+void wf_submit(struct wf_worker *worker)
+{
+    if (worker->ring != NULL) {
+        wf_uring_submit(worker->ring);
+    }
+}
+
 static void sleep_in_ring(struct wf_worker *worker, int64_t deadline_ns, struct wf_later *later)
 {
     weft_runtime *runtime = worker->runtime;
@@ -243,6 +250,8 @@ static void sleep_in_ring(struct wf_worker *worker, int64_t deadline_ns, struct 
     if (wf_cas_acqrel(&worker->parker, &expected, (uint32_t)IN_RING)) {
         look_in_ring(worker, deadline_ns, later);
         look_behind_ring(worker, has_lock, later);
+    } else {
+        wf_submit(worker);
     }
     if (has_lock) {
         wf_unlock(&runtime->poll_lock);

@@ -32,6 +32,9 @@ void wf_unpark(struct wf_worker *worker);
 /* Looks at the worker's ring, and at the poller if nobody else is in it, without sleeping. */
 bool wf_poll_now(struct wf_worker *worker);
 
+/* Submits what is queued in the worker's ring: the sleep that was to do it has been called off. */
+void wf_submit(struct wf_worker *worker);
+
 /* Submits what is queued in the worker's ring and takes what has completed. Returns whether anybody has become
  * ready. */
 bool wf_poll_ring(struct wf_worker *worker);

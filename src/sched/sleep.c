@@ -174,6 +174,7 @@ WF_WAKING weft_task *wf_worker_sleep(struct wf_worker *worker)
     } else {
         /* Who queued something may have relied on this worker as a searcher. */
         wf_sched_notify(runtime);
+        wf_submit(worker);
     }
     wf_store_rlx(&worker->is_drowsy, (uint8_t)0);
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);

@@ -294,10 +294,12 @@ void wf_worker_bury(struct wf_worker *worker)
     wf_task_end_on(worker, task, worker->bury_error);
 }
 
-/* Has nobody anything to take, or to send? Who has been woken as a searcher looks nonetheless. */
+/* Has nobody anything to take? Who has been woken as a searcher looks nonetheless, and who is sent messages in a row, perhaps by
+ * a plain thread, waits for the next one. */
 static inline bool is_alone(struct wf_worker *worker)
 {
-    return !worker->is_searching && wf_idle_is_last_awake(&worker->runtime->idle);
+    return worker->runtime->worker_count == 1 || (!worker->is_searching && worker->mail_ns == 0 &&
+                                                  wf_idle_is_last_awake(&worker->runtime->idle));
 }
 
 WF_WAKING static struct wf_pick next_anywhere(struct wf_worker *worker)
@@ -318,7 +320,8 @@ WF_WAKING static struct wf_pick next_anywhere(struct wf_worker *worker)
             return nothing;
         }
         pick = wf_ready_take(worker);
-        if (pick.task == NULL && worker->to_bury == NULL && !is_alone(worker)) {
+        bool has_others = !is_alone(worker);
+        if (pick.task == NULL && worker->to_bury == NULL && has_others) {
             if (wf_poll_ring(worker)) {
                 continue; /* before searching: what is queued there must not wait for that */
             }
@@ -340,7 +343,8 @@ WF_WAKING static struct wf_pick next_anywhere(struct wf_worker *worker)
         if (!wf_ready_is_empty(worker) || wf_worker_trim(worker)) {
             continue;
         }
-        has_lingered = !has_lingered && wf_linger(worker); /* once before each sleep */
+        /* Once before each sleep; what is queued in the ring does not wait for it. */
+        has_lingered = !has_lingered && has_others && wf_linger(worker);
         pick = (struct wf_pick){.task = has_lingered ? NULL : wf_worker_sleep(worker)};
         if (pick.task != NULL) {
             return pick;
