@@ -6,6 +6,7 @@
 #include "queue/inbox.h"
 #include "sched/park.h"
 #include "sched/ready.h"
+#include "sched/squeeze.h"
 
 /* What first turns must take on average; some 60 of it are the theft's, and the rest is longer than it would have been at home.
  * New tasks of 200 to 250 break even. One that was alone there is likely to be a step of something that has only one at a
@@ -215,6 +216,9 @@ static void wait(struct wf_worker *worker)
 bool wf_gain_wait(struct wf_worker *worker)
 {
     if (worker->gain.until_ns != 0 && wf_monotonic_ns() < worker->gain.until_ns) {
+        if (wf_squeeze_holds(worker)) {
+            return true; /* whoever takes it, it is the same processor */
+        }
         if (is_one_too_many(worker)) {
             return false;
         }
@@ -229,7 +233,7 @@ bool wf_gain_wait_more(struct wf_worker *worker)
         return false;
     }
     worker->gain.is_futile = false;
-    if (!are_others_awake(worker) || is_one_too_many(worker)) {
+    if (wf_squeeze_holds(worker) || !are_others_awake(worker) || is_one_too_many(worker)) {
         return false;
     }
     be_patient(&worker->gain, wf_monotonic_ns());

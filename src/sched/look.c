@@ -99,6 +99,7 @@ WF_WAKING void wf_look_around(struct wf_worker *worker)
 {
     bool is_over = worker->until_poll == 0; /* the stretch */
     worker->brief.kept = 0;
+    worker->squeezed_looks = 0;
     worker->since_poll += is_over ? worker->stretch : 0;
     wf_ready_collect(worker);
     if (worker->ring != NULL) {

@@ -25,6 +25,7 @@
 #include "queue/inbox.h"
 #include "sched/brief.h"
 #include "sched/loop.h"
+#include "sched/squeeze.h"
 
 enum { AWAKE = 0, ON_FUTEX, IN_POLLER, IN_RING, NOTIFIED };
 
@@ -121,7 +122,7 @@ static void note_linger(struct wf_worker *worker, bool has_paid)
 /* For the sake of other workers that are awake: events and other threads are not that close. */
 bool wf_linger(struct wf_worker *worker)
 {
-    if (wf_idle_is_last_awake(&worker->runtime->idle) ||
+    if (wf_squeeze_holds(worker) || wf_idle_is_last_awake(&worker->runtime->idle) ||
         (worker->linger_ns == 0 && !must_try(worker))) {
         return false;
     }

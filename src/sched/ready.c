@@ -7,6 +7,7 @@
 #include "sched/brief.h"
 #include "sched/park.h"
 #include "sched/simulate.h"
+#include "sched/squeeze.h"
 #include "task/cancel.h"
 
 CK_STACK_CONTAINER(struct weft_task, inbox_entry, task_of_entry)
@@ -182,7 +183,7 @@ static __attribute__((noinline)) void tell_if_more(struct wf_worker *worker)
     uint64_t own = worker->fiber == worker->host && has_none_before ? 1 : 0;
     uint64_t count = wf_ready_count(worker);
     if (count > own && !wf_brief_keeps(worker, count, own)) {
-        wf_sched_wake_one(worker->runtime);
+        wf_squeeze_wake(worker);
     }
 }
 
@@ -279,6 +280,15 @@ __attribute__((noinline)) int wf_sched_send_slowly(struct wf_sent sent)
     return wf_sched_wake_slowly(sent.task);
 }
 
+static void notify(weft_runtime *runtime, struct wf_worker *worker)
+{
+    if (worker == NULL) {
+        wf_sched_notify(runtime);
+    } else if (wf_sched_needs(runtime)) {
+        wf_squeeze_wake(worker);
+    }
+}
+
 void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task *task)
 {
     bool is_pinned = (wf_task_flags(task) & WF_TASK_PINNED) != 0;
@@ -295,7 +305,7 @@ void wf_sched_submit(weft_runtime *runtime, struct wf_worker *worker, weft_task 
             wf_task_add_flags(task, WF_TASK_APART);
             push_inject(runtime, task);
         }
-        wf_sched_notify(runtime);
+        notify(runtime, worker);
     }
 }
 

@@ -92,6 +92,10 @@ struct weft_runtime {
     /* brief.h: a worker stores 1 (relaxed), the watchdog takes it away; the watchdog stores whether it does hurry. */
     wf_au8 wants_hurry;
     wf_au8 is_hurried;
+    /* squeeze.h, both relaxed: who last woke somebody for what is queued on a fiber, and where it ran, stored by it, as 0 by
+     * others who wake somebody; somebody has woken nobody, which the watchdog takes away. */
+    wf_au32 waker;
+    wf_au8 has_kept;
 
     /* Watchdog: see watchdog.c. */
     _Alignas(64) pthread_t watchdog;

@@ -52,7 +52,13 @@ void wf_sched_yield(struct wf_worker *worker);
 /* Wakes one particular worker if it sleeps: something of its own has changed (its wheel, its inbox). */
 void wf_sched_rouse(weft_runtime *runtime, uint32_t worker);
 
-void wf_sched_wake_one(weft_runtime *runtime);
+/* Wakes one that sleeps, unless somebody searches already. `waker`: for squeeze.h; 0: never mind. */
+void wf_sched_wake_from(weft_runtime *runtime, uint32_t waker);
+
+static inline void wf_sched_wake_one(weft_runtime *runtime)
+{
+    wf_sched_wake_from(runtime, 0);
+}
 
 /* Something has been queued: is somebody to be woken for it? */
 static inline bool wf_sched_needs(weft_runtime *runtime)

@@ -11,6 +11,7 @@
 #include "sched/lean.h"
 #include "sched/loop.h"
 #include "sched/park.h"
+#include "sched/squeeze.h"
 
 enum { SOON_NS = 1000000 };
 
@@ -179,6 +180,9 @@ WF_WAKING weft_task *wf_worker_sleep(struct wf_worker *worker)
     wf_store_rlx(&worker->is_drowsy, (uint8_t)0);
     worker->is_searching = wf_idle_wake_up(&runtime->idle, worker->index);
     worker->gain.is_futile = worker->is_searching;
+    if (worker->is_searching) {
+        wf_squeeze_judge(worker);
+    }
     wf_watchdog_wake(runtime);
     worker->until_poll = worker->stretch;
     worker->paced_ns = 0;
@@ -221,10 +225,11 @@ bool wf_worker_trim(struct wf_worker *worker)
 
 /* ---- waking ---- */
 
-void wf_sched_wake_one(weft_runtime *runtime)
+void wf_sched_wake_from(weft_runtime *runtime, uint32_t waker)
 {
     int worker = wf_idle_pick(&runtime->idle);
     if (worker != WF_NOBODY) {
+        wf_store_rlx(&runtime->waker, waker);
         wf_unpark(&runtime->workers[worker]);
     }
 }

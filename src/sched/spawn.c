@@ -10,6 +10,7 @@
 
 #include "base/sized.h"
 #include "sched/spawn.h"
+#include "sched/squeeze.h"
 #include "task/context.h"
 #include "task/end.h"
 
@@ -139,7 +140,7 @@ static __attribute__((noinline)) int spawn_fully(const char *site, weft_task **t
 
 __attribute__((noinline)) int wf_spawn_wake(struct wf_worker *worker)
 {
-    wf_sched_wake_one(worker->runtime);
+    wf_squeeze_wake(worker);
     return 0;
 }
 

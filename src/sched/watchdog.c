@@ -6,7 +6,7 @@
  *       poller. While it is stuck one of those that go to sleep stands in for its timers: it sleeps
  *       no longer than to the next of them. After REPORT_TICKS the task is named once. Where workers keep tasks to
  *       themselves, or lean on each other (brief.h, lean.h), it looks for what waits at somebody who does not get to it, every
- *       half TICK while they would like to do so. It also tells how many lines of a flood were left out.
+ *       half TICK while they would like to do so, and where workers wake nobody (squeeze.h), every TICK. It also tells how many lines of a flood were left out.
  * Why this way: no preemption (C code may hold a lock of the C library). While all workers sleep the
  *       watchdog sleeps too; the first worker that wakes after that pays one futex call.
  */
@@ -19,6 +19,7 @@
 #include "sched/loop.h"
 #include "sched/ready.h"
 #include "sched/report.h"
+#include "sched/squeeze.h"
 #include "task/end.h"
 
 enum { TICKING = 0, RESTING, STOPPED };
@@ -32,6 +33,7 @@ enum { REPORT_TICKS = 20, QUIET_TICKS = 40 };
 struct pace {
     uint32_t unwanted;  /* see wf_brief_hurries */
     bool is_in_between; /* the look is one of those that come twice as often */
+    bool had_kept;      /* at the look before somebody had woken nobody */
 };
 
 struct observed {
@@ -129,7 +131,11 @@ static void wait(weft_runtime *runtime, struct pace *pace)
     pace->is_in_between = hurries && !pace->is_in_between;
     int64_t wait_ns = hurries ? TICK_NS / 2 : TICK_NS;
     wf_futex_wait(&runtime->watchdog_word, TICKING, wf_monotonic_ns() + wait_ns);
-    if (hurries || wf_brief_is_wanted(runtime) || wf_lean_bits(runtime) != 0) {
+    bool has_kept = wf_squeeze_take_kept(runtime, wf_monotonic_ns());
+    /* Twice: who saw that it was marked already may have queued something that could not be seen yet. */
+    bool keeps = has_kept || pace->had_kept;
+    pace->had_kept = has_kept;
+    if (keeps || hurries || wf_brief_is_wanted(runtime) || wf_lean_bits(runtime) != 0) {
         help(runtime);
     }
 }

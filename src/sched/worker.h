@@ -148,7 +148,14 @@ struct wf_worker {
     uint8_t news;    /* how often a drained descriptor had something again at once: see receive.c */
     uint8_t unread;  /* ... and how many were not asked since one was */
     uint8_t naps;    /* since it last stayed awake for a moment to see whether that pays, */
-    uint8_t naps_most;  /* and after how many it does so again: see park.c */
+    uint8_t naps_most; /* and after how many it does so again: see park.c */
+    /* squeeze.h: until when it wakes nobody, 0: it does, and for how long the last time. Who was woken stores, the watchdog
+     * ends it, it loads: relaxed. */
+    wf_ai64 squeezed_until_ns;
+    wf_au32 squeezed_ns;
+    uint32_t squeezed_looks; /* so many times it wakes nobody without asking the clock */
+    uint32_t
+        in_the_way_of; /* index + 1 of who woke it to where that one runs; 0: nobody. See wf_squeeze_holds */
     uint32_t linger_ns; /* how long it stays awake before it sleeps: see park.c */
     struct wf_ahead ahead;
     struct wf_gain gain;
