@@ -126,7 +126,8 @@ static void note_read(const struct wf_io *io, const struct reading *reading,
 /* Whether to read where a read was short and no event has come. A server with more to do than it can finds the next
  * request there already, and saves a wait by asking; one whose clients take their time asks in vain, which is paid
  * for by each request. So the worker counts how that has turned out, and where it does not pay tries one in PROBES.
- * (An odd number: where every other read finds something, so does every other of these.) A system call that finds nothing costs half as much as a wait in vain: a third of them must find something. */
+ * (An odd number: where every other read finds something, so does every other of these.) A system call that finds nothing
+ * costs half as much as a wait in vain: a third of them must find something. */
 enum { NEWS_MOST = 96, NEWS_ENOUGH = 48, NEWS_HIT = 2, PROBES = 17 };
 
 static bool is_worth_asking(struct wf_worker *worker)

@@ -65,8 +65,11 @@ void wf_squeeze_judge(struct wf_worker *worker)
 {
     weft_runtime *runtime = worker->runtime;
     uint32_t waker = wf_load_rlx(&runtime->waker);
+    if (waker == 0 || runtime->options.pin) {
+        return;
+    }
     uint32_t here = this_processor();
-    if (waker != 0 && here != 0 && !runtime->options.pin) {
+    if (here != 0) {
         bool is_here = (waker & PROCESSOR_MASK) == here;
         uint32_t index = (waker >> INDEX_SHIFT) - 1;
         tell(&runtime->workers[index], is_here);

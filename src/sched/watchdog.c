@@ -6,7 +6,8 @@
  *       poller. While it is stuck one of those that go to sleep stands in for its timers: it sleeps
  *       no longer than to the next of them. After REPORT_TICKS the task is named once. Where workers keep tasks to
  *       themselves, or lean on each other (brief.h, lean.h), it looks for what waits at somebody who does not get to it, every
- *       half TICK while they would like to do so, and where workers wake nobody (squeeze.h), every TICK. It also tells how many lines of a flood were left out.
+ *       half TICK while they would like to do so, and where workers wake nobody (squeeze.h), every TICK. It also tells how many
+ *       lines of a flood were left out.
  * Why this way: no preemption (C code may hold a lock of the C library). While all workers sleep the
  *       watchdog sleeps too; the first worker that wakes after that pays one futex call.
  */
