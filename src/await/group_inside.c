@@ -37,7 +37,7 @@ static inline bool find_newest(struct wf_group *g, struct offer *offer)
     }
     weft_task *task = wf_group_child(g->children.prev);
     offer->task = task;
-    offer->entry = wf_task_token(task) | WF_READY_NEW;
+    offer->entry = wf_task_token(task) + WF_READY_NEW;
     return wf_inside_is_quiet(task, WF_NEW, &offer->seen) &&
            (wf_task_flags(task) & WF_TASK_APART) == 0;
 }
@@ -58,7 +58,7 @@ static inline bool is_fit(const struct wf_worker *worker, weft_task *self,
 {
     uint64_t word;
     return wf_inside_is_quiet(self, WF_RUN, &word) && wf_fiber_has_room(worker->fiber) &&
-           (wf_task_token(offer->task) | WF_READY_NEW) == offer->entry;
+           wf_task_token(offer->task) + WF_READY_NEW == offer->entry;
 }
 
 static bool claim_slowly(struct wf_worker *worker, weft_task *self, const struct offer *offer)

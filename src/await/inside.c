@@ -108,8 +108,9 @@ void wf_inside_wait_for_cancellers(weft_task *self, weft_task *child)
 
 /* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. `is_left`: and nobody has
  * been at the caller, so that there is nothing to be seen to when it leaves. */
-static inline bool end_quickly(struct wf_worker *worker, weft_task *self, weft_task *task,
-                               intptr_t raw, bool *is_left)
+static inline __attribute__((always_inline)) bool end_quickly(struct wf_worker *worker,
+                                                              weft_task *self, weft_task *task,
+                                                              intptr_t raw, bool *is_left)
 {
     uint64_t word;
     if (WF_UNLIKELY(!wf_inside_is_plain(worker, task, WF_TASK_MORE, raw))) {
@@ -167,7 +168,7 @@ static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, wef
 static inline bool claim_at_once(struct wf_worker *worker, weft_task *self, weft_task *task,
                                  uint64_t seen)
 {
-    uint64_t entry = wf_task_token(task) | WF_READY_NEW;
+    uint64_t entry = wf_task_token(task) + WF_READY_NEW;
     uint64_t bottom = wf_deque_bottom(&worker->deque);
     if (__builtin_expect(wf_deque_at(&worker->deque, bottom - 1) == entry,
                          1)) { /* of this runtime */
@@ -215,7 +216,7 @@ static bool claim_slowly(struct wf_worker *worker, weft_task *self, weft_task *t
     uint64_t seen;
     uint64_t word;
     uint64_t dead;
-    uint64_t entry = wf_task_token(task) | WF_READY_NEW;
+    uint64_t entry = wf_task_token(task) + WF_READY_NEW;
     return wf_inside_is_quiet(task, WF_NEW, &seen) && wf_inside_is_quiet(self, WF_RUN, &word) &&
            (wf_task_flags(task) & WF_TASK_APART) == 0 && wf_fiber_has_room(worker->fiber) &&
            wf_runtime_of(task) == worker->runtime && wf_inside_look_closer(worker, entry, &dead) &&

@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) bool wf_inside_claim(struct wf_work
                                                                   uint64_t dead)
 {
     /* release: who finds the child there sees the record as it was spawned */
-    wf_store_rel(&self->joins, entry ^ (WF_READY_NEW | joins));
+    wf_store_rel(&self->joins, entry - WF_READY_NEW + joins);
     if (__builtin_expect(!wf_ready_claim(worker, child, seen, bottom, dead), 0)) {
         wf_inside_stand_back(self);
         return false;

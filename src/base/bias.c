@@ -3,6 +3,7 @@
 #include "base/bias.h"
 
 #include <linux/membarrier.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +22,21 @@ extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 
 ptrdiff_t wf_bias_rseq;
+
+/* Written in place of a struct rseq that the C library has not registered. */
+static __attribute__((tls_model("initial-exec"))) _Thread_local struct rseq spare;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static bool is_registered(void)
+{
+    return &__rseq_size != NULL && __rseq_size != 0;
+}
+
+static void find_rseq(void)
+{
+    wf_bias_rseq =
+        is_registered() ? __rseq_offset : (char *)&spare - (char *)__builtin_thread_pointer();
+}
 #endif
 
 /* How long an owner makes locked operations once it was stopped. */
@@ -45,11 +61,7 @@ static long membarrier(int command)
 static bool can_restart(void)
 {
 #if WF_BIAS_CAN
-    if (&__rseq_size == NULL || __rseq_size == 0) {
-        return false;
-    }
-    wf_bias_rseq = __rseq_offset;
-    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0;
+    return is_registered() && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0;
 #else
     return false;
 #endif
@@ -121,6 +133,9 @@ void wf_bias_begin_thread(struct wf_bias *bias, struct wf_bias_owner *owner)
 
 void wf_bias_add(struct wf_bias *bias, struct wf_bias_owner *owner)
 {
+#if WF_BIAS_CAN
+    (void)pthread_once(&once, find_rseq);
+#endif
     owner->patience_ns = PATIENCE_LEAST_NS;
     owner->next = bias->owners;
     bias->owners = owner;

@@ -102,11 +102,12 @@ struct wf_bias_lower {
 
 #if WF_BIAS_CAN
 
-/* Where a thread's struct rseq lies, from its thread pointer on. Set before there are owners. */
+/* Where a thread's struct rseq lies, from its thread pointer on, or, where threads have none, something that may be written
+ * instead. Set before there are owners. */
 extern __attribute__((visibility("hidden"))) ptrdiff_t wf_bias_rseq;
 
-/* The pointer to the sequence that is under way is the second word of struct rseq, which is touched only while the bias is held:
- * elsewhere there may be none. The signature in front of the place where the kernel has a thread go on is what glibc
+/* The pointer to the sequence that is under way is the second word of struct rseq; it is stored also where there is no bias,
+ * which is seen in the sequence alone. The signature in front of the place where the kernel has a thread go on is what glibc
  * registers for this architecture. */
 #define WF_BIAS_BEGIN                                    \
     ".pushsection __rseq_cs, \"aw\"\n\t"                 \
@@ -119,8 +120,6 @@ extern __attribute__((visibility("hidden"))) ptrdiff_t wf_bias_rseq;
     ".long 0x53053053\n"                                 \
     "14:\tjmp %l[refused]\n\t"                           \
     ".popsection\n\t"                                    \
-    "cmpb $1, %[state]\n\t"                              \
-    "jne %l[refused]\n\t"                                \
     "leaq 11b(%%rip), %%rax\n\t"                         \
     "movq %%rax, %%fs:8(%[rseq])\n"                      \
     "12:\tcmpb $1, %[state]\n\t"                         \

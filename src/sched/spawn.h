@@ -44,7 +44,7 @@ int wf_spawn_wake(struct wf_worker *worker);
 static inline __attribute__((always_inline)) int wf_spawn_queue_quickly(struct wf_worker *worker,
                                                                         uint64_t token)
 {
-    wf_deque_add(&worker->deque, token | WF_READY_NEW);
+    wf_deque_add(&worker->deque, token + WF_READY_NEW);
     bool is_needed = wf_idle_needs(&worker->runtime->idle, true);
     return __builtin_expect(is_needed, 0) ? wf_spawn_wake(worker) : 0;
 }
