@@ -100,9 +100,10 @@ static bool claim(struct wf_group *g, struct offer *offer)
     }
     uint64_t bottom = wf_deque_bottom(&worker->deque);
     if (WF_LIKELY(wf_deque_at(&worker->deque, bottom - 1) == offer->entry) &&
-        WF_LIKELY(bottom > worker->odd_below) && WF_LIKELY(worker->sim == NULL)) {
-        return wf_inside_claim(worker, self, offer->task, offer->entry,
-                               WF_JOINS_INSIDE | WF_JOINS_ALL, offer->seen, bottom, 1);
+        WF_LIKELY(bottom > worker->odd_below) && WF_LIKELY(worker->sim == NULL) &&
+        WF_LIKELY(wf_word_is_at_home(offer->seen))) {
+        return wf_inside_claim_newest(worker, self, offer->task, offer->entry,
+                                      WF_JOINS_INSIDE | WF_JOINS_ALL, offer->seen, bottom);
     }
     return claim_slowly(worker, self, offer);
 }
@@ -161,7 +162,7 @@ static bool run(struct wf_group *g, struct offer *offer)
     weft_task *self = g->scope.task;
     weft_task *task = offer->task;
     bool is_found;
-    intptr_t raw = wf_inside_call(wf_here(), self, task);
+    intptr_t raw = wf_inside_call(wf_here(), task);
     WF_FORGET(self);
     WF_FORGET(task);
     wf_inside_left(self);

@@ -12,7 +12,9 @@
  *     parent:     joins = child; claim the child (full fence); look for requests of its own
  *     canceller:  add the request (full fence); look at joins
  * At least one of the two sees the other; if both do, the request is taken by one CAS. A worker that is biased (base/bias.h)
- * claims without a fence: the canceller is a guest before its look, which is a heavy one.
+ * claims without a fence, and looks only before that: the canceller is a guest between the two, which is a heavy fence and
+ * takes the bias away. Either the claim is from before that, and it sees the child; or the claim is refused, and made by a
+ * locked operation. (Claims and the looks before them have no wf_bias_look in between.)
  *     parent:     joins = 0; end the child (full fence, or see wf_inside_end_biased); look for WF_BUSY
  *     canceller:  set WF_BUSY (full fence); look at joins again
  * So the child that a canceller finds is the present one until the canceller is done.
@@ -73,6 +75,19 @@ __attribute__((noinline)) bool wf_inside_was_handed(weft_task *self)
     return true;
 }
 
+/* Not inline: always so where nobody is ever biased, which then costs a call; elsewhere rarely. */
+__attribute__((noinline)) bool wf_inside_claim_newest_locked(struct wf_worker *worker,
+                                                             weft_task *self, weft_task *child,
+                                                             uint64_t seen, uint64_t bottom)
+{
+    if (WF_UNLIKELY(!wf_ready_claim_locked(worker, child, seen, bottom, 1))) {
+        wf_inside_stand_back(self);
+        return false;
+    }
+    wf_inside_look(self);
+    return true;
+}
+
 /* After the child has ended: what the join returns. */
 static inline int leave(weft_task *self, bool was_cancelled)
 {
@@ -106,24 +121,19 @@ void wf_inside_wait_for_cancellers(weft_task *self, weft_task *child)
 
 /* ---- the end of the child ---- */
 
-/* Nobody but the caller knows the task, and it has a value: nobody is to be told of its end. `is_left`: and nobody has
- * been at the caller, so that there is nothing to be seen to when it leaves. */
-static inline __attribute__((always_inline)) bool end_quickly(struct wf_worker *worker,
+/* Nobody but the caller knows the task any more, or is to be told of its end: its slot is free. The joiner goes on. */
+static inline __attribute__((always_inline)) void end_quickly(struct wf_worker *worker,
                                                               weft_task *self, weft_task *task,
-                                                              intptr_t raw, bool *is_left)
+                                                              uint64_t word, intptr_t raw,
+                                                              intptr_t *result)
 {
-    uint64_t word;
-    if (WF_UNLIKELY(!wf_inside_is_plain(worker, task, WF_TASK_MORE, raw))) {
-        return false;
-    }
-    *is_left = wf_inside_end_biased(&worker->tasks, self, task, &word);
-    if (WF_UNLIKELY(!*is_left) && !wf_inside_end_unseen(task, &word)) {
-        return false;
-    }
     /* release: as in wf_task_end_on */
     wf_bump_own_rel(&worker->counters.finished);
     wf_task_free_quickly(&worker->tasks, task, word);
-    return true;
+    wf_inside_come_back(worker, self);
+    if (result != NULL) {
+        *result = raw;
+    }
 }
 
 static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_task *self,
@@ -144,36 +154,28 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
 
 /* ---- running it ---- */
 
-static inline __attribute__((always_inline)) bool claim(struct wf_worker *worker, weft_task *self,
-                                                        weft_task *task, uint64_t entry,
-                                                        uint64_t seen, uint64_t bottom,
-                                                        uint64_t dead)
-{
-    return wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom, dead);
-}
-
 /* In the order of spawning: no entry goes, and its own stays until a join comes to it from above. */
-static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, weft_task *task,
-                                  uint64_t entry, uint64_t seen, uint64_t bottom)
+static bool claim_in_order(struct wf_worker *worker, weft_task *self, weft_task *task,
+                           uint64_t entry, uint64_t seen, uint64_t bottom)
 {
     if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime ||
         (wf_task_flags(task) & WF_TASK_APART) != 0) {
         return false;
     }
     worker->odd_below = bottom;
-    return claim(worker, self, task, entry, seen, bottom, 0);
+    return wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom, 0);
 }
 
 /* Without a look at more than the newest entry. False: look closer, if it is still NEW. */
-static inline bool claim_at_once(struct wf_worker *worker, weft_task *self, weft_task *task,
-                                 uint64_t seen)
+static inline __attribute__((always_inline)) bool claim_at_once(struct wf_worker *worker,
+                                                                weft_task *self, weft_task *task,
+                                                                uint64_t seen)
 {
     uint64_t entry = wf_task_token(task) + WF_READY_NEW;
     uint64_t bottom = wf_deque_bottom(&worker->deque);
-    if (__builtin_expect(wf_deque_at(&worker->deque, bottom - 1) == entry,
-                         1)) { /* of this runtime */
+    if (WF_LIKELY(wf_deque_at(&worker->deque, bottom - 1) == entry)) { /* of this runtime */
         return WF_LIKELY(bottom > worker->odd_below) &&
-               claim(worker, self, task, entry, seen, bottom, 1);
+               wf_inside_claim_newest(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom);
     }
     return claim_in_order(worker, self, task, entry, seen, bottom);
 }
@@ -182,20 +184,23 @@ static inline bool claim_at_once(struct wf_worker *worker, weft_task *self, weft
 static inline __attribute__((always_inline)) int run(struct wf_worker *worker, weft_task *self,
                                                      weft_task *task, intptr_t *result, bool drops)
 {
-    intptr_t raw = wf_inside_call(worker, self, task);
+    intptr_t raw = wf_inside_call(worker, task);
+    uint64_t word;
     WF_FORGET(self);
     WF_FORGET(task);
     wf_inside_left(self);
     worker = wf_here(); /* it may have moved */
-    bool is_left;
-    if (__builtin_expect(!drops || !end_quickly(worker, self, task, raw, &is_left), 0)) {
-        return leave(self, end_fully(worker, self, task, raw, result, drops));
+    if (WF_LIKELY(drops) && WF_LIKELY(wf_inside_is_plain(worker, task, WF_TASK_MORE, raw))) {
+        if (WF_LIKELY(wf_inside_end_biased(&worker->tasks, self, task, &word))) {
+            end_quickly(worker, self, task, word, raw, result);
+            return 0; /* nobody has been at the joiner */
+        }
+        if (wf_inside_end_unseen(task, &word)) {
+            end_quickly(worker, self, task, word, raw, result);
+            return leave(self, false);
+        }
     }
-    wf_inside_come_back(worker, self);
-    if (result != NULL) {
-        *result = raw;
-    }
-    return WF_LIKELY(is_left) ? 0 : leave(self, false);
+    return leave(self, end_fully(worker, self, task, raw, result, drops));
 }
 
 /* ---- the calls ---- */
@@ -220,7 +225,8 @@ static bool claim_slowly(struct wf_worker *worker, weft_task *self, weft_task *t
     return wf_inside_is_quiet(task, WF_NEW, &seen) && wf_inside_is_quiet(self, WF_RUN, &word) &&
            (wf_task_flags(task) & WF_TASK_APART) == 0 && wf_fiber_has_room(worker->fiber) &&
            wf_runtime_of(task) == worker->runtime && wf_inside_look_closer(worker, entry, &dead) &&
-           claim(worker, self, task, entry, seen, wf_deque_bottom(&worker->deque), dead);
+           wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen,
+                           wf_deque_bottom(&worker->deque), dead);
 }
 
 /* Any plain join. May switch. */
@@ -256,7 +262,7 @@ int weft_join(weft_task *task, intptr_t *result)
 }
 
 /* The same as join_plainly while nothing is out of the ordinary: what fork-join programs do. `seen` is the task's
- * word: NEW, with nothing undelivered. */
+ * word: NEW, with nothing undelivered, at home. */
 static __attribute__((noinline)) int await_new(weft_task *task, intptr_t *result, uint64_t seen,
                                                const char *name)
 {
@@ -276,8 +282,11 @@ static __attribute__((noinline)) int await_new(weft_task *task, intptr_t *result
 int weft_await(weft_task *task, intptr_t *result)
 {
     uint64_t seen = WF_FREE;
-    if (WF_LIKELY(task != NULL) && WF_LIKELY(wf_inside_is_quiet(task, WF_NEW, &seen))) {
-        return await_new(task, result, seen, __func__);
+    if (WF_LIKELY(task != NULL)) {
+        seen = wf_load_acq(&task->word);
+        if (WF_LIKELY((seen & WF_INSIDE_AT_HOME) == WF_NEW)) {
+            return await_new(task, result, seen, __func__);
+        }
     }
     return wf_word_life(seen) == WF_NEW ? join_plainly(task, result, true, __func__)
                                         : join_elsewhere(task, result, true, __func__);

@@ -17,6 +17,9 @@
 /* Nothing is undelivered, and it has not started, or runs. */
 #define WF_INSIDE_QUIET (WF_LIFE_MASK | WF_UNDELIVERED_MASK)
 
+/* ... and it is at home. */
+#define WF_INSIDE_AT_HOME (WF_INSIDE_QUIET | WF_LINKED | WF_MOVED)
+
 static inline bool wf_inside_is_quiet(weft_task *task, enum wf_life life, uint64_t *word)
 {
     *word = wf_load_acq(&task->word);
@@ -41,35 +44,54 @@ void wf_inside_wait_for_cancellers(weft_task *self, weft_task *child);
 /* WF_BUSY or WF_HANDED was seen after `joins` became 0: true if some request was handed on. */
 bool wf_inside_was_handed(weft_task *self);
 
+/* The child was claimed by a locked operation: has a request come before that, and not seen the child? */
+static inline void wf_inside_look(weft_task *self)
+{
+    uint64_t word;
+    if (WF_UNLIKELY(!wf_inside_is_quiet(self, WF_RUN, &word))) {
+        wf_inside_hand_on(self);
+    }
+}
+
 /* `entry` names the child, `joins` what is to be seen meanwhile (WF_JOINS_*), `seen` the child's word: NEW, with
  * nothing undelivered. The `dead` newest entries of the deque, which is at `bottom`, go with the claim. The
  * child may have ended by now, and its slot be another's: the claim then fails. */
-static inline __attribute__((always_inline)) bool wf_inside_claim(struct wf_worker *worker,
-                                                                  weft_task *self, weft_task *child,
-                                                                  uint64_t entry, uint64_t joins,
-                                                                  uint64_t seen, uint64_t bottom,
-                                                                  uint64_t dead)
+static inline bool wf_inside_claim(struct wf_worker *worker, weft_task *self, weft_task *child,
+                                   uint64_t entry, uint64_t joins, uint64_t seen, uint64_t bottom,
+                                   uint64_t dead)
 {
     /* release: who finds the child there sees the record as it was spawned */
     wf_store_rel(&self->joins, entry - WF_READY_NEW + joins);
-    if (__builtin_expect(!wf_ready_claim(worker, child, seen, bottom, dead), 0)) {
+    if (WF_UNLIKELY(!wf_ready_claim(worker, child, seen, bottom, dead))) {
         wf_inside_stand_back(self);
         return false;
     }
+    wf_inside_look(self);
     return true;
 }
 
+/* The same by a locked operation, where wf_inside_claim_newest was refused. */
+bool wf_inside_claim_newest_locked(struct wf_worker *worker, weft_task *self, weft_task *child,
+                                   uint64_t seen, uint64_t bottom);
+
+/* The same of a child that is at home and the newest entry of the deque: what nearly every claim is. The caller has seen that
+ * nothing is undelivered to `self`; between that and this the worker does not become biased (inside.c, "Requests"). */
+static inline __attribute__((always_inline)) bool wf_inside_claim_newest(
+    struct wf_worker *worker, weft_task *self, weft_task *child, uint64_t entry, uint64_t joins,
+    uint64_t seen, uint64_t bottom)
+{
+    wf_store_rel(&self->joins, entry - WF_READY_NEW + joins);
+    return WF_LIKELY(wf_ready_claim_newest_biased(worker, child, seen, bottom)) ||
+           wf_inside_claim_newest_locked(worker, self, child, seen, bottom);
+}
+
 /* The claimed child's function; what it returned. */
-static inline intptr_t wf_inside_call(struct wf_worker *worker, weft_task *self, weft_task *child)
+static inline intptr_t wf_inside_call(struct wf_worker *worker, weft_task *child)
 {
     struct wf_fiber *fiber = worker->fiber;
-    uint64_t word;
     wf_store_rlx(&child->fiber, fiber);
     fiber->task = child;
     wf_store_rlx(&worker->running, child);
-    if (__builtin_expect(!wf_inside_is_quiet(self, WF_RUN, &word), 0)) {
-        wf_inside_hand_on(self);
-    }
     return child->fn(child->arg);
 }
 

@@ -38,20 +38,16 @@ static inline __attribute__((always_inline)) bool wf_ready_claim_locked(
 bool wf_ready_claim_elsewhere(struct wf_worker *worker, weft_task *task, uint64_t seen,
                               uint64_t before, uint64_t dead);
 
-/* ... of one that is, without a locked operation. False: nothing has changed but that the deque may be lowered. */
-static inline __attribute__((always_inline)) bool wf_ready_claim_biased(
-    struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before, uint64_t dead)
+/* ... of one whose entry is the newest, and which is at home, that is, here: in the deque of another worker than that which
+ * has spawned it lies only what was moved. Without a locked operation, and without a fence. False: nothing has changed but
+ * that the deque may be lowered. */
+static inline __attribute__((always_inline)) bool wf_ready_claim_newest_biased(
+    struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before)
 {
-    struct wf_bias_owner *owner = &worker->tasks.owner;
-    if (!wf_word_is_at_home(seen)) {
-        return false;
-    }
-    if (dead == 0) {
-        return wf_bias_swap(owner, &task->word, seen, wf_word_started(seen));
-    }
     /* As wf_deque_lower and wf_deque_settle: nobody else is on its way to an index now. */
-    const struct wf_bias_lower lower = {&worker->deque.bottom, before - dead, &worker->deque.top};
-    return wf_bias_swap_and_lower(owner, &task->word, seen, wf_word_started(seen), &lower);
+    const struct wf_bias_lower lower = {&worker->deque.bottom, before - 1, &worker->deque.top};
+    return wf_bias_swap_and_lower(&worker->tasks.owner, &task->word, seen, seen + (WF_RUN - WF_NEW),
+                                  &lower);
 }
 
 /* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
@@ -64,7 +60,8 @@ static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worke
     if (WF_UNLIKELY(wf_load_rlx(&task->home) != worker->index)) {
         return wf_ready_claim_elsewhere(worker, task, seen, before, dead);
     }
-    if (WF_LIKELY(wf_ready_claim_biased(worker, task, seen, before, dead))) {
+    if (dead == 0 && wf_word_is_at_home(seen) &&
+        wf_bias_swap(&worker->tasks.owner, &task->word, seen, wf_word_started(seen))) {
         return true;
     }
     return wf_ready_claim_locked(worker, task, seen, before, dead);

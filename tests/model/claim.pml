@@ -651,6 +651,7 @@ inline claim_biased()
             begin(slot, LIFE(child));
             assert(!was_asked[slot]);
             is_ours = true;
+            is_sure = true;
             bottom = bottom - dead
         :: true /* the kernel may always have come */
         fi;
@@ -662,6 +663,9 @@ inline claim_biased()
 inline claim()
 {
     atomic { put(JOINS, child); joining = child };
+#ifdef RENEW_BETWEEN
+    renew();
+#endif
     if
     :: MAY_START(word) -> claim_biased()
     :: else
@@ -745,7 +749,7 @@ inline run_child()
 {
     if
 #ifndef WITHOUT_OWN_LOOK
-    :: is_asked -> /* wf_inside_hand_on */
+    :: is_asked && !is_sure -> /* wf_inside_look */
         empty(stores);
         atomic { !lock -> lock = true };
         atomic {
@@ -758,6 +762,7 @@ inline run_child()
 #endif
     :: else
     fi;
+    is_sure = false;
 #ifdef CANCEL
     if
     :: true
@@ -875,7 +880,7 @@ proctype Owner()
     byte spawned, children[CHILDREN], children_count, which;
     byte bottom = BEFORE;
     byte child, slot, word, entry, dead, count;
-    bool is_biased, is_ours, is_dead, starts, has_given;
+    bool is_biased, is_ours, is_sure, is_dead, starts, has_given;
     bool is_free[CHILDREN] = true;
     do
     :: spawned < CHILDREN -> spawn()
