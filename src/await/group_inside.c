@@ -101,7 +101,8 @@ static bool claim(struct wf_group *g, struct offer *offer)
     uint64_t bottom = wf_deque_bottom(&worker->deque);
     if (WF_LIKELY(wf_deque_at(&worker->deque, bottom - 1) == offer->entry) &&
         WF_LIKELY(bottom > worker->odd_below) && WF_LIKELY(worker->sim == NULL) &&
-        WF_LIKELY(wf_word_is_at_home(offer->seen))) {
+        WF_LIKELY(wf_word_is_at_home(offer->seen)) &&
+        WF_LIKELY(!wf_entry_is_others(worker, offer->task))) {
         return wf_inside_claim_newest(worker, self, offer->task, offer->entry,
                                       WF_JOINS_INSIDE | WF_JOINS_ALL, offer->seen, bottom);
     }

@@ -175,6 +175,7 @@ static inline __attribute__((always_inline)) bool claim_at_once(struct wf_worker
     uint64_t bottom = wf_deque_bottom(&worker->deque);
     if (WF_LIKELY(wf_deque_at(&worker->deque, bottom - 1) == entry)) { /* of this runtime */
         return WF_LIKELY(bottom > worker->odd_below) &&
+               WF_LIKELY(!wf_entry_is_others(worker, task)) &&
                wf_inside_claim_newest(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom);
     }
     return claim_in_order(worker, self, task, entry, seen, bottom);

@@ -74,8 +74,9 @@ static inline bool wf_inside_claim(struct wf_worker *worker, weft_task *self, we
 bool wf_inside_claim_newest_locked(struct wf_worker *worker, weft_task *self, weft_task *child,
                                    uint64_t seen, uint64_t bottom);
 
-/* The same of a child that is at home and the newest entry of the deque: what nearly every claim is. The caller has seen that
- * nothing is undelivered to `self`; between that and this the worker does not become biased (inside.c, "Requests"). */
+/* The same of a child that is at home, here, and the newest entry of the deque: what nearly every claim is. The caller has
+ * seen that nothing is undelivered to `self`; between that and this the worker does not become biased (inside.c,
+ * "Requests"). */
 static inline __attribute__((always_inline)) bool wf_inside_claim_newest(
     struct wf_worker *worker, weft_task *self, weft_task *child, uint64_t entry, uint64_t joins,
     uint64_t seen, uint64_t bottom)

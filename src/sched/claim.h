@@ -38,9 +38,8 @@ static inline __attribute__((always_inline)) bool wf_ready_claim_locked(
 bool wf_ready_claim_elsewhere(struct wf_worker *worker, weft_task *task, uint64_t seen,
                               uint64_t before, uint64_t dead);
 
-/* ... of one whose entry is the newest, and which is at home, that is, here: in the deque of another worker than that which
- * has spawned it lies only what was moved. Without a locked operation, and without a fence. False: nothing has changed but
- * that the deque may be lowered. */
+/* ... of one whose entry is the newest, and which is at home, and that is here. Without a locked operation, and without a
+ * fence. False: nothing has changed but that the deque may be lowered. */
 static inline __attribute__((always_inline)) bool wf_ready_claim_newest_biased(
     struct wf_worker *worker, weft_task *task, uint64_t seen, uint64_t before)
 {
