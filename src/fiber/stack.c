@@ -108,7 +108,21 @@ static inline void push(struct wf_stack_cache *cache, struct wf_fiber *f)
     }
 }
 
-struct wf_fiber *wf_fiber_take(struct wf_stack_cache *cache, size_t promise_bytes)
+/* NULL where its life can't begin. */
+static inline struct wf_fiber *begin_life(struct wf_stack_cache *cache, struct wf_fiber *f,
+                                          size_t promise_bytes)
+{
+    f->promise_bytes = promise_bytes;
+    f->task = NULL;
+    if (!wf_hook_begin_life(f)) {
+        wf_fiber_give(cache, f);
+        return NULL;
+    }
+    return f;
+}
+
+static __attribute__((noinline)) struct wf_fiber *take_otherwise(struct wf_stack_cache *cache,
+                                                                 size_t promise_bytes)
 {
     if (promise_bytes == 0) {
         promise_bytes = WF_STACK_DEFAULT;
@@ -118,16 +132,18 @@ struct wf_fiber *wf_fiber_take(struct wf_stack_cache *cache, size_t promise_byte
     unsigned class_index = promise_bytes <= WF_STACK_DEFAULT ? 0 : wf_slab_class(promise_bytes);
     struct wf_fiber *f = class_index == WF_STACK_OWN ? take_own(cache->stacks, promise_bytes)
                                                      : take_classed(cache, class_index);
-    if (f == NULL) {
-        return NULL;
-    }
-    f->promise_bytes = promise_bytes;
-    f->task = NULL;
-    if (!wf_hook_begin_life(f)) {
-        wf_fiber_give(cache, f);
-        return NULL;
-    }
-    return f;
+    return f != NULL ? begin_life(cache, f, promise_bytes) : NULL;
+}
+
+/* Nearly always one of the smallest, which has been used and given back here. */
+struct wf_fiber *wf_fiber_take(struct wf_stack_cache *cache, size_t promise_bytes)
+{
+    struct wf_stack_shelf *shelf = &cache->shelves[0];
+    uint32_t n = wf_load_rlx(&shelf->count);
+    bool is_smallest = promise_bytes - 1 < WF_STACK_DEFAULT; /* 0 is not: it wraps */
+    return WF_LIKELY(is_smallest) && WF_LIKELY(n > 0)
+               ? begin_life(cache, pop_used(shelf, n), promise_bytes)
+               : take_otherwise(cache, promise_bytes);
 }
 
 static void check_canary(const struct wf_fiber *f)

@@ -87,11 +87,16 @@ static inline uint64_t take_from_lanes(struct wf_worker *worker)
     return entry;
 }
 
-WF_WAKING struct wf_pick wf_ready_take(struct wf_worker *worker)
+/* `taken`: what take_only has taken and start_here has not started, 0 for none. */
+WF_WAKING static __attribute__((noinline)) struct wf_pick take_otherwise(struct wf_worker *worker,
+                                                                         uint64_t taken)
 {
     struct wf_pick pick = {NULL, false};
     const struct wf_pick nothing = {NULL, false};
     bool pinned_first = !worker->was_pinned;
+    if (taken != 0 && resolve(worker, taken, false, &pick)) {
+        return pick;
+    }
     while (worker->to_bury == NULL && !wf_ready_is_empty(worker)) {
         if (take_slot(worker, &pick) || (pinned_first && take_pinned(worker, &pick))) {
             return pick;
@@ -105,6 +110,39 @@ WF_WAKING struct wf_pick wf_ready_take(struct wf_worker *worker)
         }
     }
     return nothing;
+}
+
+/* The oldest of the lane of new tasks where nothing else here has anything; 0: ask take_otherwise. */
+static inline uint64_t take_only(struct wf_worker *worker)
+{
+    bool is_only = wf_load_rlx(&worker->slot) == 0 && !worker->has_woken &&
+                   worker->pinned == NULL && worker->to_bury == NULL;
+    uint64_t entry = WF_LIKELY(is_only) ? take_oldest(&worker->deque, worker->is_alone) : 0;
+    if (WF_LIKELY(entry != 0)) {
+        worker->slot_streak = 0;
+        worker->was_pinned = false;
+    }
+    return entry;
+}
+
+/* What nearly every entry of that lane names: a task that was spawned here and is to be started. False: ask resolve;
+ * nothing has changed. */
+static inline bool start_here(struct wf_worker *worker, uint64_t entry)
+{
+    weft_task *task = wf_token_task(entry);
+    uint64_t word = wf_load_acq(&task->word);
+    return WF_LIKELY((entry & WF_READY_NEW) != 0) && WF_LIKELY(!wf_entry_is_stale(entry, task)) &&
+           WF_LIKELY(!wf_entry_is_others(worker, task)) &&
+           WF_LIKELY(wf_state_start_plainly(&task->word, word));
+}
+
+WF_WAKING struct wf_pick wf_ready_take(struct wf_worker *worker)
+{
+    uint64_t entry = take_only(worker);
+    if (WF_LIKELY(entry != 0) && WF_LIKELY(start_here(worker, entry))) {
+        return (struct wf_pick){wf_token_task(entry), true};
+    }
+    return take_otherwise(worker, entry);
 }
 
 __attribute__((noinline)) weft_task *wf_ready_take_by_turns(struct wf_worker *worker)
@@ -125,5 +163,5 @@ __attribute__((noinline)) weft_task *wf_ready_take_by_turns(struct wf_worker *wo
 WF_WAKING bool wf_ready_is_empty(struct wf_worker *worker)
 {
     return wf_load_rlx(&worker->slot) == 0 && worker->pinned == NULL &&
-           (wf_sched_has_none(worker) || wf_ready_count(worker) == 0);
+           (worker->has_woken ? wf_ready_count(worker) == 0 : wf_deque_is_empty(&worker->deque));
 }

@@ -87,6 +87,14 @@ static inline enum wf_start wf_state_start(wf_au64 *word, uint64_t seen, bool is
     return WF_START_LOST;
 }
 
+/* The same for what a deque had, with nothing undelivered: nearly every start. False: ask wf_state_start; nothing has
+ * changed. */
+static inline bool wf_state_start_plainly(wf_au64 *word, uint64_t seen)
+{
+    const uint64_t apart = WF_LIFE_MASK | WF_LINKED | WF_UNDELIVERED_MASK;
+    return WF_LIKELY((seen & apart) == WF_NEW) && wf_solo_cas64(word, &seen, wf_word_started(seen));
+}
+
 /* The joiner claims a child to run it on its own stack. False: somebody else has it, or it is to be
  * cancelled. `seen` was NEW, with nothing undelivered. Sequentially consistent: it is the full fence between
  * what the joiner has published and its next look at its own requests (await/inside.c). */
