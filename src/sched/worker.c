@@ -214,23 +214,114 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
     }
 }
 
-/* The same for most tasks that were awaited before they ended. False: nothing has been done. A function of its own, whose
- * frame lies where that of the task's function was. */
-static __attribute__((noinline)) bool end_quickly(struct wf_worker *worker, weft_task *task,
-                                                  intptr_t raw)
+/* A task has ended whose joiner is to be queued; NULL: there is none. Returns true, as the last act of end_quickly. */
+static __attribute__((noinline)) bool wake_slowly(struct wf_worker *worker, weft_task *woken)
 {
-    weft_task *woken;
-    if (WF_UNLIKELY(worker->sim != NULL) ||
-        !wf_task_finish_quickly(task, raw, &worker->tasks, &woken)) {
-        return false;
-    }
-    wf_bump_own_rel(&worker->counters.finished); /* release: as in wf_task_end_on */
-    if (WF_LIKELY(woken != NULL) && WF_LIKELY(wf_runtime_of(woken) == worker->runtime)) {
+    if (woken != NULL && wf_runtime_of(woken) == worker->runtime) {
         wf_sched_wake(worker, woken);
     } else if (woken != NULL) {
         (void)wf_sched_wake_slowly(woken);
     }
     return true;
+}
+
+static inline bool end_and_wake(struct wf_worker *worker, weft_task *woken)
+{
+    wf_bump_own_rel(&worker->counters.finished); /* release: as in wf_task_end_on */
+    return (WF_LIKELY(woken != NULL) && WF_LIKELY(wf_sched_wake_quickly(worker, woken))) ||
+           wake_slowly(worker, woken);
+}
+
+/* The rest of end_awaited where the task's lock is marked, ... */
+static __attribute__((noinline)) bool end_marked(struct wf_worker *worker, weft_task *task,
+                                                 weft_task *woken)
+{
+    wf_unlock(&task->lock);
+    wf_task_let_go(task, &worker->tasks);
+    return end_and_wake(worker, woken);
+}
+
+/* ... where the joiner has not parked yet, or was decided, ... */
+static __attribute__((noinline)) bool end_early(struct wf_worker *worker, weft_task *task,
+                                                struct wf_wait *wait)
+{
+    weft_task *woken = wait->task; /* read first, as in wf_wait_decide */
+    bool is_ready =
+        wf_state_wake(&woken->word, wf_load_rlx(&wait->epoch), WF_GRANTED) == WF_WAKE_READY;
+    return end_marked(worker, task, is_ready ? woken : NULL);
+}
+
+/* ... and where the last reference was the run's. */
+static __attribute__((noinline)) bool end_last(struct wf_worker *worker, weft_task *task,
+                                               weft_task *woken)
+{
+    wf_task_release(task, &worker->tasks);
+    return end_and_wake(worker, woken);
+}
+
+static __attribute__((noinline)) bool leave_to_others(weft_task *task)
+{
+    wf_unlock(&task->lock);
+    return false;
+}
+
+/* The same for most tasks that were awaited before they ended, by one task. False: nothing has been done. Without a frame,
+ * for who has waited for long has its stack in no cache: what is rare is the last act of each way. */
+static __attribute__((noinline)) bool end_awaited(struct wf_worker *worker, weft_task *task,
+                                                  intptr_t raw)
+{
+    if (WF_UNLIKELY(!wf_lock_quickly(&task->lock))) {
+        return false;
+    }
+    struct wf_waiter *waiter = wf_task_only_waiter(task);
+    task->raw = raw;
+    if (WF_UNLIKELY(waiter == NULL) ||
+        WF_UNLIKELY(!wf_state_finish_plainly(&task->word, raw == -ECANCELED))) {
+        return leave_to_others(task);
+    }
+    struct wf_wait *wait = waiter->wait;
+    weft_task *woken = wait->task;
+    wf_list_remove(&waiter->link);
+    if (WF_UNLIKELY(!wf_state_grant_parked(&woken->word, wf_load_rlx(&wait->epoch)))) {
+        return end_early(worker, task, wait);
+    }
+    if (WF_UNLIKELY(!wf_unlock_quickly(&task->lock))) {
+        return end_marked(worker, task, woken);
+    }
+    return WF_LIKELY(wf_task_unhold(task) != 0) ? end_and_wake(worker, woken)
+                                                : end_last(worker, task, woken);
+}
+
+/* ... and for most that nobody awaits yet, or ever. */
+static __attribute__((noinline)) bool end_alone(struct wf_worker *worker, weft_task *task,
+                                                intptr_t raw)
+{
+    uint64_t before;
+    task->raw = raw;
+    if (WF_UNLIKELY(!wf_state_finish(&task->word, false, raw == -ECANCELED, false, &before))) {
+        return false;
+    }
+    uint64_t mine = WF_HOLD_ONE + ((before & WF_DETACHED) != 0 ? WF_OWNER_ONE : 0);
+    uint64_t left = wf_solo_add64(&task->refs, (uint64_t)0 - mine) - mine;
+    if ((left & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
+        wf_task_release(task, &worker->tasks);
+    }
+    wf_bump_own_rel(&worker->counters.finished); /* release: as in wf_task_end_on */
+    if (wf_sched_needs(worker->runtime)) {
+        struct wf_later nothing;
+        wf_later_init(&nothing);
+        wf_sched_flush(&nothing); /* looks whether somebody is to be woken */
+    }
+    return true;
+}
+
+static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
+{
+    uint64_t word = wf_load_acq(&task->word); /* a hint but for TOLD, which is the task's own */
+    if (WF_UNLIKELY(worker->sim != NULL) || WF_UNLIKELY(!wf_task_ends_plainly(task, raw, word))) {
+        return false;
+    }
+    return (word & WF_JOINED) != 0 ? end_awaited(worker, task, raw) : end_alone(worker, task, raw);
 }
 
 /* Whether the stack of the fiber that runs, whose task has ended, will do for a picked task as it is. */
@@ -262,9 +353,7 @@ static void fiber_main(void *unused)
         intptr_t raw = task->fn(task->arg);
         wf_task_check_scopes(task);
         worker = wf_here(); /* it may have moved */
-        bool is_awaited =
-            (wf_load_rlx(&task->word) & WF_JOINED) != 0; /* a hint: both ways look again */
-        if (!is_awaited || !end_quickly(worker, task, raw)) {
+        if (!end_quickly(worker, task, raw)) {
             wf_task_end_on(worker, task, raw);
         }
         struct wf_fiber *self = worker->fiber;

@@ -42,47 +42,14 @@ static inline struct wf_waiter *wf_task_only_waiter(const weft_task *task)
     return is_alone && waiter->notify == NULL ? waiter : NULL;
 }
 
-/* May it end by the short way below? It has nothing but what every task has, and ends with a value or as cancelled,
- * as somebody waits for. */
-static inline bool wf_task_ends_plainly(weft_task *task, intptr_t raw)
+/* May it end by the short ways below? It has nothing but what every task has, and ends with a value that was not told to
+ * be none, or as cancelled. */
+static inline bool wf_task_ends_plainly(weft_task *task, intptr_t raw, uint64_t word)
 {
     const unsigned apart = WF_TASK_MORE | WF_TASK_MAIN | WF_TASK_NEVER_RAN;
-    uint64_t told = raw == -ECANCELED ? WF_JOINED : WF_JOINED | WF_TOLD; /* and swallowed it */
-    return (wf_load_acq(&task->word) & told) == WF_JOINED && (wf_task_flags(task) & apart) == 0 &&
-           (raw == -ECANCELED || !weft_is_error(raw));
-}
-
-/* wf_task_finish for a task that ends plainly and that one task awaits, as most do, without frames of its own: who has
- * waited for long has its stack in no cache. `woken` receives whom to queue, or NULL. False: nothing has been done. */
-static inline __attribute__((always_inline)) bool wf_task_finish_quickly(
-    weft_task *task, intptr_t raw, struct wf_task_cache *cache, weft_task **woken)
-{
-    uint64_t before;
-    if (WF_UNLIKELY(!wf_task_ends_plainly(task, raw))) {
-        return false;
-    }
-    wf_lock(&task->lock);
-    struct wf_waiter *waiter = wf_task_only_waiter(task);
-    if (WF_UNLIKELY(waiter == NULL)) {
-        wf_unlock(&task->lock);
-        return false;
-    }
-    task->raw = raw;
-    (void)wf_state_finish(&task->word, false, raw == -ECANCELED, true, &before);
-    wf_list_remove(&waiter->link);
-    *woken = waiter->wait->task; /* read first, as in wf_wait_decide */
-    uint8_t epoch = wf_load_rlx(&waiter->wait->epoch);
-    if (WF_UNLIKELY(wf_state_wake(&(*woken)->word, epoch, WF_GRANTED) != WF_WAKE_READY)) {
-        *woken = NULL;
-    }
-    wf_unlock(&task->lock);
-    if (WF_UNLIKELY((before & WF_DETACHED) != 0)) {
-        (void)wf_task_disown(task);
-    }
-    if (WF_UNLIKELY(wf_task_unhold(task) == 0)) {
-        wf_task_release(task, cache);
-    }
-    return true;
+    bool is_told = (word & WF_TOLD) != 0; /* ... and swallowed it */
+    return (wf_task_flags(task) & apart) == 0 &&
+           (raw == -ECANCELED || (!is_told && !weft_is_error(raw)));
 }
 
 /* The turn of a WF_READY_ENDED entry: its owner is told, its hold given up. */

@@ -289,4 +289,14 @@ static inline bool wf_state_finish(wf_au64 *word, bool is_error, bool is_cancel,
     return true;
 }
 
+/* The same under the task's lock, with a value or as cancelled, where nothing is undelivered and the runtime has no handle:
+ * nearly every end of an awaited task. False: ask wf_state_finish; nothing has changed. */
+static inline bool wf_state_finish_plainly(wf_au64 *word, bool is_cancel)
+{
+    uint64_t seen = wf_load_acq(word);
+    uint64_t kept = seen & ~(WF_LIFE_MASK | WF_DELEGATES);
+    return WF_LIKELY((seen & (WF_UNDELIVERED_MASK | WF_DETACHED)) == 0) &&
+           WF_LIKELY(wf_solo_cas64(word, &seen, kept | (is_cancel ? WF_CANCELLED : WF_OK)));
+}
+
 #endif
