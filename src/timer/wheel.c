@@ -44,16 +44,13 @@ static uint64_t tick_of(const struct wf_wheel *wheel, int64_t deadline_ns)
     return ((uint64_t)deadline_ns + up) >> WF_TICK_SHIFT;
 }
 
-int64_t wf_wheel_file(struct wf_wheel *wheel, struct wf_timer_entry *entry)
+/* The slot for a tick at or after the wheel's. */
+static inline struct wf_due_slot slot_for(const struct wf_wheel *wheel, uint64_t tick)
 {
-    uint64_t tick = tick_of(wheel, entry->deadline_ns);
-    if (tick < wheel->tick) {
-        tick = wheel->tick;
-    }
     uint64_t differs = tick ^ wheel->tick;
     int level = differs == 0 ? 0 : (63 - __builtin_clzll(differs)) / WF_LEVEL_BITS;
     uint64_t begin = tick >> (level * WF_LEVEL_BITS);
-    if (__builtin_expect(level >= WF_WHEEL_LEVELS, 0)) {
+    if (WF_UNLIKELY(level >= WF_WHEEL_LEVELS)) {
         /* The top level goes round: what is beyond a round waits in the slot that comes last, to be
          * filed again from there. */
         level = WF_WHEEL_LEVELS - 1;
@@ -61,12 +58,25 @@ int64_t wf_wheel_file(struct wf_wheel *wheel, struct wf_timer_entry *entry)
         uint64_t ahead = (tick >> (level * WF_LEVEL_BITS)) - now;
         begin = now + (ahead < WF_WHEEL_SLOTS ? ahead : WF_WHEEL_SLOTS - 1);
     }
-    unsigned slot = (unsigned)begin & (WF_WHEEL_SLOTS - 1);
-    wf_list_push(&wheel->slots[level][slot], &entry->link);
-    wheel->occupied[level] |= UINT64_C(1) << slot;
-    begin <<= level * WF_LEVEL_BITS;
-    struct wf_due_slot at = {level, slot, begin > wheel->tick ? begin : wheel->tick};
-    return wf_wheel_look_at(&at, entry->deadline_ns);
+    return (struct wf_due_slot){level, (unsigned)begin & (WF_WHEEL_SLOTS - 1),
+                                begin << (level * WF_LEVEL_BITS)};
+}
+
+/* Puts an entry into the slot of its deadline: which one that is. Its tick may be before the wheel's. */
+static inline struct wf_due_slot file(struct wf_wheel *wheel, struct wf_timer_entry *entry)
+{
+    uint64_t tick = tick_of(wheel, entry->deadline_ns);
+    struct wf_due_slot at = slot_for(wheel, tick < wheel->tick ? wheel->tick : tick);
+    struct wf_list *slot = &wheel->slots[at.level][at.slot];
+    WF_FORGET(slot);
+    wf_list_push(slot, &entry->link);
+    wheel->occupied[at.level] |= UINT64_C(1) << at.slot;
+    return at;
+}
+
+void wf_wheel_file(struct wf_wheel *wheel, struct wf_timer_entry *entry)
+{
+    (void)file(wheel, entry);
 }
 
 static bool first_slot(const struct wf_wheel *wheel, struct wf_due_slot *out)
@@ -122,7 +132,7 @@ void wf_wheel_publish(struct wf_wheel *wheel)
 /* ---- arming and disarming ---- */
 
 /* Takes an armed timer out of its slot. */
-static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
+static inline void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
 {
     struct wf_list *link = &timer->entry->link;
     struct wf_list *slot = link->next;
@@ -132,18 +142,47 @@ static void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
         return;
     }
     /* It was alone, so its neighbour is the slot itself. */
-    long index = slot - &wheel->slots[0][0];
+    size_t index = (size_t)(slot - &wheel->slots[0][0]);
     wheel->occupied[index / WF_WHEEL_SLOTS] &= ~(UINT64_C(1) << (index % WF_WHEEL_SLOTS));
 }
 
-void wf_wheel_take_out(struct wf_wheel *wheel, struct wf_timer *timer)
+/* Of a wheel that is not exact. */
+static inline void take_out(struct wf_wheel *wheel, struct wf_timer *timer)
 {
     unfile(wheel, timer);
     if (wheel->pending == 0) {
         wf_store_rel(&wheel->next_ns, WF_FOREVER);
-    } else if (wheel->is_exact) {
+    }
+}
+
+void wf_wheel_take_out(struct wf_wheel *wheel, struct wf_timer *timer)
+{
+    take_out(wheel, timer);
+    if (wheel->is_exact && wheel->pending > 0) {
         wf_wheel_publish(wheel);
     }
+}
+
+/* What has become the earliest of its wheel: the time published so far is no later than any other's, so this one's is the
+ * next. */
+static inline void publish_first(struct wf_wheel *wheel, struct wf_due_slot at, int64_t deadline_ns)
+{
+    at.tick = at.tick > wheel->tick ? at.tick : wheel->tick;
+    wf_store_rel(&wheel->next_ns,
+                 wheel->is_exact ? deadline_ns : wf_wheel_look_at(&at, deadline_ns));
+}
+
+/* A timer that is not armed. */
+static inline bool arm(struct wf_wheel *wheel, struct wf_timer *timer, int64_t deadline_ns)
+{
+    timer->deadline_ns = deadline_ns;
+    timer->number = wheel->number++;
+    struct wf_due_slot at = file(wheel, wf_wheel_take_entry(wheel, timer));
+    bool is_earliest = deadline_ns < wf_load_rlx(&wheel->next_ns);
+    if (is_earliest) {
+        publish_first(wheel, at, deadline_ns);
+    }
+    return is_earliest;
 }
 
 bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
@@ -152,26 +191,40 @@ bool wf_timer_arm_locked(struct wf_timer *timer, int64_t deadline_ns)
     if (wf_timer_is_armed(timer)) {
         wf_wheel_take_out(wheel, timer);
     }
-    if (deadline_ns == WF_FOREVER) {
-        return false;
-    }
-    timer->deadline_ns = deadline_ns;
-    timer->number = wheel->number++;
-    int64_t look_ns = wf_wheel_file(wheel, wf_wheel_take_entry(wheel, timer));
-    bool is_earliest = deadline_ns < wf_load_rlx(&wheel->next_ns);
-    if (is_earliest) {
-        /* The time published so far is no later than any other's, so this one's is the next. */
-        wf_store_rel(&wheel->next_ns, wheel->is_exact ? deadline_ns : look_ns);
-    }
-    return is_earliest;
+    return deadline_ns != WF_FOREVER && arm(wheel, timer, deadline_ns);
 }
 
-bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns)
+/* Under the wheel's lock, which is given back. */
+static __attribute__((noinline)) bool unlock(struct wf_wheel *wheel, bool answer)
+{
+    wf_unlock(&wheel->lock);
+    return answer;
+}
+
+static __attribute__((noinline)) bool arm_slowly(struct wf_timer *timer, int64_t deadline_ns)
 {
     wf_lock(&timer->wheel->lock);
-    bool is_earliest = wf_timer_arm_locked(timer, deadline_ns);
-    wf_unlock(&timer->wheel->lock);
-    return is_earliest;
+    return unlock(timer->wheel, wf_timer_arm_locked(timer, deadline_ns));
+}
+
+/* May it be armed without asking for memory, and has it not been? */
+static inline bool is_plain(const struct wf_wheel *wheel, const struct wf_timer *timer)
+{
+    return !wf_timer_is_armed(timer) && (wheel->pending < WF_WHEEL_FEW || wheel->spare != NULL);
+}
+
+/* Without a frame: what is rare is its last act. */
+bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns)
+{
+    struct wf_wheel *wheel = timer->wheel;
+    if (WF_UNLIKELY(deadline_ns == WF_FOREVER) || WF_UNLIKELY(!wf_lock_quickly(&wheel->lock))) {
+        return arm_slowly(timer, deadline_ns);
+    }
+    if (WF_UNLIKELY(!is_plain(wheel, timer))) {
+        return unlock(wheel, wf_timer_arm_locked(timer, deadline_ns));
+    }
+    bool is_earliest = arm(wheel, timer, deadline_ns);
+    return WF_LIKELY(wf_unlock_quickly(&wheel->lock)) ? is_earliest : unlock(wheel, is_earliest);
 }
 
 bool wf_timer_disarm_locked(struct wf_timer *timer)
@@ -183,10 +236,21 @@ bool wf_timer_disarm_locked(struct wf_timer *timer)
     return was_armed;
 }
 
-bool wf_timer_disarm(struct wf_timer *timer)
+static __attribute__((noinline)) bool disarm_slowly(struct wf_timer *timer)
 {
     wf_lock(&timer->wheel->lock);
-    bool was_armed = wf_timer_disarm_locked(timer);
-    wf_unlock(&timer->wheel->lock);
-    return was_armed;
+    return unlock(timer->wheel, wf_timer_disarm_locked(timer));
+}
+
+bool wf_timer_disarm(struct wf_timer *timer)
+{
+    struct wf_wheel *wheel = timer->wheel;
+    if (WF_UNLIKELY(wheel->is_exact) || WF_UNLIKELY(!wf_lock_quickly(&wheel->lock))) {
+        return disarm_slowly(timer);
+    }
+    bool was_armed = wf_timer_is_armed(timer);
+    if (was_armed) {
+        take_out(wheel, timer);
+    }
+    return WF_LIKELY(wf_unlock_quickly(&wheel->lock)) ? was_armed : unlock(wheel, was_armed);
 }

@@ -71,7 +71,7 @@ static bool empty_slot(struct wf_wheel *wheel, const struct wf_due_slot *at, int
             add_due(due, entry);
             progress = true;
         } else {
-            (void)wf_wheel_file(wheel, entry);
+            wf_wheel_file(wheel, entry);
         }
     }
     return progress;

@@ -106,9 +106,8 @@ static inline void wf_wheel_give_entry(struct wf_wheel *wheel, struct wf_timer *
     }
 }
 
-/* Puts an entry into the slot of its deadline. Returns when to look into that: when the timer is due, or at the
- * tick at which a higher level's slot begins. */
-int64_t wf_wheel_file(struct wf_wheel *wheel, struct wf_timer_entry *entry);
+/* Puts an entry into the slot of its deadline. */
+void wf_wheel_file(struct wf_wheel *wheel, struct wf_timer_entry *entry);
 
 /* Stores when to look next. */
 void wf_wheel_publish(struct wf_wheel *wheel);
