@@ -32,14 +32,10 @@ static int yield(const char *call)
     return rc == 0 ? wf_door_yield(self) : rc;
 }
 
-static inline __attribute__((always_inline)) int sleep_until(int64_t deadline_ns, const char *call,
-                                                             const void *site)
+/* Of a task for whose sleep there is a reason. */
+static inline __attribute__((always_inline)) int sleep_until(weft_task *self, int64_t deadline_ns,
+                                                             const char *call, const void *site)
 {
-    struct wf_worker *worker = wf_here();
-    weft_task *self = wf_door_running(worker);
-    if (WF_UNLIKELY(self == NULL) || deadline_ns <= wf_runtime_now(worker->runtime)) {
-        return yield(call); /* which says why not */
-    }
     int rc = wf_door_observe_here(self, call);
     if (WF_UNLIKELY(rc < 0)) {
         return rc;
@@ -74,12 +70,25 @@ int weft_yield(void)
 
 int weft_sleep_until(int64_t deadline_ns)
 {
-    return sleep_until(deadline_ns, __func__, WF_GO_SITE);
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_door_running(worker);
+    if (WF_UNLIKELY(self == NULL) || deadline_ns <= wf_runtime_now(worker->runtime)) {
+        return yield(__func__); /* which says why not */
+    }
+    return sleep_until(self, deadline_ns, __func__, WF_GO_SITE);
 }
 
 int weft_sleep(int64_t delay_ns)
 {
-    return delay_ns <= 0
-               ? yield(__func__)
-               : sleep_until(wf_deadline_after(weft_now(), delay_ns), __func__, WF_GO_SITE);
+    enum { SHORT_NS = 1000 }; /* may be over before the sleep begins: that is looked at */
+    struct wf_worker *worker = wf_here();
+    weft_task *self = wf_door_running(worker);
+    if (delay_ns <= 0 || WF_UNLIKELY(self == NULL)) {
+        return yield(__func__);
+    }
+    int64_t deadline_ns = wf_deadline_after(wf_runtime_now(worker->runtime), delay_ns);
+    if (WF_UNLIKELY(delay_ns < SHORT_NS) && deadline_ns <= wf_runtime_now(worker->runtime)) {
+        return yield(__func__);
+    }
+    return sleep_until(self, deadline_ns, __func__, WF_GO_SITE);
 }
