@@ -202,7 +202,8 @@ static inline __attribute__((always_inline)) struct wf_seat *wf_seat_own(weft_ta
 static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait,
                                                                                const void *site)
 {
-    weft_task *self = wait->task;
+    weft_task *kept = wait->task; /* across the switch */
+    weft_task *self = wf_shortly(kept);
     if (__builtin_expect(self->scope != NULL, 0)) {
         wf_door_arm(self);
     }
@@ -212,6 +213,7 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
     self->budget_spent = 0;
     wait->serial = (uint32_t)wf_load_rlx(&worker->counters.parks);
     wf_go_park(worker, site);
+    self = wf_shortly(kept);
     uint64_t word = wf_load_acq(&self->word);
     if (__builtin_expect((word & WF_BUSY) != 0, 0)) {
         word = wf_door_let_read(self);

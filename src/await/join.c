@@ -54,12 +54,14 @@ static inline __attribute__((always_inline)) int wait_plainly(weft_task *self, w
                                                               bool was_handed, const void *site)
 {
     struct wf_seat *seat = wf_seat_own(self);
-    wf_seat_begin(seat, self, WF_WAIT_JOIN, task);
-    seat->wait.hand_on = hand_to_task;
-    seat->wait.list = list_joined;
-    wf_cycle_join(self, task);
-    if (wf_task_watch_here(task, &seat->waiter)) {
-        if (wf_cycle_closes(self, task)) {
+    struct wf_seat *at = wf_shortly(seat);
+    weft_task *joined = wf_shortly(task);
+    wf_seat_begin(at, self, WF_WAIT_JOIN, joined);
+    at->wait.hand_on = hand_to_task;
+    at->wait.list = list_joined;
+    wf_cycle_join(self, joined);
+    if (wf_task_watch_here(joined, &at->waiter)) {
+        if (wf_cycle_closes(self, joined)) {
             return refuse_cycle(self, task, &seat->waiter, was_handed);
         }
         (void)wf_door_park_here(&seat->wait, site);
@@ -107,32 +109,66 @@ static inline void drop_joined(weft_task *task)
     }
 }
 
-int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool drops,
-                    const char *call)
+/* The task has ended. */
+static inline int join_ended(weft_task *self, weft_task *task, intptr_t *result, bool drops,
+                             bool was_handed)
 {
-    int rc = 0;
-    if (wf_door_is_shut(self)) {
-        return -EPERM;
-    }
-    wf_door_spend_here(self, call);
-    bool was_handed = take_handed(self);
-    if (WF_UNLIKELY(task == self)) {
-        return -EDEADLK;
-    }
-    bool waits = !wf_word_has_ended(wf_load_acq(&task->word));
-    if (waits) {
-        rc = wait_plainly(self, task, was_handed, WF_GO_SITE);
-    } else if (WF_UNLIKELY(was_handed)) {
-        rc = tell(self, task, true);
-    }
-    if (WF_UNLIKELY(rc == -EDEADLK)) {
-        return rc;
-    }
+    int rc = WF_UNLIKELY(was_handed) ? tell(self, task, true) : 0;
     wf_task_look(task, result);
     if (drops) {
         drop_joined(task);
     }
-    return waits ? wf_go_return(rc, WF_GO_SITE) : rc;
+    return rc;
+}
+
+static __attribute__((noinline)) int join_waiting(weft_task *self, weft_task *task,
+                                                  intptr_t *result, bool drops, bool was_handed)
+{
+    int rc = wait_plainly(self, task, was_handed, WF_GO_SITE);
+    if (WF_UNLIKELY(rc == -EDEADLK)) {
+        return rc;
+    }
+    weft_task *ended = wf_shortly(task);
+    wf_task_look(ended, result);
+    if (drops) {
+        drop_joined(ended);
+    }
+    return wf_go_return(rc, WF_GO_SITE);
+}
+
+/* Its budget has been spent. */
+static inline __attribute__((always_inline)) int join_spent(weft_task *self, weft_task *task,
+                                                            intptr_t *result, bool drops,
+                                                            bool was_handed)
+{
+    if (WF_UNLIKELY(task == self)) {
+        return -EDEADLK;
+    }
+    return wf_word_has_ended(wf_load_acq(&task->word))
+               ? join_ended(self, task, result, drops, was_handed)
+               : join_waiting(self, task, result, drops, was_handed);
+}
+
+static __attribute__((noinline)) int join_slowly(weft_task *self, weft_task *task, intptr_t *result,
+                                                 bool drops, const char *call)
+{
+    wf_door_spend_here(self, call);
+    bool was_handed = take_handed(self);
+    return join_spent(self, task, result, drops, was_handed);
+}
+
+/* Without a frame: which way it goes is seen first. */
+int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool drops,
+                    const char *call)
+{
+    uint64_t word = wf_load_acq(&self->word);
+    if (WF_UNLIKELY(wf_word_has_ended(word))) {
+        return -EPERM; /* as wf_door_is_shut */
+    }
+    if (WF_UNLIKELY((word & WF_HANDED) != 0) || WF_UNLIKELY(!wf_door_spend_quickly(self))) {
+        return join_slowly(self, task, result, drops, call);
+    }
+    return join_spent(self, task, result, drops, false);
 }
 
 static int join_shielded(weft_task *self, weft_task *task, intptr_t *result, const char *call)

@@ -25,6 +25,14 @@
  * over a call. */
 #define WF_FORGET(pointer) __asm__("" : "+r"(pointer))
 
+/* The same pointer for a variable that is used on this side of the next switch only. A switch takes all registers: what is
+ * used on both sides lies in memory, and is loaded anew at each use. */
+static inline __attribute__((always_inline)) void *wf_shortly(void *pointer)
+{
+    WF_FORGET(pointer);
+    return pointer;
+}
+
 /* Fetches the line of `at`. A hint: any address will do. Not __builtin_prefetch, which gcc takes for nothing: of a
  * function that does no more than that it leaves out the calls. */
 static inline void wf_fetch(const void *at)
