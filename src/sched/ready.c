@@ -115,17 +115,21 @@ void wf_ready_push_woken(struct wf_worker *worker, weft_task *task)
     }
 }
 
+/* Puts an entry into the slot, which had `before`; returns what was there. */
+static inline uint64_t fill_slot(struct wf_worker *worker, uint64_t entry, uint64_t before)
+{
+    if (before == 0 || worker->is_alone) {
+        wf_store_rel(&worker->slot, entry); /* nobody else fills it, or takes it */
+        return before;
+    }
+    return wf_swap_acqrel(&worker->slot, entry); /* 0: stolen meanwhile */
+}
+
 /* A task woken by the running fiber runs next: what it was sent is still warm. The one that was there
  * goes to its lane. */
 static inline void push_slot(struct wf_worker *worker, weft_task *task)
 {
-    uint64_t before = wf_load_rlx(&worker->slot);
-    if (before == 0 || worker->is_alone) {
-        wf_store_rel(&worker->slot,
-                     wf_entry_of(task, false)); /* nobody else fills it, or takes it */
-    } else {
-        before = wf_swap_acqrel(&worker->slot, wf_entry_of(task, false)); /* 0: stolen meanwhile */
-    }
+    uint64_t before = fill_slot(worker, wf_entry_of(task, false), wf_load_rlx(&worker->slot));
     if (before != 0) {
         push_woken(worker, before);
     }
@@ -251,12 +255,37 @@ WF_WAKING void wf_sched_flush(struct wf_later *later)
     }
 }
 
+/* The rest of wf_sched_wake: something is in the lanes; `before`, if it is not 0, is yet to go there, for which there is no
+ * room. */
+static __attribute__((noinline)) void tell_after(struct wf_worker *worker, uint64_t before)
+{
+    if (before != 0) {
+        push_woken(worker, before);
+    }
+    tell_others(worker);
+}
+
+/* Without a frame: what is rare is its last act. */
 void wf_sched_wake(struct wf_worker *worker, weft_task *task)
 {
-    if (WF_LIKELY(wake_next(worker, task))) {
-        tell_of_lanes(worker);
-    } else {
+    uint64_t before = wf_load_rlx(&worker->slot);
+    if (WF_UNLIKELY(worker->sim != NULL) ||
+        WF_UNLIKELY((wf_task_flags(task) & WF_TASK_PINNED) != 0)) {
         (void)wf_sched_wake_slowly(task);
+        return;
+    }
+    wf_bump_own(&worker->counters.wakes, 1);
+    before = fill_slot(worker, wf_entry_of(task, false), before);
+    if (before == 0 && WF_LIKELY(wf_sched_has_none(worker))) {
+        return; /* for the slot alone nobody is needed */
+    }
+    if (before != 0 && WF_LIKELY(wf_deque_has_room(&worker->woken))) {
+        worker->has_woken = true;
+        wf_deque_add(&worker->woken, before);
+        before = 0;
+    }
+    if (WF_UNLIKELY(before != 0) || wf_sched_needs(worker->runtime)) {
+        tell_after(worker, before);
     }
 }
 
