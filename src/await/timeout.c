@@ -46,9 +46,18 @@ static bool arm_locked(struct wf_limit *limit, weft_runtime *runtime, int64_t de
     return false;
 }
 
-void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns)
+static __attribute__((noinline)) void arm_at_once(struct wf_limit *limit, struct wf_worker *worker)
 {
-    struct wf_worker *worker = wf_here();
+    wf_bump_own(&worker->counters.armed, 1);
+    wf_lock(&worker->wheel.lock);
+    (void)arm_locked(limit, worker->runtime, limit->timer.deadline_ns);
+    wf_unlock(&worker->wheel.lock);
+}
+
+/* wf_limit_set on a known worker. */
+static inline void set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns,
+                       struct wf_worker *worker)
+{
     limit->scope = scope;
     wf_timer_init(&limit->timer, &worker->wheel, fire);
     limit->timer.deadline_ns = deadline_ns;
@@ -56,12 +65,14 @@ void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadli
                      : worker->sim == NULL     ? WF_LIMIT_IDLE
                                                : WF_LIMIT_LIVE;
     wf_store_rlx(&limit->state, state);
-    if (state == WF_LIMIT_LIVE) {
-        wf_bump_own(&worker->counters.armed, 1);
-        wf_lock(&worker->wheel.lock);
-        (void)arm_locked(limit, worker->runtime, deadline_ns);
-        wf_unlock(&worker->wheel.lock);
+    if (WF_UNLIKELY(state == WF_LIMIT_LIVE)) {
+        arm_at_once(limit, worker);
     }
+}
+
+void wf_limit_set(struct wf_limit *limit, struct wf_scope *scope, int64_t deadline_ns)
+{
+    set(limit, scope, deadline_ns, wf_here());
 }
 
 /* False: it is closed. Under the wheel's lock. */
@@ -157,15 +168,16 @@ void wf_limit_check(weft_task *self)
     wf_later_run(&later);
 }
 
-static int enter(weft_timeout *scope, int64_t when_ns, bool is_deadline)
+static __attribute__((noinline)) int enter_slowly(weft_timeout *scope, int64_t when_ns,
+                                                  bool is_deadline)
 {
     struct wf_worker *worker = wf_here();
     weft_task *self = wf_door_running(worker);
-    if (__builtin_expect(self == NULL || scope == NULL, 0)) {
+    if (self == NULL || scope == NULL) {
         int rc = 0;
         return wf_fiber_worker(&rc) == NULL ? rc : -EINVAL;
     }
-    if (self->scope != NULL && wf_scope_is_open(self, scope)) {
+    if (wf_scope_is_open(self, scope)) {
         return -EBUSY;
     }
     if (!is_deadline && when_ns != WF_FOREVER) {
@@ -177,31 +189,68 @@ static int enter(weft_timeout *scope, int64_t when_ns, bool is_deadline)
     return 0;
 }
 
+/* Nearly always: no other scope is open. */
+static inline int enter_at(struct wf_worker *worker, weft_task *self, weft_timeout *scope,
+                           int64_t deadline_ns)
+{
+    struct wf_timeout *timeout = inside(scope);
+    if (WF_UNLIKELY(!wf_scope_open_bare(&timeout->scope, WF_SCOPE_TIMEOUT, self))) {
+        return enter_slowly(scope, deadline_ns, true);
+    }
+    set(&timeout->limit, &timeout->scope, deadline_ns, worker);
+    return 0;
+}
+
+/* wf_no_task has no scope either. */
+static inline bool is_outermost(const weft_task *self, const weft_timeout *scope)
+{
+    return WF_LIKELY(self != &wf_no_task) && WF_LIKELY(scope != NULL) &&
+           WF_LIKELY(self->scope == NULL);
+}
+
 int weft_timeout_enter(weft_timeout *scope, int64_t delay_ns)
 {
-    return enter(scope, delay_ns, false);
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_load_rlx(&worker->running);
+    if (!is_outermost(self, scope) || WF_UNLIKELY(delay_ns == WF_FOREVER)) {
+        return enter_slowly(scope, delay_ns, false);
+    }
+    return enter_at(worker, self, scope,
+                    wf_deadline_after(wf_runtime_now(worker->runtime), delay_ns));
 }
 
 int weft_timeout_enter_at(weft_timeout *scope, int64_t deadline_ns)
 {
-    return enter(scope, deadline_ns, true);
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_load_rlx(&worker->running);
+    return is_outermost(self, scope) ? enter_at(worker, self, scope, deadline_ns)
+                                     : enter_slowly(scope, deadline_ns, true);
 }
 
-intptr_t weft_timeout_leave(weft_timeout *scope, intptr_t rc)
+static __attribute__((noinline)) intptr_t leave_slowly(weft_timeout *scope, intptr_t rc)
 {
     weft_task *self = wf_door_running(wf_here());
     struct wf_timeout *timeout = inside(scope);
-    if (__builtin_expect(self == NULL || scope == NULL || self->scope != &timeout->scope, 0)) {
+    if (self == NULL || scope == NULL || self->scope != &timeout->scope) {
         int error = 0;
         return wf_fiber_worker(&error) == NULL ? error : -EINVAL;
     }
-    if (WF_LIKELY(close_unarmed(&timeout->limit))) {
-        wf_store_rel(&timeout->scope.phase, WF_SCOPE_FINISHED);
-        self->scope = timeout->scope.outer;
-        return rc;
-    }
     wf_limit_close(&timeout->limit);
     return wf_scope_close(&timeout->scope, rc, -ETIMEDOUT);
+}
+
+/* Without a frame while it was never armed. */
+intptr_t weft_timeout_leave(weft_timeout *scope, intptr_t rc)
+{
+    weft_task *self = wf_load_rlx(&wf_here_quick()->running);
+    struct wf_timeout *timeout = inside(scope);
+    if (WF_UNLIKELY(scope == NULL) || WF_UNLIKELY(self->scope != &timeout->scope) ||
+        WF_UNLIKELY(!close_unarmed(&timeout->limit))) {
+        return leave_slowly(scope, rc);
+    }
+    wf_store_rel(&timeout->scope.phase, WF_SCOPE_FINISHED);
+    self->scope = timeout->scope.outer;
+    return rc;
 }
 
 int weft_timeout_reschedule(weft_timeout *scope, int64_t delay_ns)

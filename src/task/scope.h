@@ -99,26 +99,45 @@ static inline uint8_t wf_shield_level(const weft_task *task)
     return shield != NULL ? shield->level : 0;
 }
 
-/* Opens `scope` as the task's innermost, with what counts at this moment. The task itself. */
-static inline void wf_scope_open_with(struct wf_scope *scope, enum wf_scope_kind kind,
-                                      weft_task *task, struct wf_tally tally)
+/* Opens `scope` as the task's innermost. The task itself. */
+static inline void wf_scope_open_at(struct wf_scope *scope, enum wf_scope_kind kind,
+                                    weft_task *task, uint8_t level, uint32_t baseline)
 {
     scope->outer = task->scope;
     scope->task = task;
     scope->kind = (uint8_t)kind;
-    scope->level = wf_shield_level(task);
+    scope->level = level;
     scope->has_request = false;
     scope->is_deferred = false;
-    scope->baseline = tally.visible - tally.undelivered;
+    scope->baseline = baseline;
     scope->fired_at = 0;
     scope->memory = NULL;
     wf_store_rel(&scope->phase, WF_SCOPE_ACTIVE);
     task->scope = scope;
 }
 
+/* ... with what counts at this moment. */
+static inline void wf_scope_open_with(struct wf_scope *scope, enum wf_scope_kind kind,
+                                      weft_task *task, struct wf_tally tally)
+{
+    wf_scope_open_at(scope, kind, task, wf_shield_level(task), tally.visible - tally.undelivered);
+}
+
 static inline void wf_scope_open(struct wf_scope *scope, enum wf_scope_kind kind, weft_task *task)
 {
     wf_scope_open_with(scope, kind, task, wf_scope_tally(task));
+}
+
+/* The same while no shield is open. False: ask wf_scope_open; nothing has been done. */
+static inline bool wf_scope_open_bare(struct wf_scope *scope, enum wf_scope_kind kind,
+                                      weft_task *task)
+{
+    uint64_t word = wf_load_acq(&task->word);
+    if (WF_UNLIKELY((word & WF_SHIELDED) != 0)) {
+        return false;
+    }
+    wf_scope_open_at(scope, kind, task, 0, wf_word_count(word) - wf_word_undelivered(word));
+    return true;
 }
 
 #endif
