@@ -29,7 +29,7 @@ static inline void fetch(const struct wf_fiber *f)
 }
 
 /* The newest of n. */
-static struct wf_fiber *pop_used(struct wf_stack_shelf *shelf, uint32_t n)
+static inline struct wf_fiber *pop_used(struct wf_stack_shelf *shelf, uint32_t n)
 {
     wf_store_rlx(&shelf->count, n - 1);
     if (n > FETCH_AHEAD && n - FETCH_AHEAD <= shelf->cold_count) {
@@ -154,7 +154,7 @@ static void check_canary(const struct wf_fiber *f)
              (size_t)(f->hi - f->lo) >> 10, f->promise_bytes >> 10);
 }
 
-/* Its guard does not fault, or it has a mapping of its own. */
+/* Its guard does not fault, it is not of the smallest class, or the shelf is full. */
 static __attribute__((noinline)) void give_apart(struct wf_stack_cache *cache, struct wf_fiber *f)
 {
     if (f->guard == WF_GUARD_CANARY) {
@@ -171,12 +171,15 @@ static __attribute__((noinline)) void give_apart(struct wf_stack_cache *cache, s
 void wf_fiber_give(struct wf_stack_cache *cache, struct wf_fiber *f)
 {
     WF_ASSERT(f->slab != NULL);
-    if (__builtin_expect(f->guard == WF_GUARD_CANARY || f->class_index == WF_STACK_OWN, 0)) {
+    struct wf_stack_shelf *smallest = &cache->shelves[0];
+    uint32_t n = wf_load_rlx(&smallest->count);
+    if (WF_UNLIKELY(f->guard == WF_GUARD_CANARY) || WF_UNLIKELY(f->class_index != 0) ||
+        WF_UNLIKELY(n == wf_stack_limits[0].cached)) {
         give_apart(cache, f);
         return;
     }
     wf_hook_end_life(f);
-    push(cache, f);
+    put(smallest, n, f);
 }
 
 /* ---- opening, closing, counting ---- */

@@ -106,23 +106,26 @@ static inline size_t stack_wanted(const weft_task *task)
     return extra != NULL ? extra->stack_bytes : 0;
 }
 
-/* The fiber for a picked task, NULL if it needs a stack and there is none: it is buried then. */
-static struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
+/* A fiber for a new task, NULL if there is no stack: it is buried then. */
+static struct wf_fiber *fiber_new(struct wf_worker *worker, weft_task *task)
 {
-    if (!pick.is_new) {
-        return wf_load_rlx(&pick.task->fiber);
-    }
-    size_t stack = stack_wanted(pick.task);
+    size_t stack = stack_wanted(task);
     stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
     struct wf_fiber *fiber = wf_fiber_take(&worker->stacks, stack);
     if (fiber == NULL) {
-        worker->to_bury = pick.task;
+        worker->to_bury = task;
         worker->bury_error = -ENOMEM;
         return NULL;
     }
-    give_fiber(worker, pick.task, fiber);
+    give_fiber(worker, task, fiber);
     wf_fiber_prepare(fiber, fiber_main, NULL);
     return fiber;
+}
+
+/* That of a picked task, NULL as above. */
+static inline struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
+{
+    return pick.is_new ? fiber_new(worker, pick.task) : wf_load_rlx(&pick.task->fiber);
 }
 
 /* The next task from this worker's own places; none if it is time for the host to look around. */
@@ -141,11 +144,8 @@ static struct wf_pick take_next(struct wf_worker *worker)
 /* Where to go for a pick: the host if there is none. */
 static inline struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick pick)
 {
-    if (__builtin_expect(pick.task != NULL && !pick.is_new, 1)) {
-        return wf_load_rlx(&pick.task->fiber);
-    }
-    struct wf_fiber *fiber = pick.task != NULL ? fiber_for(worker, pick) : NULL;
-    return fiber != NULL ? fiber : worker->host;
+    struct wf_fiber *fiber = WF_LIKELY(pick.task != NULL) ? fiber_for(worker, pick) : NULL;
+    return WF_LIKELY(fiber != NULL) ? fiber : worker->host;
 }
 
 __attribute__((noinline)) struct wf_fiber *wf_go_find_other(struct wf_worker *worker)
