@@ -202,7 +202,8 @@ static inline __attribute__((always_inline)) struct wf_seat *wf_seat_own(weft_ta
 static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait,
                                                                                const void *site)
 {
-    weft_task *kept = wait->task; /* across the switch */
+    wait = wf_shortly(wait);
+    weft_task *kept = wait->task; /* across the switch, unlike the rest */
     weft_task *self = wf_shortly(kept);
     if (__builtin_expect(self->scope != NULL, 0)) {
         wf_door_arm(self);

@@ -41,9 +41,12 @@ static inline weft_task *grant_only(struct wf_future *f, const struct wf_worker 
     }
     wf_sent_fetch(worker, link);
     const struct wf_waiter *waiter = WF_CONTAINER(link, struct wf_waiter, link);
-    weft_task *task = waiter->notify == NULL ? waiter->wait->task : NULL;
-    if (WF_UNLIKELY(task == NULL) ||
-        WF_UNLIKELY(!wf_state_grant_parked(&task->word, wf_load_rlx(&waiter->wait->epoch)))) {
+    if (WF_UNLIKELY(waiter->notify != NULL)) {
+        return NULL;
+    }
+    weft_task *task = waiter->wait->task;
+    WF_HOLDS(task != NULL);
+    if (WF_UNLIKELY(!wf_state_grant_parked(&task->word, wf_load_rlx(&waiter->wait->epoch)))) {
         return NULL;
     }
     wf_list_remove(link);
@@ -90,8 +93,7 @@ static __attribute__((noinline)) int unlock_and_wake(struct wf_future *f, weft_t
 static int complete(struct wf_future *f, weft_state state, intptr_t result)
 {
     struct wf_worker *worker = wf_here_quick();
-    weft_task *self = wf_load_rlx(&worker->running);
-    if (WF_UNLIKELY(self == &wf_no_task) || WF_UNLIKELY(self == NULL) ||
+    if (WF_UNLIKELY(wf_load_rlx(&worker->running) == &wf_no_task) ||
         WF_UNLIKELY(!wf_lock_quickly(&f->lock))) {
         return complete_slowly(f, state, result);
     }

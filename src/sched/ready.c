@@ -297,16 +297,17 @@ __attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)
     return 0;
 }
 
-__attribute__((noinline)) int wf_sched_send_slowly(struct wf_sent sent)
+__attribute__((noinline)) int wf_sched_send_slowly(weft_task *task, const void *to,
+                                                   const struct wf_list *link)
 {
     struct wf_worker *worker = wf_here();
     weft_task *before = worker->sent.task;
     if (wf_token_task(wf_load_rlx(&worker->slot)) == before && before != NULL) {
         /* one after the other is woken */
-        wf_task_fetch_further(before, sent.task, sent.link, wf_load_rlx(&worker->counters.wakes));
+        wf_task_fetch_further(before, task, link, wf_load_rlx(&worker->counters.wakes));
     }
-    worker->sent = sent;
-    return wf_sched_wake_slowly(sent.task);
+    worker->sent = (struct wf_sent){.to = to, .link = link, .task = task};
+    return wf_sched_wake_slowly(task);
 }
 
 static void notify(weft_runtime *runtime, struct wf_worker *worker)

@@ -128,7 +128,7 @@ static inline void wf_sent_fetch(const struct wf_worker *worker, const struct wf
 }
 
 /* wf_sched_wake_slowly, and notes how to get there: what it waited for, and by which link. Returns 0. */
-int wf_sched_send_slowly(struct wf_sent sent);
+int wf_sched_send_slowly(weft_task *task, const void *to, const struct wf_list *link);
 
 /* On a fiber: queues a task whose wait has just been granted. Returns 0. */
 static inline __attribute__((always_inline)) int wf_sched_send(struct wf_worker *worker,
@@ -138,7 +138,7 @@ static inline __attribute__((always_inline)) int wf_sched_send(struct wf_worker 
     if (WF_LIKELY(wf_sched_wake_quickly(worker, task))) {
         return 0;
     }
-    return wf_sched_send_slowly((struct wf_sent){.to = to, .link = link, .task = task});
+    return wf_sched_send_slowly(task, to, link);
 }
 
 /* ---- spawning (spawn.c) ---- */
