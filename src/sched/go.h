@@ -47,7 +47,7 @@ static inline __attribute__((always_inline)) void wf_go_arrive_yielded(struct wf
         return;
     }
     wf_bump_own(&worker->counters.yields, 1);
-    wf_deque_add(&worker->deque, wf_task_token(worker->left->task));
+    wf_deque_add(&worker->deque, wf_entry_started(worker->left->task));
 }
 
 /* Does what this worker owes to the fiber that it has just left. `first`: what it most likely is. */

@@ -104,14 +104,14 @@ void wf_ready_push_yielded(struct wf_worker *worker, weft_task *task)
         bool is_behind_woken = worker->has_woken && wf_deque_count(&worker->deque) == 0 &&
                                wf_deque_count(&worker->woken) > 0;
         push_entry(worker, is_behind_woken ? &worker->woken : &worker->deque,
-                   wf_entry_of(task, false));
+                   wf_entry_started(task));
     }
 }
 
 void wf_ready_push_woken(struct wf_worker *worker, weft_task *task)
 {
     if (!push_apart(worker, task)) {
-        push_woken(worker, wf_entry_of(task, false));
+        push_woken(worker, wf_entry_started(task));
     }
 }
 
@@ -129,7 +129,7 @@ static inline uint64_t fill_slot(struct wf_worker *worker, uint64_t entry, uint6
  * goes to its lane. */
 static inline void push_slot(struct wf_worker *worker, weft_task *task)
 {
-    uint64_t before = fill_slot(worker, wf_entry_of(task, false), wf_load_rlx(&worker->slot));
+    uint64_t before = fill_slot(worker, wf_entry_started(task), wf_load_rlx(&worker->slot));
     if (before != 0) {
         push_woken(worker, before);
     }
@@ -138,9 +138,9 @@ static inline void push_slot(struct wf_worker *worker, weft_task *task)
 void wf_ready_push_soon(struct wf_worker *worker, weft_task *task)
 {
     if (wf_load_rlx(&worker->slot) == 0) {
-        wf_store_rel(&worker->slot, wf_entry_of(task, false)); /* nobody else fills it */
+        wf_store_rel(&worker->slot, wf_entry_started(task)); /* nobody else fills it */
     } else {
-        push_woken(worker, wf_entry_of(task, false));
+        push_woken(worker, wf_entry_started(task));
     }
 }
 
@@ -275,7 +275,7 @@ void wf_sched_wake(struct wf_worker *worker, weft_task *task)
         return;
     }
     wf_bump_own(&worker->counters.wakes, 1);
-    before = fill_slot(worker, wf_entry_of(task, false), before);
+    before = fill_slot(worker, wf_entry_started(task), before);
     if (before == 0 && WF_LIKELY(wf_sched_has_none(worker))) {
         return; /* for the slot alone nobody is needed */
     }

@@ -37,7 +37,7 @@ static inline __attribute__((always_inline)) weft_task *wf_ready_take_seen(struc
         return NULL; /* stolen meanwhile */
     }
     worker->slot_streak++;
-    weft_task *task = wf_token_task(entry);
+    weft_task *task = wf_entry_resumes(entry);
     WF_HOLDS(task != NULL);
     return task;
 }
@@ -79,7 +79,7 @@ static inline __attribute__((always_inline)) weft_task *wf_ready_take_oldest(
         return NULL;
     }
     worker->slot_streak = 0;
-    weft_task *task = wf_token_task(entry);
+    weft_task *task = wf_entry_resumes(entry);
     WF_HOLDS(task != NULL);
     return task;
 }

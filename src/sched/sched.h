@@ -3,6 +3,7 @@
 #ifndef WF_SCHED_SCHED_H
 #define WF_SCHED_SCHED_H
 
+#include "sched/entry.h"
 #include "sched/runtime.h"
 
 /* The calling worker if it runs a fiber whose runtime is alive in this process; else NULL, with
@@ -97,7 +98,7 @@ static inline bool wf_sched_wake_quickly(struct wf_worker *worker, weft_task *ta
                     (wf_task_flags(task) & WF_TASK_PINNED) == 0 && wf_sched_has_none(worker);
     if (__builtin_expect(is_plain, 1)) {
         wf_bump_own(&worker->counters.wakes, 1);
-        wf_store_rel(&worker->slot, wf_task_token(task)); /* nobody else fills it */
+        wf_store_rel(&worker->slot, wf_entry_started(task)); /* nobody else fills it */
     }
     return is_plain;
 }
