@@ -76,6 +76,27 @@ Test(deque, entries_are_opaque_words, .init = open_deque, .fini = close_deque)
     }
 }
 
+Test(deque, where_nobody_steals_the_oldest_is_exchanged, .init = open_deque, .fini = close_deque)
+{
+    cr_assert_eq(wf_deque_exchange(&deque, 2, 1), 0U); /* there is none */
+    push_range(1, 2);
+    cr_assert_eq(wf_deque_exchange(&deque, 4, 1), 0U); /* it has the bit */
+    cr_assert_eq(wf_deque_count(&deque), 1U);
+    take_range(1, 2);
+    for (uint64_t i = 2; i < 2 + 2 * 256; i += 2) {
+        cr_assert(wf_deque_push(&deque, i)); /* the ring is full */
+    }
+    for (uint64_t i = 2; i < 2000; i += 2) {
+        cr_assert_eq(wf_deque_exchange(&deque, i + 2 * 256, 1), i);
+        cr_assert_eq(wf_deque_count(&deque), 256U);
+    }
+    cr_assert(wf_deque_push(&deque, 2000 + 2 * 256)); /* grows */
+    for (uint64_t i = 2000; i <= 2000 + 2 * 256; i += 2) {
+        cr_assert_eq(wf_deque_take(&deque), i);
+    }
+    cr_assert_eq(wf_deque_take(&deque), 0U);
+}
+
 Test(deque, a_thief_takes_the_oldest_half, .init = open_deque, .fini = close_deque)
 {
     uint64_t out[64];

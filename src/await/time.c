@@ -53,19 +53,30 @@ static inline __attribute__((always_inline)) int sleep_until(weft_task *self, in
     return -ECANCELED;
 }
 
+/* WF_DOOR_LOOKS, and the requests that were delivered and not taken back, for which it does no harm to look closer: one
+ * instruction tests for all of them. */
+#define YIELD_LOOKS (WF_DOOR_LOOKS | WF_COUNT_MASK)
+
+static __attribute__((noinline)) int look_again(weft_task *self)
+{
+    return wf_door_observe(self, NULL);
+}
+
 int weft_yield(void)
 {
     struct wf_worker *worker = wf_here_quick();
     weft_task *self = wf_load_rlx(&worker->running);
-    if (WF_UNLIKELY(self->scope != NULL) ||
-        WF_UNLIKELY((wf_load_acq(&self->word) & WF_DOOR_LOOKS) != 0) ||
-        WF_UNLIKELY((wf_task_flags(self) & (WF_TASK_PROBED | WF_TASK_PINNED)) != 0)) {
+    if (WF_UNLIKELY(self->scope != NULL) || WF_UNLIKELY(wf_has_acq(&self->word, YIELD_LOOKS)) ||
+        WF_UNLIKELY(wf_has_rlx(&self->flags, WF_TASK_PROBED | WF_TASK_PINNED))) {
         return yield(__func__);
     }
-    wf_go_yield(worker, WF_GO_SITE);
+    worker = wf_go_yield(worker, self, WF_GO_SITE);
+    self = wf_load_rlx(&worker->running);
     self->budget_spent = 0;
-    bool is_told = (wf_load_acq(&self->word) & WF_UNDELIVERED_MASK) != 0;
-    return WF_UNLIKELY(is_told) ? wf_door_observe(self, NULL) : wf_go_return(0, WF_GO_SITE);
+    if (WF_UNLIKELY(wf_has_acq(&self->word, YIELD_LOOKS))) {
+        return look_again(self);
+    }
+    return WF_LIKELY(worker->left_site == WF_GO_SITE) ? 0 : wf_return_far();
 }
 
 int weft_sleep_until(int64_t deadline_ns)

@@ -96,6 +96,34 @@ static inline void wf_bump_own_rel(wf_au64 *p)
 #endif
 }
 
+/* Is any of some bits set in a word? On x86-64 one instruction looks, which compilers don't make of an atomic load and a
+ * test. `bits` is best a constant that 32 bits with their sign tell. */
+static inline __attribute__((always_inline)) bool wf_has_acq(wf_au64 *p, uint64_t bits)
+{
+#if defined(__x86_64__) && !WF_TSAN_BUILD
+    bool has;
+    __asm__ __volatile__("testq %2, %1"
+                         : "=@ccnz"(has)
+                         : "m"(*(uint64_t *)p), "er"(bits)
+                         : "memory");
+    return has;
+#else
+    return (wf_load_acq(p) & bits) != 0;
+#endif
+}
+
+/* The same of a byte that others change in ways that order nothing. */
+static inline __attribute__((always_inline)) bool wf_has_rlx(wf_au8 *p, uint8_t bits)
+{
+#if defined(__x86_64__) && !WF_TSAN_BUILD
+    bool has;
+    __asm__ __volatile__("testb %2, %1" : "=@ccnz"(has) : "m"(*(uint8_t *)p), "qi"(bits));
+    return has;
+#else
+    return (wf_load_rlx(p) & bits) != 0;
+#endif
+}
+
 /* Store-load barrier. On x86-64 an empty locked operation on the stack costs a quarter of mfence,
  * which is what clang makes of a seq_cst fence. */
 static inline void wf_fence_full(void)

@@ -18,6 +18,7 @@
 #define WF_QUEUE_DEQUE_H
 
 #include "base/atomic.h"
+#include "base/hint.h"
 
 struct wf_ring {
     struct wf_ring *older; /* retired, freed with the deque */
@@ -111,6 +112,29 @@ static inline bool wf_deque_take_at(struct wf_deque *deque, uint64_t at, bool is
         return true;
     }
     return wf_cas_sc(&deque->top, &at, at + 1);
+}
+
+/* Owner, where there are no thieves: adds an entry and takes the oldest one, which is returned, unless it has one of the bits
+ * of `but`. 0: there is none, or it has, and nothing has been done. For one more there is room then. The bottom first: whoever
+ * counts sees one too many for a moment, and not none. */
+static inline __attribute__((always_inline)) uint64_t wf_deque_exchange(struct wf_deque *deque,
+                                                                        uint64_t entry,
+                                                                        uint64_t but)
+{
+    uint64_t top = wf_load_rlx(&deque->top); /* own, as all here */
+    uint64_t bottom = wf_load_rlx(&deque->bottom);
+    if (__builtin_expect(top >= bottom, 0)) {
+        return 0;
+    }
+    uint64_t oldest = wf_load_rlx(&deque->slots[top & deque->mask]);
+    if (__builtin_expect((oldest & but) != 0, 0)) {
+        return 0;
+    }
+    WF_HOLDS(oldest != 0);
+    wf_store_rlx(&deque->slots[bottom & deque->mask], entry);
+    wf_bump_own_rel(&deque->bottom);
+    wf_store_rel(&deque->top, top + 1);
+    return oldest;
 }
 
 /* Owner: the entry `below` entries under the newest one; what lies there if there are not so many may be

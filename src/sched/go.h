@@ -5,6 +5,7 @@
  *       is owed to the fiber that was left: on that nobody stands any more (worker.h, enum wf_leave).
  * Why this way: inline, for what parks or yields most often. The compiler saves what the function around the switch
  *       has in registers once, and not once for each call on the way. Everybody else calls wf_sched_leave.
+ *       Who yields where nobody steals queues itself before it leaves: nobody takes it out earlier.
  * Threads: the worker's own. After a switch it may be another worker: wf_here() is asked anew.
  */
 #ifndef WF_SCHED_GO_H
@@ -23,8 +24,8 @@ void wf_go_arrive_otherwise(struct wf_worker *worker, enum wf_leave leave);
 /* no started task is at hand; */
 struct wf_fiber *wf_go_find_other(struct wf_worker *worker);
 
-/* a task yields that is pinned, or in a simulation, or to nobody that has started. */
-void wf_go_yield_otherwise(struct wf_worker *worker);
+/* a task yields that is pinned, or in a simulation, or to nobody that has started. Returns the worker on which it goes on. */
+struct wf_worker *wf_go_yield_otherwise(struct wf_worker *worker);
 
 /* ---- arriving ---- */
 
@@ -79,11 +80,18 @@ static inline __attribute__((always_inline)) int wf_go_return(int rc, const void
     return rc != 0 || wf_here()->left_site == site ? rc : wf_return_far();
 }
 
-static inline void wf_go_begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
+/* Of what runs on a fiber: `task`, NULL on the host. */
+static inline void wf_go_begin_turn_of(struct wf_worker *worker, struct wf_fiber *fiber,
+                                       weft_task *task)
 {
     worker->fiber = fiber;
     wf_bump_own(&worker->turns, 1);
-    wf_store_rlx(&worker->running, (weft_task *)fiber->task);
+    wf_store_rlx(&worker->running, task);
+}
+
+static inline void wf_go_begin_turn(struct wf_worker *worker, struct wf_fiber *fiber)
+{
+    wf_go_begin_turn_of(worker, fiber, (weft_task *)fiber->task);
 }
 
 static inline __attribute__((always_inline)) void wf_go(struct wf_worker *worker,
@@ -123,16 +131,67 @@ static inline __attribute__((always_inline)) void wf_go_park(struct wf_worker *w
     wf_go(worker, wf_go_find(worker), WF_LEAVE_PARK, site);
 }
 
-/* Of a task that is not pinned: a trip through the lanes. Returns at once if nobody else is ready. */
-static inline __attribute__((always_inline)) void wf_go_yield(struct wf_worker *worker,
-                                                              const void *site)
+/* Is there nothing but the lane of those that yield, and nobody who steals from it? */
+static inline __attribute__((always_inline)) bool wf_go_has_lane_only(struct wf_worker *worker)
 {
-    weft_task *next = wf_go_take(worker);
-    if (WF_UNLIKELY(next == NULL)) {
-        wf_go_yield_otherwise(worker);
-        return;
+    return WF_LIKELY(worker->is_alone) && WF_LIKELY(worker->until_poll > 1) &&
+           WF_LIKELY(wf_ready_is_lane_only(worker));
+}
+
+/* Where that is so the running task takes the place at the lane's end before it leaves: nobody takes it out before that, and who
+ * arrives owes it nothing. The one whose turn it is; NULL: nothing has been done. */
+static inline __attribute__((always_inline)) weft_task *wf_go_change_places(
+    struct wf_worker *worker, const weft_task *self)
+{
+    uint64_t entry = wf_deque_exchange(&worker->deque, wf_entry_started(self), WF_READY_NEW);
+    if (WF_UNLIKELY(entry == 0)) {
+        return NULL;
     }
-    wf_go(worker, wf_load_rlx(&next->fiber), WF_LEAVE_YIELD, site);
+    worker->slot_streak = 0;
+    worker->until_poll--;
+    wf_bump_own(&worker->counters.yields, 1);
+    worker->leave = WF_LEAVE_NOTHING;
+    return wf_entry_resumes(entry);
+}
+
+/* Who goes on instead of `self`, which then leaves; NULL: nobody who has started is at hand, and nothing has been done. */
+static inline __attribute__((always_inline)) weft_task *wf_go_give_way(struct wf_worker *worker,
+                                                                       const weft_task *self)
+{
+    if (WF_LIKELY(wf_go_has_lane_only(worker))) {
+        return wf_go_change_places(worker, self);
+    }
+    weft_task *next = wf_go_take(worker);
+    if (WF_LIKELY(next != NULL)) {
+        worker->leave = WF_LEAVE_YIELD;
+        worker->left = worker->fiber;
+    }
+    return next;
+}
+
+/* Of `self`, which runs and is not pinned: a trip through the lanes. Returns at once if nobody else is ready. Returns the worker
+ * on which it goes on. */
+static inline __attribute__((always_inline)) struct wf_worker *wf_go_yield(struct wf_worker *worker,
+                                                                           const weft_task *self,
+                                                                           const void *site)
+{
+    wf_held_check(worker);
+    weft_task *next = wf_go_give_way(worker, self);
+    if (WF_UNLIKELY(next == NULL)) {
+        return wf_go_yield_otherwise(worker);
+    }
+    struct wf_fiber *from = worker->fiber;
+    struct wf_fiber *to = wf_load_rlx(&next->fiber);
+    worker->left_site = site;
+    wf_go_begin_turn_of(worker, to, next);
+    wf_fiber_switch(from, to);
+    worker = wf_here();
+    if (WF_UNLIKELY(worker->leave != WF_LEAVE_NOTHING)) {
+        WF_FORGET(worker);
+        wf_go_arrive(worker,
+                     WF_LEAVE_YIELD); /* who arrives here has often been left for the like */
+    }
+    return worker;
 }
 
 #endif

@@ -101,6 +101,13 @@ static inline __attribute__((always_inline)) weft_task *wf_ready_take_started(
                                          : wf_ready_take_by_turns(worker);
 }
 
+/* Is there nothing at the worker's places but in the lane of those that yield, if there? */
+static inline __attribute__((always_inline)) bool wf_ready_is_lane_only(struct wf_worker *worker)
+{
+    uint64_t slot = wf_load_rlx(&worker->slot);
+    return (slot | (uintptr_t)worker->pinned | worker->has_woken) == 0;
+}
+
 /* Queues a task that yields, on the calling worker, behind those that have not started, or, if there are none, behind
  * those that were woken. */
 void wf_ready_push_yielded(struct wf_worker *worker, weft_task *task);

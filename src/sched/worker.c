@@ -153,18 +153,19 @@ __attribute__((noinline)) struct wf_fiber *wf_go_find_other(struct wf_worker *wo
     return fiber_or_host(worker, take_next(worker));
 }
 
-__attribute__((noinline)) void wf_go_yield_otherwise(struct wf_worker *worker)
+__attribute__((noinline)) struct wf_worker *wf_go_yield_otherwise(struct wf_worker *worker)
 {
     wf_held_check(worker);
     if (worker->until_poll > 1 && wf_ready_is_empty(worker)) {
         worker->until_poll--; /* nobody to yield to: a turn of its own */
         wf_bump_own(&worker->turns, 1);
         wf_bump_own(&worker->counters.yields, 1);
-        return;
+        return worker;
     }
     bool is_plain =
         worker->sim == NULL && (wf_task_flags(wf_self_on(worker)) & WF_TASK_PINNED) == 0;
     wf_sched_leave(worker, is_plain ? WF_LEAVE_YIELD : WF_LEAVE_YIELD_SLOWLY);
+    return wf_here();
 }
 
 void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
@@ -174,10 +175,11 @@ void wf_sched_leave(struct wf_worker *worker, enum wf_leave leave)
 
 void wf_sched_yield(struct wf_worker *worker)
 {
-    if ((wf_task_flags(wf_self_on(worker)) & WF_TASK_PINNED) != 0) {
-        wf_go_yield_otherwise(worker);
+    const weft_task *self = wf_self_on(worker);
+    if ((wf_task_flags(self) & WF_TASK_PINNED) != 0) {
+        (void)wf_go_yield_otherwise(worker);
     } else {
-        wf_go_yield(worker, NULL);
+        (void)wf_go_yield(worker, self, NULL);
     }
 }
 

@@ -91,10 +91,10 @@ struct wf_worker {
     struct wf_sim *sim;    /* NULL but in a simulation */
     struct wf_fiber own_host;
 
+    struct wf_fiber *left;
     enum wf_leave leave;
     uint32_t
         left_awaits; /* awaits of who has left last that did not wait, since its last one that did; for gain.c */
-    struct wf_fiber *left;
     const void *left_site; /* where that fiber's call will return to; NULL: unknown. See go.h */
 
     /* Two lanes, served by turns: tasks that have not started, and those that yield; and tasks that were woken. So
@@ -102,8 +102,9 @@ struct wf_worker {
      * something goes there. */
     struct wf_deque deque;
     struct wf_deque woken;
-    bool
-        has_woken; /* false: the lane of woken tasks is empty; true: it was not, thieves may have been there */
+    /* 0: the lane of woken tasks is empty; 1: it was not, thieves may have been there. So wide that a short way looks at it
+     * together with others. */
+    uint64_t has_woken;
     bool was_woken; /* the last task that came from a lane came from that one */
     bool
         was_pinned; /* the last task that came from the lanes or the list of pinned ones came from that list */
