@@ -154,16 +154,28 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
 
 /* ---- running it ---- */
 
+/* The rest of claim_in_order where the worker is not biased. */
+static __attribute__((noinline)) bool claim_slowly_in_order(struct wf_worker *worker,
+                                                            weft_task *self, weft_task *task,
+                                                            uint64_t seen, uint64_t bottom)
+{
+    uint64_t entry = wf_task_token(task) + WF_READY_NEW;
+    return wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom, 0);
+}
+
 /* In the order of spawning: no entry goes, and its own stays until a join comes to it from above. */
-static bool claim_in_order(struct wf_worker *worker, weft_task *self, weft_task *task,
-                           uint64_t entry, uint64_t seen, uint64_t bottom)
+static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, weft_task *task,
+                                  uint64_t entry, uint64_t seen, uint64_t bottom)
 {
     if (worker->odd_below == UINT64_MAX || wf_runtime_of(task) != worker->runtime ||
         (wf_task_flags(task) & WF_TASK_APART) != 0) {
         return false;
     }
     worker->odd_below = bottom;
-    return wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom, 0);
+    wf_store_rel(&self->joins, entry - WF_READY_NEW + WF_JOINS_INSIDE);
+    return (WF_LIKELY(!wf_entry_is_others(worker, task)) &&
+            WF_LIKELY(wf_ready_claim_biased(worker, task, seen))) ||
+           claim_slowly_in_order(worker, self, task, seen, bottom);
 }
 
 /* Without a look at more than the newest entry. False: look closer, if it is still NEW. */

@@ -49,6 +49,14 @@ static inline __attribute__((always_inline)) bool wf_ready_claim_newest_biased(
                                   &lower);
 }
 
+/* ... of one that is at home, and that is here; its entry stays. As the one before. */
+static inline __attribute__((always_inline)) bool wf_ready_claim_biased(struct wf_worker *worker,
+                                                                        weft_task *task,
+                                                                        uint64_t seen)
+{
+    return wf_bias_swap(&worker->tasks.owner, &task->word, seen, seen + (WF_RUN - WF_NEW));
+}
+
 /* A joiner claims a task that has not started; `seen` is its word: NEW, with nothing undelivered. The `dead`
  * entries at the bottom of the deque, which is at `before`, go with it. A full fence for all that the caller does before
  * and after it, or guests have one made, where they come in between. False: somebody else has it. */
@@ -59,8 +67,7 @@ static inline __attribute__((always_inline)) bool wf_ready_claim(struct wf_worke
     if (WF_UNLIKELY(wf_load_rlx(&task->home) != worker->index)) {
         return wf_ready_claim_elsewhere(worker, task, seen, before, dead);
     }
-    if (dead == 0 && wf_word_is_at_home(seen) &&
-        wf_bias_swap(&worker->tasks.owner, &task->word, seen, wf_word_started(seen))) {
+    if (dead == 0 && wf_word_is_at_home(seen) && wf_ready_claim_biased(worker, task, seen)) {
         return true;
     }
     return wf_ready_claim_locked(worker, task, seen, before, dead);
