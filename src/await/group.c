@@ -14,13 +14,17 @@
 /* ---- errors ---- */
 
 /* Finishing never allocates: spawn makes room for one more code, under the lock. */
+static inline uint32_t codes_needed(const struct wf_group *g)
+{
+    return g->error_count + g->live + 2; /* the new child, and the body */
+}
+
 static bool make_room(struct wf_group *g)
 {
-    uint32_t need = g->error_count + g->live + 2; /* the new child, and the body */
-    if (g->is_independent || need <= g->code_cap) {
+    if (codes_needed(g) <= g->code_cap) {
         return true;
     }
-    uint32_t cap = 2 * need;
+    uint32_t cap = 2 * codes_needed(g);
     int *codes = malloc(cap * sizeof *codes);
     if (codes == NULL) {
         return false;
@@ -138,24 +142,42 @@ static const struct wf_owner_calls calls = {
 
 /* ---- spawning ---- */
 
-/* From here on the child can be cancelled with the others. */
-static inline __attribute__((always_inline)) int add_child(struct wf_worker *worker,
-                                                           struct wf_group *g, weft_task *task,
-                                                           bool wants_handle)
+/* Is there nothing against one more, nor anything to be done for it? */
+static inline bool is_open(const struct wf_group *g)
 {
-    int rc = 0;
-    wf_lock(&g->lock);
+    const uint8_t just_open[sizeof g->standing] = {WF_GROUP_OPEN};
+    return memcmp(g->standing, just_open, sizeof just_open) == 0 && codes_needed(g) <= g->code_cap;
+}
+
+/* 0, or why there can be no more. Under the lock. */
+static int admit(struct wf_group *g)
+{
     if (g->phase != WF_GROUP_OPEN) {
-        rc = g->phase == WF_GROUP_CLOSED ? -ESHUTDOWN : -EINVAL;
-    } else if (g->is_aborting || g->is_draining || (g->is_closing && g->live == 0)) {
-        rc = -ESHUTDOWN;
-    } else if (!make_room(g)) {
-        rc = -ENOMEM;
-    } else {
-        wf_task_side(task)->owner = &g->owner;
+        return g->phase == WF_GROUP_CLOSED ? -ESHUTDOWN : -EINVAL;
+    }
+    if (g->is_aborting || g->is_draining || (g->is_closing && g->live == 0)) {
+        return -ESHUTDOWN;
+    }
+    return make_room(g) ? 0 : -ENOMEM;
+}
+
+/* From here on the child can be cancelled with the others. Under the lock. */
+static inline __attribute__((always_inline)) void link_child(struct wf_group *g, weft_task *task)
+{
+    struct wf_task_side *side = wf_task_side(task);
+    side->owner = &g->owner;
+    wf_list_push(&g->children, &side->siblings);
+    g->live++;
+}
+
+static int add_child(struct wf_worker *worker, struct wf_group *g, weft_task *task,
+                     bool wants_handle)
+{
+    wf_lock(&g->lock);
+    int rc = admit(g);
+    if (rc == 0) {
+        link_child(g, task);
         wf_task_add_flags(task, WF_TASK_MORE);
-        wf_list_push(&g->children, &wf_task_side(task)->siblings);
-        g->live++;
         if (wants_handle) {
             wf_task_own(task);
         }
@@ -194,6 +216,36 @@ static __attribute__((noinline)) int spawn_fully(const char *site, weft_group *g
     return rc;
 }
 
+/* Of a child that wf_spawn_make_quickly has made: others are at the lock, or the group is not just open. */
+static __attribute__((noinline)) int add_slowly(struct wf_worker *worker, struct wf_group *g,
+                                                weft_task *made)
+{
+    uint64_t token = wf_task_token(made);
+    int rc = add_child(worker, g, made, false);
+    if (WF_UNLIKELY(rc < 0)) {
+        wf_spawn_abandon(worker, made);
+        return rc;
+    }
+    return wf_spawn_queue_quickly(worker, token);
+}
+
+/* The same under the lock. */
+static __attribute__((noinline)) int add_locked(struct wf_worker *worker, struct wf_group *g,
+                                                weft_task *made)
+{
+    wf_unlock(&g->lock);
+    return add_slowly(worker, g, made);
+}
+
+/* Others wait for the lock. */
+static __attribute__((noinline)) int queue_slowly(struct wf_worker *worker, struct wf_group *g,
+                                                  uint64_t token)
+{
+    wf_unlock_contended(&g->lock);
+    return wf_spawn_queue_quickly(worker, token);
+}
+
+/* Without a frame: what is rare is the last act of this. */
 int weft_group_spawn_at(const char *site, weft_group *group, weft_task **task, weft_fn *fn,
                         void *arg, const weft_spawn_options *options)
 {
@@ -203,39 +255,50 @@ int weft_group_spawn_at(const char *site, weft_group *group, weft_task **task, w
     if (WF_LIKELY(group != NULL) && WF_LIKELY(task == NULL) && WF_LIKELY(options == NULL)) {
         made = wf_spawn_make_quickly(worker, site, fn, arg, &token);
     }
-    if (made == NULL) {
+    if (WF_UNLIKELY(made == NULL)) {
         return spawn_fully(site, group, task, fn, arg, options);
     }
-    int rc = add_child(worker, wf_group_of(group), made, false);
-    if (WF_UNLIKELY(rc < 0)) {
-        wf_spawn_abandon(worker, made);
-        return rc;
+    struct wf_group *g = wf_group_of(group);
+    if (WF_UNLIKELY(!wf_lock_quickly(&g->lock))) {
+        return add_slowly(worker, g, made);
+    }
+    if (WF_UNLIKELY(!is_open(g))) {
+        return add_locked(worker, g, made);
+    }
+    link_child(g, made);
+    wf_store_rlx(&made->flags, (uint8_t)WF_TASK_MORE); /* of a new one no other is set */
+    wf_state_spawn(&made->word, false);
+    wf_spawn_count(worker->runtime, worker);
+    if (WF_UNLIKELY(!wf_unlock_quickly(&g->lock))) {
+        return queue_slowly(worker, g, token);
     }
     return wf_spawn_queue_quickly(worker, token);
 }
 
 /* ---- opening and cancelling ---- */
 
-/* All but the lock, and the inline codes, which are written before they are read. */
-static void begin(struct wf_group *g, weft_task *self)
+/* All but the scope, the lock, and the inline codes, which are written before they are read. */
+static inline __attribute__((always_inline)) void begin(struct wf_group *g, bool is_independent,
+                                                        bool has_turns)
 {
     g->owner.calls = &calls;
-    g->owner.is_queued = wf_has_turns(self);
+    g->owner.is_queued = has_turns;
+    g->phase = WF_GROUP_OPEN;
     g->is_aborting = false;
     g->is_draining = false;
-    g->was_cancelled = false;
     g->is_closing = false;
+    g->is_independent = is_independent;
+    g->was_cancelled = false;
     g->live = 0;
     wf_list_init(&g->children);
     g->wait = NULL;
     g->error_count = 0;
-    g->code_cap = WF_GROUP_INLINE_CODES;
+    g->code_cap = is_independent ? UINT32_MAX : WF_GROUP_INLINE_CODES;
     g->codes = g->inline_codes;
-    wf_scope_open(&g->scope, WF_SCOPE_GROUP, self);
-    g->phase = WF_GROUP_OPEN;
 }
 
-int weft_group_open(weft_group *group, unsigned flags)
+/* Any opening. */
+static __attribute__((noinline)) int open_fully(weft_group *group, unsigned flags)
 {
     int rc = 0;
     weft_task *self = wf_door_running(wf_here());
@@ -258,14 +321,34 @@ int weft_group_open(weft_group *group, unsigned flags)
         wf_store_rlx(&g->lock.value, 0U);
     }
     bool was_cancelled = is_zeroed && g->phase == WF_GROUP_PRECANCELLED;
-    begin(g, self);
-    g->is_independent = (flags & WEFT_GROUP_INDEPENDENT) != 0;
+    wf_scope_open(&g->scope, WF_SCOPE_GROUP, self);
+    begin(g, (flags & WEFT_GROUP_INDEPENDENT) != 0, wf_has_turns(self));
     if (is_zeroed) {
         wf_unlock(&g->lock);
     }
     if (was_cancelled) {
         (void)weft_group_cancel(group);
     }
+    return 0;
+}
+
+/* Where one of these is in its word a task opens nothing by the short way. */
+#define BEGINS_APART (WF_LIFE_MASK | WF_SHIELDED | WF_UNDELIVERED_MASK | WF_COUNT_MASK)
+
+/* Without a frame, where it is the only scope of a task that nobody has cancelled, and nothing is simulated. */
+int weft_group_open(weft_group *group, unsigned flags)
+{
+    struct wf_worker *worker = wf_here_quick();
+    weft_task *self = wf_load_rlx(&worker->running);
+    struct wf_group *g = wf_group_of(group);
+    if (WF_UNLIKELY(group == NULL) || WF_UNLIKELY(flags != 0) ||
+        WF_UNLIKELY(wf_load_rlx(&worker->is_open) == 0) || WF_UNLIKELY(self->scope != NULL) ||
+        WF_UNLIKELY((wf_load_acq(&self->word) & BEGINS_APART) != WF_RUN)) {
+        return open_fully(group, flags);
+    }
+    wf_store_rlx(&g->lock.value, 0U);
+    begin(g, false, false);
+    wf_scope_open_at(&g->scope, WF_SCOPE_GROUP, self, 0, 0);
     return 0;
 }
 

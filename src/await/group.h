@@ -31,18 +31,23 @@ struct wf_group {
     struct wf_scope scope;
     struct wf_owner owner; /* of the children */
     struct wf_lock lock;   /* guards all below */
-    uint32_t phase;        /* enum wf_group_phase */
+    union {
+        struct {
+            uint8_t phase;    /* enum wf_group_phase */
+            bool is_aborting; /* children were cancelled, spawn refuses */
+            bool is_draining; /* spawn refuses */
+            bool is_closing;
+        };
+        uint8_t standing[4]; /* all of them: a spawn looks at these at once */
+    };
     bool is_independent;
-    bool is_aborting;   /* children were cancelled, spawn refuses */
-    bool is_draining;   /* spawn refuses */
     bool was_cancelled; /* by weft_group_cancel: the group's own -ECANCELED is dropped */
-    bool is_closing;
     uint32_t live; /* children that have not left: unfinished, or their callbacks are running */
-    struct wf_list children;
-    struct wf_wait *wait; /* of the task, in close or drain */
+    struct wf_list children; /* those: empty if `live` is 0, and only then */
+    struct wf_wait *wait;    /* of the task, in close or drain */
     /* Codes in the order of recording: inline, then on the heap (scope.memory) with room for every child. */
     uint32_t error_count;
-    uint32_t code_cap;
+    uint32_t code_cap; /* UINT32_MAX where none are kept, for an independent group */
     int *codes;
     int inline_codes[WF_GROUP_INLINE_CODES]; /* the first error_count of them */
 };

@@ -53,11 +53,16 @@ bool wf_deque_reserve(struct wf_deque *deque, uint32_t count);
 /* Owner: looks at top again. True: there is room for one more by now. */
 bool wf_deque_look_for_room(struct wf_deque *deque);
 
+/* Owner: is there room for one more without another look at top? */
+static inline bool wf_deque_has_room_at_hand(struct wf_deque *deque)
+{
+    return __builtin_expect(wf_load_rlx(&deque->bottom) < deque->limit, 1);
+}
+
 /* Owner: room for one more? */
 static inline bool wf_deque_has_room(struct wf_deque *deque)
 {
-    return __builtin_expect(wf_load_rlx(&deque->bottom) < deque->limit, 1) ||
-           wf_deque_look_for_room(deque);
+    return wf_deque_has_room_at_hand(deque) || wf_deque_look_for_room(deque);
 }
 
 /* Owner, where there is room. */

@@ -27,8 +27,8 @@ static inline __attribute__((always_inline)) weft_task *wf_spawn_make_quickly(
 {
     const weft_task *self = wf_load_rlx(&worker->running);
     if (WF_UNLIKELY(self->context != NULL) || WF_UNLIKELY(wf_load_rlx(&worker->is_open) == 0) ||
-        WF_UNLIKELY(fn == NULL) || WF_UNLIKELY(!wf_deque_has_room(&worker->deque))) {
-        return NULL;
+        WF_UNLIKELY(fn == NULL) || WF_UNLIKELY(!wf_deque_has_room_at_hand(&worker->deque))) {
+        return NULL; /* the long way looks for room: a call here would cost the caller a frame */
     }
     weft_task *made = wf_task_alloc_quickly(&worker->tasks, token);
     if (WF_LIKELY(made != NULL)) {
