@@ -75,12 +75,17 @@ static inline int wf_door_enter_quickly(weft_task *self, const char *call)
 /* Only the entry rule: 0, -ECANCELED or -EPERM. Never switches. */
 int wf_door_observe(weft_task *self, const char *call);
 
+/* Would it find nothing to do? Not for wf_no_task. */
+static inline bool wf_door_is_plain(weft_task *self)
+{
+    return (wf_load_acq(&self->word) & WF_DOOR_LOOKS) == 0 &&
+           (wf_task_flags(self) & WF_TASK_PROBED) == 0;
+}
+
 /* The same, in a few instructions while there is nothing to do. */
 static inline int wf_door_observe_here(weft_task *self, const char *call)
 {
-    bool is_plain = (wf_load_acq(&self->word) & WF_DOOR_LOOKS) == 0 &&
-                    (wf_task_flags(self) & WF_TASK_PROBED) == 0;
-    return WF_LIKELY(is_plain) ? 0 : wf_door_observe(self, call);
+    return WF_LIKELY(wf_door_is_plain(self)) ? 0 : wf_door_observe(self, call);
 }
 
 /* In a callback of the task's end, where nothing may wait? */

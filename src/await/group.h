@@ -77,9 +77,25 @@ void wf_group_cancel_once(struct wf_group *g, int cause, struct wf_later *later)
 /* Calls `each` with the children's tokens. Takes the lock. */
 void wf_group_list(struct wf_group *g, wf_each *each, void *arg);
 
-/* The task closes its group and children are live: those of them that have not started run on its stack, the
- * newest first, as long as nothing else is asked of it. True: a request to the task went to the children
- * meanwhile. May switch. */
-bool wf_group_run_inside(struct wf_group *g);
+/* The task closes its group with `rc` and children are live: those of them that have not started run on its stack, the
+ * newest first, as long as nothing else is asked of it. Then the rest of closing. `absorbed`: a request has been taken for
+ * the group. Under the group's lock, which is given back. May switch. */
+intptr_t wf_group_close_inside(struct wf_group *g, intptr_t rc, bool absorbed);
+
+/* Waits for the children that are left, if the group is not closed by that; what closing returns. May switch. */
+intptr_t wf_group_conclude(struct wf_group *g, intptr_t rc, bool absorbed);
+
+/* Is nothing left of it but to leave its scope? Closed. */
+static inline bool wf_group_is_plain(const struct wf_group *g)
+{
+    return g->error_count == 0 && !g->scope.has_request && g->codes == g->inline_codes;
+}
+
+/* The task leaves the group's scope. */
+static inline void wf_group_leave(struct wf_group *g)
+{
+    wf_store_rel(&g->scope.phase, WF_SCOPE_FINISHED);
+    g->scope.task->scope = g->scope.outer;
+}
 
 #endif

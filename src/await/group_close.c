@@ -111,7 +111,7 @@ int weft_group_drain(weft_group *group, int64_t delay_ns)
 /* ---- closing ---- */
 
 /* The exit's last word. `rc` is how the body ended, `absorbed` whether a request was consumed here. */
-static intptr_t conclude(struct wf_group *g, intptr_t rc, bool absorbed)
+static intptr_t last_word(struct wf_group *g, intptr_t rc, bool absorbed)
 {
     weft_task *self = g->scope.task;
     bool had_request = g->scope.has_request;
@@ -180,13 +180,9 @@ static bool begin_closing(struct wf_group *g, intptr_t rc, bool absorbed)
     return must_wait;
 }
 
-/* All that is left to be done about the children; `absorbed` receives whether a request came meanwhile. */
+/* Those children that did not run inside. */
 static void see_off_children(struct wf_group *g, bool *absorbed)
 {
-    *absorbed = wf_group_run_inside(g) || *absorbed;
-    if (g->phase == WF_GROUP_CLOSED) {
-        return; /* they have all run inside; nobody else sets it */
-    }
     /* What came at a moment when nobody was inside, such as by a callback, came to the wait. */
     if (wf_door_observe(g->scope.task, NULL) < 0) {
         absorb_now(g, absorbed);
@@ -197,7 +193,19 @@ static void see_off_children(struct wf_group *g, bool *absorbed)
     wf_unlock(&g->lock);
 }
 
-intptr_t weft_group_close(weft_group *group, intptr_t rc)
+__attribute__((noinline)) intptr_t wf_group_conclude(struct wf_group *g, intptr_t rc, bool absorbed)
+{
+    if (g->phase != WF_GROUP_CLOSED) { /* nobody else sets it */
+        see_off_children(g, &absorbed);
+    }
+    rc = last_word(g, rc, absorbed);
+    keep_codes(g);
+    wf_group_leave(g);
+    return rc;
+}
+
+/* Any closing. */
+static __attribute__((noinline)) intptr_t close_fully(weft_group *group, intptr_t rc)
 {
     int error = 0;
     weft_task *self = wf_door_running(wf_here());
@@ -205,16 +213,45 @@ intptr_t weft_group_close(weft_group *group, intptr_t rc)
     if (self == NULL || group == NULL || self->scope != &g->scope) {
         return wf_fiber_worker(&error) == NULL ? error : -EINVAL;
     }
-    bool absorbed = wf_door_observe(self, __func__) < 0;
+    bool absorbed = wf_door_observe(self, "weft_group_close") < 0;
     if (absorbed && !weft_is_error(rc)) {
         rc = -ECANCELED; /* as if the body had ended with it */
     }
     if (begin_closing(g, rc, absorbed)) {
-        see_off_children(g, &absorbed);
+        wf_lock(&g->lock);
+        if (g->live > 0) {
+            return wf_group_close_inside(g, rc, absorbed);
+        }
+        wf_unlock(&g->lock);
     }
-    rc = conclude(g, rc, absorbed);
-    keep_codes(g);
-    wf_store_rel(&g->scope.phase, WF_SCOPE_FINISHED);
-    self->scope = g->scope.outer;
+    return wf_group_conclude(g, rc, absorbed);
+}
+
+/* Others are at the lock, or there is more to be done than to leave the scope. */
+static __attribute__((noinline)) intptr_t conclude_slowly(struct wf_group *g, intptr_t rc)
+{
+    wf_unlock(&g->lock);
+    return wf_group_conclude(g, rc, false);
+}
+
+/* Without a frame, where the body has ended well, and nobody has cancelled it. */
+intptr_t weft_group_close(weft_group *group, intptr_t rc)
+{
+    weft_task *self = wf_load_rlx(&wf_here_quick()->running);
+    struct wf_group *g = wf_group_of(group);
+    if (WF_UNLIKELY(group == NULL) || WF_UNLIKELY(self->scope != &g->scope) ||
+        WF_UNLIKELY(weft_is_error(rc)) || WF_UNLIKELY(!wf_door_is_plain(self)) ||
+        WF_UNLIKELY(!wf_lock_quickly(&g->lock))) {
+        return close_fully(group, rc);
+    }
+    g->is_closing = true;
+    if (g->live > 0) {
+        return wf_group_close_inside(g, rc, false);
+    }
+    g->phase = WF_GROUP_CLOSED;
+    if (WF_UNLIKELY(!wf_group_is_plain(g)) || WF_UNLIKELY(!wf_unlock_quickly(&g->lock))) {
+        return conclude_slowly(g, rc);
+    }
+    wf_group_leave(g);
     return rc;
 }

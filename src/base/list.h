@@ -36,11 +36,17 @@ static inline void wf_list_push(struct wf_list *head, struct wf_list *node)
     head->prev = node;
 }
 
-/* Takes `node` out of whatever ring it is in; harmless when it is in none. */
-static inline void wf_list_remove(struct wf_list *node)
+/* Takes `node` out of its ring; it is anything then. */
+static inline void wf_list_take(struct wf_list *node)
 {
     node->prev->next = node->next;
     node->next->prev = node->prev;
+}
+
+/* Takes `node` out of whatever ring it is in; harmless when it is in none. */
+static inline void wf_list_remove(struct wf_list *node)
+{
+    wf_list_take(node);
     wf_list_init(node);
 }
 
