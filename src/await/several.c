@@ -4,7 +4,7 @@
  * One waiter per task; each finisher counts down and, when the condition holds, claims the one wait.
  * The caller may have to wait again (a gather that was cancelled waits for all), so a finisher may
  * come with a claim that no longer matters: it loses, or costs one more look. Before the call returns
- * every waiter has been unlinked under its task's lock, so no finisher is in the frame any more.
+ * every waiter is done with, or has been unlinked under its task's lock, so no finisher is in the frame any more.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +23,9 @@ struct member {
     struct wf_waiter waiter;
     struct several *all;
     int64_t index;
+    /* Nobody is at it any more, nor will be: whoever tells of the end stores (release) as its last touch of the call's frame,
+     * the task loads (acquire). */
+    wf_au8 is_done;
 };
 
 struct several {
@@ -124,6 +127,7 @@ static void on_end(struct wf_waiter *waiter, struct wf_later *later)
     if (is_over(all)) {
         (void)wf_wait_claim(&all->wait, WF_GRANTED, later);
     }
+    wf_store_rel(&member->is_done, (uint8_t)1);
 }
 
 /* An error that is on its way: its task has ended, its finisher has yet to come. It is the first one before
@@ -169,21 +173,24 @@ static int link_all(struct several *all)
         }
         all->wait.memory = all->members;
     }
+    const bool is_queued = wf_has_turns(all->wait.task);
     for (size_t i = 0; i < all->edges.count; i++) {
         struct member *member = &all->members[i];
-        member->waiter = (struct wf_waiter){
-            .wait = &all->wait, .notify = on_end, .is_queued = wf_has_turns(all->wait.task)};
+        member->waiter =
+            (struct wf_waiter){.wait = &all->wait, .notify = on_end, .is_queued = is_queued};
         wf_list_init(&member->waiter.link);
         member->all = all;
         member->index = (int64_t)i;
-        if (wf_task_watch(all->edges.tasks[i], &member->waiter)) {
+        wf_store_rlx(&member->is_done, (uint8_t)0);
+        if (wf_task_watch_here(all->edges.tasks[i], &member->waiter)) {
             continue;
         }
-        if (member->waiter.is_queued && all->wait.reason == WF_WAIT_TASKS) {
+        if (is_queued && all->wait.reason == WF_WAIT_TASKS) {
             wf_sim_push(wf_runtime_of(all->wait.task)->sim, WF_TURN_NOTICE,
                         (uintptr_t)&member->waiter);
         } else {
             count_down(all, member);
+            wf_store_rlx(&member->is_done, (uint8_t)1);
         }
     }
     return 0;
@@ -192,8 +199,12 @@ static int link_all(struct several *all)
 static void unlink_all(struct several *all)
 {
     for (size_t i = 0; i < all->edges.count; i++) {
-        wf_task_unwatch(all->edges.tasks[i], &all->members[i].waiter);
-        wf_door_forget(all->wait.task, &all->members[i].waiter);
+        struct member *member = &all->members[i];
+        if (WF_LIKELY(wf_load_acq(&member->is_done) != 0)) {
+            continue;
+        }
+        wf_task_unwatch(all->edges.tasks[i], &member->waiter);
+        wf_door_forget(all->wait.task, &member->waiter);
     }
     if (all->members != all->inline_members) {
         free(all->members);
