@@ -19,7 +19,9 @@ int weft_shield_enter(weft_shield *section, int64_t bound_ns)
     if (wf_scope_is_open(self, section)) {
         return -EBUSY;
     }
-    int64_t deadline_ns = wf_deadline_after(wf_runtime_now(worker->runtime), bound_ns);
+    int64_t deadline_ns = bound_ns == WF_FOREVER
+                              ? WF_FOREVER
+                              : wf_deadline_after(wf_runtime_now(worker->runtime), bound_ns);
     struct wf_section *inner = (struct wf_section *)section;
     wf_shield_open(&inner->shield, self);
     wf_limit_set(&inner->limit, &inner->shield.scope, deadline_ns);

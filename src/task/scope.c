@@ -97,9 +97,24 @@ static void mark_scopes(struct wf_scope *first, uint8_t level, bool to_deferred,
     }
 }
 
-void wf_shield_open(struct wf_shield *shield, weft_task *task)
+/* The first shield, where nothing is undelivered: then no request moves into it. Under the shield lock. */
+static inline bool open_first(struct wf_shield *shield, weft_task *task)
 {
-    wf_lock(&task->shield_lock);
+    uint64_t word = wf_load_acq(&task->word);
+    if ((word & (WF_SHIELDED | WF_UNDELIVERED_MASK)) != 0 ||
+        !wf_solo_cas64(&task->word, &word, word | WF_SHIELDED)) {
+        return false;
+    }
+    wf_scope_open_at(&shield->scope, WF_SCOPE_SHIELD, task, 1, wf_word_count(word));
+    shield->deferred = 0;
+    shield->outer_shield = NULL;
+    wf_task_side(task)->shield = &shield->scope;
+    return true;
+}
+
+/* Any. Under the shield lock. */
+static __attribute__((noinline)) void open_locked(struct wf_shield *shield, weft_task *task)
+{
     wf_scope_open_with(&shield->scope, WF_SCOPE_SHIELD, task, tally_locked(task));
     mark_scopes(shield->scope.outer, 0, true, wf_load_acq(&task->word));
     shield->deferred = wf_state_defer(&task->word, 0, false, true);
@@ -108,6 +123,14 @@ void wf_shield_open(struct wf_shield *shield, weft_task *task)
     wf_task_side(task)->shield = &shield->scope;
     struct wf_tally tally = tally_locked(task);
     shield->scope.baseline = tally.visible - tally.undelivered;
+}
+
+void wf_shield_open(struct wf_shield *shield, weft_task *task)
+{
+    wf_lock(&task->shield_lock);
+    if (WF_UNLIKELY(!open_first(shield, task))) {
+        open_locked(shield, task);
+    }
     wf_unlock(&task->shield_lock);
 }
 
