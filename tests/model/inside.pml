@@ -4,15 +4,15 @@
  *
  * What is modelled, and where it lies in src/:
  *
- *   Closer                weft_group_close: begin_closing, see_off_children, conclude (await/group_close.c)
- *   run_inside            wf_group_run_inside: find_first, claim, run, the last look (await/group_inside.c)
- *   claim                 is_fit, claim, claim_slowly; wf_inside_claim, wf_inside_stand_back (await/inside.h, inside.c);
+ *   Closer                weft_group_close: begin_closing, see_off_children, last_word (await/group_close.c)
+ *   run_inside            wf_group_close_inside: newest_of, claim, run, the last look (await/group_inside.c)
+ *   claim                 claim, claim_fully, claim_slowly; wf_inside_claim, wf_inside_stand_back (await/inside.h, inside.c);
  *                         wf_ready_claim, wf_ready_count_dead (sched/claim.h, claim.c); wf_state_start_inside
  *                         (task/state.h); wf_deque_lower, _settle, _restore (queue/deque.h)
  *   run_child             wf_inside_call; end_quickly over wf_inside_end_unseen; end_fully over
  *                         wf_inside_wait_for_cancellers
  *   wait_for_children     the same and wait_once (group_close.c), wf_state_park, wf_door_park (await/door.h)
- *   add_child             weft_group_spawn_at by a child that runs inside: add_child (group.c), wf_deque_add
+ *   add_child             weft_group_spawn_at by a child that runs inside: add_slowly (group.c), wf_deque_add
  *   finish                wf_task_finish (task/end.c): wf_state_finish; child_ended, child_left (group.c); wf_sched_flush
  *   cancel_children, ask_all, abort_group   the same in group.c
  *   Taker                 a thief, or the closer's worker while its fiber waits: wf_deque_steal, wf_deque_take;
@@ -574,12 +574,12 @@ inline count_dead()
     od
 }
 
-/* From is_fit to a claimed child in `mine`; 0: not so. */
+/* From an offer to a claimed child in `mine`; 0: not so. */
 inline claim()
 {
     mine = SLOT_OF(offer);
     if
-    :: self_undelivered > 0 -> mine = 0 /* is_fit */
+    :: self_undelivered > 0 -> mine = 0 /* the look of claim */
     :: self_undelivered == 0 && TOKEN_OF(mine) != offer -> mine = 0
     :: else ->
 #ifndef JOINS_LATE
