@@ -23,38 +23,50 @@ enum { BATCH = 8, FRAMES_AT = 3, FIBERS_AT = FRAMES_AT + BATCH };
 
 _Static_assert(FIBERS_AT + BATCH <= WF_FETCH_AHEAD, "records come before what they point to");
 
+/* What was woken has started: its entry is the address alone. */
 static inline weft_task *task_at(struct wf_deque *lane, uint64_t at)
 {
-    return wf_token_task(wf_deque_at(lane, at));
+    return wf_entry_resumes(wf_deque_at(lane, at));
 }
 
-/* What is touched of a task's frames from its wait to its end. */
+/* What is touched of a task's frames from its wait to its end: two lines at least, for it has a wait. */
 static inline void fetch_frames(weft_task *task)
 {
     uintptr_t wait = (uintptr_t)wf_load_rlx(&task->wait);
-    uintptr_t top = (uintptr_t)wf_load_rlx(&task->fiber) - LINE_BYTES;
-    if (wait == 0) {
+    uintptr_t fiber = (uintptr_t)wf_load_rlx(&task->fiber);
+    if (WF_UNLIKELY(wait == 0)) {
         return; /* it yields, or a thief has it */
     }
     if ((wait ^ (uintptr_t)task) < WF_SLAB_BYTES) {
-        wait = top + LINE_BYTES - wf_load_rlx(&wf_task_seat(task)->waiter.depth);
+        wait = fiber - wf_load_rlx(&wf_task_seat(task)->waiter.depth);
     }
     uintptr_t line = wait - BELOW_WAIT;
-    for (unsigned i = 0; i < FRAME_LINES && line < top; i++) {
+    uintptr_t end = line + FRAME_LINES * LINE_BYTES;
+    end = end < fiber - LINE_BYTES ? end : fiber - LINE_BYTES;
+    do {
         wf_fetch((const void *)line);
         line += LINE_BYTES;
+    } while (line < end);
+}
+
+/* Of BATCH tasks, the first of which is at a multiple of that: in a ring they lie in a row. */
+static inline void fetch_fibers(struct wf_deque *lane, uint64_t at)
+{
+    wf_au64 *entries = &lane->slots[at & lane->mask];
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < BATCH; i++) {
+        wf_fetch(wf_load_rlx(&wf_entry_resumes(wf_load_rlx(&entries[i]))->fiber));
     }
 }
 
-void wf_ready_fetch(struct wf_deque *lane, uint64_t at)
+weft_task *wf_ready_fetch(struct wf_deque *lane, uint64_t at, weft_task *task)
 {
     fetch_frames(task_at(lane, at + FRAMES_AT));
-    if (at % BATCH == 0) {
-        for (uint64_t i = 0; i < BATCH; i++) {
-            wf_fetch(wf_load_rlx(&task_at(lane, at + FIBERS_AT + i)->fiber));
-        }
+    if ((at + FIBERS_AT) % BATCH == 0) {
+        fetch_fibers(lane, at + FIBERS_AT);
     }
     weft_task *far = task_at(lane, at + WF_FETCH_AHEAD);
     wf_fetch_lines(far, RECORD_LINES);
     wf_fetch(wf_task_seat(far));
+    return task;
 }

@@ -62,8 +62,8 @@ static inline uint64_t wf_ready_count(struct wf_worker *worker)
 enum { WF_FETCH_AHEAD = 20 };
 
 /* An entry was taken at `at` of the lane of woken tasks, and more than WF_FETCH_AHEAD are left there: what those that
- * come next will touch is fetched (fetch.c). */
-void wf_ready_fetch(struct wf_deque *lane, uint64_t at);
+ * come next will touch is fetched (fetch.c). Returns `task`, so that it can be the last act. */
+weft_task *wf_ready_fetch(struct wf_deque *lane, uint64_t at, weft_task *task);
 
 /* The oldest of a lane if it has started, where the slot is empty; `at` receives its place. NULL: ask
  * wf_ready_take. */

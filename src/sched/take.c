@@ -145,19 +145,30 @@ WF_WAKING struct wf_pick wf_ready_take(struct wf_worker *worker)
     return take_otherwise(worker, entry);
 }
 
-__attribute__((noinline)) weft_task *wf_ready_take_by_turns(struct wf_worker *worker)
+/* The turn of those that have not started, or that yield. */
+static __attribute__((noinline)) weft_task *take_unwoken(struct wf_worker *worker)
 {
     uint64_t at;
-    struct wf_deque *lane = wf_ready_lane(worker);
-    weft_task *task = wf_ready_take_oldest(worker, lane, &at);
+    weft_task *task = wf_ready_take_oldest(worker, &worker->deque, &at);
+    worker->was_woken = task == NULL; /* as it was */
+    return task;
+}
+
+/* Without a frame, for each of a crowd comes this way: which lane it is is seen first, as in wf_ready_lane. */
+__attribute__((noinline)) weft_task *wf_ready_take_by_turns(struct wf_worker *worker)
+{
+    if (worker->was_woken && WF_UNLIKELY(!wf_deque_is_empty(&worker->deque))) {
+        return take_unwoken(worker);
+    }
+    uint64_t at;
+    weft_task *task = wf_ready_take_oldest(worker, &worker->woken, &at);
     if (task == NULL) {
         return NULL;
     }
-    worker->was_woken = lane == &worker->woken;
-    if (worker->was_woken && wf_deque_bottom(lane) - at > WF_FETCH_AHEAD) {
-        wf_ready_fetch(lane, at);
-    }
-    return task;
+    worker->was_woken = true;
+    return wf_deque_bottom(&worker->woken) - at > WF_FETCH_AHEAD
+               ? wf_ready_fetch(&worker->woken, at, task)
+               : task;
 }
 
 WF_WAKING bool wf_ready_is_empty(struct wf_worker *worker)
