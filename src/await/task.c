@@ -143,8 +143,7 @@ int wf_cancel_now(weft_task *task, int cause)
     if (WF_LIKELY(is_near(worker, task)) && WF_LIKELY(wf_cancel_parked(task, cause))) {
         wf_bump_own(&worker->counters.requests, 1);
         wf_bump_own(&worker->counters.delivered, 1);
-        wf_sched_wake(worker, task);
-        return 1;
+        return wf_sched_wake(worker, task, 1);
     }
     return cancel_slowly(task, cause);
 }

@@ -207,6 +207,21 @@ static inline void tell_of_lanes(struct wf_worker *worker)
     }
 }
 
+static inline void queue_entry(struct wf_worker *worker, bool on_fiber, uintptr_t entry)
+{
+    uintptr_t kind = entry & WF_READY_KINDS;
+    weft_task *task = (weft_task *)(entry & ~(uintptr_t)WF_READY_KINDS);
+    if (WF_UNLIKELY(kind != WF_READY_TASK)) {
+        wf_sim_push(worker->sim, (enum wf_turn_kind)kind, (uintptr_t)task);
+        return;
+    }
+    weft_runtime *runtime = wf_runtime_of(task);
+    bool is_local = on_fiber && WF_LIKELY(runtime == worker->runtime);
+    if (!is_local || WF_UNLIKELY(!wake_next(worker, task))) {
+        queue_woken(runtime, worker, task);
+    }
+}
+
 /* Whatever there is to do. */
 WF_WAKING static __attribute__((noinline)) void flush_all(struct wf_worker *worker,
                                                           struct wf_later *later)
@@ -216,19 +231,16 @@ WF_WAKING static __attribute__((noinline)) void flush_all(struct wf_worker *work
         wf_bump_own(&worker->counters.delivered, later->delivered);
     }
     later->delivered = 0;
-    while (later->ready != 0) {
-        uintptr_t entry = later->ready;
-        later->ready = *wf_ready_link(entry);
-        if (later->ready != 0) {
-            wf_fetch_further(later->ready, entry, later->ready);
+    bool on_fiber = worker != NULL && worker->fiber != worker->host;
+    uintptr_t entry = later->ready;
+    later->ready = 0;
+    while (entry != 0) {
+        uintptr_t next = *wf_ready_link(entry); /* first: queued it may run, and wait again */
+        if (next != 0) {
+            wf_fetch_further(next, entry, next);
         }
-        uintptr_t kind = entry & WF_READY_KINDS;
-        weft_task *task = (weft_task *)(entry & ~(uintptr_t)WF_READY_KINDS);
-        if (__builtin_expect(kind == WF_READY_TASK, 1)) {
-            queue_woken(wf_runtime_of(task), worker, task);
-        } else {
-            wf_sim_push(worker->sim, (enum wf_turn_kind)kind, (uintptr_t)task);
-        }
+        queue_entry(worker, on_fiber, entry);
+        entry = next;
     }
     if (worker != NULL) {
         tell_others(worker);
@@ -255,38 +267,51 @@ WF_WAKING void wf_sched_flush(struct wf_later *later)
     }
 }
 
+__attribute__((noinline)) bool wf_sched_tell(struct wf_worker *worker)
+{
+    tell_others(worker);
+    return true;
+}
+
 /* The rest of wf_sched_wake: something is in the lanes; `before`, if it is not 0, is yet to go there, for which there is no
  * room. */
-static __attribute__((noinline)) void tell_after(struct wf_worker *worker, uint64_t before)
+static __attribute__((noinline)) int tell_after(struct wf_worker *worker, uint64_t before,
+                                                int answer)
 {
     if (before != 0) {
         push_woken(worker, before);
     }
     tell_others(worker);
+    return answer;
+}
+
+static __attribute__((noinline)) int wake_apart(weft_task *task, int answer)
+{
+    (void)wf_sched_wake_slowly(task);
+    return answer;
 }
 
 /* Without a frame: what is rare is its last act. */
-void wf_sched_wake(struct wf_worker *worker, weft_task *task)
+int wf_sched_wake(struct wf_worker *worker, weft_task *task, int answer)
 {
     uint64_t before = wf_load_rlx(&worker->slot);
     if (WF_UNLIKELY(worker->sim != NULL) ||
         WF_UNLIKELY((wf_task_flags(task) & WF_TASK_PINNED) != 0)) {
-        (void)wf_sched_wake_slowly(task);
-        return;
+        return wake_apart(task, answer);
     }
     wf_bump_own(&worker->counters.wakes, 1);
     before = fill_slot(worker, wf_entry_started(task), before);
     if (before == 0 && WF_LIKELY(wf_sched_has_none(worker))) {
-        return; /* for the slot alone nobody is needed */
+        return answer; /* for the slot alone nobody is needed */
     }
     if (before != 0 && WF_LIKELY(wf_deque_has_room(&worker->woken))) {
         worker->has_woken = true;
         wf_deque_add(&worker->woken, before);
         before = 0;
     }
-    if (WF_UNLIKELY(before != 0) || wf_sched_needs(worker->runtime)) {
-        tell_after(worker, before);
-    }
+    return WF_UNLIKELY(before != 0) || wf_sched_needs(worker->runtime)
+               ? tell_after(worker, before, answer)
+               : answer;
 }
 
 __attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)
@@ -307,7 +332,8 @@ __attribute__((noinline)) int wf_sched_send_slowly(weft_task *task, const void *
         wf_task_fetch_further(before, task, link, wf_load_rlx(&worker->counters.wakes));
     }
     worker->sent = (struct wf_sent){.to = to, .link = link, .task = task};
-    return wf_sched_wake_slowly(task);
+    return WF_LIKELY(wf_runtime_of(task) == worker->runtime) ? wf_sched_wake(worker, task, 0)
+                                                             : wf_sched_wake_slowly(task);
 }
 
 static void notify(weft_runtime *runtime, struct wf_worker *worker)

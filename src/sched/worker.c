@@ -220,7 +220,7 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
 static __attribute__((noinline)) bool wake_slowly(struct wf_worker *worker, weft_task *woken)
 {
     if (woken != NULL && wf_runtime_of(woken) == worker->runtime) {
-        wf_sched_wake(worker, woken);
+        (void)wf_sched_wake(worker, woken, 0);
     } else if (woken != NULL) {
         (void)wf_sched_wake_slowly(woken);
     }
@@ -230,7 +230,7 @@ static __attribute__((noinline)) bool wake_slowly(struct wf_worker *worker, weft
 static inline bool end_and_wake(struct wf_worker *worker, weft_task *woken)
 {
     wf_bump_own_rel(&worker->counters.finished); /* release: as in wf_task_end_on */
-    return (WF_LIKELY(woken != NULL) && WF_LIKELY(wf_sched_wake_quickly(worker, woken))) ||
+    return (WF_LIKELY(woken != NULL) && WF_LIKELY(wf_sched_wake_next(worker, woken))) ||
            wake_slowly(worker, woken);
 }
 
