@@ -62,17 +62,34 @@ void wf_task_report_error(weft_task *task, weft_diagnostic_kind kind);
 /* Gives up one handle: what weft_drop does. `cache` NULL on plain threads. */
 void wf_task_drop(weft_task *task, struct wf_task_cache *cache, struct wf_later *later);
 
+/* wf_task_release for one that ended with `word`, by a cache: most have no more than every task has, and are not said to have
+ * failed. */
+static inline void wf_task_release_here(weft_task *task, struct wf_task_cache *cache, uint64_t word)
+{
+    if (WF_UNLIKELY((wf_task_flags(task) & WF_TASK_MORE) != 0) ||
+        WF_UNLIKELY(wf_load_rlx(&task->marks) != 0) ||
+        WF_UNLIKELY(wf_word_life(word) == WF_ERROR) ||
+        WF_UNLIKELY(cache->hot_count == WF_TASK_BATCH)) {
+        wf_task_release(task, cache);
+    } else {
+        WF_ASSERT(task->scope == NULL && wf_load_rlx(&task->wait) == NULL &&
+                  task->context == NULL && wf_load_rlx(&task->joins) == 0);
+        wf_task_free_quickly(cache, task, word);
+    }
+}
+
 /* wf_task_drop for the last handle of a task that has ended, which is nearly every one. False: ask wf_task_drop; nothing
  * has been done. */
 static inline bool wf_task_drop_ended(weft_task *task, struct wf_task_cache *cache)
 {
     uint64_t refs = wf_load_acq(&task->refs);
-    bool is_last = (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == WF_OWNER_ONE &&
-                   wf_word_has_ended(wf_load_acq(&task->word));
+    uint64_t word = wf_load_acq(&task->word);
+    bool is_last =
+        (refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == WF_OWNER_ONE && wf_word_has_ended(word);
     if (WF_UNLIKELY(!is_last) || !wf_solo_cas64(&task->refs, &refs, refs - WF_OWNER_ONE)) {
         return false;
     }
-    wf_task_release(task, cache);
+    wf_task_release_here(task, cache, wf_load_acq(&task->word));
     return true;
 }
 
