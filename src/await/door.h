@@ -40,10 +40,11 @@ int wf_door_enter(weft_task *self, const char *call);
 /* Spends of the budget while there is nothing to do but to count. False, nothing has been done: wf_door_spend. */
 static inline bool wf_door_spend_quickly(weft_task *self)
 {
-    if (WF_UNLIKELY((wf_task_flags(self) & WF_TASK_PROBED) != 0) ||
+    if (WF_UNLIKELY(wf_has_rlx(&self->flags, WF_TASK_PROBED)) ||
         WF_UNLIKELY(self->budget_spent >= WF_BUDGET - 1)) {
         return false;
     }
+    WF_FORGET_AT(self->budget_spent);
     self->budget_spent++;
     return true;
 }
@@ -55,8 +56,7 @@ static inline bool wf_door_spend_quickly(weft_task *self)
  * wf_no_task too, which has no budget. */
 static inline bool wf_door_pass(weft_task *self)
 {
-    return WF_LIKELY((wf_load_acq(&self->word) & WF_DOOR_LOOKS) == 0) &&
-           wf_door_spend_quickly(self);
+    return WF_LIKELY(!wf_has_acq(&self->word, WF_DOOR_LOOKS)) && wf_door_spend_quickly(self);
 }
 
 /* What a call's beginning does on the short way, on wf_here_quick(): the calling task, or NULL for the long one. */

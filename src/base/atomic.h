@@ -112,6 +112,21 @@ static inline __attribute__((always_inline)) bool wf_has_acq(wf_au64 *p, uint64_
 #endif
 }
 
+/* Is a word of that value? Likewise. */
+static inline __attribute__((always_inline)) bool wf_is_acq(_Atomic(uintptr_t) *p, uintptr_t value)
+{
+#if defined(__x86_64__) && !WF_TSAN_BUILD
+    bool is;
+    __asm__ __volatile__("cmpq %2, %1"
+                         : "=@cce"(is)
+                         : "m"(*(uintptr_t *)p), "er"(value)
+                         : "memory");
+    return is;
+#else
+    return wf_load_acq(p) == value;
+#endif
+}
+
 /* The same of a byte that others change in ways that order nothing. */
 static inline __attribute__((always_inline)) bool wf_has_rlx(wf_au8 *p, uint8_t bits)
 {

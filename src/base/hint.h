@@ -25,6 +25,10 @@
  * over a call. */
 #define WF_FORGET(pointer) __asm__("" : "+r"(pointer))
 
+/* The compiler reads a variable in memory anew, instead of keeping in a register what it has just read there: to look at it
+ * and to count it are one instruction each then. */
+#define WF_FORGET_AT(variable) __asm__("" : "+m"(variable))
+
 /* The same pointer for a variable that is used on this side of the next switch only. A switch takes all registers: what is
  * used on both sides lies in memory, and is loaded anew at each use. */
 static inline __attribute__((always_inline)) void *wf_shortly(void *pointer)

@@ -103,7 +103,7 @@ uint64_t wf_solo_swap64(wf_au64 *word, uint64_t expected, uint64_t value);
 
 static inline __attribute__((always_inline)) bool wf_solo_is_crowd(void)
 {
-    return WF_LIKELY(wf_load_acq(&wf_solo.thread) == WF_SOLO_CROWD);
+    return WF_LIKELY(wf_is_acq(&wf_solo.thread, WF_SOLO_CROWD));
 }
 
 static inline __attribute__((always_inline)) bool wf_solo_cas32(wf_au32 *word, uint32_t *expected,
