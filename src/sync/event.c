@@ -135,12 +135,19 @@ static __attribute__((noinline)) int wait_until_set(weft_event *event, weft_task
     return wf_go_return(verdict == WF_GRANTED ? 0 : -ECANCELED, WF_GO_SITE);
 }
 
-int weft_event_wait(weft_event *event)
+static __attribute__((noinline)) int wait_anew(weft_event *event)
 {
     int rc = 0;
-    weft_task *self = wf_sync_enter(event, __func__, &rc);
-    if (self == NULL) {
-        return rc;
+    weft_task *self = wf_sync_enter(event, "weft_event_wait", &rc);
+    return self != NULL ? wait_until_set(event, self) : rc;
+}
+
+/* All that is rare is the last act, so that there is no frame. */
+WF_AT_LINE int weft_event_wait(weft_event *event)
+{
+    weft_task *self = wf_sync_enter_here(event);
+    if (WF_UNLIKELY(self == NULL)) {
+        return wait_anew(event);
     }
     uint32_t seen = wf_load_acq(&inside(event)->word);
     return (seen & (SET | WF_BITLOCK_MASK)) == SET ? 0 : wait_until_set(event, self);

@@ -142,15 +142,26 @@ static __attribute__((noinline)) int lock_slowly(struct wf_mutex *mutex, weft_ta
     return wf_go_return(wf_mutex_wait(mutex, &wait, WF_GO_SITE), WF_GO_SITE);
 }
 
-int weft_mutex_lock(weft_mutex *mutex)
+static __attribute__((noinline)) int lock_anew(weft_mutex *mutex)
 {
     int rc = 0;
-    weft_task *self = wf_sync_enter(mutex, __func__, &rc);
+    weft_task *self = wf_sync_enter(mutex, "weft_mutex_lock", &rc);
     if (self == NULL) {
         return rc;
     }
     struct wf_mutex *m = wf_mutex_inside(mutex);
     return wf_mutex_take_free(m, self) ? 0 : lock_slowly(m, self);
+}
+
+/* Here and in its like all that is rare is the last act, so that there is no frame. */
+WF_AT_LINE int weft_mutex_lock(weft_mutex *mutex)
+{
+    weft_task *self = wf_sync_enter_here(mutex);
+    if (WF_UNLIKELY(self == NULL)) {
+        return lock_anew(mutex);
+    }
+    struct wf_mutex *m = wf_mutex_inside(mutex);
+    return WF_LIKELY(wf_mutex_take_free(m, self)) ? 0 : lock_slowly(m, self);
 }
 
 int weft_mutex_try_lock(weft_mutex *mutex)
@@ -178,15 +189,20 @@ static __attribute__((noinline)) int give_slowly(struct wf_mutex *mutex)
     return is_held ? 0 : -EPERM;
 }
 
+/* One that is locked, if nobody waits for it. */
+static inline bool give_free(struct wf_mutex *mutex)
+{
+    uint32_t seen = WF_MUTEX_HELD;
+    wf_store_rlx(&mutex->owner, UINT64_C(0));
+    return wf_solo_cas32(&mutex->word, &seen, UINT32_C(0));
+}
+
 int wf_mutex_give(struct wf_mutex *mutex)
 {
-    uint32_t seen = wf_load_acq(&mutex->word);
-    if ((seen & WF_MUTEX_HELD) == 0) {
+    if ((wf_load_acq(&mutex->word) & WF_MUTEX_HELD) == 0) {
         return -EPERM;
     }
-    wf_store_rlx(&mutex->owner, UINT64_C(0));
-    seen = WF_MUTEX_HELD;
-    return wf_solo_cas32(&mutex->word, &seen, UINT32_C(0)) ? 0 : give_slowly(mutex);
+    return give_free(mutex) ? 0 : give_slowly(mutex);
 }
 
 bool wf_mutex_is_mine(struct wf_mutex *mutex, const weft_task *self)
@@ -198,7 +214,7 @@ bool wf_mutex_is_mine(struct wf_mutex *mutex, const weft_task *self)
     return is_unowned || (self != NULL && wf_load_rlx(&mutex->owner) == wf_task_token(self));
 }
 
-int weft_mutex_unlock(weft_mutex *mutex)
+static __attribute__((noinline)) int unlock_anew(weft_mutex *mutex)
 {
     if (mutex == NULL) {
         return -EINVAL;
@@ -207,10 +223,31 @@ int weft_mutex_unlock(weft_mutex *mutex)
     bool is_owned = (m->flags & WEFT_MUTEX_OWNED) != 0;
     int rc = is_owned && !wf_mutex_is_mine(m, wf_self_on(wf_here())) ? -EPERM : wf_mutex_give(m);
     if (rc < 0) {
-        wf_misuse(rc, __func__, mutex, "but by", wf_mutex_owner(m), "not locked%s",
+        wf_misuse(rc, "weft_mutex_unlock", mutex, "but by", wf_mutex_owner(m), "not locked%s",
                   is_owned ? " by the caller" : "");
     }
     return rc;
+}
+
+/* Somebody has linked himself, or it was not locked after all. */
+static __attribute__((noinline)) int unlock_slowly(weft_mutex *mutex)
+{
+    struct wf_mutex *m = wf_mutex_inside(mutex);
+    int rc = give_slowly(m);
+    if (rc < 0) {
+        wf_misuse(rc, "weft_mutex_unlock", mutex, "but by", wf_mutex_owner(m), "not locked");
+    }
+    return rc;
+}
+
+WF_AT_LINE int weft_mutex_unlock(weft_mutex *mutex)
+{
+    struct wf_mutex *m = wf_mutex_inside(mutex);
+    if (WF_UNLIKELY(mutex == NULL) || WF_UNLIKELY((m->flags & WEFT_MUTEX_OWNED) != 0) ||
+        WF_UNLIKELY((wf_load_acq(&m->word) & WF_MUTEX_HELD) == 0)) {
+        return unlock_anew(mutex);
+    }
+    return WF_LIKELY(give_free(m)) ? 0 : unlock_slowly(mutex);
 }
 
 /* ---- looking ---- */

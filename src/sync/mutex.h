@@ -40,7 +40,7 @@ static inline bool wf_mutex_take_free(struct wf_mutex *mutex, const weft_task *s
     if (!wf_solo_cas32(&mutex->word, &seen, (uint32_t)WF_MUTEX_HELD)) {
         return false;
     }
-    if ((mutex->flags & WEFT_MUTEX_UNOWNED) == 0) {
+    if (WF_LIKELY((mutex->flags & WEFT_MUTEX_UNOWNED) == 0)) {
         wf_store_rlx(&mutex->owner, wf_task_token(self));
     }
     return true;

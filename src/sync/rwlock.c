@@ -143,7 +143,7 @@ static void leave(struct wf_rwlock *lock, struct wf_waiter *waiter, enum wf_verd
 /* ---- locking ---- */
 
 /* While nobody waits. */
-static bool take_free(struct wf_rwlock *lock, const weft_task *self, bool writes)
+static inline bool take_free(struct wf_rwlock *lock, const weft_task *self, bool writes)
 {
     uint32_t seen = writes ? 0 : wf_load_rlx(&lock->word);
     if (writes) {
@@ -187,26 +187,38 @@ static __attribute__((noinline)) int lock_slowly(struct wf_rwlock *lock, weft_ta
     return wf_go_return(verdict == WF_GRANTED ? 0 : -ECANCELED, WF_GO_SITE);
 }
 
-int weft_rwlock_read_lock(weft_rwlock *rwlock)
+static __attribute__((noinline)) int lock_anew(weft_rwlock *rwlock, bool writes)
 {
     int rc = 0;
-    weft_task *self = wf_sync_enter(rwlock, __func__, &rc);
+    weft_task *self =
+        wf_sync_enter(rwlock, writes ? "weft_rwlock_write_lock" : "weft_rwlock_read_lock", &rc);
     if (self == NULL) {
         return rc;
     }
     struct wf_rwlock *lock = inside(rwlock);
-    return take_free(lock, self, false) ? 0 : lock_slowly(lock, self, false);
+    return take_free(lock, self, writes) ? 0 : lock_slowly(lock, self, writes);
 }
 
-int weft_rwlock_write_lock(weft_rwlock *rwlock)
+/* All that is rare is the last act of both, so that they have no frames. */
+
+WF_AT_LINE int weft_rwlock_read_lock(weft_rwlock *rwlock)
 {
-    int rc = 0;
-    weft_task *self = wf_sync_enter(rwlock, __func__, &rc);
-    if (self == NULL) {
-        return rc;
+    weft_task *self = wf_sync_enter_here(rwlock);
+    if (WF_UNLIKELY(self == NULL)) {
+        return lock_anew(rwlock, false);
     }
     struct wf_rwlock *lock = inside(rwlock);
-    return take_free(lock, self, true) ? 0 : lock_slowly(lock, self, true);
+    return WF_LIKELY(take_free(lock, self, false)) ? 0 : lock_slowly(lock, self, false);
+}
+
+WF_AT_LINE int weft_rwlock_write_lock(weft_rwlock *rwlock)
+{
+    weft_task *self = wf_sync_enter_here(rwlock);
+    if (WF_UNLIKELY(self == NULL)) {
+        return lock_anew(rwlock, true);
+    }
+    struct wf_rwlock *lock = inside(rwlock);
+    return WF_LIKELY(take_free(lock, self, true)) ? 0 : lock_slowly(lock, self, true);
 }
 
 static int try_lock(weft_rwlock *rwlock, bool writes)

@@ -152,15 +152,39 @@ static bool can_ever_be(const weft_sem *sem, uint32_t permits)
     return sem != NULL && permits > 0 && permits <= bound_of(inside(sem));
 }
 
-int weft_sem_acquire(weft_sem *sem, uint32_t permits)
+/* After the door. */
+static __attribute__((noinline)) int acquire_entered(struct wf_sem *sem, weft_task *self,
+                                                     uint32_t permits)
+{
+    return take_free(sem, permits) ? 0 : acquire_slowly(sem, self, permits);
+}
+
+static __attribute__((noinline)) int acquire_anew(weft_sem *sem, uint32_t permits)
 {
     int rc = 0;
-    weft_task *self = wf_sync_enter(can_ever_be(sem, permits) ? sem : NULL, __func__, &rc);
-    if (self == NULL) {
-        return rc;
+    weft_task *self =
+        wf_sync_enter(can_ever_be(sem, permits) ? sem : NULL, "weft_sem_acquire", &rc);
+    return self != NULL ? acquire_entered(inside(sem), self, permits) : rc;
+}
+
+/* All that is rare is the last act, so that there is no frame. No more are free than there can ever be. */
+WF_AT_LINE int weft_sem_acquire(weft_sem *sem, uint32_t permits)
+{
+    if (WF_UNLIKELY(sem == NULL) || WF_UNLIKELY(permits == 0)) {
+        return acquire_anew(sem, permits);
     }
     struct wf_sem *s = inside(sem);
-    return take_free(s, permits) ? 0 : acquire_slowly(s, self, permits);
+    uint32_t seen = wf_load_rlx(&s->word);
+    if (WF_UNLIKELY((seen & (QUEUED | WF_BITLOCK_MASK)) != 0) ||
+        WF_UNLIKELY(seen >> COUNT_SHIFT < permits)) {
+        return acquire_anew(sem, permits);
+    }
+    weft_task *self = wf_door_enter_here(wf_here_quick());
+    if (WF_UNLIKELY(self == NULL)) {
+        return acquire_anew(sem, permits);
+    }
+    uint32_t left = seen - (permits << COUNT_SHIFT);
+    return WF_LIKELY(wf_solo_cas32(&s->word, &seen, left)) ? 0 : acquire_entered(s, self, permits);
 }
 
 int weft_sem_try_acquire(weft_sem *sem, uint32_t permits)

@@ -33,6 +33,12 @@ static inline weft_task *wf_sync_enter(const void *object, const char *call, int
     return __builtin_expect(*rc < 0, 0) ? NULL : self;
 }
 
+/* The same on the short way of a call that has no frame: the calling task, or NULL, and nothing has been done. */
+static inline weft_task *wf_sync_enter_here(const void *object)
+{
+    return WF_LIKELY(object != NULL) ? wf_door_enter_here(wf_here_quick()) : NULL;
+}
+
 static inline bool wf_waiters_is_empty(const struct wf_list *list)
 {
     return list->next == NULL || wf_list_is_empty(list);
