@@ -196,55 +196,29 @@ static inline int enter(const weft_queue *queue, const void *items, size_t count
     return *self != NULL && count > 0 ? 1 : rc;
 }
 
-/* One item where nobody waits, there is room, and the place is in the chunk: nearly every put. */
-static inline bool put_quickly(struct wf_queue *q, const void *item, enum wf_item_kind kind,
-                               uint64_t by)
-{
-    uint64_t count = wf_queue_count_of(q);
-    if (count >= q->capacity || q->in.at == q->in.end) {
-        return false;
-    }
-    q->in.at += wf_item_copy(&q->store, kind, q->in.at, item);
-    wf_queue_set_count(q, count + 1);
-    wf_store_rlx(&q->last_put, by);
-    return true;
-}
-
 /* To the getter that has waited longest, if it has parked and takes the grant: its task, to be queued once the
  * lock has been given back. NULL: nothing has been done. */
-static inline weft_task *give_quickly(struct wf_queue *q, const void *item, enum wf_item_kind kind,
-                                      const weft_task *self)
+static inline __attribute__((always_inline)) weft_task *give_quickly(struct wf_queue *q,
+                                                                     const void *item, bool is_word)
 {
     struct wf_queue_op *op = wf_queue_op_of(q->getters.next);
-    struct wf_wait *wait = op->waiter.wait;
-    weft_task *task = wait->task;
-    if (!wf_state_grant_parked(&task->word, wf_load_rlx(&wait->epoch))) {
+    weft_task *task = op->waiter.wait->task;
+    if (!wf_state_grant_parked(&task->word, wf_load_rlx(&op->waiter.wait->epoch))) {
         return NULL;
+    }
+    enum wf_item_kind kind = is_word ? wf_queue_kind(q) : WF_ITEM_BYTES;
+    if (is_word) {
+        WF_HOLDS(kind != WF_ITEM_BYTES);
     }
     wf_list_remove(&op->waiter.link);
     if (op->items != NULL) {
-        wait->granted = &op->waiter;
+        op->waiter.wait->granted = &op->waiter;
     }
     (void)wf_item_copy(&q->store, kind, wf_queue_items_of(op), item);
     wf_queue_finish(op, 1);
     wf_queue_note_taken(q, 1, wf_task_token(task));
-    wf_store_rlx(&q->last_put, wf_task_token(self));
     WF_HOLDS(task != NULL);
     return task;
-}
-
-/* Likewise nearly every get; there is an item. */
-static inline bool get_quickly(struct wf_queue *q, void *item, enum wf_item_kind kind, uint64_t by,
-                               uint64_t count)
-{
-    if (WF_UNLIKELY(wf_queue_is(q, WF_QUEUE_BY_TURNS)) ||
-        WF_UNLIKELY(!wf_list_is_empty(&q->putters)) || WF_UNLIKELY(q->out.at == q->out.end)) {
-        return false;
-    }
-    q->out.at += wf_item_copy(&q->store, kind, item, q->out.at);
-    wf_queue_set_count(q, count - 1);
-    wf_queue_note_taken(q, 1, by);
-    return true;
 }
 
 /* The calls for one item leave all that is rare to others as their last act: so they need no frame, which
@@ -302,14 +276,34 @@ static inline __attribute__((always_inline)) int unlock(struct wf_queue *q)
 
 /* Likewise of one whose item `woken` has got, which had `link` in the list. */
 static inline __attribute__((always_inline)) int unlock_and_wake(struct wf_queue *q,
-                                                                 struct wf_worker *worker,
                                                                  weft_task *woken,
                                                                  const struct wf_list *link)
 {
+    struct wf_worker *worker = wf_here_quick();
+    wf_store_rlx(&q->last_put, wf_task_token(wf_load_rlx(&worker->running)));
     if (!wf_unlock_quickly(&q->lock)) {
         return unlock_slowly(q, woken);
     }
     return wf_sched_send(worker, woken, q, link);
+}
+
+/* With the lock, where getters wait; returns without. Who calls is found out again: what is the same before and after
+ * the claim is so little then that it needs no frame. */
+static inline __attribute__((always_inline)) int give_one(weft_queue *queue, const void *item,
+                                                          bool is_word)
+{
+    struct wf_queue *q = wf_queue_inside(queue);
+    const struct wf_list *link = q->getters.next;
+    weft_task *woken = give_quickly(q, item, is_word);
+    return WF_LIKELY(woken != NULL)
+               ? unlock_and_wake(q, woken, link)
+               : put_slowly(queue, wf_load_rlx(&wf_here_quick()->running), item);
+}
+
+/* Apart: who puts where nobody waits needs fewer registers. Of a usual size. */
+static __attribute__((noinline)) int give_word(weft_queue *queue, const void *item)
+{
+    return give_one(queue, item, true);
 }
 
 /* With the lock; returns without. */
@@ -320,14 +314,12 @@ static inline __attribute__((always_inline)) int put_one(weft_queue *queue,
     struct wf_queue *q = wf_queue_inside(queue);
     bool is_open = WF_LIKELY(!wf_queue_is(q, WF_QUEUE_CLOSED | WF_QUEUE_BY_TURNS));
     if (is_open && !wf_list_is_empty(&q->getters)) {
-        const struct wf_list *link = q->getters.next;
-        weft_task *woken = give_quickly(q, item, kind, self);
-        if (woken != NULL) {
-            return unlock_and_wake(q, worker, woken, link);
-        }
-    } else if (is_open && put_quickly(q, item, kind, wf_task_token(self))) {
+        return kind == WF_ITEM_BYTES ? give_one(queue, item, false) : give_word(queue, item);
+    }
+    if (is_open && wf_queue_put_quickly(q, item, kind, wf_task_token(self))) {
         return unlock(q);
-    } else if (is_plain(q, worker) && wf_queue_count_of(q) >= q->capacity) {
+    }
+    if (is_plain(q, worker) && wf_queue_count_of(q) >= q->capacity) {
         return wait_to_put(queue, self, item);
     }
     return put_slowly(queue, self, item);
@@ -342,8 +334,9 @@ static inline __attribute__((always_inline)) int get_one(weft_queue *queue,
     if (count == 0) {
         return is_plain(q, worker) ? wait_to_get(queue, self, item) : get_slowly(queue, self, item);
     }
-    return get_quickly(q, item, kind, wf_task_token(self), count) ? unlock(q)
-                                                                  : get_slowly(queue, self, item);
+    return wf_queue_get_quickly(q, item, kind, wf_task_token(self), count)
+               ? unlock(q)
+               : get_slowly(queue, self, item);
 }
 
 static __attribute__((noinline, cold)) int refuse(weft_queue *queue)

@@ -35,9 +35,9 @@ int wf_queue_check(const weft_queue *queue);
  * may be out of date; weft_queue_put and so on don't ask. */
 bool wf_queue_looks_ready(const weft_queue *queue, bool is_put);
 
-/* Tries without waiting: how many were moved, -EAGAIN, -ESHUTDOWN or -ENOMEM. `by` is the token of the
+/* Tries to move one item without waiting: 0, -EAGAIN, -ESHUTDOWN or -ENOMEM. `by` is the token of the
  * task that tries, 0 for none. */
-int64_t wf_queue_try(weft_queue *queue, struct wf_queue_op *op, uint64_t by);
+int wf_queue_try(weft_queue *queue, void *item, bool is_put, uint64_t by);
 
 enum wf_queue_link {
     WF_QUEUE_LINKED, /* not ready: the waiter is in the queue's list until wf_queue_unlink or a grant */

@@ -136,6 +136,36 @@ static inline void wf_queue_note_taken(struct wf_queue *q, size_t count, uint64_
     wf_store_rlx(&q->last_got, by);
 }
 
+/* One item where nobody waits, there is room, and the place is in the chunk or the chunk a ring: nearly every put. */
+static inline bool wf_queue_put_quickly(struct wf_queue *q, const void *item,
+                                        enum wf_item_kind kind, uint64_t by)
+{
+    uint64_t count = wf_queue_count_of(q);
+    if (WF_UNLIKELY(count >= q->capacity) ||
+        (WF_UNLIKELY(q->in.at == q->in.end) && !wf_store_turn(q->store.newest, &q->in))) {
+        return false;
+    }
+    q->in.at += wf_item_copy(&q->store, kind, q->in.at, item);
+    wf_queue_set_count(q, count + 1);
+    wf_store_rlx(&q->last_put, by);
+    return true;
+}
+
+/* Likewise nearly every get; there is an item. */
+static inline bool wf_queue_get_quickly(struct wf_queue *q, void *item, enum wf_item_kind kind,
+                                        uint64_t by, uint64_t count)
+{
+    if (WF_UNLIKELY(wf_queue_is(q, WF_QUEUE_BY_TURNS)) ||
+        WF_UNLIKELY(!wf_list_is_empty(&q->putters)) ||
+        (WF_UNLIKELY(q->out.at == q->out.end) && !wf_store_turn(q->store.oldest, &q->out))) {
+        return false;
+    }
+    q->out.at += wf_item_copy(&q->store, kind, item, q->out.at);
+    wf_queue_set_count(q, count - 1);
+    wf_queue_note_taken(q, 1, by);
+    return true;
+}
+
 /* Decides the wait of a waiter, and unlinks it; false: it had been decided. */
 bool wf_queue_grant(struct wf_queue *q, struct wf_waiter *waiter, struct wf_later *later);
 

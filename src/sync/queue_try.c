@@ -7,19 +7,52 @@
 
 /* ---- at once or not at all ---- */
 
-int64_t wf_queue_try(weft_queue *queue, struct wf_queue_op *op, uint64_t by)
+/* With the lock; returns without. */
+static __attribute__((noinline)) int try_slowly(struct wf_queue *q, void *item, bool is_put,
+                                                uint64_t by)
 {
-    struct wf_queue *q = wf_queue_inside(queue);
+    struct wf_queue_op op = {.items = item, .count = 1, .is_put = is_put};
     struct wf_later later;
     wf_later_init(&later);
-    wf_lock(&q->lock);
-    int64_t rc = wf_queue_move(q, op, NULL, by, &later);
+    int64_t rc = wf_queue_move(q, &op, NULL, by, &later);
     wf_unlock(&q->lock);
     wf_later_run(&later);
-    return rc;
+    return rc < 0 ? (int)rc : 0;
 }
 
-static int try_one(weft_queue *queue, void *item, bool is_put)
+/* Under the lock: where nobody waits, and the item is of a usual size. */
+static inline bool try_quickly(struct wf_queue *q, void *item, bool is_put, uint64_t by)
+{
+    enum wf_item_kind kind = wf_queue_kind(q);
+    uint64_t count = wf_queue_count_of(q);
+    if (WF_UNLIKELY(kind == WF_ITEM_BYTES)) {
+        return false;
+    }
+    if (!is_put) {
+        return count > 0 && wf_queue_get_quickly(q, item, kind, by, count);
+    }
+    return WF_LIKELY(!wf_queue_is(q, WF_QUEUE_CLOSED | WF_QUEUE_BY_TURNS)) &&
+           wf_list_is_empty(&q->getters) && wf_queue_put_quickly(q, item, kind, by);
+}
+
+static inline __attribute__((always_inline)) int try_now(struct wf_queue *q, void *item,
+                                                         bool is_put, uint64_t by)
+{
+    wf_lock(&q->lock);
+    if (!try_quickly(q, item, is_put, by)) {
+        return try_slowly(q, item, is_put, by);
+    }
+    wf_unlock(&q->lock);
+    return 0;
+}
+
+int wf_queue_try(weft_queue *queue, void *item, bool is_put, uint64_t by)
+{
+    struct wf_queue *q = wf_queue_inside(queue);
+    return is_put ? try_now(q, item, true, by) : try_now(q, item, false, by);
+}
+
+static inline __attribute__((always_inline)) int try_one(weft_queue *queue, void *item, bool is_put)
 {
     if (!wf_queue_was_made(queue) || item == NULL) {
         return -EINVAL;
@@ -28,10 +61,8 @@ static int try_one(weft_queue *queue, void *item, bool is_put)
     if (!wf_queue_looks_ready(queue, is_put)) {
         return -EAGAIN;
     }
-    struct wf_queue_op op = {.items = item, .count = 1, .is_put = is_put};
     const weft_task *self = wf_self_on(wf_here());
-    int64_t rc = wf_queue_try(queue, &op, self != NULL ? wf_task_token(self) : 0);
-    return rc < 0 ? (int)rc : 0;
+    return try_now(wf_queue_inside(queue), item, is_put, self != NULL ? wf_task_token(self) : 0);
 }
 
 int weft_queue_try_put(weft_queue *queue, const void *item)

@@ -32,11 +32,8 @@ static bool attempt_queue(struct wf_selection *selection, weft_case *one)
     if (!wf_queue_looks_ready(one->source, is_put)) {
         return false;
     }
-    struct wf_queue_op *op = op_of(one);
-    op->items = one->item;
-    op->count = 1;
-    op->is_put = is_put;
-    return conclude(one, wf_queue_try(one->source, op, wf_task_token(selection->self)));
+    uint64_t by = wf_task_token(selection->self);
+    return conclude(one, wf_queue_try(one->source, one->item, is_put, by));
 }
 
 static enum wf_linking link_queue(struct wf_selection *selection, weft_case *one)
@@ -74,7 +71,8 @@ static bool finish_queue(struct wf_selection *selection, weft_case *one)
         return conclude(one, op->outcome);
     }
     wf_queue_unlink(one->source, op);
-    return conclude(one, wf_queue_try(one->source, op, wf_task_token(selection->self)));
+    uint64_t by = wf_task_token(selection->self);
+    return conclude(one, wf_queue_try(one->source, one->item, op->is_put, by));
 }
 
 weft_case weft_case_put(weft_queue *queue, const void *item)

@@ -51,6 +51,17 @@ void wf_store_end(struct wf_store *store, struct wf_place *out, size_t count,
 bool wf_store_next_in(struct wf_store *store, struct wf_place *in, struct wf_place *out);
 void wf_store_next_out(struct wf_store *store, struct wf_place *out);
 
+/* Where a place is at the end of its chunk: goes on at the beginning, if that is a ring, which has what comes next. One of
+ * a queue for a single item comes there with each item. False: nothing has been done. */
+static inline bool wf_store_turn(struct wf_chunk *chunk, struct wf_place *place)
+{
+    if (chunk == NULL || chunk->next != chunk) {
+        return false;
+    }
+    place->at = chunk->items;
+    return true;
+}
+
 static inline enum wf_item_kind wf_item_kind_of(size_t item_bytes)
 {
     return item_bytes == 8    ? WF_ITEM_8
