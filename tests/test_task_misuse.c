@@ -169,3 +169,23 @@ Test(task, ending_with_an_open_scope_aborts, .signal = SIGABRT)
 {
     cr_assert_eq(weft_run(leave_open, NULL, &simulated), 0);
 }
+
+/* The handle is the runtime's: who drops it all the same has dropped one too many, and is told when the task ends. */
+static intptr_t drop_detached(void *arg)
+{
+    weft_task *task;
+
+    (void)arg;
+    wt_check(weft_spawn(&task, sleep_long, NULL) == 0);
+    wt_check(weft_yield() == 0); /* it has started: an end of its own */
+    wt_check(weft_detach(task) == 0);
+    weft_drop(task);
+    return weft_sleep(WEFT_MS);
+}
+
+Test(task, dropping_what_was_detached_aborts, .signal = SIGABRT)
+{
+    const weft_options options = {.workers = 1};
+
+    cr_assert_eq(weft_run(drop_detached, NULL, &options), 0);
+}

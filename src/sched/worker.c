@@ -303,9 +303,7 @@ static __attribute__((noinline)) bool end_alone(struct wf_worker *worker, weft_t
     if (WF_UNLIKELY(!wf_state_finish(&task->word, false, raw == -ECANCELED, false, &before))) {
         return false;
     }
-    uint64_t mine = WF_HOLD_ONE + ((before & WF_DETACHED) != 0 ? WF_OWNER_ONE : 0);
-    uint64_t left = wf_solo_add64(&task->refs, (uint64_t)0 - mine) - mine;
-    if ((left & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == 0) {
+    if (wf_task_unhold_and(task, (before & WF_DETACHED) != 0 ? WF_OWNER_ONE : 0) == 0) {
         wf_task_release(task, &worker->tasks);
     }
     wf_bump_own_rel(&worker->counters.finished); /* release: as in wf_task_end_on */

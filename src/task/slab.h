@@ -210,6 +210,16 @@ static inline uint64_t wf_task_unhold(weft_task *task)
            (WF_OWNERS_MASK | WF_HOLDS_MASK);
 }
 
+/* The run's hold, and `owners`: 0, or WF_OWNER_ONE for the runtime's handle. Returns what is left of both. */
+static inline uint64_t wf_task_unhold_and(weft_task *task, uint64_t owners)
+{
+    uint64_t mine = WF_HOLD_ONE + owners;
+    uint64_t before = wf_solo_add64(&task->refs, (uint64_t)0 - mine);
+    WF_CHECK((before & WF_OWNERS_MASK) >= owners, "a handle of task #%llu was dropped twice",
+             (unsigned long long)wf_task_id(task));
+    return (before - mine) & (WF_OWNERS_MASK | WF_HOLDS_MASK);
+}
+
 /* One more owner by somebody who knows slot and generation; false when it is too late. Who has no reference is a guest
  * meanwhile. */
 static inline bool wf_task_upgrade(weft_task *task, uint32_t generation)
