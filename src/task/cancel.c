@@ -182,7 +182,7 @@ static void hand_inside(weft_task *task, weft_task *child, bool is_for_all, stru
 }
 
 /* Does the task run a child inside, that takes the request which was just added? Else it will see that by itself. As a guest:
- * its worker stores `joins` and looks for requests without a fence in between while it is biased. */
+ * its worker, while it is biased, looks for requests, stores `joins` and claims the child, all without a fence. */
 static bool runs_inside(weft_task *task)
 {
     wf_fence_after_rmw(); /* between the request and this: pairs with await/inside.c */
