@@ -75,17 +75,33 @@ __attribute__((noinline)) bool wf_inside_was_handed(weft_task *self)
     return true;
 }
 
-/* Not inline: always so where nobody is ever biased, which then costs a call; elsewhere rarely. */
-__attribute__((noinline)) bool wf_inside_claim_newest_locked(struct wf_worker *worker,
-                                                             weft_task *self, weft_task *child,
-                                                             uint64_t seen, uint64_t bottom)
+static inline __attribute__((always_inline)) bool claim_locked(struct wf_worker *worker,
+                                                               weft_task *self, weft_task *child,
+                                                               uint64_t seen, uint64_t bottom,
+                                                               uint64_t dead)
 {
-    if (WF_UNLIKELY(!wf_ready_claim_locked(worker, child, seen, bottom, 1))) {
+    if (WF_UNLIKELY(!wf_ready_claim_locked(worker, child, seen, bottom, dead))) {
         wf_inside_stand_back(self);
         return false;
     }
     wf_inside_look(self);
     return true;
+}
+
+/* Not inline: always so where nobody is ever biased, which then costs a call; elsewhere rarely. */
+__attribute__((noinline)) bool wf_inside_claim_newest_locked(struct wf_worker *worker,
+                                                             weft_task *self, weft_task *child,
+                                                             uint64_t seen, uint64_t bottom)
+{
+    return claim_locked(worker, self, child, seen, bottom, 1);
+}
+
+/* As that, for claim_in_order. */
+static __attribute__((noinline)) bool claim_in_order_locked(struct wf_worker *worker,
+                                                            weft_task *self, weft_task *child,
+                                                            uint64_t seen, uint64_t bottom)
+{
+    return claim_locked(worker, self, child, seen, bottom, 0);
 }
 
 /* After the child has ended: what the join returns. */
@@ -154,15 +170,6 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
 
 /* ---- running it ---- */
 
-/* The rest of claim_in_order where the worker is not biased. */
-static __attribute__((noinline)) bool claim_slowly_in_order(struct wf_worker *worker,
-                                                            weft_task *self, weft_task *task,
-                                                            uint64_t seen, uint64_t bottom)
-{
-    uint64_t entry = wf_task_token(task) + WF_READY_NEW;
-    return wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom, 0);
-}
-
 /* In the order of spawning: no entry goes, and its own stays until a join comes to it from above. */
 static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, weft_task *task,
                                   uint64_t entry, uint64_t seen, uint64_t bottom)
@@ -172,10 +179,12 @@ static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, wef
         return false;
     }
     worker->odd_below = bottom;
-    wf_store_rel(&self->joins, entry - WF_READY_NEW + WF_JOINS_INSIDE);
-    return (WF_LIKELY(!wf_entry_is_others(worker, task)) &&
-            WF_LIKELY(wf_ready_claim_biased(worker, task, seen))) ||
-           claim_slowly_in_order(worker, self, task, seen, bottom);
+    if (WF_UNLIKELY(wf_entry_is_others(worker, task))) {
+        return wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom, 0);
+    }
+    wf_store_rel(&self->joins, entry - WF_READY_NEW + WF_JOINS_INSIDE); /* as in wf_inside_claim */
+    return WF_LIKELY(wf_ready_claim_biased(worker, task, seen)) ||
+           claim_in_order_locked(worker, self, task, seen, bottom);
 }
 
 /* Without a look at more than the newest entry. False: look closer, if it is still NEW. */

@@ -70,7 +70,7 @@ static inline bool wf_inside_claim(struct wf_worker *worker, weft_task *self, we
     return true;
 }
 
-/* The same by a locked operation, where wf_inside_claim_newest was refused. */
+/* The same by a locked operation, where wf_inside_claim_newest was refused: `joins` is stored. */
 bool wf_inside_claim_newest_locked(struct wf_worker *worker, weft_task *self, weft_task *child,
                                    uint64_t seen, uint64_t bottom);
 
