@@ -7,6 +7,7 @@
 #include <weft/time.h>
 
 #include "base/clock.h"
+#include "one_processor.h"
 #include "sched/runtime.h"
 #include "sched/squeeze.h"
 #include "support.h"
@@ -15,19 +16,6 @@
 enum { FIRST_NS = 100000, MOST_NS = 2000000 };
 
 static const weft_options two_workers = {.workers = 2};
-
-static void stay_on_one_processor(void)
-{
-    cpu_set_t all, one;
-    cr_assert_eq(sched_getaffinity(0, sizeof all, &all), 0);
-    size_t cpu = 0;
-    while (!CPU_ISSET(cpu, &all)) {
-        cpu++;
-    }
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
-}
 
 /* ---- judging, of workers that do not run ---- */
 

@@ -16,6 +16,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "one_processor.h"
 #include "weft_test.h"
 
 #define STRESS_COUNT(n) ((n) / (WT_TIME_SCALE * WT_TIME_SCALE))
@@ -84,22 +85,6 @@ WT_FN void spin_unlock(struct spin *lock)
 
 /* ---- running ---- */
 
-/* The process and all it will start. */
-WT_FN void stay_on_one_processor(void)
-{
-    cpu_set_t all, one;
-
-    cr_assert_eq(sched_getaffinity(0, sizeof all, &all), 0);
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET(cpu, &all)) {
-            CPU_ZERO(&one);
-            CPU_SET(cpu, &one);
-            cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
-            return;
-        }
-    }
-}
-
 /* Diagnostics are part of the game here. */
 WT_FN void ignore(const weft_diagnostic *what, void *arg)
 {
@@ -116,7 +101,24 @@ WT_FN void stress_run(int workers, weft_fn *fn)
     wt_assert_clean();
 }
 
-/* The same with two workers, which run in parallel, and with eight, which interrupt each other anywhere. */
+/* Runs fn(arg) as a task beside a thread, until both have ended; `task` receives its handle before the thread begins. */
+WT_FN void run_beside(int workers, weft_fn *fn, weft_task **task, void *(*in_thread)(void *),
+                      void *arg)
+{
+    const weft_options options = {.workers = workers, .diagnostic = ignore};
+    weft_runtime *runtime;
+    pthread_t thread;
+
+    cr_assert_eq(weft_runtime_start(&runtime, &options), 0);
+    cr_assert_eq(weft_runtime_submit(runtime, task, fn, arg, NULL), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, in_thread, arg), 0);
+    cr_assert_eq(weft_thread_join(*task, WEFT_FOREVER, NULL), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    weft_drop(*task);
+    cr_assert_eq(weft_runtime_stop(runtime), 0);
+}
+
+/* stress_run with two workers, which run in parallel, and with eight, which interrupt each other anywhere. */
 #define STRESS_TEST(Suite, Name, Fn)                 \
     Test(Suite, Name##_two_workers, .timeout = 30)   \
     {                                                \

@@ -78,18 +78,9 @@ static void *ask_often(void *arg)
 
 static void run_chase(int workers)
 {
-    const weft_options options = {.workers = workers, .diagnostic = ignore};
     struct chase chase = {.seed = wt_seed() | 1};
-    weft_runtime *runtime;
-    pthread_t thread;
 
-    cr_assert_eq(weft_runtime_start(&runtime, &options), 0);
-    cr_assert_eq(weft_runtime_submit(runtime, &chase.parent, claim_often, &chase, NULL), 0);
-    cr_assert_eq(pthread_create(&thread, NULL, ask_often, &chase), 0);
-    cr_assert_eq(weft_thread_join(chase.parent, WEFT_FOREVER, NULL), 0);
-    cr_assert_eq(pthread_join(thread, NULL), 0);
-    weft_drop(chase.parent);
-    cr_assert_eq(weft_runtime_stop(runtime), 0);
+    run_beside(workers, claim_often, &chase.parent, ask_often, &chase);
     wt_assert_clean();
     cr_assert_gt(atomic_load(&chase.told), 0);
 }

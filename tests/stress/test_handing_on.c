@@ -210,18 +210,9 @@ static void *cancel_often(void *arg)
 
 static void run_duel(int workers)
 {
-    const weft_options options = {.workers = workers, .diagnostic = ignore};
     struct duel duel = {.seed = wt_seed() | 1};
-    weft_runtime *runtime;
-    pthread_t thread;
 
-    cr_assert_eq(weft_runtime_start(&runtime, &options), 0);
-    cr_assert_eq(weft_runtime_submit(runtime, &duel.waiter, wait_often, &duel, NULL), 0);
-    cr_assert_eq(pthread_create(&thread, NULL, cancel_often, &duel), 0);
-    cr_assert_eq(weft_thread_join(duel.waiter, WEFT_FOREVER, NULL), 0);
-    cr_assert_eq(pthread_join(thread, NULL), 0);
-    weft_drop(duel.waiter);
-    cr_assert_eq(weft_runtime_stop(runtime), 0);
+    run_beside(workers, wait_often, &duel.waiter, cancel_often, &duel);
     wt_assert_clean();
     fprintf(stderr, "told: %ld in children, %ld by the wait, %ld afterwards\n",
             atomic_load(&by_child), atomic_load(&by_wait), atomic_load(&afterwards));
