@@ -182,7 +182,7 @@ static inline bool claim_in_order(struct wf_worker *worker, weft_task *self, wef
     if (WF_UNLIKELY(wf_entry_is_others(worker, task))) {
         return wf_inside_claim(worker, self, task, entry, WF_JOINS_INSIDE, seen, bottom, 0);
     }
-    wf_store_rel(&self->joins, entry - WF_READY_NEW + WF_JOINS_INSIDE); /* as in wf_inside_claim */
+    wf_inside_show(self, entry, WF_JOINS_INSIDE);
     return WF_LIKELY(wf_ready_claim_biased(worker, task, seen)) ||
            claim_in_order_locked(worker, self, task, seen, bottom);
 }

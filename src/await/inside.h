@@ -53,6 +53,13 @@ static inline void wf_inside_look(weft_task *self)
     }
 }
 
+/* The first step of a claim: who looks finds the child of that entry. `joins` says how it is joined (WF_JOINS_*). */
+static inline void wf_inside_show(weft_task *self, uint64_t entry, uint64_t joins)
+{
+    /* release: who finds the child there sees the record as it was spawned */
+    wf_store_rel(&self->joins, entry - WF_READY_NEW + joins);
+}
+
 /* `entry` names the child, `joins` what is to be seen meanwhile (WF_JOINS_*), `seen` the child's word: NEW, with
  * nothing undelivered. The `dead` newest entries of the deque, which is at `bottom`, go with the claim. The
  * child may have ended by now, and its slot be another's: the claim then fails. */
@@ -60,8 +67,7 @@ static inline bool wf_inside_claim(struct wf_worker *worker, weft_task *self, we
                                    uint64_t entry, uint64_t joins, uint64_t seen, uint64_t bottom,
                                    uint64_t dead)
 {
-    /* release: who finds the child there sees the record as it was spawned */
-    wf_store_rel(&self->joins, entry - WF_READY_NEW + joins);
+    wf_inside_show(self, entry, joins);
     if (WF_UNLIKELY(!wf_ready_claim(worker, child, seen, bottom, dead))) {
         wf_inside_stand_back(self);
         return false;
@@ -70,7 +76,7 @@ static inline bool wf_inside_claim(struct wf_worker *worker, weft_task *self, we
     return true;
 }
 
-/* The same by a locked operation, where wf_inside_claim_newest was refused: `joins` is stored. */
+/* The same by a locked operation, where wf_inside_claim_newest was refused: the child is shown. */
 bool wf_inside_claim_newest_locked(struct wf_worker *worker, weft_task *self, weft_task *child,
                                    uint64_t seen, uint64_t bottom);
 
@@ -81,7 +87,7 @@ static inline __attribute__((always_inline)) bool wf_inside_claim_newest(
     struct wf_worker *worker, weft_task *self, weft_task *child, uint64_t entry, uint64_t joins,
     uint64_t seen, uint64_t bottom)
 {
-    wf_store_rel(&self->joins, entry - WF_READY_NEW + joins);
+    wf_inside_show(self, entry, joins);
     return WF_LIKELY(wf_ready_claim_newest_biased(worker, child, seen, bottom)) ||
            wf_inside_claim_newest_locked(worker, self, child, seen, bottom);
 }

@@ -68,7 +68,7 @@ static __attribute__((noinline)) void push_far(struct wf_worker *worker, struct 
 /* The entry of a task that has started, or is being spawned: nobody else can claim it. */
 static inline void push_entry(struct wf_worker *worker, struct wf_deque *lane, uint64_t entry)
 {
-    if (WF_LIKELY(wf_deque_bottom(lane) < lane->limit)) {
+    if (wf_deque_has_room_at_hand(lane)) {
         wf_deque_add(lane, entry);
     } else {
         push_far(worker, lane, entry);

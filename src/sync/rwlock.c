@@ -199,26 +199,25 @@ static __attribute__((noinline)) int lock_anew(weft_rwlock *rwlock, bool writes)
     return take_free(lock, self, writes) ? 0 : lock_slowly(lock, self, writes);
 }
 
-/* All that is rare is the last act of both, so that they have no frames. */
-
-WF_AT_LINE int weft_rwlock_read_lock(weft_rwlock *rwlock)
+/* All that is rare is the last act, so that the two calls have no frames. */
+static inline __attribute__((always_inline)) int lock_here(weft_rwlock *rwlock, bool writes)
 {
     weft_task *self = wf_sync_enter_here(rwlock);
     if (WF_UNLIKELY(self == NULL)) {
-        return lock_anew(rwlock, false);
+        return lock_anew(rwlock, writes);
     }
     struct wf_rwlock *lock = inside(rwlock);
-    return WF_LIKELY(take_free(lock, self, false)) ? 0 : lock_slowly(lock, self, false);
+    return WF_LIKELY(take_free(lock, self, writes)) ? 0 : lock_slowly(lock, self, writes);
+}
+
+WF_AT_LINE int weft_rwlock_read_lock(weft_rwlock *rwlock)
+{
+    return lock_here(rwlock, false);
 }
 
 WF_AT_LINE int weft_rwlock_write_lock(weft_rwlock *rwlock)
 {
-    weft_task *self = wf_sync_enter_here(rwlock);
-    if (WF_UNLIKELY(self == NULL)) {
-        return lock_anew(rwlock, true);
-    }
-    struct wf_rwlock *lock = inside(rwlock);
-    return WF_LIKELY(take_free(lock, self, true)) ? 0 : lock_slowly(lock, self, true);
+    return lock_here(rwlock, true);
 }
 
 static int try_lock(weft_rwlock *rwlock, bool writes)
