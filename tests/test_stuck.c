@@ -215,3 +215,47 @@ Test(stuck, what_its_ring_holds_is_told, .timeout = 60 * WT_TIME_SCALE)
     cr_assert_geq(held, has_rings ? READERS - 1 : 0);
     cr_assert_leq(held, has_rings ? READERS : 0);
 }
+
+/* ---- the ring of a worker that runs nothing ---- */
+
+static intptr_t read_in_peace(void *arg)
+{
+    const int *fds = arg;
+    char byte;
+
+    return weft_recv(fds[1], &byte, 1, 0);
+}
+
+/* Until the worker has gone idle; where there are no rings, once. */
+static void dump_until_idle(weft_runtime *runtime)
+{
+    int64_t end_ns = wf_monotonic_ns() + 20 * WEFT_S * WT_TIME_SCALE;
+
+    do {
+        dumped[0] = '\0';
+        cr_assert_eq(weft_dump(runtime, on_line, NULL), 0);
+    } while (strstr(dumped, "descriptors: io_uring") != NULL &&
+             strstr(dumped, "runs nothing: 1 call") == NULL && wf_monotonic_ns() < end_ns);
+}
+
+Test(stuck, ring_of_an_idle_worker, .timeout = 60 * WT_TIME_SCALE)
+{
+    const weft_options options = {.workers = 1};
+    weft_runtime *runtime;
+    weft_task *reader;
+    intptr_t got = 0;
+    int fds[2];
+
+    make_pair(fds, SOCK_STREAM | SOCK_NONBLOCK);
+    cr_assert_eq(weft_runtime_start(&runtime, &options), 0);
+    cr_assert_eq(weft_runtime_submit(runtime, &reader, read_in_peace, fds, NULL), 0);
+    dump_until_idle(runtime);
+    bool has_rings = strstr(dumped, "descriptors: io_uring") != NULL;
+    cr_assert_eq(strstr(dumped, "runs nothing: 1 call") != NULL, has_rings, "%s", dumped);
+    cr_assert_eq(write(fds[0], "x", 1), 1);
+    cr_assert_eq(weft_thread_join(reader, WEFT_FOREVER, &got), 0);
+    cr_assert_eq(got, 1);
+    weft_drop(reader);
+    cr_assert_eq(weft_runtime_stop(runtime), 0);
+    close_both(fds);
+}

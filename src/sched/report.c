@@ -91,7 +91,7 @@ void wf_report(struct wf_registry *registry, weft_diagnostic_kind kind, weft_tas
  * until it has been (acquire: then we see it). */
 weft_task *wf_report_running(struct wf_worker *worker)
 {
-    weft_task *task = wf_load_rlx(&worker->running);
+    weft_task *task = wf_running_on(worker);
     if (task == NULL || !wf_task_try_hold(task)) {
         return NULL;
     }
