@@ -24,7 +24,7 @@ static int woken;            /* how many are */
 
 static weft_task *task_at(int index)
 {
-    return (weft_task *)(void *)((char *)slab + (index + 1) * (int)sizeof(struct weft_task));
+    return wf_task_beside((weft_task *)(void *)slab, index + 1);
 }
 
 /* ---- the poller ---- */

@@ -25,7 +25,7 @@ static void free_slab(void)
 
 static weft_task *slot(int index)
 {
-    return (weft_task *)(void *)((char *)slab + (index + 1) * (int)sizeof(struct weft_task));
+    return wf_task_beside((weft_task *)(void *)slab, index + 1);
 }
 
 Test(further, goes_on_by_the_same_step, .init = make_slab, .fini = free_slab)
@@ -57,7 +57,7 @@ Test(further, guesses_nothing_across_slabs, .init = make_slab, .fini = free_slab
 /* Each has a line of its own, behind all records and within the slab. */
 Test(further, what_lies_aside_is_found_both_ways, .init = make_slab, .fini = free_slab)
 {
-    const char *records_end = (const char *)(slot(WF_SLAB_SLOTS - 1) + 1);
+    const char *records_end = (const char *)&slot(WF_SLAB_SLOTS - 1)->context + 64;
     for (int i = 0; i < WF_SLAB_SLOTS; i++) {
         struct wf_task_side *side = wf_task_side(slot(i));
         cr_assert_eq(wf_side_task(side), slot(i));

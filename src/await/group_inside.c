@@ -128,10 +128,10 @@ static inline __attribute__((always_inline)) bool end_quickly(struct wf_worker *
 {
     weft_task *self = g->scope.task;
     struct wf_task_side *side = wf_task_side(task);
-    uintptr_t has_more =
-        (uintptr_t)task->context | (uintptr_t)side->extra | (uintptr_t)side->errors;
+    uintptr_t has_more = (uintptr_t)side->extra | (uintptr_t)side->errors;
     uint64_t word;
-    if (WF_UNLIKELY(has_more != 0) || WF_UNLIKELY(!wf_inside_is_plain(worker, task, 0, raw))) {
+    if (WF_UNLIKELY(has_more != 0) || WF_UNLIKELY(task->has_values) ||
+        WF_UNLIKELY(!wf_inside_is_plain(worker, task, 0, raw))) {
         return false;
     }
     /* And the fence after wf_inside_left, for the last look of wf_group_close_inside. */

@@ -96,10 +96,11 @@ static inline __attribute__((always_inline)) bool wf_inside_claim_newest(
 static inline intptr_t wf_inside_call(struct wf_worker *worker, weft_task *child)
 {
     struct wf_fiber *fiber = worker->fiber;
+    weft_fn *fn = wf_load_rlx(&child->fn);
     wf_store_rlx(&child->fiber, fiber);
     fiber->task = child;
     wf_store_rlx(&worker->running, child);
-    return child->fn(child->arg);
+    return fn(child->arg);
 }
 
 /* Comes next: from here on no canceller finds the child there. */
@@ -120,9 +121,9 @@ static inline void wf_inside_come_back(struct wf_worker *worker, weft_task *self
 static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task *child,
                                       unsigned more, intptr_t raw)
 {
-    uintptr_t apart = (uintptr_t)child->scope | (wf_task_flags(child) & (more | WF_TASK_WALKS));
-    return WF_LIKELY(apart == 0) && WF_LIKELY(!weft_is_error(raw)) &&
-           WF_LIKELY(worker->tasks.hot_count != WF_TASK_BATCH);
+    unsigned apart = wf_task_flags(child) & (more | WF_TASK_WALKS);
+    return WF_LIKELY(apart == 0) && WF_LIKELY(!wf_task_has_scope(child)) &&
+           WF_LIKELY(!weft_is_error(raw)) && WF_LIKELY(worker->tasks.hot_count != WF_TASK_BATCH);
 }
 
 /* Nobody but the joiner, or the group, and the run. */

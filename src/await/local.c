@@ -20,6 +20,7 @@ int weft_local_set(weft_local *local, void *value)
     }
     weft_context *before = self->context;
     rc = wf_context_with(before, local, value, &self->context);
+    self->has_values = true;
     wf_task_add_flags(self, WF_TASK_MORE);
     if (rc == 0) {
         wf_context_drop(before); /* last: the user's drop finds the new values */

@@ -16,7 +16,7 @@
 
 /* Of a fiber the descriptor, and what lies above what its task has called, are not needed with the frames: two lines.
  * Awaiting calls have the wait low in their frames, or in the task's seat, which says where these are. */
-enum { LINE_BYTES = 64, RECORD_LINES = 2, FRAME_LINES = 8, BELOW_WAIT = 128 };
+enum { LINE_BYTES = 64, FRAME_LINES = 8, BELOW_WAIT = 128 };
 
 /* How many entries ahead: the records (WF_FETCH_AHEAD), then the descriptors, BATCH together, then the frames. */
 enum { BATCH = 8, FRAMES_AT = 3, FIBERS_AT = FRAMES_AT + BATCH };
@@ -66,7 +66,8 @@ weft_task *wf_ready_fetch(struct wf_deque *lane, uint64_t at, weft_task *task)
         fetch_fibers(lane, at + FIBERS_AT);
     }
     weft_task *far = task_at(lane, at + WF_FETCH_AHEAD);
-    wf_fetch_lines(far, RECORD_LINES);
+    wf_fetch(far);
+    wf_fetch(&far->context);
     wf_fetch(wf_task_seat(far));
     return task;
 }

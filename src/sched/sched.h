@@ -42,7 +42,8 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw);
 /* Aborts if the task, which is about to end, has a scope open. */
 static inline void wf_task_check_scopes(const weft_task *task)
 {
-    if (__builtin_expect(task->scope != NULL || (wf_task_flags(task) & WF_TASK_WALKS) != 0, 0)) {
+    if (WF_UNLIKELY(wf_task_has_scope(task)) ||
+        WF_UNLIKELY((wf_task_flags(task) & WF_TASK_WALKS) != 0)) {
         wf_task_die_of_scopes(task);
     }
 }

@@ -86,8 +86,12 @@ __attribute__((noinline)) int wf_spawn_prepare(weft_runtime *runtime, struct wf_
     if (extra != NULL && extra->stack_bytes != 0) {
         wf_task_add_flags(task, WF_TASK_APART);
     }
-    task->context = values_for(worker, options);
-    if (extra != NULL || task->context != NULL) {
+    weft_context *values = values_for(worker, options);
+    if (values != NULL) {
+        task->context = values; /* NULL it is already: a store would bring a page */
+        task->has_values = true;
+    }
+    if (extra != NULL || values != NULL) {
         wf_task_add_flags(task, WF_TASK_MORE);
     }
     if (options != NULL && options->pinned) {

@@ -14,11 +14,10 @@
 static inline void wf_spawn_fill(weft_task *task, const struct wf_worker *worker, const char *site,
                                  weft_fn *fn, void *arg)
 {
-    task->fn = fn;
+    wf_store_rlx(&task->fn, fn);
     task->arg = arg;
     task->site = site;
-    wf_store_rlx(&task->early, 0U);
-    wf_store_rlx(&task->home, (uint16_t)worker->index);
+    wf_store_rlx(&task->early, (uint64_t)worker->index << WF_EARLY_HOME);
 }
 
 /* A record with its token; NULL: nothing has been done, ask wf_spawn_prepare. On a plain thread too. */

@@ -95,7 +95,6 @@ static void give_fiber(const struct wf_worker *worker, weft_task *task, struct w
         wf_fiber_set_floor(fiber, worker->runtime->options.stack_bytes + INSIDE_BYTES);
     }
     fiber->task = task;
-    wf_store_rlx(&task->fiber, fiber);
 }
 
 /* The stack that was asked for; 0: any. */
@@ -350,7 +349,9 @@ static void fiber_main(void *unused)
     for (;;) {
         struct wf_worker *worker = wf_here();
         weft_task *task = worker->fiber->task;
-        intptr_t raw = task->fn(task->arg);
+        weft_fn *fn = wf_load_rlx(&task->fn);
+        wf_store_rlx(&task->fiber, worker->fiber);
+        intptr_t raw = fn(task->arg);
         wf_task_check_scopes(task);
         worker = wf_here(); /* it may have moved */
         if (!end_quickly(worker, task, raw)) {

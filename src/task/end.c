@@ -64,6 +64,7 @@ bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
         callback->next = wf_task_side(task)->callbacks;
         wf_task_side(task)->callbacks = callback;
         task->has_callbacks = true;
+        wf_task_begin_list(task);
         link_turn(task, callback);
     }
     wf_unlock(&task->lock);
@@ -272,7 +273,7 @@ void wf_task_finish(weft_task *task, intptr_t raw, struct wf_task_cache *cache,
         wf_task_side(task)->extra != NULL && wf_task_side(task)->extra->drop_arg != NULL) {
         drop_arg(task);
     }
-    if (__builtin_expect(task->context != NULL, 0)) {
+    if (WF_UNLIKELY(task->has_values)) {
         drop_values(task);
     }
     task->raw = raw;

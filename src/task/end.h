@@ -107,6 +107,7 @@ static inline bool wf_task_watch_here(weft_task *task, struct wf_waiter *waiter)
     bool is_open = wf_state_join(&task->word);
     wf_task_leave(task, is_guest);
     if (WF_LIKELY(is_open)) {
+        wf_task_begin_list(task);
         wf_list_push(&task->waiters, &waiter->link);
     }
     wf_unlock(&task->lock);

@@ -5,7 +5,7 @@
  *       from slabs in a row, and go back in a row, so some such how_far further there is most likely the record of
  *       one that comes soon. Its first line has the address of its fiber, and what a waker touches of its stack
  *       is as far from that as it is with the task that comes now. If it touches the task's seat (task/wait.h) instead, that
- *       is as far from the record.
+ *       is as far from the record, if not twice as far.
  * Why this way: a waiter is found by the link in the one before it, each in a page of its own that has left all
  *       caches, so a walk goes at the pace of the memory. Rejected: how_far from stack to stack. These are coloured
  *       (fiber/slab.c), and every slab is mapped somewhere else, so half of the guesses were wrong.
@@ -28,7 +28,7 @@ static inline weft_task *wf_task_further(const weft_task *at, const weft_task *n
     if ((differs & ~inside) != 0 || (further & inside) == 0) {
         return NULL;
     }
-    size_t used = (size_t)wf_load_rlx(&slab->carved) * sizeof(struct weft_task);
+    size_t used = (size_t)wf_load_rlx(&slab->carved) * WF_LINE_BYTES;
     return (further & inside) <= used ? (weft_task *)further : NULL;
 }
 
@@ -40,7 +40,7 @@ static inline void wf_task_fetch_further(weft_task *at, weft_task *next, const v
     uintptr_t far = RECORD_AT * ((uintptr_t)next - (uintptr_t)at);
     wf_fetch((const void *)((uintptr_t)next + far));
     if (((uintptr_t)touched ^ (uintptr_t)next) < WF_SLAB_BYTES) {
-        wf_fetch((const void *)((uintptr_t)touched + far));
+        wf_fetch((const void *)((uintptr_t)touched + far * WF_SEAT_BYTES / WF_LINE_BYTES));
         return;
     }
     uintptr_t above = (uintptr_t)wf_load_rlx(&next->fiber) - (uintptr_t)touched;

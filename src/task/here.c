@@ -16,9 +16,15 @@ _Thread_local HERE struct wf_worker *wf_here_worker;
 extern _Thread_local HERE struct wf_worker *wf_here_always;
 _Thread_local HERE struct wf_worker *wf_here_always = &wf_no_worker;
 
-struct weft_task wf_no_task = {.context = (weft_context *)(uintptr_t)&wf_no_task,
-                               .flags = WF_TASK_PROBED,
-                               .budget_spent = UINT8_MAX};
+struct weft_task wf_no_task;
+
+/* When the program is loaded: what lies between its lines need not be in a file. */
+__attribute__((constructor)) static void make_no_task(void)
+{
+    wf_no_task.context = (weft_context *)(uintptr_t)&wf_no_task;
+    wf_store_rlx(&wf_no_task.flags, WF_TASK_PROBED);
+    wf_no_task.budget_spent = UINT8_MAX;
+}
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) weft_context *lent;
 

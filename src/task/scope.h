@@ -114,6 +114,7 @@ static inline void wf_scope_open_at(struct wf_scope *scope, enum wf_scope_kind k
     scope->memory = NULL;
     wf_store_rel(&scope->phase, WF_SCOPE_ACTIVE);
     task->scope = scope;
+    task->has_scopes = true;
 }
 
 /* ... with what counts at this moment. */

@@ -2,7 +2,7 @@
 /* slab.c - slots of task records: worker caches in front of one depot.
  *
  * What: a worker keeps up to two batches of free slots and trades whole batches with the depot, so
- *       the depot's lock is taken once in WF_TASK_BATCH spawns at most. New slots get their pages in
+ *       the depot's lock is taken once in WF_TASK_BATCH spawns at most. New slots get the pages of their first lines in
  *       pieces of 64 KiB, the first ones in smaller pieces: a program with a few tasks stays small.
  */
 #include "task/slab.h"
@@ -25,8 +25,8 @@
 
 enum {
     ID_BLOCK = 1024,
-    RECORDS_END = ((WF_SLAB_SLOTS + 1) * WF_RECORD_BYTES + 4095) & ~4095, /* a page's end */
-    FIRST_BYTES = 4 << 10,          /* the first slab begins with so much */
+    FIRST_LINES_END = (WF_SLAB_LINES + 4095) & ~4095, /* a page's end */
+    FIRST_BYTES = 4 << 10,                            /* the first slab begins with so much */
     PIECE_BYTES = 64 << 10,         /* and takes pages in pieces that double up to this */
     SPAN_BYTES = 8 * WF_SLAB_BYTES, /* 4 MiB: after mlockall all of it is resident at once */
     NEW_SLOTS = 32                  /* that a worker takes together */
@@ -34,8 +34,7 @@ enum {
 
 static weft_task *slot_at(struct wf_task_slab *slab, uint32_t index)
 {
-    char *first = (char *)slab + WF_RECORD_BYTES; /* behind the header */
-    return (weft_task *)(void *)(first + (size_t)index * sizeof(struct weft_task));
+    return wf_task_beside((weft_task *)(void *)slab, (intptr_t)index + 1); /* behind the header */
 }
 
 struct wf_registry *wf_task_registry(const weft_task *task)
@@ -166,10 +165,11 @@ static struct wf_task_slab *add_slab(struct wf_registry *registry)
  * kernel refuses they come one by one. */
 static void commit(struct wf_task_slab *slab, uint32_t count)
 {
-    uint32_t end = (count + 1) * WF_RECORD_BYTES;
+    uint32_t end = (count + 1) * WF_LINE_BYTES;
     while (end > slab->committed) {
         uint32_t piece = slab->committed < PIECE_BYTES ? slab->committed : PIECE_BYTES;
-        piece = piece < RECORDS_END - slab->committed ? piece : RECORDS_END - slab->committed;
+        uint32_t left = FIRST_LINES_END - slab->committed;
+        piece = piece < left ? piece : left;
         (void)madvise((char *)slab + slab->committed, piece, MADV_POPULATE_WRITE);
         slab->committed += piece;
     }
@@ -192,11 +192,10 @@ static uint32_t carve(struct wf_registry *registry, uint32_t wanted, weft_task *
     commit(slab, first + count);
     weft_task *task = slot_at(slab, first);
     *chain = task;
-    for (uint32_t i = 1; i < count; i++, task++) {
-        wf_task_begin_slot(task);
-        task->next = task + 1;
+    for (uint32_t i = 1; i < count; i++) {
+        task->next = wf_task_beside(task, 1); /* that of the last is NULL already */
+        task = task->next;
     }
-    wf_task_begin_slot(task); /* its `next` is NULL already */
     /* release: a walk that sees the count sees a slab with its registry set */
     wf_store_rel(&slab->carved, first + count);
     return count;
@@ -283,9 +282,7 @@ static __attribute__((noinline)) void free_outside(struct wf_registry *registry,
     wf_unlock(&registry->lock);
 }
 
-/* Where the hot batch is full: it goes to the cold place, what lies there to the depot. */
-static __attribute__((noinline)) void free_to_new_batch(struct wf_task_cache *cache,
-                                                        weft_task *task, uint64_t word)
+__attribute__((noinline)) bool wf_task_cache_make_room(struct wf_task_cache *cache)
 {
     struct wf_registry *registry = cache->registry;
     if (cache->cold != NULL) {
@@ -297,7 +294,7 @@ static __attribute__((noinline)) void free_to_new_batch(struct wf_task_cache *ca
     cache->cold = cache->hot;
     cache->hot = NULL;
     cache->hot_count = 0;
-    wf_task_free_quickly(cache, task, word);
+    return true;
 }
 
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task)
@@ -312,9 +309,7 @@ void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, wef
     uint64_t word = wf_load_rlx(&task->word); /* nobody else refers to the slot */
     if (WF_UNLIKELY(cache == NULL)) {
         free_outside(registry, task, word);
-    } else if (WF_UNLIKELY(cache->hot_count == WF_TASK_BATCH)) {
-        free_to_new_batch(cache, task, word);
-    } else {
+    } else if (wf_task_cache_has_room(cache)) {
         wf_task_free_quickly(cache, task, word);
     }
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* task.h - the task record: two cache lines from spawn to the last handle, and one aside for what few have.
+/* task.h - the task record: one cache line from spawn to the last handle, another for what waits, one aside for what few have.
  *
  * What: identity, state word, references, what the task waits for and which scopes are open.
  * References: `owners` (handles, the owning group, the runtime for a detached task) and `holds` (the
  *       run itself, snapshots). At 0 owners an unfinished task is cancelled; at 0 of both the slot is
  *       free. Both live in one word together with the generation (the low half of the id), so that a
  *       weak handle can be upgraded by one CAS without owning anything.
- * Aside: what a task has that is cancelled, shielded, watched by a callback, or a group's lies at the end of the slab
- *       (wf_task_side). Its pages come by their faults, so of most tasks they never do.
+ * Lines: the three of a record are in different parts of its slab, each in a row with the same of others. So who makes many
+ *       tasks that do not wait touches half as many pages and lines. What a task has that is cancelled, shielded,
+ *       watched by a callback, or a group's lies in the third (wf_task_side). The pages of the later ones come by their
+ *       faults, so of most tasks they never do.
  * Allocation: a task that exists never needs memory again: suspending, waking, cancelling and
  *       finishing link what is there. `extra` is made at spawn, for what few tasks have.
  * Threads: captions below say who writes what.
@@ -20,6 +22,7 @@
 #include <weft/runtime.h>
 
 #include "base/atomic.h"
+#include "base/hint.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "task/state.h"
@@ -59,6 +62,17 @@ struct wf_owner {
     bool is_queued; /* it hears of an end in a turn of its own (simulation) */
 };
 
+/* A slab: its header in the place of a first record, the records' first lines, their second ones, what they have aside, all
+ * in the same order and as far apart, then their seats (task/wait.h), which take two lines each. */
+enum {
+    WF_SLAB_BYTES = 1 << 19,
+    WF_LINE_BYTES = 64,
+    WF_SEAT_BYTES = 2 * WF_LINE_BYTES,
+    WF_SLAB_SLOTS = WF_SLAB_BYTES / (3 * WF_LINE_BYTES + WF_SEAT_BYTES) - 1,
+    WF_SLAB_LINES = (WF_SLAB_SLOTS + 1) * WF_LINE_BYTES /* from a line of a record to its next */
+};
+
+/* Of a record in a slab. The lines of others are in between: a record is never copied, and has no size. */
 struct weft_task {
     /* Any thread, by state.h's transitions. */
     wf_au64 word;
@@ -66,8 +80,11 @@ struct weft_task {
     /* {generation:32, holds:12, owners:20}: any thread, by the functions in slab.h (acq_rel). */
     wf_au64 refs;
 
-    /* Set before the task is queued. */
-    weft_fn *fn;
+    /* Who starts it has loaded the one when he stores the other (both relaxed: a hint for the cache may load any time). */
+    union {
+        _Atomic(weft_fn *) fn; /* until it has started: the spawner, before it is queued */
+        _Atomic(struct wf_fiber *) fiber; /* from then on: the worker that runs it */
+    };
 
     union {
         struct {
@@ -78,13 +95,19 @@ struct weft_task {
              * (relaxed), the task loads; adding the request orders the two. Of cancellers that come
              * together either one's may stand. */
             wf_ai16 cause;
-        };
-        wf_au32 early; /* all of them: the spawner stores 0 */
-    };
 
-    /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
-     * reset, because a late kick of the slot's last task may be in it. */
-    struct wf_lock shield_lock;
+            /* The worker that spawned it, or that a pinned one belongs to. The spawner stores (relaxed) before the word
+             * says NEW; not set for others. Until it has started, or was moved, its home may start it without a locked
+             * operation. */
+            _Atomic(uint16_t) home;
+
+            /* Has it had one, or some? Else its end need not look. The spawner's, then the task's own. */
+            bool has_scopes;
+            bool has_values;
+        };
+        wf_au64
+            early; /* all of them: the spawner stores the home, shifted by WF_EARLY_HOME, and else 0 */
+    };
 
     wf_au64 id; /* relaxed: a snapshot reads it while the slot may be reused, and checks refs */
 
@@ -102,31 +125,27 @@ struct weft_task {
         ck_stack_entry_t inbox_entry;
     };
 
-    /* The worker that runs the task. */
-    _Atomic(struct wf_fiber *) fiber;
+    const char *site; /* set before the task is queued */
 
-    /* The first line ends here: whoever wakes a task, on any worker, needs no other. */
+    /* The first line ends here. Whoever spawns a task, wakes it, or runs it inside a joiner from its start to its end
+     * without a wait, on any worker, touches no other: those of tasks in a row fill their pages. */
+    char others[WF_SLAB_LINES - WF_LINE_BYTES];
+
+    /* From here on all is 0, or an empty list, when a task begins, and when it has ended: a spawn does not touch it. */
 
     /* Its values: NULL for none, and from its end on. The spawner sets, then the task itself and its
      * finisher. */
     weft_context *context;
 
-    const char *site; /* set before the task is queued */
-
-    wf_au8 marks;       /* WF_MARK_*: any thread, or and and (acq_rel) */
-    bool has_callbacks; /* under lock */
-
-    /* The worker that spawned it, or that a pinned one belongs to. The spawner stores (relaxed) before the word says NEW;
-     * not set for others. Until it has started, or was moved, its home may start it without a locked operation. */
-    _Atomic(uint16_t) home;
+    /* Guards the shields' deferred requests. A leaf: nothing else is taken under it. As `lock`, never
+     * reset, because a late kick of the slot's last task may be in it. */
+    struct wf_lock shield_lock;
 
     /* Guards waiters, callbacks, and what a wait of this task keeps readable while WF_BUSY. */
     struct wf_lock lock;
 
-    /* From here on all is 0, or an empty list, whenever a task begins, and again when it has ended: a spawn does
-     * not touch it. */
-
-    /* Under lock: wf_waiter.link of those who wait for the end, in the order of their coming. */
+    /* Under lock: wf_waiter.link of those who wait for the end, in the order of their coming. All zero until somebody
+     * is to be told of the end of one of this slot (wf_task_begin_list). */
     struct wf_list waiters;
 
     /* Innermost open scope: the task itself writes. */
@@ -141,6 +160,9 @@ struct weft_task {
      * it; after it release, or relaxed ahead of a full fence, where a gather or a child inside is left (while the worker
      * is biased: of a guest's heavy fence). Those who look for a cycle and cancellers load (seq_cst). */
     wf_au64 joins;
+
+    wf_au8 marks;       /* WF_MARK_*: any thread, or and and (acq_rel); some survive reuse */
+    bool has_callbacks; /* under lock */
 };
 
 /* What few tasks have. Whoever looks at something here in a hot path asks the record first whether there is any. */
@@ -193,34 +215,30 @@ enum {
     WF_MARK_FAILED = 4,   /* ... and ended with an error, which is to be reported */
 };
 
-_Static_assert(offsetof(struct weft_task, context) == 64, "what a waker needs is one cache line");
+#define WF_EARLY_HOME 32
 
-/* A slab: its header in the place of a first record, the records, then what they have aside, in the same order, then
- * their seats (task/wait.h), each as far from its record as any other. */
-enum {
-    WF_SLAB_BYTES = 1 << 19,
-    WF_RECORD_BYTES = 128,
-    WF_SEAT_BYTES = WF_RECORD_BYTES,
-    WF_SLAB_SLOTS = WF_SLAB_BYTES / (WF_RECORD_BYTES + 64 + WF_SEAT_BYTES) - 1,
-    WF_SLAB_ASIDE = (WF_SLAB_SLOTS + 1) * WF_RECORD_BYTES - 64,  /* where the header's would be */
-    WF_SLAB_SEATS = (WF_SLAB_SLOTS + 1) * (WF_RECORD_BYTES + 64) /* from a record to its seat */
-};
+_Static_assert(offsetof(struct weft_task, others) == WF_LINE_BYTES, "one line");
+_Static_assert(offsetof(struct weft_task, context) == WF_SLAB_LINES, "the next one");
+_Static_assert(sizeof(struct weft_task) == WF_SLAB_LINES + WF_LINE_BYTES, "a task costs two");
+_Static_assert(sizeof(struct wf_task_side) == WF_LINE_BYTES, "as far from each other as records");
+_Static_assert(offsetof(struct weft_task, home) - offsetof(struct weft_task, early) ==
+                   WF_EARLY_HOME / 8,
+               "little-endian");
 
-_Static_assert(sizeof(struct weft_task) == WF_RECORD_BYTES, "a task costs two cache lines");
-_Static_assert(sizeof(struct wf_task_side) == WF_RECORD_BYTES / 2, "half the way for each");
-_Static_assert(WF_SLAB_SEATS % 64 == 0, "a seat is so many cache lines");
+/* The record of the slot that is `count` further in the same slab. */
+static inline weft_task *wf_task_beside(const weft_task *task, intptr_t count)
+{
+    return (weft_task *)((uintptr_t)task + (uintptr_t)(count * WF_LINE_BYTES));
+}
 
-/* Of a record in a slab. */
 static inline struct wf_task_side *wf_task_side(const weft_task *task)
 {
-    uintptr_t within = (uintptr_t)task & (WF_SLAB_BYTES - 1);
-    return (struct wf_task_side *)((uintptr_t)task - within / 2 + WF_SLAB_ASIDE);
+    return (struct wf_task_side *)((uintptr_t)task + 2 * (uintptr_t)WF_SLAB_LINES);
 }
 
 static inline weft_task *wf_side_task(const struct wf_task_side *side)
 {
-    uintptr_t within = (uintptr_t)side & (WF_SLAB_BYTES - 1);
-    return (weft_task *)((uintptr_t)side + within - 2 * (uintptr_t)WF_SLAB_ASIDE);
+    return (weft_task *)((uintptr_t)side - 2 * (uintptr_t)WF_SLAB_LINES);
 }
 
 /* A joiner looks for WF_TASK_APART before it has claimed the task; somebody else may run it by then. */
@@ -235,6 +253,12 @@ static inline bool wf_task_has_extra(const weft_task *task)
     const struct wf_task_side *side = wf_task_side(task);
     return (wf_task_flags(task) & WF_TASK_MORE) != 0 &&
            ((uintptr_t)side->extra | (uintptr_t)side->errors) != 0;
+}
+
+/* Has it one open? The task itself. */
+static inline bool wf_task_has_scope(const weft_task *task)
+{
+    return WF_UNLIKELY(task->has_scopes) && task->scope != NULL;
 }
 
 /* Whoever makes the task, or runs it, or has claimed it to end it. */
@@ -263,10 +287,12 @@ static inline weft_task *wf_token_task(uint64_t token)
     return (weft_task *)(uintptr_t)(token & UINT64_C(0x0000ffffffffffc0));
 }
 
-/* A slot's first life begins, in memory that is all zero: the rest of what a spawn takes for granted. */
-static inline void wf_task_begin_slot(weft_task *task)
+/* Somebody is to be told of the end. Under the task's lock. */
+static inline void wf_task_begin_list(weft_task *task)
 {
-    wf_list_init(&task->waiters);
+    if (WF_UNLIKELY(task->waiters.next == NULL)) {
+        wf_list_init(&task->waiters);
+    }
 }
 
 static inline const char *wf_task_name(const weft_task *task)

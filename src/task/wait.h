@@ -135,7 +135,9 @@ _Static_assert(sizeof(struct wf_seat) == WF_SEAT_BYTES,
 /* The seat of a task in a slab. From the beginning of a wait to its end it is that wait's. */
 static inline struct wf_seat *wf_task_seat(const weft_task *task)
 {
-    return (struct wf_seat *)((uintptr_t)task + WF_SLAB_SEATS);
+    uintptr_t within =
+        (uintptr_t)task & (WF_SLAB_BYTES - 1); /* seats are twice as far apart as records */
+    return (struct wf_seat *)((uintptr_t)task + within + 3 * (uintptr_t)WF_SLAB_LINES);
 }
 
 static inline void wf_later_init(struct wf_later *later)
