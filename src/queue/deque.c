@@ -7,8 +7,6 @@
 
 #include "base/log.h"
 
-enum { FIRST_SLOTS = 256 };
-
 static struct wf_ring *make_ring(uint64_t slots)
 {
     struct wf_ring *ring = calloc(1, sizeof *ring + (size_t)slots * sizeof ring->slots[0]);
@@ -27,14 +25,14 @@ static void put_ring(struct wf_deque *deque, struct wf_ring *ring)
 
 int wf_deque_init(struct wf_deque *deque)
 {
-    struct wf_ring *ring = make_ring(FIRST_SLOTS);
+    struct wf_ring *ring = make_ring(WF_DEQUE_SLOTS);
     if (ring == NULL) {
         return -ENOMEM;
     }
     wf_store_rlx(&deque->bottom, 1);
     wf_store_rlx(&deque->top, 1);
     put_ring(deque, ring);
-    deque->limit = 1 + FIRST_SLOTS;
+    deque->limit = 1 + WF_DEQUE_SLOTS;
     return 0;
 }
 

@@ -20,6 +20,8 @@
 #include "base/atomic.h"
 #include "base/hint.h"
 
+enum { WF_DEQUE_SLOTS = 256 }; /* at first; then twice as many, and so on */
+
 struct wf_ring {
     struct wf_ring *older; /* retired, freed with the deque */
     uint64_t mask;

@@ -22,6 +22,7 @@ enum { LINE_BYTES = 64, FRAME_LINES = 8, BELOW_WAIT = 128 };
 enum { BATCH = 8, FRAMES_AT = 3, FIBERS_AT = FRAMES_AT + BATCH };
 
 _Static_assert(FIBERS_AT + BATCH <= WF_FETCH_AHEAD, "records come before what they point to");
+_Static_assert(WF_DEQUE_SLOTS % BATCH == 0, "no batch goes round the end of a ring");
 
 /* What was woken has started: its entry is the address alone. */
 static inline weft_task *task_at(struct wf_deque *lane, uint64_t at)

@@ -104,8 +104,8 @@ static inline void wf_task_leave(weft_task *task, bool is_guest)
 /* Slot and the low bits of the id in one word: names a task without keeping it. 0 names none. */
 static inline uint64_t wf_token_of(const weft_task *task, uint64_t id)
 {
-    return (id << 48) +
-           (uint64_t)(uintptr_t)task; /* added, not or'ed: one instruction adds this and a bit */
+    /* Not or'ed: compilers then add this and a bit in one. */
+    return (id << 48) + (uint64_t)(uintptr_t)task;
 }
 
 /* A free slot with identity, NULL when there is no memory. Its other fields are the spawner's to
