@@ -62,6 +62,9 @@ static void check_tasks(weft_task *task, struct things *things)
     wt_check(weft_await(things->other, NULL) == -EPERM);
     wt_check(weft_gather(both, 2, NULL, WEFT_GATHER_COLLECT, NULL) == -EPERM);
     wt_check(weft_wait(both, 2, WEFT_WAIT_ALL, WEFT_FOREVER, &done) == -EPERM);
+    wt_check(weft_wait_for(things->other, 0, NULL) == -EPERM);
+    wt_check(weft_wait_for(things->other, WEFT_S, NULL) == -EPERM);
+    wt_check(weft_cancelling(things->other) == 0); /* refused with nothing done */
     wt_check(weft_group_open(&group, 0) == -EPERM);
     wt_check(weft_within(WEFT_S, weft_await(things->other, NULL)) == -EPERM);
     wt_check(weft_spawn(&fresh, NULL, NULL) == -EINVAL);
@@ -186,6 +189,65 @@ Test(callback, waits_for_nothing_in_a_simulation)
 {
     for (uint64_t seed = 0; seed < 50; seed++) {
         play((weft_options){.simulate = true, .seed = seed}, false, true);
+    }
+    wt_assert_clean();
+}
+
+/* ---- nor are others let in ---- */
+
+struct crowd {
+    weft_future news;
+    weft_task *fresh; /* spawned by the callback */
+    bool has_run;     /* who waits for the news */
+};
+
+static intptr_t await_news(void *arg)
+{
+    struct crowd *crowd = arg;
+    int rc = weft_future_await(&crowd->news, NULL);
+    crowd->has_run = true;
+    return rc;
+}
+
+static intptr_t nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* Somebody is to run next, and there is a task that could run inside: both wait until the callback has returned. */
+static void join_what_is_new(weft_task *task, void *arg)
+{
+    struct crowd *crowd = arg;
+    (void)task;
+    wt_check(weft_spawn(&crowd->fresh, nothing, NULL) == 0);
+    wt_check(weft_future_set(&crowd->news, 1) == 0);
+    wt_check(weft_join(crowd->fresh, NULL) == -EPERM);
+    wt_check(weft_await(crowd->fresh, NULL) == -EPERM);
+    wt_check(!crowd->has_run);
+}
+
+static intptr_t have_joined(void *arg)
+{
+    bool is_inside = *(bool *)arg;
+    struct crowd crowd = {0};
+    weft_task *waiter, *task;
+    wt_check(weft_spawn(&waiter, await_news, &crowd) == 0);
+    wt_check(weft_yield() == 0);
+    wt_check(weft_spawn(&task, nothing, NULL) == 0);
+    wt_check(weft_on_done(task, join_what_is_new, &crowd) == 0);
+    wt_check(is_inside || weft_yield() == 0);
+    wt_check(weft_await(task, NULL) == 0);
+    wt_check(weft_await(waiter, NULL) == 0 && crowd.has_run);
+    return weft_await(crowd.fresh, NULL);
+}
+
+Test(callback, lets_nobody_run_before_it_returns)
+{
+    const weft_options one = {.workers = 1};
+    for (int i = 0; i < 2; i++) {
+        bool is_inside = i == 0;
+        cr_assert_eq(weft_run(have_joined, &is_inside, &one), 0);
     }
     wt_assert_clean();
 }

@@ -274,7 +274,8 @@ static __attribute__((noinline)) int join_plainly(weft_task *task, intptr_t *res
 {
     struct wf_worker *worker = wf_here();
     weft_task *self = wf_door_running(worker);
-    if (task == NULL || self == NULL || wf_word_life(wf_load_acq(&task->word)) != WF_NEW) {
+    if (task == NULL || self == NULL || wf_door_is_shut(self) ||
+        wf_word_life(wf_load_acq(&task->word)) != WF_NEW) {
         return join_elsewhere(task, result, drops, name);
     }
     wf_door_count(self, name);

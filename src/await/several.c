@@ -414,8 +414,12 @@ int weft_wait_for(weft_task *task, int64_t delay_ns, intptr_t *result)
     if (worker == NULL || task == NULL) {
         return worker == NULL ? rc : -EINVAL;
     }
-    if (task == wf_self_on(worker)) {
+    weft_task *self = wf_self_on(worker);
+    if (task == self) {
         return -EDEADLK;
+    }
+    if (wf_door_is_shut(self)) {
+        return -EPERM; /* before anybody is cancelled */
     }
     if (delay_ns <= 0) {
         return end_now(task, result, __func__);
