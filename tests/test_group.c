@@ -288,3 +288,43 @@ Test(group, on_real_workers)
     }
     cr_assert_eq(told.unseen, 0);
 }
+
+/* ---- another runtime ---- */
+
+static intptr_t spawn_from_abroad(void *arg)
+{
+    const weft_spawn_options named = {.name = "stranger"};
+    weft_task *child = NULL;
+
+    wt_check(weft_group_spawn(arg, NULL, note_run, NULL, NULL) == -EPERM);
+    wt_check(weft_group_spawn(arg, &child, note_run, NULL, NULL) == -EPERM && child == NULL);
+    wt_check(weft_group_spawn(arg, NULL, note_run, NULL, &named) == -EPERM);
+    return 0;
+}
+
+static intptr_t ask_abroad(void *other)
+{
+    for (unsigned flags = 0; flags <= WEFT_GROUP_INDEPENDENT; flags++) {
+        weft_group group;
+        weft_task *task;
+
+        wt_check(weft_group_open(&group, flags) == 0);
+        wt_check(weft_runtime_submit(other, &task, spawn_from_abroad, &group, NULL) == 0);
+        wt_check(finish(task) == 0);
+        add(&group, give, NULL);
+        wt_check(weft_group_close(&group, 0) == 0);
+    }
+    return 0;
+}
+
+/* Its workers would count and free what the group's run inside. */
+Test(group, fibers_of_another_runtime_are_refused)
+{
+    const weft_options options = {.workers = 1};
+    weft_runtime *other;
+
+    cr_assert_eq(weft_runtime_start(&other, &options), 0);
+    cr_assert_eq(weft_run(ask_abroad, other, &options), 0);
+    cr_assert_eq(weft_runtime_stop(other), 0);
+    wt_assert_clean();
+}

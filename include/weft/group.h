@@ -41,7 +41,7 @@ WEFT_API WEFT_NODISCARD int weft_group_open(weft_group *group, unsigned flags);
  *
  * returns  0; -ESHUTDOWN (aborting, draining or closed, or the runtime is stopping); -EINVAL (not open,
  *          as for weft_spawn); -ENOMEM; -EPERM. On failure fn is never called, arg stays the caller's
- * context  any fiber of the runtime while the group is open; never switches */
+ * context  any fiber of the group's runtime (-EPERM elsewhere) while the group is open; never switches */
 #define weft_group_spawn(...) weft_group_spawn_at(WEFT_SITE, __VA_ARGS__)
 WEFT_API WEFT_NODISCARD int weft_group_spawn_at(const char *site, weft_group *group,
                                                 weft_task **task, weft_fn *fn, void *arg,

@@ -143,17 +143,22 @@ static const struct wf_owner_calls calls = {
 /* ---- spawning ---- */
 
 /* Is there nothing against one more, nor anything to be done for it? */
-static inline bool is_open(const struct wf_group *g)
+static inline bool is_open(const struct wf_group *g, const struct wf_worker *worker)
 {
     const uint8_t just_open[sizeof g->standing] = {WF_GROUP_OPEN};
-    return memcmp(g->standing, just_open, sizeof just_open) == 0 && codes_needed(g) <= g->code_cap;
+    return memcmp(g->standing, just_open, sizeof just_open) == 0 &&
+           codes_needed(g) <= g->code_cap && g->runtime == worker->runtime;
 }
 
-/* 0, or why there can be no more. Under the lock. */
-static int admit(struct wf_group *g)
+/* 0, or why there can be no more. A child of another runtime would be run inside, counted and freed by this one's workers.
+ * Under the lock. */
+static int admit(struct wf_group *g, const struct wf_worker *worker)
 {
     if (g->phase != WF_GROUP_OPEN) {
         return g->phase == WF_GROUP_CLOSED ? -ESHUTDOWN : -EINVAL;
+    }
+    if (g->runtime != worker->runtime) {
+        return -EPERM;
     }
     if (g->is_aborting || g->is_draining || (g->is_closing && g->live == 0)) {
         return -ESHUTDOWN;
@@ -174,7 +179,7 @@ static int add_child(struct wf_worker *worker, struct wf_group *g, weft_task *ta
                      bool wants_handle)
 {
     wf_lock(&g->lock);
-    int rc = admit(g);
+    int rc = admit(g, worker);
     if (rc == 0) {
         link_child(g, task);
         wf_task_add_flags(task, WF_TASK_MORE);
@@ -262,7 +267,7 @@ int weft_group_spawn_at(const char *site, weft_group *group, weft_task **task, w
     if (WF_UNLIKELY(!wf_lock_quickly(&g->lock))) {
         return add_slowly(worker, g, made);
     }
-    if (WF_UNLIKELY(!is_open(g))) {
+    if (WF_UNLIKELY(!is_open(g, worker))) {
         return add_locked(worker, g, made);
     }
     link_child(g, made);
@@ -278,9 +283,10 @@ int weft_group_spawn_at(const char *site, weft_group *group, weft_task **task, w
 /* ---- opening and cancelling ---- */
 
 /* All but the scope, the lock, and the inline codes, which are written before they are read. */
-static inline __attribute__((always_inline)) void begin(struct wf_group *g, bool is_independent,
-                                                        bool has_turns)
+static inline __attribute__((always_inline)) void begin(struct wf_group *g, weft_runtime *runtime,
+                                                        bool is_independent, bool has_turns)
 {
+    g->runtime = runtime;
     g->owner.calls = &calls;
     g->owner.is_queued = has_turns;
     g->phase = WF_GROUP_OPEN;
@@ -322,7 +328,7 @@ static __attribute__((noinline)) int open_fully(weft_group *group, unsigned flag
     }
     bool was_cancelled = is_zeroed && g->phase == WF_GROUP_PRECANCELLED;
     wf_scope_open(&g->scope, WF_SCOPE_GROUP, self);
-    begin(g, (flags & WEFT_GROUP_INDEPENDENT) != 0, wf_has_turns(self));
+    begin(g, wf_runtime_of(self), (flags & WEFT_GROUP_INDEPENDENT) != 0, wf_has_turns(self));
     if (is_zeroed) {
         wf_unlock(&g->lock);
     }
@@ -347,7 +353,7 @@ int weft_group_open(weft_group *group, unsigned flags)
         return open_fully(group, flags);
     }
     wf_store_rlx(&g->lock.value, 0U);
-    begin(g, false, false);
+    begin(g, worker->runtime, false, false);
     wf_scope_open_at(&g->scope, WF_SCOPE_GROUP, self, 0, 0);
     return 0;
 }

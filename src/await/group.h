@@ -30,6 +30,7 @@ enum wf_group_phase { WF_GROUP_CREATED = 0, WF_GROUP_PRECANCELLED, WF_GROUP_OPEN
 struct wf_group {
     struct wf_scope scope;
     struct wf_owner owner; /* of the children */
+    weft_runtime *runtime; /* whose fibers may spawn into it: its task's. Set when it is opened */
     struct wf_lock lock;   /* guards all below */
     union {
         struct {
