@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* test_simulate_ends.c - how a simulation ends: deadlocks, the grace, interrupts, and what is reported. */
 #include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <weft/testing.h>
 
@@ -188,6 +191,52 @@ Test(simulate, reports_are_the_same_wherever_things_lie)
             }
             cr_assert_str_eq(first, diagnostics);
         }
+    }
+    wt_assert_clean();
+}
+
+/* ---- no stack ---- */
+
+/* From now on no more than that is to be had, beside what there is. */
+static bool limit_memory(size_t more)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    bool is_known = file != NULL && fscanf(file, "%lu", &pages) == 1;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    const rlim_t most = pages * (rlim_t)sysconf(_SC_PAGESIZE) + more;
+    return is_known && setrlimit(RLIMIT_AS, &(struct rlimit){most, most}) == 0;
+}
+
+static intptr_t must_not_begin(void *arg)
+{
+    (void)arg;
+    wt_check(false);
+    return 0;
+}
+
+static intptr_t spawn_too_large(void *arg)
+{
+    enum { TASKS = 20 };
+    const weft_spawn_options large = {.stack_bytes = (size_t)1 << 30};
+    (void)arg;
+    for (int i = 0; i < TASKS; i++) {
+        weft_task *task;
+        intptr_t result = 0;
+        wt_check(weft_spawn_with(&task, must_not_begin, NULL, &large) == 0);
+        wt_check(weft_await(task, &result) == 0 && result == -ENOMEM);
+    }
+    return 0;
+}
+
+/* Also where it is the first thing that ever happens on its worker. */
+Test(simulate, a_task_without_a_stack_ends_unrun)
+{
+    cr_assert(limit_memory((size_t)1 << 29));
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        cr_assert_eq(run_seed(spawn_too_large, NULL, seed), 0);
     }
     wt_assert_clean();
 }

@@ -106,8 +106,8 @@ static void run_task(struct wf_sim *sim, struct wf_worker *worker, weft_task *ta
         struct wf_probe *probe = sim->runtime->probe;
         wf_sim_begin(sim, task, is_new);
         wf_worker_turn(worker, pick);
-        weft_task *left = worker->left->task; /* it may be one that runs inside */
-        if (probe != NULL) {
+        if (probe != NULL && worker->to_bury == NULL) { /* else there was no stack for it */
+            weft_task *left = worker->left->task;       /* it may be one that runs inside */
             wf_probe_left(probe, left != NULL ? left : task);
         }
     }
