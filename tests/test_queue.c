@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "sync/queue_inside.h"
+
 #include "queue_test.h"
 
 /* ---- from a plain thread ---- */
@@ -226,6 +228,47 @@ Test(queue, zeroed_memory_is_none)
     cr_assert_eq(weft_run(use_zeroed, NULL, &options), 0);
     wt_assert_clean();
     simulate(use_zeroed);
+}
+
+static intptr_t put_one(void *arg)
+{
+    char item = 0;
+
+    return weft_queue_put(arg, &item);
+}
+
+static intptr_t get_one(void *arg)
+{
+    char item = 0;
+
+    return weft_queue_get(arg, &item);
+}
+
+/* Others are at it, too: it is looked at once they have left. */
+Test(queue, zeroed_memory_that_others_are_at_is_none)
+{
+    static weft_queue zeroed;
+    weft_fn *const calls[] = {put_one, get_one};
+    const weft_options options = {.workers = 1};
+    struct wf_lock *lock = &wf_queue_inside(&zeroed)->lock;
+    weft_runtime *runtime;
+
+    cr_assert_eq(weft_runtime_start(&runtime, &options), 0);
+    for (int i = 0; i < 2; i++) {
+        weft_task *task;
+        intptr_t result = 0;
+
+        wf_lock(lock);
+        cr_assert_eq(weft_runtime_submit(runtime, &task, calls[i], &zeroed, NULL), 0);
+        while (wf_load_acq(&lock->value) != 2) { /* it waits for the lock */
+            sched_yield();
+        }
+        wf_unlock(lock);
+        cr_assert_eq(weft_thread_join(task, WEFT_FOREVER, &result), 0);
+        cr_assert_eq(result, -EINVAL);
+        weft_drop(task);
+    }
+    cr_assert_eq(weft_runtime_stop(runtime), 0);
 }
 
 static intptr_t bad_input_in_a_fiber(void *arg)

@@ -246,17 +246,24 @@ static __attribute__((noinline)) int get_anew(weft_queue *queue, void *item)
     return get_slowly(queue, self, item);
 }
 
+/* With the lock of zeroed memory, which is no queue; without when it returns. */
+static __attribute__((noinline, cold)) int refuse(weft_queue *queue)
+{
+    wf_unlock(&wf_queue_inside(queue)->lock);
+    return -EINVAL;
+}
+
 static __attribute__((noinline)) int lock_and_put(weft_queue *queue, weft_task *self,
                                                   const void *item)
 {
     wf_lock_contended(&wf_queue_inside(queue)->lock);
-    return put_slowly(queue, self, item);
+    return WF_LIKELY(wf_queue_was_made(queue)) ? put_slowly(queue, self, item) : refuse(queue);
 }
 
 static __attribute__((noinline)) int lock_and_get(weft_queue *queue, weft_task *self, void *item)
 {
     wf_lock_contended(&wf_queue_inside(queue)->lock);
-    return get_slowly(queue, self, item);
+    return WF_LIKELY(wf_queue_was_made(queue)) ? get_slowly(queue, self, item) : refuse(queue);
 }
 
 static __attribute__((noinline)) int unlock_slowly(struct wf_queue *q, weft_task *woken)
@@ -337,12 +344,6 @@ static inline __attribute__((always_inline)) int get_one(weft_queue *queue,
     return wf_queue_get_quickly(q, item, kind, wf_task_token(self), count)
                ? unlock(q)
                : get_slowly(queue, self, item);
-}
-
-static __attribute__((noinline, cold)) int refuse(weft_queue *queue)
-{
-    wf_unlock(&wf_queue_inside(queue)->lock);
-    return -EINVAL;
 }
 
 /* Items of unusual sizes are copied by a call. Zeroed memory, which is no queue, says that it has such. */
