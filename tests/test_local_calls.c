@@ -272,3 +272,58 @@ Test(local, read_only_in_a_blocking_call)
     }
     wt_assert_clean();
 }
+
+/* ---- a runtime within a blocking call ---- */
+
+static intptr_t see_own(void *arg)
+{
+    wt_check(got(&a) == (int)(intptr_t)arg);
+    wt_check(weft_local_set(&a, val(3)) == 0 && got(&a) == 3);
+    return 0;
+}
+
+static void see_registered(weft_task *task, void *arg)
+{
+    (void)task;
+    wt_check(got(&a) == (int)(intptr_t)arg);
+}
+
+/* Its main task begins with a copy of what the call sees. */
+static intptr_t run_within(void *arg)
+{
+    weft_task *task;
+    (void)arg;
+    wt_check(got(&a) == 1);
+    wt_check(weft_local_set(&a, val(2)) == 0 && got(&a) == 2);
+    wt_check(weft_spawn(&task, see_own, word(2)) == 0);
+    wt_check(weft_on_done(task, see_registered, word(2)) == 0);
+    wt_check(weft_await(task, NULL) == 0);
+    wt_check(got(&a) == 2);
+    return 0;
+}
+
+static intptr_t call_a_runtime(void *arg)
+{
+    intptr_t rc = weft_run(run_within, NULL, arg);
+    wt_check(got(&a) == 1);
+    wt_check(weft_local_set(&a, val(4)) == -EPERM);
+    return rc;
+}
+
+static intptr_t have_one_called(void *arg)
+{
+    intptr_t result = -1;
+    wt_check(weft_local_set(&a, val(1)) == 0);
+    wt_check(weft_blocking(call_a_runtime, arg, NULL, &result) == 0 && result == 0);
+    return got(&a) == 1 ? 0 : -EINVAL;
+}
+
+Test(local, a_runtime_within_a_blocking_call_has_its_own)
+{
+    weft_options within[] = {{.workers = 1}, {.workers = 2}, {.simulate = true, .seed = 1}};
+    for (size_t i = 0; i < sizeof within / sizeof *within; i++) {
+        cr_assert_eq(weft_run(have_one_called, &within[i], NULL), 0);
+        cr_assert(all_dropped(3));
+        wt_assert_clean();
+    }
+}

@@ -62,6 +62,9 @@ void wf_worker_serve(struct wf_worker *worker)
     if (is_pinned) {
         pin_worker(worker);
     }
+    /* A call on the pool of another runtime may run this one: what it sees is not for the tasks here. */
+    weft_context *lent = wf_here_lent();
+    wf_here_lend(NULL);
     wf_here_set(worker);
     wf_solo_join();
     wf_bias_begin_thread(&worker->runtime->registry.bias, &worker->tasks.owner);
@@ -73,6 +76,7 @@ void wf_worker_serve(struct wf_worker *worker)
     wf_solo_part();
     wf_bias_end_thread();
     wf_here_set(NULL);
+    wf_here_lend(lent);
     if (is_pinned) {
         (void)sched_setaffinity(0, sizeof former, &former);
     }
