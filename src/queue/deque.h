@@ -75,6 +75,18 @@ static inline void wf_deque_add(struct wf_deque *deque, uint64_t entry)
     wf_store_rel(&deque->bottom, bottom + 1);
 }
 
+/* Owner: the same if there is room without another look at top. False: nothing has been done. */
+static inline bool wf_deque_add_at_hand(struct wf_deque *deque, uint64_t entry)
+{
+    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
+    if (__builtin_expect(bottom >= deque->limit, 0)) {
+        return false;
+    }
+    wf_store_rlx(&deque->slots[bottom & deque->mask], entry);
+    wf_store_rel(&deque->bottom, bottom + 1);
+    return true;
+}
+
 /* Owner. False when the ring is full and can't grow. */
 static inline bool wf_deque_push(struct wf_deque *deque, uint64_t entry)
 {

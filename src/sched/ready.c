@@ -68,9 +68,7 @@ static __attribute__((noinline)) void push_far(struct wf_worker *worker, struct 
 /* The entry of a task that has started, or is being spawned: nobody else can claim it. */
 static inline void push_entry(struct wf_worker *worker, struct wf_deque *lane, uint64_t entry)
 {
-    if (wf_deque_has_room_at_hand(lane)) {
-        wf_deque_add(lane, entry);
-    } else {
+    if (!wf_deque_add_at_hand(lane, entry)) {
         push_far(worker, lane, entry);
     }
 }
@@ -267,10 +265,10 @@ WF_WAKING void wf_sched_flush(struct wf_later *later)
     }
 }
 
-__attribute__((noinline)) bool wf_sched_tell(struct wf_worker *worker)
+__attribute__((noinline)) weft_task *wf_sched_tell(struct wf_worker *worker, weft_task *answer)
 {
     tell_others(worker);
-    return true;
+    return answer;
 }
 
 /* The rest of wf_sched_wake: something is in the lanes; `before`, if it is not 0, is yet to go there, for which there is no
@@ -304,14 +302,13 @@ int wf_sched_wake(struct wf_worker *worker, weft_task *task, int answer)
     if (before == 0 && WF_LIKELY(wf_sched_has_none(worker))) {
         return answer; /* for the slot alone nobody is needed */
     }
-    if (before != 0 && WF_LIKELY(wf_deque_has_room(&worker->woken))) {
+    if (before != 0) {
         worker->has_woken = true;
-        wf_deque_add(&worker->woken, before);
-        before = 0;
+        if (WF_UNLIKELY(!wf_deque_add_at_hand(&worker->woken, before))) {
+            return tell_after(worker, before, answer);
+        }
     }
-    return WF_UNLIKELY(before != 0) || wf_sched_needs(worker->runtime)
-               ? tell_after(worker, before, answer)
-               : answer;
+    return wf_sched_needs(worker->runtime) ? tell_after(worker, 0, answer) : answer;
 }
 
 __attribute__((noinline)) int wf_sched_wake_slowly(weft_task *task)

@@ -105,22 +105,9 @@ static inline bool wf_sched_wake_quickly(struct wf_worker *worker, weft_task *ta
     return is_plain;
 }
 
-/* Something lies in the lanes, and was published before: wakes somebody if there is need. Returns true. */
-bool wf_sched_tell(struct wf_worker *worker);
-
-/* The same as wf_sched_wake_quickly, as the last act of a call, however many are ready here: who ends may be one of a crowd. */
-static inline bool wf_sched_wake_next(struct wf_worker *worker, weft_task *task)
-{
-    if (WF_UNLIKELY(wf_load_rlx(&worker->slot) != 0) || WF_UNLIKELY(worker->sim != NULL) ||
-        WF_UNLIKELY(wf_runtime_of(task) != worker->runtime) ||
-        WF_UNLIKELY((wf_task_flags(task) & WF_TASK_PINNED) != 0)) {
-        return false;
-    }
-    wf_bump_own(&worker->counters.wakes, 1);
-    wf_store_rel(&worker->slot, wf_entry_started(task)); /* nobody else fills it */
-    return WF_LIKELY(wf_sched_has_none(worker)) || !wf_sched_needs(worker->runtime) ||
-           wf_sched_tell(worker);
-}
+/* Something lies in the lanes, and was published before: wakes somebody if there is need. Returns `answer`, so that it can be the
+ * last act of a call. */
+weft_task *wf_sched_tell(struct wf_worker *worker, weft_task *answer);
 
 /* ---- what was sent ---- */
 

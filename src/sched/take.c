@@ -115,8 +115,7 @@ WF_WAKING static __attribute__((noinline)) struct wf_pick take_otherwise(struct 
 /* The oldest of the lane of new tasks where nothing else here has anything; 0: ask take_otherwise. */
 static inline uint64_t take_only(struct wf_worker *worker)
 {
-    bool is_only = wf_load_rlx(&worker->slot) == 0 && !worker->has_woken &&
-                   worker->pinned == NULL && worker->to_bury == NULL;
+    bool is_only = wf_ready_is_lane_only(worker) && worker->to_bury == NULL;
     uint64_t entry = WF_LIKELY(is_only) ? take_oldest(&worker->deque, worker->is_alone) : 0;
     if (WF_LIKELY(entry != 0)) {
         worker->slot_streak = 0;

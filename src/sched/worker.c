@@ -105,8 +105,9 @@ static inline size_t stack_wanted(const weft_task *task)
     return extra != NULL ? extra->stack_bytes : 0;
 }
 
-/* A fiber for a new task, NULL if there is no stack: it is buried then. */
-static struct wf_fiber *fiber_new(struct wf_worker *worker, weft_task *task)
+/* A fiber for a new task, the host if there is no stack: it is buried then. */
+static __attribute__((noinline)) struct wf_fiber *fiber_new(struct wf_worker *worker,
+                                                            weft_task *task)
 {
     size_t stack = stack_wanted(task);
     stack = stack != 0 ? stack : worker->runtime->options.stack_bytes;
@@ -114,17 +115,11 @@ static struct wf_fiber *fiber_new(struct wf_worker *worker, weft_task *task)
     if (fiber == NULL) {
         worker->to_bury = task;
         worker->bury_error = -ENOMEM;
-        return NULL;
+        return worker->host;
     }
     give_fiber(worker, task, fiber);
     wf_fiber_prepare(fiber, fiber_main, NULL);
     return fiber;
-}
-
-/* That of a picked task, NULL as above. */
-static inline struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
-{
-    return pick.is_new ? fiber_new(worker, pick.task) : wf_load_rlx(&pick.task->fiber);
 }
 
 /* The next task from this worker's own places; none if it is time for the host to look around. */
@@ -140,16 +135,18 @@ static struct wf_pick take_next(struct wf_worker *worker)
     return wf_ready_take(worker);
 }
 
-/* Where to go for a pick: the host if there is none. */
-static inline struct wf_fiber *fiber_or_host(struct wf_worker *worker, struct wf_pick pick)
+/* Where to go for a pick: the host if there is none, or as above. */
+static inline struct wf_fiber *fiber_for(struct wf_worker *worker, struct wf_pick pick)
 {
-    struct wf_fiber *fiber = WF_LIKELY(pick.task != NULL) ? fiber_for(worker, pick) : NULL;
-    return WF_LIKELY(fiber != NULL) ? fiber : worker->host;
+    if (WF_UNLIKELY(pick.task == NULL)) {
+        return worker->host;
+    }
+    return pick.is_new ? fiber_new(worker, pick.task) : wf_load_rlx(&pick.task->fiber);
 }
 
 __attribute__((noinline)) struct wf_fiber *wf_go_find_other(struct wf_worker *worker)
 {
-    return fiber_or_host(worker, take_next(worker));
+    return fiber_for(worker, take_next(worker));
 }
 
 __attribute__((noinline)) struct wf_worker *wf_go_yield_otherwise(struct wf_worker *worker)
@@ -215,92 +212,124 @@ void wf_task_end_on(struct wf_worker *worker, weft_task *task, intptr_t raw)
     }
 }
 
-/* A task has ended whose joiner is to be queued; NULL: there is none. Returns true, as the last act of end_quickly. */
-static __attribute__((noinline)) bool wake_slowly(struct wf_worker *worker, weft_task *woken)
+/* What follows ends the task that runs, and returns who goes on at once: its joiner, as if taken from the slot. NULL: whoever is
+ * next. */
+
+/* The joiner is to be queued; NULL: there is none. */
+static __attribute__((noinline)) weft_task *wake_slowly(struct wf_worker *worker, weft_task *woken)
 {
     if (woken != NULL && wf_runtime_of(woken) == worker->runtime) {
         (void)wf_sched_wake(worker, woken, 0);
     } else if (woken != NULL) {
         (void)wf_sched_wake_slowly(woken);
     }
-    return true;
+    return NULL;
 }
 
-static inline bool end_and_wake(struct wf_worker *worker, weft_task *woken)
+/* It would be put into the slot, and taken out of it as the next act of this worker: by wf_sched_wake, then wf_go_take. So it
+ * does not go there, and what both count is counted. Others in the lanes are told of as ever. */
+static inline weft_task *end_and_wake(struct wf_worker *worker, weft_task *woken)
 {
     wf_bump_own_rel(&worker->counters.finished); /* release: as in wf_task_end_on */
-    return (WF_LIKELY(woken != NULL) && WF_LIKELY(wf_sched_wake_next(worker, woken))) ||
-           wake_slowly(worker, woken);
+    if (WF_UNLIKELY(wf_load_rlx(&worker->slot) != 0) ||
+        WF_UNLIKELY(wf_runtime_of(woken) != worker->runtime) ||
+        WF_UNLIKELY((wf_task_flags(woken) & WF_TASK_PINNED) != 0) ||
+        WF_UNLIKELY(worker->slot_streak >= WF_SLOT_STREAK) ||
+        WF_UNLIKELY(worker->until_poll <= 1)) {
+        return wake_slowly(worker, woken);
+    }
+    wf_bump_own(&worker->counters.wakes, 1);
+    worker->slot_streak++;
+    worker->until_poll--;
+    bool is_only = WF_LIKELY(wf_sched_has_none(worker)) || !wf_sched_needs(worker->runtime);
+    return WF_LIKELY(is_only) ? woken : wf_sched_tell(worker, woken);
 }
 
-/* The rest of end_awaited where the task's lock is marked, ... */
-static __attribute__((noinline)) bool end_marked(struct wf_worker *worker, weft_task *task,
-                                                 weft_task *woken)
+/* The rest of the short ways where nothing has been done yet, ... */
+static __attribute__((noinline)) weft_task *end_slowly(struct wf_worker *worker, weft_task *task,
+                                                       intptr_t raw)
+{
+    wf_task_check_scopes(task);
+    wf_task_end_on(worker, task, raw);
+    return NULL;
+}
+
+/* ... where others are to be told, too, ... */
+static __attribute__((noinline)) weft_task *leave_to_others(struct wf_worker *worker,
+                                                            weft_task *task, intptr_t raw)
 {
     wf_unlock(&task->lock);
-    wf_task_let_go(task, &worker->tasks);
-    return end_and_wake(worker, woken);
+    return end_slowly(worker, task, raw);
 }
 
-/* ... where the joiner has not parked yet, or was decided, ... */
-static __attribute__((noinline)) bool end_early(struct wf_worker *worker, weft_task *task,
-                                                struct wf_wait *wait)
+/* ... where somebody else counts references of the task, or the last one is the run's, ... */
+static __attribute__((noinline)) weft_task *end_counted(struct wf_worker *worker, weft_task *task,
+                                                        weft_task *woken)
 {
+    wf_task_let_go(task, &worker->tasks);
+    wf_bump_own_rel(&worker->counters.finished); /* release: as in wf_task_end_on */
+    return wake_slowly(worker, woken);
+}
+
+/* ... where its lock is marked, ... */
+static __attribute__((noinline)) weft_task *end_marked(struct wf_worker *worker, weft_task *task,
+                                                       weft_task *woken)
+{
+    wf_unlock(&task->lock);
+    return end_counted(worker, task, woken);
+}
+
+/* ... and where the joiner has not parked yet, or was decided. */
+static __attribute__((noinline)) weft_task *end_early(struct wf_worker *worker, weft_task *task,
+                                                      struct wf_waiter *waiter)
+{
+    struct wf_wait *wait = waiter->wait;
     weft_task *woken = wait->task; /* read first, as in wf_wait_decide */
+    wf_list_remove(&waiter->link);
     bool is_ready =
         wf_state_wake(&woken->word, wf_load_rlx(&wait->epoch), WF_GRANTED) == WF_WAKE_READY;
     return end_marked(worker, task, is_ready ? woken : NULL);
 }
 
-/* ... and where the last reference was the run's. */
-static __attribute__((noinline)) bool end_last(struct wf_worker *worker, weft_task *task,
-                                               weft_task *woken)
-{
-    wf_task_release(task, &worker->tasks);
-    return end_and_wake(worker, woken);
-}
-
-static __attribute__((noinline)) bool leave_to_others(weft_task *task)
-{
-    wf_unlock(&task->lock);
-    return false;
-}
-
-/* The same for most tasks that were awaited before they ended, by one task. False: nothing has been done. Without a frame,
- * for who has waited for long has its stack in no cache: what is rare is the last act of each way. */
-static __attribute__((noinline)) bool end_awaited(struct wf_worker *worker, weft_task *task,
-                                                  intptr_t raw)
+/* The same for most tasks that were awaited before they ended, by one task. Without a frame, for who has waited for long has
+ * its stack in no cache: what is rare is the last act of each way. */
+static __attribute__((noinline)) weft_task *end_awaited(struct wf_worker *worker, weft_task *task,
+                                                        intptr_t raw)
 {
     if (WF_UNLIKELY(!wf_lock_quickly(&task->lock))) {
-        return false;
+        return end_slowly(worker, task, raw);
     }
     struct wf_waiter *waiter = wf_task_only_waiter(task);
     task->raw = raw;
     if (WF_UNLIKELY(waiter == NULL) ||
         WF_UNLIKELY(!wf_state_finish_plainly(&task->word, raw == -ECANCELED))) {
-        return leave_to_others(task);
+        return leave_to_others(worker, task, raw);
     }
     struct wf_wait *wait = waiter->wait;
     weft_task *woken = wait->task;
-    wf_list_remove(&waiter->link);
     if (WF_UNLIKELY(!wf_state_grant_parked(&woken->word, wf_load_rlx(&wait->epoch)))) {
-        return end_early(worker, task, wait);
+        return end_early(worker, task, waiter);
     }
+    wf_list_remove(&waiter->link); /* nobody else runs the joiner yet */
     if (WF_UNLIKELY(!wf_unlock_quickly(&task->lock))) {
         return end_marked(worker, task, woken);
     }
-    return WF_LIKELY(wf_task_unhold(task) != 0) ? end_and_wake(worker, woken)
-                                                : end_last(worker, task, woken);
+    uint64_t refs = wf_load_rlx(&task->refs);
+    if (WF_UNLIKELY((refs & (WF_OWNERS_MASK | WF_HOLDS_MASK)) == WF_HOLD_ONE) ||
+        WF_UNLIKELY(!wf_solo_cas64(&task->refs, &refs, refs - WF_HOLD_ONE))) {
+        return end_counted(worker, task, woken);
+    }
+    return end_and_wake(worker, woken);
 }
 
 /* ... and for most that nobody awaits yet, or ever. */
-static __attribute__((noinline)) bool end_alone(struct wf_worker *worker, weft_task *task,
-                                                intptr_t raw)
+static __attribute__((noinline)) weft_task *end_alone(struct wf_worker *worker, weft_task *task,
+                                                      intptr_t raw)
 {
     uint64_t before;
     task->raw = raw;
     if (WF_UNLIKELY(!wf_state_finish(&task->word, false, raw == -ECANCELED, false, &before))) {
-        return false;
+        return end_slowly(worker, task, raw);
     }
     if (wf_task_unhold_and(task, (before & WF_DETACHED) != 0 ? WF_OWNER_ONE : 0) == 0) {
         wf_task_release(task, &worker->tasks);
@@ -311,14 +340,15 @@ static __attribute__((noinline)) bool end_alone(struct wf_worker *worker, weft_t
         wf_later_init(&nothing);
         wf_sched_flush(&nothing); /* looks whether somebody is to be woken */
     }
-    return true;
+    return NULL;
 }
 
-static inline bool end_quickly(struct wf_worker *worker, weft_task *task, intptr_t raw)
+static inline weft_task *end(struct wf_worker *worker, weft_task *task, intptr_t raw)
 {
     uint64_t word = wf_load_acq(&task->word); /* a hint but for TOLD, which is the task's own */
-    if (WF_UNLIKELY(worker->sim != NULL) || WF_UNLIKELY(!wf_task_ends_plainly(task, raw, word))) {
-        return false;
+    if (WF_UNLIKELY(worker->sim != NULL) || WF_UNLIKELY(task->scope != NULL) ||
+        WF_UNLIKELY(!wf_task_ends_plainly(task, raw, word))) {
+        return end_slowly(worker, task, raw);
     }
     return (word & WF_JOINED) != 0 ? end_awaited(worker, task, raw) : end_alone(worker, task, raw);
 }
@@ -336,7 +366,7 @@ static __attribute__((noinline)) struct wf_fiber *find_heir(struct wf_worker *wo
 {
     struct wf_pick pick = take_next(worker);
     if (!fits_this_stack(worker, pick)) {
-        return fiber_or_host(worker, pick);
+        return fiber_for(worker, pick);
     }
     give_fiber(worker, pick.task, self);
     return self;
@@ -352,17 +382,16 @@ static void fiber_main(void *unused)
         weft_fn *fn = wf_load_rlx(&task->fn);
         wf_store_rlx(&task->fiber, worker->fiber);
         intptr_t raw = fn(task->arg);
-        wf_task_check_scopes(task);
         worker = wf_here(); /* it may have moved */
-        if (!end_quickly(worker, task, raw)) {
-            wf_task_end_on(worker, task, raw);
-        }
+        weft_task *next = end(worker, task, raw);
         struct wf_fiber *self = worker->fiber;
         self->task = NULL;
-        weft_task *next = wf_go_take(worker);
+        if (next == NULL) {
+            next = wf_go_take(worker);
+        }
         struct wf_fiber *to = next != NULL ? wf_load_rlx(&next->fiber) : find_heir(worker, self);
         wf_go_begin_turn(worker, to);
-        if (to != self) {
+        if (next != NULL || to != self) {
             worker->leave = WF_LEAVE_END;
             worker->left = self;
             worker->left_site = NULL;
@@ -445,7 +474,7 @@ WF_WAKING static struct wf_pick next_anywhere(struct wf_worker *worker)
 WF_WAKING void wf_worker_turn(struct wf_worker *worker, struct wf_pick pick)
 {
     struct wf_fiber *fiber = fiber_for(worker, pick);
-    if (fiber == NULL) {
+    if (fiber == worker->host) {
         return;
     }
     worker->leave = WF_LEAVE_NOTHING;

@@ -46,7 +46,7 @@ static inline struct wf_waiter *wf_task_only_waiter(const weft_task *task)
  * be none, or as cancelled. */
 static inline bool wf_task_ends_plainly(weft_task *task, intptr_t raw, uint64_t word)
 {
-    const unsigned apart = WF_TASK_MORE | WF_TASK_MAIN | WF_TASK_NEVER_RAN;
+    const unsigned apart = WF_TASK_MORE | WF_TASK_MAIN | WF_TASK_NEVER_RAN | WF_TASK_WALKS;
     bool is_told = (word & WF_TOLD) != 0; /* ... and swallowed it */
     return (wf_task_flags(task) & apart) == 0 &&
            (raw == -ECANCELED || (!is_told && !weft_is_error(raw)));
