@@ -136,7 +136,7 @@ static inline void unfile(struct wf_wheel *wheel, struct wf_timer *timer)
 {
     struct wf_list *link = &timer->entry->link;
     struct wf_list *slot = link->next;
-    wf_list_remove(link);
+    wf_list_take(link);
     wf_wheel_give_entry(wheel, timer);
     if (!wf_list_is_empty(slot) || slot == &wheel->due || slot == &wheel->soon) {
         return;
@@ -213,6 +213,12 @@ static inline bool is_plain(const struct wf_wheel *wheel, const struct wf_timer 
     return !wf_timer_is_armed(timer) && (wheel->pending < WF_WHEEL_FEW || wheel->spare != NULL);
 }
 
+/* It is armed already, or memory may be needed. */
+static __attribute__((noinline)) bool arm_further(struct wf_timer *timer, int64_t deadline_ns)
+{
+    return unlock(timer->wheel, wf_timer_arm_locked(timer, deadline_ns));
+}
+
 /* Without a frame: what is rare is its last act. */
 bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns)
 {
@@ -221,7 +227,7 @@ bool wf_timer_arm(struct wf_timer *timer, int64_t deadline_ns)
         return arm_slowly(timer, deadline_ns);
     }
     if (WF_UNLIKELY(!is_plain(wheel, timer))) {
-        return unlock(wheel, wf_timer_arm_locked(timer, deadline_ns));
+        return arm_further(timer, deadline_ns);
     }
     bool is_earliest = arm(wheel, timer, deadline_ns);
     return WF_LIKELY(wf_unlock_quickly(&wheel->lock)) ? is_earliest : unlock(wheel, is_earliest);
@@ -248,9 +254,9 @@ bool wf_timer_disarm(struct wf_timer *timer)
     if (WF_UNLIKELY(wheel->is_exact) || WF_UNLIKELY(!wf_lock_quickly(&wheel->lock))) {
         return disarm_slowly(timer);
     }
-    bool was_armed = wf_timer_is_armed(timer);
-    if (was_armed) {
-        take_out(wheel, timer);
+    if (WF_UNLIKELY(!wf_timer_is_armed(timer))) {
+        return unlock(wheel, false);
     }
-    return WF_LIKELY(wf_unlock_quickly(&wheel->lock)) ? was_armed : unlock(wheel, was_armed);
+    take_out(wheel, timer);
+    return WF_LIKELY(wf_unlock_quickly(&wheel->lock)) ? true : unlock(wheel, true);
 }
