@@ -91,7 +91,7 @@ void wf_door_arm(weft_task *self)
 
 enum wf_verdict wf_door_park_from(struct wf_wait *wait, const void *site)
 {
-    return wf_door_park_here(wait, site);
+    return wf_door_park_here(wait, wait->task, site);
 }
 
 /* Somebody reads this wait, and holds the lock for as long as the mark stands. Another one may come after that one, who

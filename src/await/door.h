@@ -204,11 +204,12 @@ static inline __attribute__((always_inline)) struct wf_seat *wf_seat_own(weft_ta
     return seat;
 }
 
+/* `kept`: the wait's task, all that is kept across the switch. */
 static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(struct wf_wait *wait,
+                                                                               weft_task *kept,
                                                                                const void *site)
 {
     wait = wf_shortly(wait);
-    weft_task *kept = wait->task; /* across the switch, unlike the rest */
     weft_task *self = wf_shortly(kept);
     if (__builtin_expect(self->scope != NULL, 0)) {
         wf_door_arm(self);
@@ -229,7 +230,7 @@ static inline __attribute__((always_inline)) enum wf_verdict wf_door_park_here(s
     if (WF_LIKELY(verdict == WF_GRANTED)) {
         return WF_GRANTED;
     }
-    if (verdict == WF_TOLD_OFF) {
+    if (verdict == WF_TOLD_OFF && WF_UNLIKELY((word & WF_UNDELIVERED_MASK) != 0)) {
         (void)wf_state_observe(&self->word); /* what came since merges into the same delivery */
     }
     return verdict;
@@ -242,6 +243,17 @@ int wf_cancel_now(weft_task *task, int cause);
  * the task has ended. */
 int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool drops,
                     const char *call);
+
+/* The same on the short way: has the running task nothing to look at first, and has it spent of its budget? For wf_no_task too.
+ * False: nothing has been done. */
+static inline bool wf_join_passes(weft_task *self)
+{
+    return WF_LIKELY(!wf_has_acq(&self->word, WF_HANDED | WF_HAS_ENDED)) &&
+           WF_LIKELY(wf_door_spend_quickly(self));
+}
+
+/* ... and if so. */
+int wf_join_passed(weft_task *self, weft_task *task, intptr_t *result, bool drops);
 
 /* weft_join and its like, likewise, with the errors of a call. */
 int wf_join(weft_task *task, intptr_t *result, bool is_shielded, const char *call);

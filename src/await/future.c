@@ -200,7 +200,7 @@ static __attribute__((noinline)) int await_entered(weft_task *self, weft_future 
      * hold the lock. */
     bool waits = watch(inside(awaited), &at->waiter);
     if (waits) {
-        enum wf_verdict verdict = wf_door_park_here(&seat->wait, WF_GO_SITE);
+        enum wf_verdict verdict = wf_door_park_here(&seat->wait, self, WF_GO_SITE);
         if (WF_UNLIKELY(verdict != WF_GRANTED) || WF_UNLIKELY(seat->wait.was_early)) {
             /* and out of a setter's lock, before the future may go */
             wf_future_unwatch(future, &seat->waiter);

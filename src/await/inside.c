@@ -244,14 +244,23 @@ static inline __attribute__((always_inline)) int run(struct wf_worker *worker, w
 
 /* ---- the calls ---- */
 
-/* Not inside. */
-static __attribute__((noinline)) int join_elsewhere(weft_task *task, intptr_t *result, bool drops,
-                                                    const char *call)
+static __attribute__((noinline)) int join_slowly(weft_task *task, intptr_t *result, bool drops,
+                                                 const char *call)
 {
     weft_task *self = wf_door_running(wf_here());
-    return WF_LIKELY(self != NULL) && WF_LIKELY(task != NULL)
+    return self != NULL && task != NULL
                ? wf_join_plainly(self, task, result, drops, call)
                : wf_join(task, result, false, call); /* which says why not */
+}
+
+/* Not inside. */
+static inline __attribute__((always_inline)) int join_elsewhere(weft_task *task, intptr_t *result,
+                                                                bool drops, const char *call)
+{
+    weft_task *self = wf_load_rlx(&wf_here_quick()->running);
+    return WF_LIKELY(task != NULL) && WF_LIKELY(wf_join_passes(self))
+               ? wf_join_passed(self, task, result, drops)
+               : join_slowly(task, result, drops, call);
 }
 
 /* Inside, if it is still possible once others have had their turn. */
@@ -328,6 +337,6 @@ int weft_await(weft_task *task, intptr_t *result)
             return await_new(task, result, seen, __func__);
         }
     }
-    return wf_word_life(seen) == WF_NEW ? join_plainly(task, result, true, __func__)
-                                        : join_elsewhere(task, result, true, __func__);
+    return WF_UNLIKELY(wf_word_life(seen) == WF_NEW) ? join_plainly(task, result, true, __func__)
+                                                     : join_elsewhere(task, result, true, __func__);
 }

@@ -175,7 +175,7 @@ static __attribute__((noinline)) int wait_for_one(const struct wf_io *io, unsign
     if (WF_UNLIKELY(rc != WF_FD_LINKED)) {
         return rc == WF_FD_RETRY ? 0 : rc;
     }
-    enum wf_verdict verdict = wf_door_park_here(&seat.wait, NULL);
+    enum wf_verdict verdict = wf_door_park_here(&seat.wait, io->self, NULL);
     if (WF_UNLIKELY(verdict == WF_TOLD_OFF)) {
         wf_fd_unlink_one(io->record, &seat.waiter);
     }

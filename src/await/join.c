@@ -50,27 +50,36 @@ static __attribute__((noinline)) int refuse_cycle(weft_task *self, weft_task *ta
     return -EDEADLK;
 }
 
+/* The wait is over, and was decided early, or a request went on to the task. */
+static __attribute__((noinline)) int come_back(weft_task *self, weft_task *task)
+{
+    struct wf_seat *seat = wf_task_seat(self);
+    if (seat->wait.was_early) {
+        wf_task_unwatch(task, &seat->waiter); /* the finisher may still hold the lock */
+    }
+    return tell(self, task, seat->wait.handed_on);
+}
+
 static inline __attribute__((always_inline)) int wait_plainly(weft_task *self, weft_task *task,
                                                               bool was_handed, const void *site)
 {
-    struct wf_seat *seat = wf_seat_own(self);
-    struct wf_seat *at = wf_shortly(seat);
+    struct wf_seat *at = wf_seat_own(self);
     weft_task *joined = wf_shortly(task);
     wf_seat_begin(at, self, WF_WAIT_JOIN, joined);
     at->wait.hand_on = hand_to_task;
     at->wait.list = list_joined;
+    at->wait.handed_on = was_handed; /* kept there: over a switch it would lie in the frame, too */
     wf_cycle_join(self, joined);
     if (wf_task_watch_here(joined, &at->waiter)) {
         if (wf_cycle_closes(self, joined)) {
-            return refuse_cycle(self, task, &seat->waiter, was_handed);
+            return refuse_cycle(self, task, &at->waiter, at->wait.handed_on);
         }
-        (void)wf_door_park_here(&seat->wait, site);
-        if (WF_UNLIKELY(seat->wait.was_early)) {
-            wf_task_unwatch(task, &seat->waiter); /* the finisher may still hold the lock */
-        }
+        (void)wf_door_park_here(&at->wait, self, site);
     }
-    wf_cycle_leave_join(self);
-    return WF_UNLIKELY(seat->wait.handed_on || was_handed) ? tell(self, task, true) : 0;
+    weft_task *again = wf_shortly(self);
+    const struct wf_wait *wait = &wf_task_seat(again)->wait;
+    wf_cycle_leave_join(again);
+    return WF_UNLIKELY(wait->handed_on || wait->was_early) ? come_back(self, task) : 0;
 }
 
 static void grant_in_turn(struct wf_waiter *waiter, struct wf_later *later)
@@ -149,26 +158,21 @@ static inline __attribute__((always_inline)) int join_spent(weft_task *self, wef
                : join_waiting(self, task, result, drops, was_handed);
 }
 
-static __attribute__((noinline)) int join_slowly(weft_task *self, weft_task *task, intptr_t *result,
-                                                 bool drops, const char *call)
+/* Without a frame: which way it goes is seen first. */
+int wf_join_passed(weft_task *self, weft_task *task, intptr_t *result, bool drops)
 {
-    wf_door_spend_here(self, call);
-    bool was_handed = take_handed(self);
-    return join_spent(self, task, result, drops, was_handed);
+    return join_spent(self, task, result, drops, false);
 }
 
-/* Without a frame: which way it goes is seen first. */
 int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool drops,
                     const char *call)
 {
-    uint64_t word = wf_load_acq(&self->word);
-    if (WF_UNLIKELY(wf_word_has_ended(word))) {
-        return -EPERM; /* as wf_door_is_shut */
+    if (wf_door_is_shut(self)) {
+        return -EPERM;
     }
-    if (WF_UNLIKELY((word & WF_HANDED) != 0) || WF_UNLIKELY(!wf_door_spend_quickly(self))) {
-        return join_slowly(self, task, result, drops, call);
-    }
-    return join_spent(self, task, result, drops, false);
+    wf_door_spend_here(self, call);
+    bool was_handed = take_handed(self);
+    return join_spent(self, task, result, drops, was_handed);
 }
 
 static int join_shielded(weft_task *self, weft_task *task, intptr_t *result, const char *call)

@@ -46,7 +46,7 @@ static inline __attribute__((always_inline)) int sleep_until(weft_task *self, in
     } at;
     wf_wait_begin_here(&at.wait, self, WF_WAIT_SLEEP);
     wf_alarm_set(&at.alarm, &at.wait, deadline_ns, WF_GRANTED);
-    if (wf_door_park_here(&at.wait, site) == WF_GRANTED) {
+    if (wf_door_park_here(&at.wait, self, site) == WF_GRANTED) {
         return wf_go_return(0, site); /* by the alarm, which does not touch itself after that */
     }
     wf_alarm_clear(&at.alarm);

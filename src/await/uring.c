@@ -44,7 +44,7 @@ WF_WAKING static int run(weft_task *self, struct call *call, const struct wf_io 
         wf_uring_pull(ring, &call->op);
         return rc == WF_FD_RETRY ? wf_io_await_closer(io) : rc;
     }
-    (void)wf_door_park_here(&call->wait, NULL);
+    (void)wf_door_park_here(&call->wait, self, NULL);
     if (io != NULL) {
         wf_fd_unlink_op(io->record, &call->op);
     }

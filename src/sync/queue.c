@@ -123,7 +123,8 @@ static inline __attribute__((always_inline)) int wait_plainly(weft_queue *queue,
     begin(queue, self, &one.op, &one.wait, is_put ? WF_WAIT_PUT : WF_WAIT_GET);
     wf_list_push(is_put ? &q->putters : &q->getters, &one.op.waiter.link);
     wf_unlock(&q->lock);
-    int64_t moved = outcome(queue, self, &one.op, &one.wait, wf_door_park_here(&one.wait, site));
+    int64_t moved =
+        outcome(queue, self, &one.op, &one.wait, wf_door_park_here(&one.wait, self, site));
     if (is_word && WF_LIKELY(moved > 0)) {
         (void)wf_item_copy(NULL, kind, item, one.op.item);
     }

@@ -13,7 +13,15 @@
 
 bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
 {
-    return wf_task_watch_here(task, waiter);
+    bool is_guest = wf_task_visit(task);
+    wf_lock(&task->lock);
+    bool is_open = wf_state_join(&task->word);
+    wf_task_leave(task, is_guest);
+    if (is_open) {
+        wf_list_push(&task->waiters, &waiter->link);
+    }
+    wf_unlock(&task->lock);
+    return is_open;
 }
 
 void wf_task_unwatch(weft_task *task, struct wf_waiter *waiter)

@@ -99,13 +99,14 @@ void wf_task_let_go(weft_task *task, struct wf_task_cache *cache);
 /* Links `waiter` to the task's end; false if it has ended (nothing is linked). */
 bool wf_task_watch(weft_task *task, struct wf_waiter *waiter);
 
-/* The same inline. */
+/* The same inline, for most: it has started, or is in no queue of its home. */
 static inline bool wf_task_watch_here(weft_task *task, struct wf_waiter *waiter)
 {
-    bool is_guest = wf_task_visit(task);
-    wf_lock(&task->lock);
+    if (WF_UNLIKELY(wf_word_is_at_home(wf_load_acq(&task->word))) ||
+        WF_UNLIKELY(!wf_lock_quickly(&task->lock))) {
+        return wf_task_watch(task, waiter);
+    }
     bool is_open = wf_state_join(&task->word);
-    wf_task_leave(task, is_guest);
     if (WF_LIKELY(is_open)) {
         wf_task_begin_list(task);
         wf_list_push(&task->waiters, &waiter->link);
