@@ -346,7 +346,7 @@ static __attribute__((noinline)) weft_task *end_alone(struct wf_worker *worker, 
 static inline weft_task *end(struct wf_worker *worker, weft_task *task, intptr_t raw)
 {
     uint64_t word = wf_load_acq(&task->word); /* a hint but for TOLD, which is the task's own */
-    if (WF_UNLIKELY(worker->sim != NULL) || WF_UNLIKELY(task->scope != NULL) ||
+    if (WF_UNLIKELY(worker->sim != NULL) || WF_UNLIKELY(wf_task_has_scope(task)) ||
         WF_UNLIKELY(!wf_task_ends_plainly(task, raw, word))) {
         return end_slowly(worker, task, raw);
     }

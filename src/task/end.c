@@ -18,6 +18,7 @@ bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
     bool is_open = wf_state_join(&task->word);
     wf_task_leave(task, is_guest);
     if (is_open) {
+        wf_task_begin_list(task);
         wf_list_push(&task->waiters, &waiter->link);
     }
     wf_unlock(&task->lock);
