@@ -30,6 +30,20 @@ Test(mutex, misuse_outside_a_fiber_is_told)
     cr_assert_eq(sizeof(weft_mutex), 32);
 }
 
+static int rc_before_main;
+
+/* Comes before a static library's own constructors. */
+__attribute__((constructor)) static void lock_before_main(void)
+{
+    weft_mutex early = WEFT_MUTEX_INIT;
+    rc_before_main = weft_mutex_lock(&early);
+}
+
+Test(mutex, is_for_tasks_before_main_too)
+{
+    cr_assert_eq(rc_before_main, -EPERM);
+}
+
 static intptr_t try_it(void *arg)
 {
     int rc = weft_mutex_try_lock(arg);

@@ -18,8 +18,9 @@ _Thread_local HERE struct wf_worker *wf_here_always = &wf_no_worker;
 
 struct weft_task wf_no_task;
 
-/* When the program is loaded: what lies between its lines need not be in a file. */
-__attribute__((constructor)) static void make_no_task(void)
+/* When the program is loaded: what lies between its lines need not be in a file. The first of all: a static library's own come
+ * after those of the program, which may use it. */
+__attribute__((constructor(101))) static void make_no_task(void)
 {
     wf_no_task.context = (weft_context *)(uintptr_t)&wf_no_task;
     wf_store_rlx(&wf_no_task.flags, WF_TASK_PROBED);

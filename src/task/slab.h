@@ -23,6 +23,8 @@ struct wf_task_slab {
     wf_au32 carved;     /* slots ever handed out: under the depot's lock, read by walks */
 };
 
+_Static_assert(sizeof(struct wf_task_slab) <= WF_LINE_BYTES, "the room of a record's first line");
+
 struct wf_registry {
     /* Newest slab: stored (release) under lock, walks load (acquire). */
     _Atomic(struct wf_task_slab *) slabs;
