@@ -16,7 +16,7 @@ _Thread_local HERE struct wf_worker *wf_here_worker;
 extern _Thread_local HERE struct wf_worker *wf_here_always;
 _Thread_local HERE struct wf_worker *wf_here_always = &wf_no_worker;
 
-struct weft_task wf_no_task;
+_Alignas(WF_LINE_BYTES) struct weft_task wf_no_task;
 
 /* When the program is loaded: what lies between its lines need not be in a file. The first of all: a static library's own come
  * after those of the program, which may use it. */
