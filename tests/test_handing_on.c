@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_handing_on.c - requests to tasks that wait for others: who gets them, and who is told.
  *
- * Simulations: one worker, strict order, virtual time. D are the rules of handing on. */
+ * Simulations: one worker, strict order, virtual time; at the end one real worker. D are the rules of handing on. */
 #include <errno.h>
 
 #include "support.h"
@@ -314,4 +314,56 @@ static intptr_t trees(void *arg)
 Test(handing_on, down_a_tree_of_gathers)
 {
     simulate(trees);
+}
+
+/* ---- a real worker, which starts the next task as soon as one waits ---- */
+
+static intptr_t never_run(void *arg)
+{
+    mark("ran");
+    return (intptr_t)arg;
+}
+
+enum way { JOIN, AWAIT, WITHIN, GATHER, GATHER_ALL, WAYS };
+
+static int wait_by(enum way way, weft_task *task, intptr_t *result)
+{
+    switch (way) {
+    case JOIN:
+        return weft_join(task, result);
+    case AWAIT:
+        return weft_await(weft_retain(task), result);
+    case WITHIN:
+        return weft_wait_for(task, WEFT_S, result);
+    case GATHER:
+        return weft_gather(&task, 1, result, WEFT_GATHER_FIRST_ERROR, NULL);
+    default:
+        return weft_gather(&task, 1, result, WEFT_GATHER_COLLECT, NULL);
+    }
+}
+
+/* The request is older than the wait, and reaches the child before that could start. */
+static intptr_t new_child_hears_first(void *arg)
+{
+    (void)arg;
+    for (int way = JOIN; way < WAYS; way++) {
+        weft_task *child;
+        intptr_t result = 0;
+        wt_check(weft_spawn(&child, never_run, NULL) == 0);
+        wt_check(weft_cancel(weft_self()) == 1);
+        wt_check(wait_by((enum way)way, child, &result) == -ECANCELED);
+        wt_check(weft_uncancel(weft_self()) == 0);
+        wt_check(weft_task_state(child) == WEFT_CANCELLED && weft_cancelling(child) == 1);
+        weft_drop(child);
+        wt_check(weft_yield() == 0);
+    }
+    wt_check(traced(""));
+    return 0;
+}
+
+Test(handing_on, a_new_child_hears_of_an_older_request_before_it_starts)
+{
+    const weft_options one = {.workers = 1, .diagnostic = ignore};
+    cr_assert_eq(weft_run(new_child_hears_first, NULL, &one), 0);
+    wt_assert_clean();
 }

@@ -52,6 +52,15 @@ static inline bool wf_door_spend_quickly(weft_task *self)
 /* Where one of these is in its word a task does not just go on. */
 #define WF_DOOR_LOOKS (WF_UNDELIVERED_MASK | WF_HAS_ENDED)
 
+/* Before a wait that hands requests on: one from before the wait is handed on when the fiber has been left, by whoever
+ * arrives, which is too late for the next task if that has been started meanwhile. So nobody is: the host comes next. */
+static inline void wf_door_hand_on_first(weft_task *self)
+{
+    if (WF_UNLIKELY(wf_has_acq(&self->word, WF_UNDELIVERED_MASK))) {
+        wf_here()->until_poll = 1;
+    }
+}
+
 /* Enters while there is nothing to do there but to count. False, nothing has been done: wf_door_enter. For
  * wf_no_task too, which has no budget. */
 static inline bool wf_door_pass(weft_task *self)
@@ -248,7 +257,7 @@ int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool dro
  * False: nothing has been done. */
 static inline bool wf_join_passes(weft_task *self)
 {
-    return WF_LIKELY(!wf_has_acq(&self->word, WF_HANDED | WF_HAS_ENDED)) &&
+    return WF_LIKELY(!wf_has_acq(&self->word, WF_DOOR_LOOKS | WF_HANDED)) &&
            WF_LIKELY(wf_door_spend_quickly(self));
 }
 

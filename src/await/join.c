@@ -172,6 +172,7 @@ int wf_join_plainly(weft_task *self, weft_task *task, intptr_t *result, bool dro
     }
     wf_door_spend_here(self, call);
     bool was_handed = take_handed(self);
+    wf_door_hand_on_first(self);
     return join_spent(self, task, result, drops, was_handed);
 }
 

@@ -294,6 +294,7 @@ static int see_all(struct several *all)
         return -EDEADLK;
     }
     while (!is_over(all)) {
+        wf_door_hand_on_first(self);
         (void)wait_once(all, WF_FOREVER);
     }
     wf_cycle_leave(self);
