@@ -29,7 +29,8 @@ struct gather {
     int member_count;
     bool collects;
     bool is_cancelled;
-    int error; /* the first; 0: none */
+    bool is_passing_on; /* a request, which may come back to it in a circle */
+    int error;          /* the first; 0: none */
 };
 
 /* ---- results ---- */
@@ -152,15 +153,17 @@ static void note_in_flight(struct gather *gather)
 bool gather_cancel(struct object *object)
 {
     struct gather *gather = object->gather;
-    if (object_state(object) != WEFT_PENDING) {
+    if (object_state(object) != WEFT_PENDING || gather->is_passing_on) {
         return false;
     }
     bool accepted = false;
+    gather->is_passing_on = true;
     note_in_flight(gather);
     for (int i = 0; i < gather->member_count; i++) {
         accepted = object_cancel(gather->members[i]) || accepted;
         joiners_serve(object->run); /* it may have handed it on, before the next one's turn */
     }
+    gather->is_passing_on = false;
     gather->is_cancelled = gather->is_cancelled || accepted;
     return accepted;
 }

@@ -77,6 +77,11 @@ Test(scenarios, a_request_before_a_gather_is_joined_is_told_to_everybody)
                  "@0 main.cancel(main)=1 main.join(o)!C main.end!C B.join(o)!C B.end!C run!C");
 }
 
+Test(scenarios, a_request_goes_round_a_circle_of_gathers_once)
+{
+    expect_trace("main{ fut Q; spawn A } A{ gjoin A Q }", "@0 main.end=0 run=0 run.DEADLOCK");
+}
+
 Test(scenarios, one_group_of_errors_can_be_caught_by_what_is_in_it)
 {
     const char *end = "@0 main.tg(G)!EG[E1] main.got main.end=0 run=0";
