@@ -153,12 +153,15 @@ static inline __attribute__((always_inline)) void end_quickly(struct wf_worker *
 }
 
 /* Where only the batch of free slots was full: as below it would touch what nobody has touched of the record. */
-static bool end_with_room(struct wf_worker *worker, weft_task *self, weft_task *task, intptr_t raw,
-                          intptr_t *result)
+static bool end_with_new_room(struct wf_worker *worker, weft_task *self, weft_task *task,
+                              intptr_t raw, intptr_t *result)
 {
     uint64_t word;
-    if (!wf_task_cache_has_room(&worker->tasks) ||
-        !wf_inside_is_plain(worker, task, WF_TASK_MORE, raw) ||
+    if (!wf_task_cache_is_full(&worker->tasks)) {
+        return false; /* it is something else */
+    }
+    wf_task_cache_make_room(&worker->tasks);
+    if (!wf_inside_is_plain(worker, task, WF_TASK_MORE, raw) ||
         !wf_inside_end_unseen(task, &word)) {
         return false;
     }
@@ -170,7 +173,7 @@ static __attribute__((noinline)) bool end_fully(struct wf_worker *worker, weft_t
                                                 weft_task *task, intptr_t raw, intptr_t *result,
                                                 bool drops)
 {
-    if (drops && end_with_room(worker, self, task, raw, result)) {
+    if (drops && end_with_new_room(worker, self, task, raw, result)) {
         return false;
     }
     wf_task_check_scopes(task);

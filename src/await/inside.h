@@ -123,7 +123,7 @@ static inline bool wf_inside_is_plain(const struct wf_worker *worker, weft_task 
 {
     unsigned apart = wf_task_flags(child) & (more | WF_TASK_WALKS);
     return WF_LIKELY(apart == 0) && WF_LIKELY(!wf_task_has_scope(child)) &&
-           WF_LIKELY(!weft_is_error(raw)) && WF_LIKELY(worker->tasks.hot_count != WF_TASK_BATCH);
+           WF_LIKELY(!weft_is_error(raw)) && !wf_task_cache_is_full(&worker->tasks);
 }
 
 /* Nobody but the joiner, or the group, and the run. */

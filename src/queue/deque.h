@@ -67,12 +67,16 @@ static inline bool wf_deque_has_room(struct wf_deque *deque)
     return wf_deque_has_room_at_hand(deque) || wf_deque_look_for_room(deque);
 }
 
-/* Owner, where there is room. */
-static inline void wf_deque_add(struct wf_deque *deque, uint64_t entry)
+/* Owner, where there is room: `bottom` is the deque's. */
+static inline void wf_deque_add_at(struct wf_deque *deque, uint64_t bottom, uint64_t entry)
 {
-    uint64_t bottom = wf_load_rlx(&deque->bottom); /* own */
     wf_store_rlx(&deque->slots[bottom & deque->mask], entry);
     wf_store_rel(&deque->bottom, bottom + 1);
+}
+
+static inline void wf_deque_add(struct wf_deque *deque, uint64_t entry)
+{
+    wf_deque_add_at(deque, wf_load_rlx(&deque->bottom), entry);
 }
 
 /* Owner: the same if there is room without another look at top. False: nothing has been done. */
@@ -82,8 +86,7 @@ static inline bool wf_deque_add_at_hand(struct wf_deque *deque, uint64_t entry)
     if (__builtin_expect(bottom >= deque->limit, 0)) {
         return false;
     }
-    wf_store_rlx(&deque->slots[bottom & deque->mask], entry);
-    wf_store_rel(&deque->bottom, bottom + 1);
+    wf_deque_add_at(deque, bottom, entry);
     return true;
 }
 

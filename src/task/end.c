@@ -11,7 +11,8 @@
 #include "task/context.h"
 #include "task/here.h"
 
-bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
+/* Somebody is to be told of its end, under its lock from here on; false if it has ended. */
+static bool lock_to_join(weft_task *task)
 {
     bool is_guest = wf_task_visit(task);
     wf_lock(&task->lock);
@@ -19,6 +20,14 @@ bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
     wf_task_leave(task, is_guest);
     if (is_open) {
         wf_task_begin_list(task);
+    }
+    return is_open;
+}
+
+bool wf_task_watch(weft_task *task, struct wf_waiter *waiter)
+{
+    bool is_open = lock_to_join(task);
+    if (is_open) {
         wf_list_push(&task->waiters, &waiter->link);
     }
     wf_unlock(&task->lock);
@@ -65,15 +74,11 @@ static void link_turn(weft_task *task, struct wf_callback *callback)
 
 bool wf_task_add_callback(weft_task *task, struct wf_callback *callback)
 {
-    bool is_guest = wf_task_visit(task);
-    wf_lock(&task->lock);
-    bool is_open = wf_state_join(&task->word);
-    wf_task_leave(task, is_guest);
+    bool is_open = lock_to_join(task);
     if (is_open) {
         callback->next = wf_task_side(task)->callbacks;
         wf_task_side(task)->callbacks = callback;
         task->has_callbacks = true;
-        wf_task_begin_list(task);
         link_turn(task, callback);
     }
     wf_unlock(&task->lock);

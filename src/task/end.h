@@ -68,8 +68,7 @@ static inline void wf_task_release_here(weft_task *task, struct wf_task_cache *c
 {
     if (WF_UNLIKELY((wf_task_flags(task) & WF_TASK_MORE) != 0) ||
         WF_UNLIKELY(wf_load_rlx(&task->marks) != 0) ||
-        WF_UNLIKELY(wf_word_life(word) == WF_ERROR) ||
-        WF_UNLIKELY(cache->hot_count == WF_TASK_BATCH)) {
+        WF_UNLIKELY(wf_word_life(word) == WF_ERROR) || wf_task_cache_is_full(cache)) {
         wf_task_release(task, cache);
     } else {
         WF_ASSERT(task->scope == NULL && wf_load_rlx(&task->wait) == NULL &&

@@ -282,7 +282,7 @@ static __attribute__((noinline)) void free_outside(struct wf_registry *registry,
     wf_unlock(&registry->lock);
 }
 
-__attribute__((noinline)) bool wf_task_cache_make_room(struct wf_task_cache *cache)
+__attribute__((noinline)) void wf_task_cache_make_room(struct wf_task_cache *cache)
 {
     struct wf_registry *registry = cache->registry;
     if (cache->cold != NULL) {
@@ -294,7 +294,6 @@ __attribute__((noinline)) bool wf_task_cache_make_room(struct wf_task_cache *cac
     cache->cold = cache->hot;
     cache->hot = NULL;
     cache->hot_count = 0;
-    return true;
 }
 
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task)
@@ -309,9 +308,12 @@ void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, wef
     uint64_t word = wf_load_rlx(&task->word); /* nobody else refers to the slot */
     if (WF_UNLIKELY(cache == NULL)) {
         free_outside(registry, task, word);
-    } else if (wf_task_cache_has_room(cache)) {
-        wf_task_free_quickly(cache, task, word);
+        return;
     }
+    if (wf_task_cache_is_full(cache)) {
+        wf_task_cache_make_room(cache);
+    }
+    wf_task_free_quickly(cache, task, word);
 }
 
 void wf_registry_walk(struct wf_registry *registry, void (*visit)(weft_task *, void *), void *arg)

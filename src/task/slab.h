@@ -137,14 +137,14 @@ bool wf_registry_has(struct wf_registry *registry, const weft_task *task);
 /* Gives back a slot that nobody refers to. */
 void wf_task_free(struct wf_registry *registry, struct wf_task_cache *cache, weft_task *task);
 
-/* The hot batch, which is full, goes to the cold place, what lies there to the depot. True. */
-bool wf_task_cache_make_room(struct wf_task_cache *cache);
-
-/* True; it is made if need be. */
-static inline bool wf_task_cache_has_room(struct wf_task_cache *cache)
+/* Is the hot batch full, so that no slot can be added? */
+static inline bool wf_task_cache_is_full(const struct wf_task_cache *cache)
 {
-    return WF_LIKELY(cache->hot_count != WF_TASK_BATCH) || wf_task_cache_make_room(cache);
+    return WF_UNLIKELY(cache->hot_count == WF_TASK_BATCH);
 }
+
+/* Then it goes to the cold place, what lies there to the depot. */
+void wf_task_cache_make_room(struct wf_task_cache *cache);
 
 /* The same for a cache with room, and a task that ended with `word` and nobody was told (await/inside.c). */
 static inline void wf_task_free_quickly(struct wf_task_cache *cache, weft_task *task, uint64_t word)
