@@ -27,6 +27,10 @@ struct wf_fiber *wf_go_find_other(struct wf_worker *worker);
 /* a task yields that is pinned, or in a simulation, or to nobody that has started. Returns the worker on which it goes on. */
 struct wf_worker *wf_go_yield_otherwise(struct wf_worker *worker);
 
+/* `self` yields: if a stretch of turns is over, looks around where it is (look.c); by the host that would take two switches,
+ * and returns that are predicted wrongly. Then as wf_go_give_way. NULL also where only the host may look. */
+weft_task *wf_go_look_and_give_way(struct wf_worker *worker, const weft_task *self);
+
 /* ---- arriving ---- */
 
 static inline __attribute__((always_inline)) void wf_go_arrive_parked(struct wf_worker *worker)
@@ -177,7 +181,7 @@ static inline __attribute__((always_inline)) struct wf_worker *wf_go_yield(struc
 {
     wf_held_check(worker);
     weft_task *next = wf_go_give_way(worker, self);
-    if (WF_UNLIKELY(next == NULL)) {
+    if (WF_UNLIKELY(next == NULL) && (next = wf_go_look_and_give_way(worker, self)) == NULL) {
         return wf_go_yield_otherwise(worker);
     }
     struct wf_fiber *from = worker->fiber;

@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "poll/uring.h"
 #include "sched/gain.h"
+#include "sched/go.h"
 #include "sched/lean.h"
 #include "sched/loop.h"
 #include "sched/park.h"
@@ -126,6 +127,23 @@ WF_WAKING void wf_look_around(struct wf_worker *worker)
         }
         worker->until_poll = worker->stretch;
     }
+}
+
+/* Only the host ends what is overdue when the runtime closes, and settles what was searched for or stolen. */
+static inline bool may_look_here(const struct wf_worker *worker)
+{
+    return worker->until_poll <= 1 && worker->sim == NULL && worker->gain.since_ns == 0 &&
+           !worker->is_searching && wf_load_acq(&worker->runtime->phase) == WF_RUNNING;
+}
+
+weft_task *wf_go_look_and_give_way(struct wf_worker *worker, const weft_task *self)
+{
+    if (!may_look_here(worker)) {
+        return NULL;
+    }
+    worker->until_poll = 0;
+    wf_look_around(worker);
+    return wf_go_give_way(worker, self);
 }
 
 void wf_worker_look(struct wf_worker *worker)

@@ -351,11 +351,12 @@ bool wf_poll_ring(struct wf_worker *worker)
     return has_found;
 }
 
-/* With rings only what a ring's watch may have missed: its worker may be busy for long. */
+/* Has something ever been registered? With rings that is only what a ring's watch may have missed: its worker may be busy for
+ * long. */
 static bool is_worth_a_look(struct wf_worker *worker)
 {
     struct wf_poller *poller = worker->runtime->poller;
-    return poller != NULL && (worker->ring == NULL || wf_poller_descriptor(poller) >= 0);
+    return poller != NULL && wf_poller_descriptor(poller) >= 0;
 }
 
 bool wf_poll_now(struct wf_worker *worker)
