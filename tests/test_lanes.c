@@ -249,6 +249,107 @@ Test(lanes, a_yield_lets_all_new_tasks_start)
     wt_assert_clean();
 }
 
+/* ---- a look around amid yields ---- */
+
+enum { SLEEPERS = 5, YIELDS = 10000 };
+
+static int64_t due_ns[SLEEPERS];
+static int woke_up[SLEEPERS]; /* in this order */
+
+static intptr_t sleep_until_due(void *arg)
+{
+    int index = (int)(intptr_t)arg;
+    wt_check(weft_sleep_until(due_ns[index]) == 0);
+    woke_up[atomic_fetch_add(&came, 1)] = index;
+    return 0;
+}
+
+static intptr_t yield_until_all_came(void *arg)
+{
+    (void)arg;
+    while (atomic_load(&came) < SLEEPERS) {
+        wt_check(weft_yield() == 0);
+    }
+    return 0;
+}
+
+/* All that have become due while nobody looked are found at once. */
+static intptr_t yield_beside_overdue(void *arg)
+{
+    weft_task *tasks[SLEEPERS + 1];
+
+    (void)arg;
+    int64_t base_ns = weft_now() + 20 * WEFT_MS * WT_TIME_SCALE;
+    for (int i = 0; i < SLEEPERS; i++) {
+        due_ns[i] = base_ns + i * WEFT_US;
+        wt_check(weft_spawn(&tasks[i], sleep_until_due, (void *)(intptr_t)i) == 0);
+    }
+    wt_check(weft_spawn(&tasks[SLEEPERS], yield_until_all_came, NULL) == 0);
+    wt_check(weft_yield() == 0);
+    while (weft_now() <= due_ns[SLEEPERS - 1]) {
+    }
+    (void)yield_until_all_came(NULL);
+    for (int i = 0; i < SLEEPERS; i++) {
+        wt_check(woke_up[i] == i);
+    }
+    await_all(tasks, SLEEPERS + 1);
+    return 0;
+}
+
+Test(lanes, what_a_look_amid_yields_wakes_runs_in_order, .timeout = 20)
+{
+    cr_assert_eq(weft_run(yield_beside_overdue, NULL, &one_worker), 0);
+    wt_assert_clean();
+}
+
+static atomic_bool is_told;
+
+static intptr_t tell(void *arg)
+{
+    (void)arg;
+    atomic_store(&is_told, true);
+    return 0;
+}
+
+static intptr_t yield_until_told(void *arg)
+{
+    (void)arg;
+    int rc = 0;
+    for (int i = 0; rc == 0 && (i < YIELDS || !atomic_load(&is_told)); i++) {
+        rc = weft_yield();
+    }
+    return rc;
+}
+
+static intptr_t yield_until_cancelled(void *arg)
+{
+    (void)arg;
+    int rc = 0;
+    while (rc == 0) {
+        rc = weft_yield();
+    }
+    return rc;
+}
+
+/* There is always somebody to yield to, and never a timer or a descriptor. */
+Test(lanes, who_yields_for_ever_hears_of_messages_and_of_the_end, .timeout = 60)
+{
+    weft_runtime *runtime;
+    cr_assert_eq(weft_runtime_start(&runtime, &one_worker), 0);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(weft_runtime_submit(runtime, NULL, yield_until_cancelled, NULL, NULL), 0);
+    }
+    weft_task *listener;
+    cr_assert_eq(weft_runtime_submit(runtime, &listener, yield_until_told, NULL, NULL), 0);
+    cr_assert_eq(weft_runtime_submit(runtime, NULL, tell, NULL, NULL), 0);
+    intptr_t result = -1;
+    cr_assert_eq(weft_thread_join(listener, WEFT_FOREVER, &result), 0);
+    cr_assert_eq(result, 0);
+    weft_drop(listener);
+    cr_assert_eq(weft_runtime_stop(runtime), 0);
+    wt_assert_clean();
+}
+
 /* ---- thieves ---- */
 
 /* The main task never gives its worker back until others have done all. */

@@ -41,7 +41,7 @@ struct wf_poller {
     struct wf_fd_table *table; /* descriptor.h */
 
     /* A descriptor that is readable while there are events, -1 until something is registered: whoever adds the
-     * first stores (release), workers with rings load (acquire). */
+     * first stores (release), busy workers load (acquire). */
     wf_aint descriptor;
 };
 

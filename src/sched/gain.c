@@ -2,8 +2,7 @@
 /* gain.c - measuring thefts, and waiting for better ones. */
 #include "sched/gain.h"
 
-#include "poll/uring.h"
-#include "queue/inbox.h"
+#include "sched/loop.h"
 #include "sched/park.h"
 #include "sched/ready.h"
 #include "sched/squeeze.h"
@@ -132,10 +131,7 @@ static struct wf_worker *find_victim(const struct wf_worker *worker, uint32_t *a
 /* Something has come that is this worker's to do. */
 static bool has_own(struct wf_worker *worker, int64_t now_ns)
 {
-    weft_runtime *runtime = worker->runtime;
-    return !wf_inbox_is_empty(&worker->inbox) || !wf_inbox_is_empty(&runtime->inject) ||
-           wf_load_rlx(&runtime->phase) != WF_RUNNING ||
-           (worker->ring != NULL && wf_uring_has_mail(worker->ring)) ||
+    return wf_look_has_mail(worker) || wf_load_rlx(&worker->runtime->phase) != WF_RUNNING ||
            wf_wheel_next(&worker->wheel) <= now_ns;
 }
 

@@ -27,9 +27,10 @@ struct wf_fiber *wf_go_find_other(struct wf_worker *worker);
 /* a task yields that is pinned, or in a simulation, or to nobody that has started. Returns the worker on which it goes on. */
 struct wf_worker *wf_go_yield_otherwise(struct wf_worker *worker);
 
-/* `self` yields: if a stretch of turns is over, looks around where it is (look.c); by the host that would take two switches,
- * and returns that are predicted wrongly. Then as wf_go_give_way. NULL also where only the host may look. */
-weft_task *wf_go_look_and_give_way(struct wf_worker *worker, const weft_task *self);
+/* `self` yields, and nobody was at hand: if the stretch of turns is over, and a look around would find nothing, begins the next
+ * one without the host, which takes two switches and has returns predicted wrongly (look.c). Who goes on instead, as
+ * wf_go_give_way; NULL: the host is to look, or nobody is ready. */
+weft_task *wf_go_begin_stretch(struct wf_worker *worker, const weft_task *self);
 
 /* ---- arriving ---- */
 
@@ -181,7 +182,7 @@ static inline __attribute__((always_inline)) struct wf_worker *wf_go_yield(struc
 {
     wf_held_check(worker);
     weft_task *next = wf_go_give_way(worker, self);
-    if (WF_UNLIKELY(next == NULL) && (next = wf_go_look_and_give_way(worker, self)) == NULL) {
+    if (WF_UNLIKELY(next == NULL) && (next = wf_go_begin_stretch(worker, self)) == NULL) {
         return wf_go_yield_otherwise(worker);
     }
     struct wf_fiber *from = worker->fiber;

@@ -3,6 +3,7 @@
  * workers. */
 #include "base/random.h"
 #include "poll/uring.h"
+#include "queue/inbox.h"
 #include "sched/gain.h"
 #include "sched/go.h"
 #include "sched/lean.h"
@@ -129,20 +130,37 @@ WF_WAKING void wf_look_around(struct wf_worker *worker)
     }
 }
 
-/* Only the host ends what is overdue when the runtime closes, and settles what was searched for or stolen. */
-static inline bool may_look_here(const struct wf_worker *worker)
+/* Is there nothing to settle, to end or to tell anybody of, as the host does? */
+static bool is_settled(const struct wf_worker *worker)
 {
-    return worker->until_poll <= 1 && worker->sim == NULL && worker->gain.since_ns == 0 &&
-           !worker->is_searching && wf_load_acq(&worker->runtime->phase) == WF_RUNNING;
+    return worker->sim == NULL && worker->gain.since_ns == 0 && !worker->is_searching &&
+           worker->brief.kept == 0 && worker->squeezed_looks == 0 &&
+           wf_load_acq(&worker->runtime->phase) == WF_RUNNING && !wf_sched_needs(worker->runtime);
 }
 
-weft_task *wf_go_look_and_give_way(struct wf_worker *worker, const weft_task *self)
+bool wf_look_has_mail(struct wf_worker *worker)
 {
-    if (!may_look_here(worker)) {
+    return !wf_inbox_is_empty(&worker->inbox) || !wf_inbox_is_empty(&worker->runtime->inject) ||
+           (worker->ring != NULL && wf_uring_has_mail(worker->ring));
+}
+
+/* Would wf_look_around find nothing? No timers, no messages, and the poller is not due. */
+static bool is_vain(struct wf_worker *worker)
+{
+    return is_settled(worker) && !wf_look_has_mail(worker) &&
+           wf_wheel_next(&worker->wheel) == WF_FOREVER && wf_lean_bits(worker->runtime) == 0 &&
+           wf_monotonic_ns() - worker->looked_ns < POLL_NS;
+}
+
+__attribute__((noinline)) weft_task *wf_go_begin_stretch(struct wf_worker *worker,
+                                                         const weft_task *self)
+{
+    if (worker->until_poll > 1 || !is_vain(worker)) {
         return NULL;
     }
-    worker->until_poll = 0;
-    wf_look_around(worker);
+    worker->stretch = WF_POLL_TURNS; /* as after a look */
+    worker->since_poll = 0;
+    worker->until_poll = WF_POLL_TURNS;
     return wf_go_give_way(worker, self);
 }
 

@@ -18,6 +18,9 @@ void wf_look_around(struct wf_worker *worker);
 /* The same, events included, from whatever stack. */
 void wf_worker_look(struct wf_worker *worker);
 
+/* Has something been sent to the worker, its ring, or whoever looks first? */
+bool wf_look_has_mail(struct wf_worker *worker);
+
 /* Looks for work everywhere, as one of the searchers; task NULL: there is none. */
 struct wf_pick wf_search(struct wf_worker *worker);
 
