@@ -27,8 +27,8 @@ struct wf_fiber *wf_go_find_other(struct wf_worker *worker);
 /* a task yields that is pinned, or in a simulation, or to nobody that has started. Returns the worker on which it goes on. */
 struct wf_worker *wf_go_yield_otherwise(struct wf_worker *worker);
 
-/* `self` yields, and nobody was at hand: if the stretch of turns is over, and a look around would find nothing, begins the next
- * one without the host, which takes two switches and has returns predicted wrongly (look.c). Who goes on instead, as
+/* `self` yields, and the stretch of turns is over: if a look around would find nothing, begins the next one without the
+ * host, which takes two switches and has returns predicted wrongly (look.c). Who goes on instead, as
  * wf_go_give_way; NULL: the host is to look, or nobody is ready. */
 weft_task *wf_go_begin_stretch(struct wf_worker *worker, const weft_task *self);
 
@@ -182,7 +182,10 @@ static inline __attribute__((always_inline)) struct wf_worker *wf_go_yield(struc
 {
     wf_held_check(worker);
     weft_task *next = wf_go_give_way(worker, self);
-    if (WF_UNLIKELY(next == NULL) && (next = wf_go_begin_stretch(worker, self)) == NULL) {
+    if (WF_UNLIKELY(next == NULL) && worker->until_poll <= 1) {
+        next = wf_go_begin_stretch(worker, self);
+    }
+    if (WF_UNLIKELY(next == NULL)) {
         return wf_go_yield_otherwise(worker);
     }
     struct wf_fiber *from = worker->fiber;

@@ -155,7 +155,7 @@ static bool is_vain(struct wf_worker *worker)
 __attribute__((noinline)) weft_task *wf_go_begin_stretch(struct wf_worker *worker,
                                                          const weft_task *self)
 {
-    if (worker->until_poll > 1 || !is_vain(worker)) {
+    if (!is_vain(worker)) {
         return NULL;
     }
     worker->stretch = WF_POLL_TURNS; /* as after a look */
