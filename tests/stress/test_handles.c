@@ -182,7 +182,9 @@ static void run_board(int workers)
                                     (void *)(uintptr_t)(seed * 31 + i * 7)),
                      0);
     }
-    nanosleep(&budget, NULL);
+    do { /* again where the machine stood still meanwhile */
+        nanosleep(&budget, NULL);
+    } while (atomic_load(&upgraded) == 0 || atomic_load(&too_late) == 0);
     atomic_store(&is_over, true);
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(pthread_join(threads[i], NULL), 0);
@@ -199,7 +201,6 @@ static void run_board(int workers)
     /* each argument went to fn or to drop_arg, whatever raced */
     cr_assert_eq(atomic_load(&ran) + atomic_load(&args_dropped), atomic_load(&spawned));
     cr_assert_leq(atomic_load(&results_dropped), atomic_load(&ran));
-    cr_assert(atomic_load(&upgraded) > 0 && atomic_load(&too_late) > 0);
 }
 
 Test(handles, upgrading_races_with_dropping_two, .timeout = 20)
