@@ -191,4 +191,14 @@ WT_FN void ignore(const weft_diagnostic *what, void *arg)
     (void)arg;
 }
 
+/* A literal as an argument of a program, whose words are not const. */
+WT_FN char *wt_word(const char *text)
+{
+    union {
+        const char *text;
+        char *word;
+    } both = {text};
+    return both.word;
+}
+
 #endif

@@ -4,15 +4,6 @@
 #include "support.h"
 #include "weft_test.h"
 
-static char *plain(const char *text)
-{
-    union {
-        const char *text;
-        char *word;
-    } both = {text};
-    return both.word;
-}
-
 /* What it is told, it writes. */
 static int feed(weft_process *child)
 {
@@ -34,8 +25,8 @@ static intptr_t use_processes(void *arg)
 {
     const weft_process_options options = {
         .input = WEFT_PROCESS_PIPE, .output = WEFT_PROCESS_PIPE, .error = WEFT_PROCESS_NULL};
-    char *const cat[] = {plain("/bin/cat"), NULL};
-    char *const end[] = {plain("/bin/true"), NULL};
+    char *const cat[] = {wt_word("/bin/cat"), NULL};
+    char *const end[] = {wt_word("/bin/true"), NULL};
     weft_process child;
     int status = -1;
     int rc = weft_process_spawn(&child, cat, &options);
@@ -52,4 +43,4 @@ static intptr_t use_processes(void *arg)
     return 0;
 }
 
-FAULT_TEST(faults_process, processes, use_processes, 120)
+FAULT_TEST(faults_process, processes, use_processes, 250)

@@ -7,16 +7,7 @@
 
 /* ---- tools ---- */
 
-static char *sh(const char *script)
-{
-    union {
-        const char *text;
-        char *word;
-    } both = {script};
-    return both.word;
-}
-
-#define SHELL(Script) ((char *const[]){sh("sh"), sh("-c"), sh(Script), NULL})
+#define SHELL(Script) ((char *const[]){wt_word("sh"), wt_word("-c"), wt_word(Script), NULL})
 
 static int before;
 
@@ -179,7 +170,7 @@ static intptr_t surroundings(void *arg)
     weft_process_options merged = {.error = WEFT_PROCESS_OUTPUT};
     weft_process_options silent = {.error = WEFT_PROCESS_NULL, .input = WEFT_PROCESS_NULL};
     (void)arg;
-    environment[0] = sh("WORD=given");
+    environment[0] = wt_word("WORD=given");
     wt_check(writes(SHELL("echo a; echo b"), none, "a\nb\n"));
     wt_check(writes(SHELL("pwd; echo $WORD"), odd, "/usr\ngiven\n"));
     wt_check(writes(SHELL("echo a; echo b >&2"), merged, "a\nb\n"));
@@ -249,8 +240,8 @@ static intptr_t failures(void *arg)
     weft_process_options odd = {.flags = 1U << 20};
     weft_process_options bad = {.input = WEFT_PROCESS_OUTPUT};
     (void)arg;
-    char *const missing[] = {sh("no-such-program-anywhere"), NULL};
-    char *const folder[] = {sh("/tmp"), NULL};
+    char *const missing[] = {wt_word("no-such-program-anywhere"), NULL};
+    char *const folder[] = {wt_word("/tmp"), NULL};
     char *const nothing[] = {NULL};
     wt_check(weft_process_spawn(&process, missing, &pipes_too) == -ENOENT);
     wt_check(weft_process_spawn(&process, folder, &pipes_too) == -EACCES);
@@ -389,7 +380,7 @@ static intptr_t cancel_run(void *arg)
     (void)arg;
     for (int i = 0; i < 100; i++) {
         weft_task *task;
-        wt_check(weft_spawn(&task, run_for_ever, sh("exec sleep 1000")) == 0);
+        wt_check(weft_spawn(&task, run_for_ever, wt_word("exec sleep 1000")) == 0);
         int64_t moment_ns = weft_now() + i * 40 * WEFT_US;
         while (weft_now() < moment_ns) {
             wt_check(weft_yield() == 0);
@@ -397,7 +388,7 @@ static intptr_t cancel_run(void *arg)
         wt_check(weft_cancel(task) == 1);
         wt_check(finish(task) == -ECANCELED);
     }
-    wt_check(weft_within(20 * WEFT_MS, run_for_ever(sh("exec sleep 1000"))) == -ETIMEDOUT);
+    wt_check(weft_within(20 * WEFT_MS, run_for_ever(wt_word("exec sleep 1000"))) == -ETIMEDOUT);
     return 0;
 }
 
@@ -407,7 +398,8 @@ static intptr_t cancel_twice(void *arg)
     weft_task *task;
     (void)arg;
     wt_check(weft_spawn(&task, run_for_ever,
-                        sh("trap 'sleep 0.05; exit 3' TERM; while :; do sleep 0.01; done")) == 0);
+                        wt_word("trap 'sleep 0.05; exit 3' TERM; while :; do sleep 0.01; done")) ==
+             0);
     wt_check(weft_sleep(30 * WEFT_MS) == 0);
     wt_check(weft_cancel(task) == 1);
     wt_check(weft_yield() == 0);

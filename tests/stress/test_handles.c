@@ -201,6 +201,7 @@ static void run_board(int workers)
     /* each argument went to fn or to drop_arg, whatever raced */
     cr_assert_eq(atomic_load(&ran) + atomic_load(&args_dropped), atomic_load(&spawned));
     cr_assert_leq(atomic_load(&results_dropped), atomic_load(&ran));
+    cr_assert(atomic_load(&upgraded) > 0 && atomic_load(&too_late) > 0);
 }
 
 Test(handles, upgrading_races_with_dropping_two, .timeout = 20)
