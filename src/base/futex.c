@@ -43,7 +43,7 @@ void wf_futex_wait(wf_au32 *word, uint32_t value, int64_t deadline_ns)
 
 void wf_let_others(int tried)
 {
-    enum { YIELDS = 100 };
+    enum { YIELDS = 4 };
     const int64_t pause_ns = 50000;
     static wf_au32 nothing;
     if (tried < YIELDS) {

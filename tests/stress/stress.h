@@ -73,8 +73,15 @@ struct spin {
 
 WT_FN void spin_lock(struct spin *lock)
 {
-    while (atomic_exchange(&lock->is_held, 1) != 0) {
-        sched_yield();
+    const struct timespec nap = {.tv_nsec = 20000};
+
+    for (int tried = 1; atomic_exchange(&lock->is_held, 1) != 0; tried++) {
+        if (tried % 4 ==
+            0) { /* who yields and yields keeps others from running for tenths of seconds (Linux 6.18) */
+            (void)nanosleep(&nap, NULL);
+        } else {
+            sched_yield();
+        }
     }
 }
 
